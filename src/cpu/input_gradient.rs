@@ -1,0 +1,149 @@
+//! The gradient on a layer's presynaptic activity over one episode; the twin of `shaders/input_gradient.wgsl`.
+//!
+//! `∂L/∂x_j(t) = Σ_i δ_i(t) (w_ij + α_ij H_ij(t)) + Σ_i g_i(t) ∂L/∂H_ij(t+1)`: a forward sweep makes `H` again for the
+//! first sum, a reverse sweep the adjoint trace for the second. Both go over a few steps' rows at a time.
+
+use super::forward::Activity;
+use super::layers::{Kind, Shape, Synapses};
+use super::rows;
+use super::simd::{Kernel, multiply_add, vectorise};
+use crate::{Real, Rule};
+
+/// Writes `∂L/∂x` to `gradient`, `[T, row]`. `signal`, `[O, T]`, holds `δ`, as the reverse sweep leaves it.
+/// `partial` has room for one gradient for every chunk of rows.
+#[expect(clippy::too_many_arguments, reason = "each is one array of the sweep")]
+pub(super) fn input_gradient<R: Real>(
+    shape: &Shape,
+    layer: &Synapses<R>,
+    activity: &Activity<R>,
+    signal: &[R],
+    trace_gradient: &[R],
+    gradient: &mut [R],
+    partial: &mut [R],
+    scratch: &mut [R],
+    parallel: bool,
+) {
+    let size = gradient.len();
+    let chunks = rows::chunks(shape.outputs)
+        .zip(partial.chunks_exact_mut(size))
+        .zip(scratch.chunks_mut(rows::SCRATCH * shape.row));
+    rows::for_each(parallel, chunks, |((rows, gradient), scratch)| {
+        vectorise(InputGradient {
+            shape,
+            layer,
+            activity,
+            signal,
+            trace_gradient,
+            rows,
+            gradient,
+            row: &mut scratch[..shape.row],
+        });
+    });
+    let mut partials = partial
+        .chunks_exact(size)
+        .take(rows::chunk_count(shape.outputs));
+    gradient.copy_from_slice(partials.next().expect("a layer has rows"));
+    for partial in partials {
+        for (sum, &part) in gradient.iter_mut().zip(partial) {
+            *sum += part;
+        }
+    }
+}
+
+struct InputGradient<'a, R> {
+    shape: &'a Shape,
+    layer: &'a Synapses<R>,
+    activity: &'a Activity<R>,
+    signal: &'a [R],
+    trace_gradient: &'a [R],
+    rows: std::ops::Range<usize>,
+    gradient: &'a mut [R],
+    /// The trace, then the adjoint trace.
+    row: &'a mut [R],
+}
+
+impl<R: Real> Kernel for InputGradient<'_, R> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(mut self) {
+        let row = self.shape.row;
+        let steps = self.gradient.len() / row;
+        self.gradient.fill(R::zero());
+        for i in self.rows.clone() {
+            let signal = rows::of(self.signal, i, steps);
+            match self.shape.kind {
+                Kind::Plastic(rule) => {
+                    self.through_read_out::<FUSED>(rule, i, signal);
+                    self.through_trace::<FUSED>(rule, i, signal);
+                }
+                Kind::Dense => {
+                    let weight = rows::of(&self.layer.weight, i, row);
+                    for (&delta, gradient) in signal.iter().zip(self.gradient.chunks_exact_mut(row))
+                    {
+                        rows::add_scaled::<FUSED, R>(delta, weight, gradient);
+                    }
+                }
+                Kind::Bias => {
+                    for (&delta, gradient) in signal.iter().zip(self.gradient.chunks_exact_mut(row))
+                    {
+                        gradient[i] = delta;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<R: Real> InputGradient<'_, R> {
+    /// Adds `δ_i(t) (w_ij + α_ij H_ij(t))`.
+    #[inline(always)]
+    fn through_read_out<const FUSED: bool>(&mut self, rule: Rule, i: usize, signal: &[R]) {
+        let (row, steps) = (self.row.len(), signal.len());
+        let weight = rows::of(&self.layer.weight, i, row);
+        let plasticity = rows::of(&self.layer.plasticity, i, row);
+        let (rate, output) = (
+            self.layer.rate[i],
+            rows::of(&self.activity.output, i, steps),
+        );
+        rows::load(self.row, &self.activity.initial_trace, i);
+        for t in 0..steps {
+            let (delta, y) = (signal[t], output[t]);
+            let (d, g) = (rule.retention(y, rate), rule.gain(y, rate));
+            let x = rows::of(&self.activity.input, t, row);
+            let gradient = &mut self.gradient[t * row..][..row];
+            for j in 0..row {
+                let connection = multiply_add::<FUSED, R>(plasticity[j], self.row[j], weight[j]);
+                gradient[j] = multiply_add::<FUSED, R>(delta, connection, gradient[j]);
+                self.row[j] = multiply_add::<FUSED, R>(d, self.row[j], g * x[j]);
+            }
+        }
+    }
+
+    /// Adds `g_i(t) ∂L/∂H_ij(t+1)`.
+    #[inline(always)]
+    fn through_trace<const FUSED: bool>(&mut self, rule: Rule, i: usize, signal: &[R]) {
+        let (row, steps) = (self.row.len(), signal.len());
+        let plasticity = rows::of(&self.layer.plasticity, i, row);
+        let (rate, output) = (
+            self.layer.rate[i],
+            rows::of(&self.activity.output, i, steps),
+        );
+        let upstream =
+            (!self.trace_gradient.is_empty()).then(|| rows::of(self.trace_gradient, i, row));
+        let mut decay = R::one();
+        self.row.fill(R::zero());
+        for t in (0..steps).rev() {
+            let (delta, y) = (signal[t], output[t]);
+            let (d, g) = (rule.retention(y, rate), rule.gain(y, rate));
+            let x = rows::of(&self.activity.input, t, row);
+            let gradient = &mut self.gradient[t * row..][..row];
+            if let Some(upstream) = upstream {
+                rows::add_scaled::<FUSED, R>(g * decay, upstream, gradient);
+            }
+            for j in 0..row {
+                gradient[j] = multiply_add::<FUSED, R>(g * plasticity[j], self.row[j], gradient[j]);
+                self.row[j] = multiply_add::<FUSED, R>(d, self.row[j], delta * x[j]);
+            }
+            decay *= d;
+        }
+    }
+}

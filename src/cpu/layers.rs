@@ -1,0 +1,211 @@
+//! One network's parameters and their gradients as the kernels take them: a row of synapses per postsynaptic neuron,
+//! padded to whole vector lanes, every granularity of plasticity and rate spread out to its synapses and rows.
+
+use super::simd::padded;
+use crate::{Activation, Layer, Layout, Network, Plasticity, RatePer, Real, Role, Rule};
+
+/// What the kernels need to know of a layer, without its values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub inputs: usize,
+    pub outputs: usize,
+    /// Elements of a padded row.
+    pub row: usize,
+    pub kind: Kind,
+    pub activation: Activation,
+    /// Whether the gradient of the retention is needed: the rate is learned, or the rule's retention depends on the
+    /// output.
+    pub retention_gradient: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Plastic(Rule),
+    Dense,
+    Bias,
+}
+
+impl Shape {
+    pub fn all(network: &Network) -> Vec<Self> {
+        network
+            .layers()
+            .iter()
+            .map(|layer| {
+                let (kind, retention_gradient) = match layer {
+                    Layer::Plastic(plastic) => (
+                        Kind::Plastic(plastic.rule),
+                        plastic.rate.learned || plastic.rule.retention_depends_on_output(),
+                    ),
+                    Layer::Dense(_) => (Kind::Dense, false),
+                    Layer::Bias(_) => (Kind::Bias, false),
+                };
+                Self {
+                    inputs: layer.inputs(),
+                    outputs: layer.outputs(),
+                    row: padded(layer.inputs()),
+                    kind,
+                    activation: layer.activation(),
+                    retention_gradient,
+                }
+            })
+            .collect()
+    }
+
+    /// Elements of the layer's padded synapses.
+    pub fn synapses(&self) -> usize {
+        match self.kind {
+            Kind::Bias => 0,
+            _ => self.outputs * self.row,
+        }
+    }
+
+    pub fn is_plastic(&self) -> bool {
+        matches!(self.kind, Kind::Plastic(_))
+    }
+}
+
+/// A layer's values, or their gradients.
+#[derive(Clone, Debug)]
+pub(super) struct Synapses<R> {
+    /// `[O, row]`.
+    pub weight: Vec<R>,
+    /// `[O, row]`; empty unless plastic.
+    pub plasticity: Vec<R>,
+    /// `[O]`.
+    pub bias: Vec<R>,
+    /// `[O]`; empty unless plastic.
+    pub rate: Vec<R>,
+}
+
+impl<R: Real> Synapses<R> {
+    pub fn zeros(shape: &Shape) -> Self {
+        let plastic = shape.is_plastic();
+        Self {
+            weight: vec![R::zero(); shape.synapses()],
+            plasticity: vec![R::zero(); if plastic { shape.synapses() } else { 0 }],
+            bias: vec![R::zero(); shape.outputs],
+            rate: vec![R::zero(); if plastic { shape.outputs } else { 0 }],
+        }
+    }
+
+    fn parts(&mut self) -> [&mut Vec<R>; 4] {
+        [
+            &mut self.weight,
+            &mut self.plasticity,
+            &mut self.bias,
+            &mut self.rate,
+        ]
+    }
+
+    pub fn clear(&mut self) {
+        for part in self.parts() {
+            part.fill(R::zero());
+        }
+    }
+
+    /// Adds `other`, element by element.
+    pub fn add(&mut self, other: &mut Self) {
+        for (sum, part) in self.parts().into_iter().zip(other.parts()) {
+            for (sum, part) in sum.iter_mut().zip(part) {
+                *sum += *part;
+            }
+        }
+    }
+}
+
+/// Spreads one network's parameters out to the layers' rows.
+pub(super) fn pack<R: Real>(
+    network: &Network,
+    layout: &Layout,
+    values: &[R],
+    layers: &mut [Synapses<R>],
+) {
+    for (index, (layer, packed)) in network.layers().iter().zip(layers).enumerate() {
+        let (inputs, outputs, row) = (layer.inputs(), layer.outputs(), padded(layer.inputs()));
+        let tensor = |role| {
+            layout
+                .find(index, role)
+                .map(|tensor| &values[tensor.range()])
+        };
+        let copy_rows = |from: &[R], to: &mut [R]| {
+            for (from, to) in from.chunks_exact(inputs).zip(to.chunks_exact_mut(row)) {
+                to[..inputs].copy_from_slice(from);
+            }
+        };
+        if let Some(weight) = tensor(Role::Weight) {
+            copy_rows(weight, &mut packed.weight);
+        }
+        if let Some(bias) = tensor(Role::Bias) {
+            packed.bias.copy_from_slice(bias);
+        }
+        if let (Layer::Plastic(plastic), Some(coefficients), Some(rates)) =
+            (layer, tensor(Role::Plasticity), tensor(Role::Rate))
+        {
+            match plastic.plasticity {
+                Plasticity::Connection => copy_rows(coefficients, &mut packed.plasticity),
+                Plasticity::Neuron => {
+                    for (&coefficient, to) in coefficients
+                        .iter()
+                        .zip(packed.plasticity.chunks_exact_mut(row))
+                    {
+                        to[..inputs].fill(coefficient);
+                    }
+                }
+                Plasticity::Layer => {
+                    for to in packed.plasticity.chunks_exact_mut(row) {
+                        to[..inputs].fill(coefficients[0]);
+                    }
+                }
+            }
+            for (i, rate) in packed.rate.iter_mut().enumerate().take(outputs) {
+                *rate = match plastic.rate.per {
+                    RatePer::Neuron => rates[i],
+                    RatePer::Layer => rates[0],
+                };
+            }
+        }
+    }
+}
+
+/// Gathers gradients from the layers' rows: the inverse of [`pack`], a sum where `pack` spreads.
+pub(super) fn unpack<R: Real>(
+    network: &Network,
+    layout: &Layout,
+    layers: &[Synapses<R>],
+    values: &mut [R],
+) {
+    for tensor in layout.tensors() {
+        let layer = &network.layers()[tensor.layer];
+        let packed = &layers[tensor.layer];
+        let (inputs, row) = (layer.inputs(), padded(layer.inputs()));
+        let to = &mut values[tensor.range()];
+        let row_sums = |from: &[R], to: &mut [R]| {
+            for (from, to) in from.chunks_exact(row).zip(to) {
+                *to = from[..inputs].iter().copied().sum();
+            }
+        };
+        let copy_rows = |from: &[R], to: &mut [R]| {
+            for (from, to) in from.chunks_exact(row).zip(to.chunks_exact_mut(inputs)) {
+                to.copy_from_slice(&from[..inputs]);
+            }
+        };
+        match (tensor.role, layer) {
+            (Role::Weight, _) => copy_rows(&packed.weight, to),
+            (Role::Bias, _) => to.copy_from_slice(&packed.bias),
+            (Role::Plasticity, Layer::Plastic(plastic)) => match plastic.plasticity {
+                Plasticity::Connection => copy_rows(&packed.plasticity, to),
+                Plasticity::Neuron => row_sums(&packed.plasticity, to),
+                Plasticity::Layer => {
+                    let mut rows = vec![R::zero(); layer.outputs()];
+                    row_sums(&packed.plasticity, &mut rows);
+                    to[0] = rows.into_iter().sum();
+                }
+            },
+            (Role::Rate, Layer::Plastic(plastic)) if tensor.learned => match plastic.rate.per {
+                RatePer::Neuron => to.copy_from_slice(&packed.rate),
+                RatePer::Layer => to[0] = packed.rate.iter().copied().sum(),
+            },
+            _ => to.fill(R::zero()),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! A population in training on the CPU.
+
+use super::layers::{Shape, Synapses, pack, unpack};
+use super::optimiser::Moments;
+use super::sweep::{self, Job, Results, Source, Workspace};
+use super::{EPISODE_BLOCK, slice_mut};
+use crate::engine::{Failure, Want};
+use crate::task::EpisodeSource;
+use crate::{Episodes, Error, Network, Objective, Optimiser, Parameters, Result, memory};
+use ndarray::Array4;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// A population in training on the CPU engine.
+#[derive(Debug)]
+pub struct CpuLearner {
+    network: Network,
+    parameters: Parameters<f32>,
+    states: Vec<State>,
+    /// Meta-steps made on the caller's episodes.
+    meta_steps: u64,
+}
+
+/// What one network has beside its parameters.
+#[derive(Debug)]
+struct State {
+    optimiser: Optimiser,
+    moments: Moments,
+    layers: Vec<Synapses<f32>>,
+    gradient: Vec<f32>,
+    failure: Option<Failure>,
+}
+
+impl CpuLearner {
+    pub(crate) fn new(
+        network: &Network,
+        parameters: &Parameters<f32>,
+        optimisers: Vec<Optimiser>,
+    ) -> Result<Self> {
+        let layout = parameters.layout();
+        memory::require(
+            "the optimiser's state",
+            16 * parameters.population() as u128 * layout.size() as u128,
+        )?;
+        let shapes = Shape::all(network);
+        let states = optimisers
+            .into_iter()
+            .map(|optimiser| State {
+                moments: Moments::new(&optimiser, layout),
+                layers: shapes.iter().map(Synapses::zeros).collect(),
+                gradient: vec![0.0; layout.size()],
+                failure: None,
+                optimiser,
+            })
+            .collect();
+        Ok(Self {
+            network: network.clone(),
+            parameters: parameters.clone(),
+            states,
+            meta_steps: 0,
+        })
+    }
+
+    pub(crate) fn step(&mut self, episodes: &Episodes<f32>) -> Result<Vec<f32>> {
+        episodes.check(&self.network, self.states.len())?;
+        if !matches!(episodes.objective, Objective::Target { .. }) {
+            return Err(Error::setting(
+                "objective",
+                "none, but a meta-step needs a target",
+            ));
+        }
+        let batch = episodes.batch();
+        let population = self.states.len();
+        let given = |layer| {
+            (
+                episodes.initial_trace(layer).is_some(),
+                episodes.trace_gradient(layer).is_some(),
+            )
+        };
+        let job = Job::new(
+            &self.network,
+            population,
+            batch,
+            episodes.steps(),
+            Want::default(),
+            true,
+            given,
+        );
+        memory::require(
+            "the CPU engine's working memory",
+            job.bytes::<f32>(population),
+        )?;
+        let source = Source::given(episodes);
+        let episode = self.meta_steps * batch as u64;
+        self.meta_steps += 1;
+        let losses = self.each(|index, network, layout, values, state| {
+            let loss = state.batch(&job, &source, network, layout, values, index, 0);
+            state.learn(layout, values, index, episode, loss);
+            loss
+        });
+        Ok(losses.into_iter().map(|loss| loss as f32).collect())
+    }
+
+    pub(crate) fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
+        self.parameters.require_same_shape("gradients", gradients)?;
+        let update = self.meta_steps;
+        self.meta_steps += 1;
+        self.each(|index, _, layout, values, state| {
+            state.gradient.copy_from_slice(gradients.network(index));
+            state.learn(layout, values, index, update, 0.0);
+            0.0
+        });
+        Ok(())
+    }
+
+    pub(crate) fn run(
+        &mut self,
+        source: &EpisodeSource,
+        meta_steps: Range<u32>,
+        learn: bool,
+    ) -> Result<Vec<f64>> {
+        source.check(&self.network)?;
+        let population = self.states.len();
+        let job = Job::new(
+            &self.network,
+            population,
+            source.batch,
+            source.task.steps(),
+            Want::default(),
+            learn,
+            |_| (false, false),
+        );
+        memory::require(
+            "the CPU engine's working memory",
+            job.bytes::<f32>(population),
+        )?;
+        let episodes = Source::Generated(source);
+        let counted = (meta_steps.len() * source.task.counted_steps()) as f64;
+        // With a few episodes per network, one thread takes a network through all its meta-steps in one workspace.
+        let small = source.batch <= EPISODE_BLOCK;
+        Ok(self.each(|index, network, layout, values, state| {
+            let mut workspace = small.then(|| Workspace::new(&job));
+            let mut total = 0.0;
+            for meta_step in meta_steps.clone() {
+                let loss = match &mut workspace {
+                    Some(workspace) => {
+                        pack(network, layout, values, &mut state.layers);
+                        let sum = workspace.block(
+                            &job,
+                            &state.layers,
+                            &episodes,
+                            index,
+                            meta_step,
+                            0,
+                            None,
+                        );
+                        if learn {
+                            unpack(network, layout, &workspace.gradients, &mut state.gradient);
+                        }
+                        sum / source.batch as f64
+                    }
+                    None => state.batch(&job, &episodes, network, layout, values, index, meta_step),
+                };
+                let episode = u64::from(meta_step) * source.batch as u64;
+                if learn {
+                    state.learn(layout, values, index, episode, loss);
+                } else {
+                    state.check_loss(index, episode, loss);
+                }
+                total += loss;
+            }
+            total / counted
+        }))
+    }
+
+    /// Calls `work` on every network, in parallel.
+    fn each<T: Send>(
+        &mut self,
+        work: impl Fn(usize, &Network, &crate::Layout, &mut [f32], &mut State) -> T + Send + Sync,
+    ) -> Vec<T> {
+        let layout = self.parameters.shared_layout().clone();
+        let network = &self.network;
+        self.parameters
+            .values_mut()
+            .par_chunks_mut(layout.size())
+            .zip(&mut self.states)
+            .enumerate()
+            .map(|(index, (values, state))| work(index, network, &layout, values, state))
+            .collect()
+    }
+
+    pub(crate) fn parameters(&self) -> Result<Parameters<f32>> {
+        Ok(self.parameters.clone())
+    }
+
+    pub(crate) fn failures(&self) -> Result<Vec<Failure>> {
+        Ok(self
+            .states
+            .iter()
+            .filter_map(|state| state.failure.clone())
+            .collect())
+    }
+}
+
+impl State {
+    /// Forward and, if the job says so, gradient of one network's batch, its blocks in parallel. Returns the loss.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what, of which network, from where"
+    )]
+    fn batch(
+        &mut self,
+        job: &Job,
+        source: &Source<'_, f32>,
+        network: &Network,
+        layout: &crate::Layout,
+        values: &[f32],
+        index: usize,
+        meta_step: u32,
+    ) -> f64 {
+        pack(network, layout, values, &mut self.layers);
+        let mut losses = vec![0.0; job.batch];
+        let outputs = network.outputs();
+        let mut output = Array4::zeros((1, job.batch, job.steps, outputs));
+        let results = Results {
+            episodes: job.batch,
+            losses: &mut losses,
+            output: slice_mut(&mut output),
+            input: &mut [],
+            traces: job.shapes.iter().map(|_| [].as_mut_slice()).collect(),
+            initial: job.shapes.iter().map(|_| [].as_mut_slice()).collect(),
+        };
+        let total = sweep::network(job, &self.layers, source, index, meta_step, results);
+        if job.gradient {
+            unpack(network, layout, &total, &mut self.gradient);
+        }
+        losses.iter().sum::<f64>() / job.batch as f64
+    }
+
+    /// One update, unless the network has failed or fails now.
+    fn learn(
+        &mut self,
+        layout: &crate::Layout,
+        values: &mut [f32],
+        index: usize,
+        episode: u64,
+        loss: f64,
+    ) {
+        self.check_loss(index, episode, loss);
+        self.check_gradient(layout, index, episode);
+        if self.failure.is_none() {
+            self.moments
+                .update(&self.optimiser, layout, values, &self.gradient);
+        }
+    }
+
+    fn check_loss(&mut self, network: usize, episode: u64, loss: f64) {
+        if self.failure.is_none() && !loss.is_finite() {
+            self.fail(network, episode, "loss".to_owned());
+        }
+    }
+
+    fn check_gradient(&mut self, layout: &crate::Layout, network: usize, episode: u64) {
+        if self.failure.is_some() {
+            return;
+        }
+        let finite = |tensor: &&crate::parameters::Tensor| {
+            self.gradient[tensor.range()]
+                .iter()
+                .all(|value| value.is_finite())
+        };
+        if let Some(tensor) = layout.tensors().iter().find(|tensor| !finite(tensor)) {
+            self.fail(network, episode, format!("gradient.{}", tensor.name()));
+        }
+    }
+
+    fn fail(&mut self, network: usize, episode: u64, tensor: String) {
+        self.failure = Some(Failure {
+            network,
+            episode,
+            tensor,
+        });
+    }
+}

@@ -1,0 +1,165 @@
+//! The CPU engine: `f32` or `f64`, all cores.
+//!
+//! Work is split over networks, over blocks of episodes, and over rows of synapses. Sums over episodes are taken block
+//! by block and sums over rows chunk by chunk, in order, so that the result does not depend on the number of threads.
+
+mod backward;
+mod forward;
+mod input_gradient;
+mod layers;
+mod learner;
+mod optimiser;
+mod rows;
+mod simd;
+mod sweep;
+
+pub use learner::CpuLearner;
+
+use crate::engine::{Gradients, Outcome, Want};
+use crate::{Episodes, Network, Objective, Parameters, Real, Result, memory};
+use layers::{Synapses, pack, unpack};
+use ndarray::{Array1, Array4};
+use rayon::prelude::*;
+use sweep::{Job, Results, Source};
+
+/// Episodes whose gradients are summed before the sum goes on: part of the result's last bits, on every engine.
+pub(crate) const EPISODE_BLOCK: usize = 16;
+
+/// The CPU engine.
+#[derive(Clone, Debug, Default)]
+pub struct Cpu {}
+
+impl Cpu {
+    pub(crate) fn new() -> Self {
+        Self {}
+    }
+
+    /// Threads that the engine uses: rayon's, which the environment variable `RAYON_NUM_THREADS` sets.
+    pub fn threads(&self) -> usize {
+        rayon::current_num_threads()
+    }
+
+    /// The instruction set that the engine uses on this machine.
+    pub fn instruction_set(&self) -> &'static str {
+        simd::instruction_set()
+    }
+
+    pub(crate) fn device(&self) -> String {
+        let threads = self.threads();
+        let plural = if threads == 1 { "" } else { "s" };
+        format!("{threads} thread{plural}, {}", self.instruction_set())
+    }
+
+    pub(crate) fn forward<R: Real>(
+        &self,
+        network: &Network,
+        parameters: &Parameters<R>,
+        episodes: &Episodes<R>,
+    ) -> Result<Outcome<R>> {
+        let want = Want {
+            input_gradient: false,
+            final_traces: true,
+        };
+        Ok(compute(network, parameters, episodes, want, false)?.outcome)
+    }
+
+    pub(crate) fn gradient<R: Real>(
+        &self,
+        network: &Network,
+        parameters: &Parameters<R>,
+        episodes: &Episodes<R>,
+        want: Want,
+    ) -> Result<Gradients<R>> {
+        compute(network, parameters, episodes, want, true)
+    }
+}
+
+fn compute<R: Real>(
+    network: &Network,
+    parameters: &Parameters<R>,
+    episodes: &Episodes<R>,
+    want: Want,
+    gradient: bool,
+) -> Result<Gradients<R>> {
+    let (population, batch, steps) = (episodes.population(), episodes.batch(), episodes.steps());
+    let job = Job::new(network, population, batch, steps, want, gradient, |layer| {
+        (
+            episodes.initial_trace(layer).is_some(),
+            episodes.trace_gradient(layer).is_some(),
+        )
+    });
+    memory::require(
+        "the CPU engine's results and working memory",
+        job.bytes::<R>(population),
+    )?;
+
+    let array = |wanted: bool, rows, columns| {
+        let shape = if wanted {
+            (population, batch, rows, columns)
+        } else {
+            (0, 0, 0, 0)
+        };
+        Array4::<R>::zeros(shape)
+    };
+    let per_layer = |wanted: &dyn Fn(usize) -> bool| -> Vec<Array4<R>> {
+        network
+            .layers()
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| {
+                let wanted = layer.as_plastic().is_some() && wanted(index);
+                array(wanted, layer.outputs(), layer.inputs())
+            })
+            .collect()
+    };
+    let mut losses = vec![0.0; population * batch];
+    let mut output = array(true, steps, network.outputs());
+    let mut input = array(gradient && want.input_gradient, steps, network.inputs());
+    let mut traces = per_layer(&|_| want.final_traces);
+    let mut initial = per_layer(&|index| gradient && episodes.initial_trace(index).is_some());
+    let results = Results {
+        episodes: population * batch,
+        losses: &mut losses,
+        output: slice_mut(&mut output),
+        input: slice_mut(&mut input),
+        traces: traces.iter_mut().map(slice_mut).collect(),
+        initial: initial.iter_mut().map(slice_mut).collect(),
+    };
+
+    let layout = parameters.layout();
+    let mut gradients = Parameters::zeros(parameters.shared_layout().clone(), population)?;
+    let source = Source::given(episodes);
+    gradients
+        .values_mut()
+        .par_chunks_mut(layout.size().max(1))
+        .zip(results.split(batch))
+        .enumerate()
+        .for_each(|(index, (values, results))| {
+            let mut layers: Vec<_> = job.shapes.iter().map(Synapses::zeros).collect();
+            pack(network, layout, parameters.network(index), &mut layers);
+            let total = sweep::network(&job, &layers, &source, index, 0, results);
+            unpack(network, layout, &total, values);
+        });
+
+    let loss = matches!(episodes.objective, Objective::Target { .. }).then(|| {
+        losses
+            .chunks_exact(batch)
+            .map(|losses| R::from_f64(losses.iter().sum::<f64>() / batch as f64))
+            .collect::<Array1<R>>()
+    });
+    let keep = |array: Array4<R>| (!array.is_empty()).then_some(array);
+    Ok(Gradients {
+        outcome: Outcome {
+            loss,
+            output,
+            traces: traces.into_iter().map(keep).collect(),
+        },
+        parameters: gradients,
+        input: keep(input),
+        initial_traces: initial.into_iter().map(keep).collect(),
+    })
+}
+
+fn slice_mut<R>(array: &mut Array4<R>) -> &mut [R] {
+    array.as_slice_mut().expect("fresh arrays are contiguous")
+}

@@ -1,0 +1,64 @@
+//! The choice of an engine.
+
+use super::Engine;
+use crate::Result;
+
+/// Which engine a person asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineKind {
+    /// A hardware GPU where the work pays for it, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A GPU, or an error.
+    Gpu,
+}
+
+/// Synapse-steps of one meta-step, over the whole population, from which a hardware GPU pays: below it the CPU engine
+/// is done before a GPU's dispatches have all started.
+pub const GPU_PAYS_FROM: u64 = 1 << 20;
+
+/// An engine, and why it was chosen.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The engine.
+    pub engine: Engine,
+    /// The reason, for people.
+    pub reason: String,
+}
+
+impl Engine {
+    /// The engine for work of `synapse_steps` per meta-step (`P·B·T·Σ O·I`).
+    ///
+    /// A `device` is a part of an adapter's name, any case; with [`EngineKind::Auto`] it asks for the GPU engine.
+    ///
+    /// # Errors
+    /// As [`Engine::gpu`] where a GPU is asked for; never otherwise.
+    pub fn choose(kind: EngineKind, device: Option<&str>, synapse_steps: u64) -> Result<Choice> {
+        let chosen = |engine, reason: &str| Choice {
+            engine,
+            reason: reason.to_owned(),
+        };
+        match (kind, device) {
+            (EngineKind::Cpu, _) => Ok(chosen(Self::cpu(), "asked for")),
+            (EngineKind::Gpu, device) => Ok(chosen(Self::gpu(device)?, "asked for")),
+            (EngineKind::Auto, Some(device)) => {
+                Ok(chosen(Self::gpu(Some(device))?, "its device was asked for"))
+            }
+            (EngineKind::Auto, None) if synapse_steps < GPU_PAYS_FROM => Ok(Choice {
+                engine: Self::cpu(),
+                reason: format!(
+                    "{synapse_steps} synapse-steps per meta-step are too few for a GPU to pay (from {GPU_PAYS_FROM})"
+                ),
+            }),
+            (EngineKind::Auto, None) => match Self::gpu(None) {
+                Ok(engine) => Ok(chosen(engine, "a hardware GPU, and enough work for it")),
+                Err(error) => Ok(Choice {
+                    engine: Self::cpu(),
+                    reason: error.to_string(),
+                }),
+            },
+        }
+    }
+}

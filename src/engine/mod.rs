@@ -1,0 +1,144 @@
+//! What every engine offers, and the choice between them.
+
+mod choice;
+mod learner;
+mod outcome;
+
+pub use choice::{Choice, EngineKind};
+pub use learner::{Failure, Learner};
+pub use outcome::{Gradients, Outcome, Want};
+
+use crate::cpu::Cpu;
+#[cfg(feature = "gpu")]
+use crate::gpu::Gpu;
+use crate::{Episodes, Network, Optimiser, Parameters, Real, Result};
+
+/// An engine that computes on a population of networks.
+#[derive(Clone, Debug)]
+pub enum Engine {
+    /// The built-in multi-threaded engine.
+    Cpu(Cpu),
+    /// A GPU, through compute shaders.
+    #[cfg(feature = "gpu")]
+    Gpu(Gpu),
+}
+
+impl Engine {
+    /// The CPU engine.
+    pub fn cpu() -> Self {
+        Self::Cpu(Cpu::new())
+    }
+
+    /// The GPU engine on the best hardware adapter, or on the first whose name contains `device` (any case).
+    ///
+    /// A software adapter is used only when asked for by name.
+    ///
+    /// # Errors
+    /// If no adapter fits, or the program was built without the GPU engine.
+    pub fn gpu(device: Option<&str>) -> Result<Self> {
+        #[cfg(feature = "gpu")]
+        return Ok(Self::Gpu(Gpu::new(device)?));
+        #[cfg(not(feature = "gpu"))]
+        {
+            let _ = device;
+            Err(crate::Error::NoGpuSupport)
+        }
+    }
+
+    /// `"cpu"` or `"gpu"`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Cpu(_) => "cpu",
+            #[cfg(feature = "gpu")]
+            Self::Gpu(_) => "gpu",
+        }
+    }
+
+    /// The device's name, as a person would know it.
+    pub fn device(&self) -> String {
+        match self {
+            Self::Cpu(cpu) => cpu.device(),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => gpu.device().to_owned(),
+        }
+    }
+
+    /// Runs the episodes forward.
+    ///
+    /// # Errors
+    /// If an array does not fit the network or is not finite, memory is short, or the device fails. The GPU engine
+    /// computes in `f32` only.
+    pub fn forward<R: Real>(
+        &self,
+        network: &Network,
+        parameters: &Parameters<R>,
+        episodes: &Episodes<R>,
+    ) -> Result<Outcome<R>> {
+        parameters.check(network)?;
+        episodes.check(network, parameters.population())?;
+        match self {
+            Self::Cpu(cpu) => cpu.forward(network, parameters, episodes),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => in_single_precision(parameters, episodes, |parameters, episodes| {
+                Ok(gpu.forward(network, parameters, episodes)?.cast())
+            }),
+        }
+    }
+
+    /// Runs the episodes forward and takes the gradient of their objective, per network: every learned parameter and
+    /// every given initial trace, and the input if `want` says so.
+    ///
+    /// # Errors
+    /// As [`Engine::forward`].
+    pub fn gradient<R: Real>(
+        &self,
+        network: &Network,
+        parameters: &Parameters<R>,
+        episodes: &Episodes<R>,
+        want: Want,
+    ) -> Result<Gradients<R>> {
+        parameters.check(network)?;
+        episodes.check(network, parameters.population())?;
+        match self {
+            Self::Cpu(cpu) => cpu.gradient(network, parameters, episodes, want),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => in_single_precision(parameters, episodes, |parameters, episodes| {
+                Ok(gpu.gradient(network, parameters, episodes, want)?.cast())
+            }),
+        }
+    }
+
+    /// Takes `parameters` to the device and keeps them there, with the optimiser's state, to be trained.
+    ///
+    /// `optimisers` holds one optimiser for the whole population, or one for each of its networks.
+    ///
+    /// # Errors
+    /// If the parameters do not fit the network, an optimiser's setting is out of range, or memory is short.
+    pub fn learner(
+        &self,
+        network: &Network,
+        parameters: &Parameters<f32>,
+        optimisers: &[Optimiser],
+    ) -> Result<Learner> {
+        Learner::new(self, network, parameters, optimisers)
+    }
+}
+
+/// Hands `f32` arrays to `compute` as they are; refuses another precision.
+#[cfg(feature = "gpu")]
+fn in_single_precision<R: Real, T>(
+    parameters: &Parameters<R>,
+    episodes: &Episodes<R>,
+    compute: impl FnOnce(&Parameters<f32>, &Episodes<f32>) -> Result<T>,
+) -> Result<T> {
+    use std::any::Any;
+    let (parameters, episodes): (&dyn Any, &dyn Any) = (parameters, episodes);
+    match (parameters.downcast_ref(), episodes.downcast_ref()) {
+        (Some(parameters), Some(episodes)) => compute(parameters, episodes),
+        _ => Err(crate::Error::Precision {
+            engine: "GPU",
+            supported: "f32",
+            asked: R::NAME,
+        }),
+    }
+}

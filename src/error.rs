@@ -1,0 +1,194 @@
+//! Everything that can go wrong, each with the name of the thing and the numbers.
+
+use std::path::PathBuf;
+
+/// The result of every fallible operation of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation was refused or did not complete.
+///
+/// Every variant that stems from bad input is found before any compute starts.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An array's shape is not what the network, the population or the other arrays call for.
+    #[error("{name}: shape {actual:?}, expected {expected}")]
+    Shape {
+        /// The tensor, by its name in files (`layer0.weight`, `input`, …).
+        name: String,
+        /// The shape required, axes named.
+        expected: String,
+        /// The shape given.
+        actual: Vec<usize>,
+    },
+    /// A tensor that the network needs is not there.
+    #[error("{name}: missing tensor, expected shape {expected}")]
+    MissingTensor {
+        /// The tensor.
+        name: String,
+        /// The shape it should have, axes named.
+        expected: String,
+    },
+    /// A tensor that this network has no use for.
+    #[error("{name}: unknown tensor; this network takes {known}")]
+    UnknownTensor {
+        /// The tensor.
+        name: String,
+        /// The names that are accepted.
+        known: String,
+    },
+    /// A tensor holds something else than 32- or 64-bit floats.
+    #[error("{name}: elements are {actual}, expected F32 or F64")]
+    ElementType {
+        /// The tensor.
+        name: String,
+        /// The element type found.
+        actual: String,
+    },
+    /// A NaN or an infinite value in the input.
+    #[error(
+        "{name}: element {index:?} is {value}, expected finite values ({count} of {total} are not)"
+    )]
+    NotFinite {
+        /// The tensor.
+        name: String,
+        /// Index of the first offending element.
+        index: Vec<usize>,
+        /// Its value.
+        value: f64,
+        /// How many elements are NaN or infinite.
+        count: usize,
+        /// How many elements there are.
+        total: usize,
+    },
+    /// A size that must be at least one is zero.
+    #[error("{field}: zero, expected at least 1")]
+    ZeroSize {
+        /// The field.
+        field: String,
+    },
+    /// A setting is out of its range, or two settings contradict each other.
+    #[error("{field}: {reason}")]
+    Setting {
+        /// The setting.
+        field: String,
+        /// What is wrong, with the numbers.
+        reason: String,
+    },
+    /// A TOML text is not what it should be.
+    #[error("{origin}: {source}")]
+    Toml {
+        /// The file, or what the text describes.
+        origin: String,
+        /// The parser's account, with line and column.
+        source: Box<toml::de::Error>,
+    },
+    /// More memory than there is.
+    #[error("{what}: {requested} bytes requested, {available} bytes available")]
+    Memory {
+        /// What the memory is for.
+        what: String,
+        /// Bytes requested (`u128::MAX` where the count itself overflows).
+        requested: u128,
+        /// Bytes available.
+        available: u128,
+    },
+    /// A file cannot be read.
+    #[error("{}: cannot read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file or folder cannot be written.
+    #[error("{}: cannot write: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A safetensors file is truncated or malformed.
+    #[error("{}: not a valid safetensors file: {source}", path.display())]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// The format library's reason.
+        source: safetensors::SafeTensorError,
+    },
+    /// A folder already holds a run.
+    #[error("{}: holds a run already; choose another folder or pass --force", path.display())]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The engine cannot compute in the precision asked for.
+    #[error("the {engine} engine computes in {supported} only, not in {asked}")]
+    Precision {
+        /// The engine.
+        engine: &'static str,
+        /// What it supports.
+        supported: &'static str,
+        /// What was asked for.
+        asked: &'static str,
+    },
+    /// No GPU adapter fits the request.
+    #[error("no GPU adapter {wanted}; found: {found}")]
+    NoAdapter {
+        /// What was wanted.
+        wanted: String,
+        /// The adapters there are.
+        found: String,
+    },
+    /// The program was built without the GPU engine.
+    #[error("the GPU engine is not in this build (cargo feature `gpu`)")]
+    NoGpuSupport,
+    /// The GPU driver refused or failed an operation.
+    #[error("{device}: {operation} failed: {reason}")]
+    Device {
+        /// The device's name.
+        device: String,
+        /// What was being done.
+        operation: String,
+        /// The driver's or the API's account.
+        reason: String,
+    },
+    /// The GPU device was lost; nothing it computed since the last report is used.
+    #[error("{device}: device lost: {reason}")]
+    DeviceLost {
+        /// The device's name.
+        device: String,
+        /// The driver's account.
+        reason: String,
+    },
+    /// A layer is too large for a limit of the device that no cut can work around.
+    #[error("{what}: {requested} exceeds the device's limit of {limit}")]
+    DeviceLimit {
+        /// The thing and its unit.
+        what: String,
+        /// What is needed.
+        requested: u64,
+        /// What the device allows.
+        limit: u64,
+    },
+    /// A shader template does not render: a defect of this crate.
+    #[cfg(feature = "gpu")]
+    #[error("shader {name}: {source}")]
+    Shader {
+        /// The template.
+        name: String,
+        /// The template engine's account.
+        source: minijinja::Error,
+    },
+}
+
+impl Error {
+    /// A setting that is out of range or in contradiction with another.
+    pub(crate) fn setting(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Setting {
+            field: field.into(),
+            reason: reason.into(),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Trains neural networks that keep learning after training.
+//!
+//! A plastic connection has a fixed weight *and* a Hebbian trace that follows activity during an episode:
+//! `y_i(t) = f(b_i + Σ_j (w_ij + α_ij H_ij(t)) x_j(t))`, then `H_ij(t+1) = d_i(t) H_ij(t) + g_i(t) x_j(t)`. Gradient
+//! descent acts on the weights and on the plasticity, so that the network learns to learn (Miconi 2016).
+//!
+//! Gradients are exact and need no stored trace: memory is `O(B·T·(I + O))`, never `O(B·T·I·O)`.
+//!
+//! Shapes are written with these letters throughout: `P` networks of a **population** (one shape, each with its own
+//! parameters), `B` **episodes** for each, `T` **steps** of an episode, `I` **presynaptic** and `O` **postsynaptic**
+//! neurons.
+
+#![cfg_attr(not(test), forbid(unsafe_code))]
+
+mod cpu;
+mod engine;
+mod episodes;
+mod error;
+#[cfg(feature = "gpu")]
+mod gpu;
+mod memory;
+mod network;
+mod optimiser;
+mod parameters;
+pub mod random;
+mod real;
+pub mod task;
+
+pub use cpu::Cpu;
+pub use engine::{Choice, Engine, EngineKind, Failure, Gradients, Learner, Outcome, Want};
+pub use episodes::{Episodes, Mask, Objective};
+pub use error::{Error, Result};
+#[cfg(feature = "gpu")]
+pub use gpu::{AdapterReport, Gpu, adapters};
+pub use network::{
+    Activation, Bias, Dense, Layer, Loss, MAX_NEURONS, Network, Plastic, Plasticity, Rate, RatePer,
+    Rule,
+};
+pub use optimiser::{Method, Optimiser, Schedule};
+pub use parameters::{Initial, Layout, Parameters, Role, Tensor};
+pub use real::Real;

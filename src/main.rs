@@ -1,0 +1,3 @@
+//! The `metaplastic` command.
+
+fn main() {}

@@ -1,0 +1,243 @@
+//! The layers of a network, as values.
+
+use super::{Activation, Rule};
+use serde::{Deserialize, Serialize};
+
+/// One layer of a feed-forward network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Layer {
+    /// Connections with a fixed weight and a Hebbian trace.
+    Plastic(Plastic),
+    /// Connections with a fixed weight alone.
+    Dense(Dense),
+    /// A learned vector added to the input.
+    Bias(Bias),
+}
+
+/// A plastic layer: `y_i(t) = f(b_i + Σ_j (w_ij + α_ij H_ij(t)) x_j(t))`, then
+/// `H_ij(t+1) = d_i(t) H_ij(t) + g_i(t) x_j(t)` (Miconi 2016, eqs. 1 and 2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plastic {
+    /// Presynaptic neurons `I`.
+    pub inputs: usize,
+    /// Postsynaptic neurons `O`.
+    pub outputs: usize,
+    /// The activation `f`.
+    #[serde(default)]
+    pub activation: Activation,
+    /// How the trace follows activity.
+    #[serde(default)]
+    pub rule: Rule,
+    /// How many plasticity coefficients `α` there are.
+    #[serde(default)]
+    pub plasticity: Plasticity,
+    /// The plasticity rate `η`.
+    #[serde(default)]
+    pub rate: Rate,
+    /// Whether there is a bias `b`.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+/// A dense layer: `y_i(t) = f(b_i + Σ_j w_ij x_j(t))`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dense {
+    /// Presynaptic neurons `I`.
+    pub inputs: usize,
+    /// Postsynaptic neurons `O`.
+    pub outputs: usize,
+    /// The activation `f`.
+    #[serde(default)]
+    pub activation: Activation,
+    /// Whether there is a bias `b`.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+/// A bias layer: `y_i(t) = f(x_i(t) + b_i)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bias {
+    /// Neurons, the same number as `outputs`.
+    pub inputs: usize,
+    /// Neurons, the same number as `inputs`.
+    pub outputs: usize,
+    /// The activation `f`.
+    #[serde(default)]
+    pub activation: Activation,
+    /// Accepted for uniformity; must be true.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+/// How many plasticity coefficients a layer has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Plasticity {
+    /// One per connection: `[O, I]`.
+    #[default]
+    Connection,
+    /// One per postsynaptic neuron: `[O]`.
+    Neuron,
+    /// One for the layer.
+    Layer,
+}
+
+impl Plasticity {
+    /// Every granularity.
+    pub const ALL: [Self; 3] = [Self::Connection, Self::Neuron, Self::Layer];
+
+    /// The name in files and shaders.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Neuron => "neuron",
+            Self::Layer => "layer",
+        }
+    }
+}
+
+/// The plasticity rate `η` of a plastic layer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// The value where no `layerN.rate` tensor is given, and the initial value in training.
+    pub value: f64,
+    /// How many rates there are.
+    #[serde(default)]
+    pub per: RatePer,
+    /// Whether the outer loop learns it.
+    #[serde(default)]
+    pub learned: bool,
+}
+
+impl Default for Rate {
+    /// 0.01, one for the layer, not learned.
+    fn default() -> Self {
+        Self::fixed(0.01)
+    }
+}
+
+impl Rate {
+    /// One rate for the layer, not learned.
+    pub fn fixed(value: f64) -> Self {
+        Self {
+            value,
+            per: RatePer::Layer,
+            learned: false,
+        }
+    }
+
+    /// One rate for the layer, learned from an initial value.
+    pub fn learned(value: f64) -> Self {
+        Self {
+            learned: true,
+            ..Self::fixed(value)
+        }
+    }
+
+    /// The same with one rate per postsynaptic neuron.
+    pub fn per_neuron(self) -> Self {
+        Self {
+            per: RatePer::Neuron,
+            ..self
+        }
+    }
+}
+
+/// How many plasticity rates a layer has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RatePer {
+    /// One for the layer.
+    #[default]
+    Layer,
+    /// One per postsynaptic neuron: `[O]`.
+    Neuron,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Layer {
+    /// A plastic layer with the crate's defaults: tanh, decaying Hebb, one plasticity coefficient per connection, bias.
+    pub fn plastic(inputs: usize, outputs: usize, rate: Rate) -> Self {
+        Self::Plastic(Plastic {
+            inputs,
+            outputs,
+            activation: Activation::Tanh,
+            rule: Rule::Hebb,
+            plasticity: Plasticity::Connection,
+            rate,
+            bias: true,
+        })
+    }
+
+    /// A dense layer with a bias.
+    pub fn dense(inputs: usize, outputs: usize, activation: Activation) -> Self {
+        Self::Dense(Dense {
+            inputs,
+            outputs,
+            activation,
+            bias: true,
+        })
+    }
+
+    /// A bias layer, linear.
+    pub fn bias(neurons: usize) -> Self {
+        Self::Bias(Bias {
+            inputs: neurons,
+            outputs: neurons,
+            activation: Activation::Linear,
+            bias: true,
+        })
+    }
+
+    /// Presynaptic neurons `I`.
+    pub fn inputs(&self) -> usize {
+        match self {
+            Self::Plastic(layer) => layer.inputs,
+            Self::Dense(layer) => layer.inputs,
+            Self::Bias(layer) => layer.inputs,
+        }
+    }
+
+    /// Postsynaptic neurons `O`.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Plastic(layer) => layer.outputs,
+            Self::Dense(layer) => layer.outputs,
+            Self::Bias(layer) => layer.outputs,
+        }
+    }
+
+    /// The activation.
+    pub fn activation(&self) -> Activation {
+        match self {
+            Self::Plastic(layer) => layer.activation,
+            Self::Dense(layer) => layer.activation,
+            Self::Bias(layer) => layer.activation,
+        }
+    }
+
+    /// Whether there is a bias.
+    pub fn has_bias(&self) -> bool {
+        match self {
+            Self::Plastic(layer) => layer.bias,
+            Self::Dense(layer) => layer.bias,
+            Self::Bias(layer) => layer.bias,
+        }
+    }
+
+    /// The plastic layer, if it is one.
+    pub fn as_plastic(&self) -> Option<&Plastic> {
+        match self {
+            Self::Plastic(layer) => Some(layer),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The description of a network: a value that can be built in Rust or written as TOML.
+//!
+//! ```toml
+//! [loss]
+//! kind = "softmax-cross-entropy"
+//!
+//! [[layer]]
+//! kind = "plastic"
+//! inputs = 10
+//! outputs = 2
+//! activation = "tanh"
+//! rule = "hebb"
+//! plasticity = "connection"
+//! rate = { value = 0.02, per = "layer", learned = false }
+//! bias = true
+//!
+//! [[layer]]
+//! kind = "dense"
+//! inputs = 2
+//! outputs = 2
+//! activation = "linear"
+//! ```
+
+mod activation;
+mod layer;
+mod loss;
+mod rule;
+
+pub use activation::Activation;
+pub use layer::{Bias, Dense, Layer, Plastic, Plasticity, Rate, RatePer};
+pub use loss::Loss;
+pub use rule::Rule;
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The most neurons that a layer may have on either side, so that every index fits the shaders' 32-bit integers.
+pub const MAX_NEURONS: usize = 1 << 24;
+
+/// A feed-forward stack of layers and the loss on its output.
+///
+/// Parameters live apart from it ([`crate::Parameters`]): one description serves a population of `P` networks.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Network {
+    loss: LossTable,
+    #[serde(rename = "layer")]
+    layers: Vec<Layer>,
+}
+
+/// The TOML form, before it is checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    #[serde(default)]
+    loss: LossTable,
+    #[serde(default)]
+    layer: Vec<Layer>,
+}
+
+/// `[loss]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LossTable {
+    kind: Loss,
+}
+
+impl Network {
+    /// A network of these layers.
+    ///
+    /// # Errors
+    /// If there is no layer, a size is zero or beyond [`MAX_NEURONS`], neighbouring layers disagree on their size, a
+    /// bias layer changes the number of neurons or has no bias, or a rate is not finite.
+    pub fn new(loss: Loss, layers: impl IntoIterator<Item = Layer>) -> Result<Self> {
+        let network = Self {
+            loss: LossTable { kind: loss },
+            layers: layers.into_iter().collect(),
+        };
+        network.check()?;
+        Ok(network)
+    }
+
+    /// Reads the TOML form; `origin` names the text in errors.
+    ///
+    /// # Errors
+    /// If the text is not TOML, has unknown or missing keys, or describes no valid network (see [`Network::new`]).
+    pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
+        let description: Description = toml::from_str(text).map_err(|source| Error::Toml {
+            origin: origin.to_owned(),
+            source: Box::new(source),
+        })?;
+        Self::new(description.loss.kind, description.layer)
+    }
+
+    /// The TOML form, every key written out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a network is always representable as TOML")
+    }
+
+    /// The loss on the last layer's output.
+    pub fn loss(&self) -> Loss {
+        self.loss.kind
+    }
+
+    /// The layers, from input to output.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Presynaptic neurons of the first layer.
+    pub fn inputs(&self) -> usize {
+        self.layers[0].inputs()
+    }
+
+    /// Postsynaptic neurons of the last layer.
+    pub fn outputs(&self) -> usize {
+        self.layers[self.layers.len() - 1].outputs()
+    }
+
+    /// Synapses of one network, `Σ O·I` over its plastic and dense layers: the unit of all throughput figures.
+    pub fn synapses(&self) -> usize {
+        self.layers
+            .iter()
+            .filter(|layer| !matches!(layer, Layer::Bias(_)))
+            .map(|layer| layer.inputs() * layer.outputs())
+            .sum()
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.layers.is_empty() {
+            return Err(Error::ZeroSize {
+                field: "layer (number of layers)".into(),
+            });
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            for (side, size) in [("inputs", layer.inputs()), ("outputs", layer.outputs())] {
+                let field = format!("layer{index}.{side}");
+                if size == 0 {
+                    return Err(Error::ZeroSize { field });
+                }
+                if size > MAX_NEURONS {
+                    return Err(Error::setting(
+                        field,
+                        format!("{size}, at most {MAX_NEURONS} are supported"),
+                    ));
+                }
+            }
+            if let Layer::Bias(bias) = layer {
+                if bias.inputs != bias.outputs {
+                    return Err(Error::setting(
+                        format!("layer{index}.outputs"),
+                        format!(
+                            "{}, but a bias layer keeps its {} inputs",
+                            bias.outputs, bias.inputs
+                        ),
+                    ));
+                }
+                if !bias.bias {
+                    return Err(Error::setting(
+                        format!("layer{index}.bias"),
+                        "false, but a bias layer is nothing else",
+                    ));
+                }
+            }
+            if let Layer::Plastic(plastic) = layer
+                && !plastic.rate.value.is_finite()
+            {
+                return Err(Error::setting(
+                    format!("layer{index}.rate.value"),
+                    format!("{}, expected a finite value", plastic.rate.value),
+                ));
+            }
+        }
+        for (index, pair) in self.layers.windows(2).enumerate() {
+            if pair[0].outputs() != pair[1].inputs() {
+                return Err(Error::setting(
+                    format!("layer{}.inputs", index + 1),
+                    format!(
+                        "{}, but layer{index} has {} outputs",
+                        pair[1].inputs(),
+                        pair[0].outputs()
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one_shot() -> Network {
+        Network::new(
+            Loss::SoftmaxCrossEntropy,
+            [
+                Layer::plastic(10, 2, Rate::fixed(0.02)),
+                Layer::dense(2, 2, Activation::Linear),
+            ],
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn toml_round_trip() {
+        let network = one_shot();
+        assert_eq!(
+            Network::from_toml(&network.to_toml(), "test").unwrap(),
+            network
+        );
+    }
+
+    #[test]
+    fn defaults_fill_what_the_text_leaves_out() {
+        let text =
+            "[loss]\nkind = \"none\"\n[[layer]]\nkind = \"plastic\"\ninputs = 3\noutputs = 2\n";
+        let network = Network::from_toml(text, "test").unwrap();
+        assert!(network.layers()[0].has_bias());
+        assert_eq!(network.layers()[0].activation(), Activation::Linear);
+    }
+
+    #[test]
+    fn bad_descriptions_are_refused_by_name() {
+        let layer = "[[layer]]\nkind = \"dense\"\ninputs = 3\noutputs = 2\n";
+        for (text, part) in [
+            (String::new(), "number of layers"),
+            (layer.replace('3', "0"), "layer0.inputs"),
+            (layer.replace('2', "99999999999"), "layer0.outputs"),
+            (format!("{layer}{layer}"), "layer1.inputs"),
+            (format!("{layer}speed = 3\n"), "speed"),
+            (format!("{layer}activation = \"sine\"\n"), "sine"),
+            (layer.replace("dense", "bias"), "layer0.outputs"),
+            (layer.replace("dense", "quick"), "quick"),
+            (layer.replace("outputs", "output"), "output"),
+            (layer.replace("3", "-3"), "-3"),
+            (format!("{layer}rule = \"hebb\"\n"), "rule"),
+            (format!("top = 1\n{layer}"), "top"),
+            (
+                format!("[loss]\nkind = \"none\"\nsize = 1\n{layer}"),
+                "size",
+            ),
+            (
+                layer.replace("dense", "plastic") + "rate = { value = nan }\n",
+                "layer0.rate.value",
+            ),
+            (
+                layer.replace("dense", "plastic") + "rate = { value = 0.1, by = \"x\" }\n",
+                "by",
+            ),
+        ] {
+            let error = Network::from_toml(&text, "net.toml").unwrap_err();
+            assert!(error.to_string().contains(part), "{text}\n{error}");
+        }
+    }
+}

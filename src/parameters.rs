@@ -1,0 +1,445 @@
+//! The parameters of a population of networks, and their gradients, in one array each.
+
+use crate::network::{Plasticity, RatePer};
+use crate::random::Stream;
+use crate::{Error, Layer, Network, Real, Result, memory};
+use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn, ShapeBuilder};
+use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What a parameter tensor is to its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// The fixed weight `w`, `[O, I]`.
+    Weight,
+    /// The plasticity coefficient `α`, `[O, I]`, `[O]` or a scalar.
+    Plasticity,
+    /// The bias `b`, `[O]`.
+    Bias,
+    /// The plasticity rate `η`, a scalar or `[O]`.
+    Rate,
+}
+
+impl Role {
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Weight => "weight",
+            Self::Plasticity => "plasticity",
+            Self::Bias => "bias",
+            Self::Rate => "rate",
+        }
+    }
+}
+
+/// One parameter tensor of one network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Index of the layer.
+    pub layer: usize,
+    /// What it is to the layer.
+    pub role: Role,
+    /// Its shape for one network, without the population axis.
+    pub shape: Vec<usize>,
+    /// Index of its first element among the network's parameters.
+    pub offset: usize,
+    /// Number of elements.
+    pub len: usize,
+    /// Whether the outer loop learns it.
+    pub learned: bool,
+}
+
+impl Tensor {
+    /// The name in files: `layer0.weight`.
+    pub fn name(&self) -> String {
+        format!("layer{}.{}", self.layer, self.role.name())
+    }
+
+    /// The indices of its elements among a network's parameters.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.len
+    }
+}
+
+/// Which parameter tensors a network has and where each lies; the same for every network of a population.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    tensors: Vec<Tensor>,
+    size: usize,
+}
+
+impl Layout {
+    /// The layout of `network`'s parameters: layer by layer, in the order of [`Role`].
+    ///
+    /// # Errors
+    /// If the number of parameters overflows.
+    pub fn new(network: &Network) -> Result<Self> {
+        let mut layout = Self {
+            tensors: Vec::new(),
+            size: 0,
+        };
+        for (index, layer) in network.layers().iter().enumerate() {
+            let (inputs, outputs) = (layer.inputs(), layer.outputs());
+            if !matches!(layer, Layer::Bias(_)) {
+                layout.push(index, Role::Weight, &[outputs, inputs], true)?;
+            }
+            if let Layer::Plastic(plastic) = layer {
+                let shape: &[usize] = match plastic.plasticity {
+                    Plasticity::Connection => &[outputs, inputs],
+                    Plasticity::Neuron => &[outputs],
+                    Plasticity::Layer => &[],
+                };
+                layout.push(index, Role::Plasticity, shape, true)?;
+            }
+            if layer.has_bias() {
+                layout.push(index, Role::Bias, &[outputs], true)?;
+            }
+            if let Layer::Plastic(plastic) = layer {
+                let shape: &[usize] = match plastic.rate.per {
+                    RatePer::Layer => &[],
+                    RatePer::Neuron => &[outputs],
+                };
+                layout.push(index, Role::Rate, shape, plastic.rate.learned)?;
+            }
+        }
+        Ok(layout)
+    }
+
+    fn push(&mut self, layer: usize, role: Role, shape: &[usize], learned: bool) -> Result<()> {
+        let what = format!("layer{layer}.{}", role.name());
+        let len = memory::elements(&what, shape)?;
+        self.tensors.push(Tensor {
+            layer,
+            role,
+            shape: shape.to_vec(),
+            offset: self.size,
+            len,
+            learned,
+        });
+        self.size = memory::elements("parameters", &[self.size.saturating_add(len)])?;
+        Ok(())
+    }
+
+    /// The tensors, in order.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// Parameters of one network.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The tensor of a layer, if the network has it.
+    pub fn find(&self, layer: usize, role: Role) -> Option<&Tensor> {
+        self.tensors
+            .iter()
+            .find(|tensor| tensor.layer == layer && tensor.role == role)
+    }
+}
+
+/// One value per parameter of each network of a population: the parameters themselves, or their gradients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters<R> {
+    layout: Arc<Layout>,
+    population: usize,
+    values: Vec<R>,
+}
+
+impl<R: Real> Parameters<R> {
+    /// All zeros, except the rates, which have the description's values.
+    ///
+    /// # Errors
+    /// If the population is empty or the parameters exceed the memory available.
+    pub fn new(network: &Network, population: usize) -> Result<Self> {
+        let mut parameters = Self::zeros(Arc::new(Layout::new(network)?), population)?;
+        for (index, layer) in network.layers().iter().enumerate() {
+            if let Layer::Plastic(plastic) = layer {
+                let mut view = parameters
+                    .view_mut(index, Role::Rate)
+                    .expect("plastic layers have a rate");
+                view.fill(R::from_f64(plastic.rate.value));
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// All zeros.
+    pub(crate) fn zeros(layout: Arc<Layout>, population: usize) -> Result<Self> {
+        if population == 0 {
+            return Err(Error::ZeroSize {
+                field: "population".into(),
+            });
+        }
+        let len = memory::elements("parameters", &[population, layout.size()])?;
+        memory::require("parameters", len as u128 * size_of::<R>() as u128)?;
+        Ok(Self {
+            values: vec![R::zero(); len],
+            population,
+            layout,
+        })
+    }
+
+    /// Random initial parameters of `population` networks with seeds `seed`, `seed + 1`, ….
+    ///
+    /// Network `n` of seed `s` is network 0 of seed `s + n`.
+    ///
+    /// # Errors
+    /// As [`Parameters::new`], or if a scale is not finite.
+    pub fn initialise(
+        network: &Network,
+        initial: &Initial,
+        population: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        for (field, scale) in [
+            ("initial.scale", initial.scale),
+            (
+                "initial.plasticity_scale",
+                initial.plasticity_scale.unwrap_or(0.0),
+            ),
+        ] {
+            if !scale.is_finite() {
+                return Err(Error::setting(
+                    field,
+                    format!("{scale}, expected a finite value"),
+                ));
+            }
+        }
+        let mut parameters = Self::new(network, population)?;
+        let last_dense = network
+            .layers()
+            .iter()
+            .rposition(|layer| matches!(layer, Layer::Dense(_)))
+            .filter(|&index| index + 1 == network.layers().len());
+        let layout = parameters.layout.clone();
+        parameters
+            .values
+            .par_chunks_mut(layout.size().max(1))
+            .enumerate()
+            .for_each(|(index, values)| {
+                let mut stream = Stream::initial(seed.wrapping_add(index as u64));
+                for tensor in layout
+                    .tensors()
+                    .iter()
+                    .filter(|tensor| tensor.role != Role::Rate)
+                {
+                    let scale = match tensor.role {
+                        Role::Plasticity => initial.plasticity_scale.unwrap_or(initial.scale),
+                        _ => initial.scale,
+                    };
+                    let positive = initial.positive_output && Some(tensor.layer) == last_dense;
+                    for value in &mut values[tensor.range()] {
+                        let normal: f64 = StandardNormal.sample(&mut stream);
+                        let drawn = scale * normal;
+                        *value = R::from_f64(if positive { drawn.abs() } else { drawn });
+                    }
+                }
+            });
+        Ok(parameters)
+    }
+
+    /// Number of networks `P`.
+    pub fn population(&self) -> usize {
+        self.population
+    }
+
+    /// Which tensors there are.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(crate) fn shared_layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// All values, `[P, parameters of one network]`.
+    pub fn values(&self) -> &[R] {
+        &self.values
+    }
+
+    /// All values, `[P, parameters of one network]`, to be changed.
+    pub fn values_mut(&mut self) -> &mut [R] {
+        &mut self.values
+    }
+
+    /// The parameters of network `index`.
+    pub fn network(&self, index: usize) -> &[R] {
+        &self.values[index * self.layout.size()..][..self.layout.size()]
+    }
+
+    /// Networks `range` alone.
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        let size = self.layout.size();
+        Self {
+            layout: self.layout.clone(),
+            population: range.len(),
+            values: self.values[range.start * size..range.end * size].to_vec(),
+        }
+    }
+
+    /// A tensor of all networks, `[P, …]`, without copying; `None` if the layer has none.
+    pub fn view(&self, layer: usize, role: Role) -> Option<ArrayViewD<'_, R>> {
+        let tensor = self.layout.find(layer, role)?;
+        let (shape, strides) = self.strided(tensor);
+        let values = &self.values[tensor.offset..];
+        Some(
+            ArrayViewD::from_shape(shape.strides(strides), values)
+                .expect("tensors lie within the values"),
+        )
+    }
+
+    /// As [`Parameters::view`], to be changed.
+    pub fn view_mut(&mut self, layer: usize, role: Role) -> Option<ArrayViewMutD<'_, R>> {
+        let tensor = self.layout.find(layer, role)?.clone();
+        let (shape, strides) = self.strided(&tensor);
+        let values = &mut self.values[tensor.offset..];
+        Some(
+            ArrayViewMutD::from_shape(shape.strides(strides), values)
+                .expect("tensors lie within the values"),
+        )
+    }
+
+    fn strided(&self, tensor: &Tensor) -> (ndarray::Shape<IxDyn>, IxDyn) {
+        let mut shape = vec![self.population];
+        shape.extend(&tensor.shape);
+        let mut strides = vec![1; shape.len()];
+        for axis in (1..shape.len().saturating_sub(1)).rev() {
+            strides[axis] = strides[axis + 1] * shape[axis + 1];
+        }
+        strides[0] = self.layout.size();
+        (IxDyn(&shape).into_shape_with_order(), IxDyn(&strides))
+    }
+
+    /// Fails unless the parameters are those of `network` and finite.
+    pub(crate) fn check(&self, network: &Network) -> Result<()> {
+        if *self.layout != Layout::new(network)? {
+            return Err(Error::setting(
+                "parameters",
+                "they belong to another network description",
+            ));
+        }
+        for tensor in self.layout.tensors() {
+            let view = self.view(tensor.layer, tensor.role).expect("listed");
+            crate::episodes::require_finite(&tensor.name(), &view)?;
+        }
+        Ok(())
+    }
+
+    /// Fails unless `other` has one value for each of these.
+    pub(crate) fn require_same_shape(&self, name: &str, other: &Self) -> Result<()> {
+        if self.layout != other.layout {
+            return Err(Error::setting(
+                name,
+                "they belong to another network description",
+            ));
+        }
+        let (expected, actual) = (self.population, other.population);
+        if expected != actual {
+            return Err(Error::setting(
+                name,
+                format!("they are of {actual} networks, expected {expected}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The same values in another precision.
+    pub fn cast<S: Real>(&self) -> Parameters<S> {
+        Parameters {
+            layout: self.layout.clone(),
+            population: self.population,
+            values: self
+                .values
+                .iter()
+                .map(|value| S::from_f64(value.as_f64()))
+                .collect(),
+        }
+    }
+}
+
+/// How parameters start: `scale · N(0, 1)`, rates at the description's value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Initial {
+    /// Standard deviation of weights, plasticity coefficients and biases.
+    pub scale: f64,
+    /// Standard deviation of plasticity coefficients, if another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plasticity_scale: Option<f64>,
+    /// Whether a final dense layer starts at the absolute values of its draws.
+    #[serde(default)]
+    pub positive_output: bool,
+}
+
+impl Default for Initial {
+    /// `0.1 · N(0, 1)`, as in Miconi 2016.
+    fn default() -> Self {
+        Self {
+            scale: 0.1,
+            plasticity_scale: None,
+            positive_output: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Loss, Rate};
+
+    fn network() -> Network {
+        Network::new(
+            Loss::SquaredError,
+            [
+                Layer::plastic(3, 2, Rate::fixed(0.25)),
+                Layer::dense(2, 4, Activation::Linear),
+            ],
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn views_are_the_tensors() {
+        let mut parameters = Parameters::<f32>::new(&network(), 2).unwrap();
+        parameters.view_mut(0, Role::Weight).unwrap()[[1, 1, 2]] = 7.0;
+        let size = parameters.layout().size();
+        assert_eq!(size, 6 + 6 + 2 + 1 + 8 + 4);
+        assert_eq!(parameters.values()[size + 5], 7.0);
+        assert_eq!(parameters.view(0, Role::Rate).unwrap().shape(), [2]);
+        assert_eq!(parameters.view(0, Role::Rate).unwrap()[[1]], 0.25);
+        assert!(parameters.view(1, Role::Plasticity).is_none());
+    }
+
+    #[test]
+    fn network_n_of_seed_s_is_network_0_of_seed_s_plus_n() {
+        let initial = Initial {
+            positive_output: true,
+            ..Initial::default()
+        };
+        let many = Parameters::<f32>::initialise(&network(), &initial, 3, 5).unwrap();
+        let one = Parameters::<f32>::initialise(&network(), &initial, 1, 7).unwrap();
+        assert_eq!(many.network(2), one.network(0));
+        assert_ne!(many.network(0), many.network(1));
+        assert!(
+            many.view(1, Role::Weight)
+                .unwrap()
+                .iter()
+                .all(|&w| w >= 0.0)
+        );
+        assert!(many.view(0, Role::Weight).unwrap().iter().any(|&w| w < 0.0));
+    }
+
+    #[test]
+    fn no_memory_holds_everything() {
+        let network = Network::new(
+            Loss::None,
+            [Layer::dense(1 << 24, 1 << 24, Activation::Linear)],
+        )
+        .unwrap();
+        let error = Parameters::<f32>::new(&network, 1 << 12).unwrap_err();
+        assert!(matches!(error, Error::Memory { .. }), "{error}");
+    }
+}
