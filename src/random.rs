@@ -16,7 +16,7 @@ pub enum Purpose {
     Evaluation = 2,
 }
 
-const ROTATIONS: [[u32; 2]; 8] = [
+pub(crate) const ROTATIONS: [[u32; 2]; 8] = [
     [10, 26],
     [11, 21],
     [13, 27],

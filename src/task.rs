@@ -315,7 +315,7 @@ fn sign(pattern: &[u32; 4], j: usize) -> f32 {
 }
 
 /// The bits of word `word` that a pattern of `bits` bits uses.
-fn bit_mask(bits: usize, word: usize) -> u32 {
+pub(crate) fn bit_mask(bits: usize, word: usize) -> u32 {
     match bits.saturating_sub(32 * word) {
         0 => 0,
         used if used < 32 => (1 << used) - 1,

@@ -1,0 +1,61 @@
+// What a population in training has beside its parameters; the structs are those of the host.
+
+// Roles of a parameter.
+const FIXED = {{ roles.fixed }}u;
+const WEIGHT = {{ roles.weight }}u;
+const PLASTICITY = {{ roles.plasticity }}u;
+const BIAS = {{ roles.bias }}u;
+const RATE = {{ roles.rate }}u;
+
+// Methods and schedules.
+const RMSPROP = 0u;
+const SGD = 1u;
+const ADAM = 2u;
+const CONSTANT = 0u;
+const COSINE = 1u;
+const STEP = 2u;
+
+// Failures: NONE, the loss, or a tensor's index plus one.
+const LOSS = 0u;
+const NONE = 0xffffffffu;
+
+struct Control {
+    first_meta_step: u32,
+    learn: u32,
+}
+
+struct Progress {
+    meta_steps: u32,
+    loss: f32,
+}
+
+struct State {
+    updates: u32,
+    failed: u32,
+    failed_at: u32,
+    scale: f32,
+}
+
+struct Settings {
+    method: u32,
+    schedule: u32,
+    learning_rate: f32,
+    schedule_length: f32,
+    schedule_factor: f32,
+    max_step: f32,
+    max_gradient_norm: f32,
+    l1: f32,
+    l2: f32,
+    rate_min: f32,
+    rate_max: f32,
+    plasticity_min: f32,
+    plasticity_max: f32,
+    // RMSprop's mean rate, SGD's momentum, one minus Adam's beta1.
+    first: f32,
+    // One minus Adam's beta2.
+    second: f32,
+    epsilon: f32,
+    // Logarithms of Adam's betas.
+    first_log: f32,
+    second_log: f32,
+}

@@ -1,0 +1,220 @@
+//! Runs plans: the only module that turns their buffers and dispatches into those of a device.
+
+use super::device::{Device, Pipeline};
+use super::layout::DeviceLayout;
+use super::plan::{Buffer, Cut, Dispatch, Plan, Resident, Working};
+use super::render::Extent;
+use crate::{Parameters, Result};
+use std::collections::HashMap;
+use std::sync::Arc;
+use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferUsages, CommandEncoder};
+
+/// The buffers of a group of networks that outlive a batch.
+#[derive(Debug)]
+pub(super) struct Residents {
+    buffers: HashMap<Resident, wgpu::Buffer>,
+}
+
+/// Bytes of one network in each resident buffer of a population in training, beyond those for the parameters.
+pub(super) struct ResidentBytes {
+    pub settings: u64,
+    pub states: u64,
+    pub progress: u64,
+    pub control: u64,
+}
+
+impl Residents {
+    /// Takes `parameters` to the device. `learning` adds what training needs.
+    pub fn new(
+        device: &Device,
+        layout: &DeviceLayout,
+        parameters: &Parameters<f32>,
+        learning: Option<ResidentBytes>,
+    ) -> Result<Self> {
+        let networks = parameters.population() as u64;
+        let values = networks * layout.stride as u64 * 4;
+        let mut buffers = HashMap::new();
+        for resident in Resident::ALL {
+            let learning = learning.as_ref();
+            let bytes = match resident {
+                Resident::Parameters | Resident::Gradients => Some(values),
+                Resident::Elements => Some(layout.stride as u64 * 16),
+                Resident::Moments => learning.map(|_| 2 * values),
+                Resident::Settings => learning.map(|bytes| networks * bytes.settings),
+                Resident::States => learning.map(|bytes| networks * bytes.states),
+                Resident::Progress => learning.map(|bytes| networks * bytes.progress),
+                Resident::Control => learning.map(|bytes| bytes.control),
+                Resident::Keys => learning.map(|_| networks * 16),
+                Resident::StepLosses => learning.map(|_| networks * 4),
+            };
+            if let Some(bytes) = bytes {
+                buffers.insert(resident, device.buffer(&format!("{resident:?}"), bytes)?);
+            }
+        }
+        let residents = Self { buffers };
+        device.write(residents.get(Resident::Parameters), &packed(layout, parameters));
+        device.write(residents.get(Resident::Elements), &layout.elements(parameters.layout()));
+        Ok(residents)
+    }
+
+    pub fn get(&self, resident: Resident) -> &wgpu::Buffer {
+        &self.buffers[&resident]
+    }
+
+    /// Reads the parameters, or values that lie like them, into `values`.
+    pub fn read(
+        &self,
+        device: &Device,
+        layout: &DeviceLayout,
+        resident: Resident,
+        values: &mut Parameters<f32>,
+    ) -> Result<()> {
+        let population = values.population();
+        let on_device: Vec<f32> = device.read(self.get(resident), population * layout.stride)?;
+        let host_layout = values.shared_layout().clone();
+        let rows = values.values_mut().chunks_exact_mut(host_layout.size().max(1));
+        for (device, host) in on_device.chunks_exact(layout.stride).zip(rows) {
+            layout.unpack(&host_layout, device, host);
+        }
+        Ok(())
+    }
+}
+
+/// A population's values as they lie on the device.
+pub(super) fn packed(layout: &DeviceLayout, parameters: &Parameters<f32>) -> Vec<f32> {
+    let mut values = Vec::with_capacity(parameters.population() * layout.stride);
+    for index in 0..parameters.population() {
+        layout.pack(parameters.layout(), parameters.network(index), &mut values);
+    }
+    values
+}
+
+/// A plan with its buffers, pipelines and bind groups, ready to run any number of times.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub plan: Plan,
+    device: Arc<Device>,
+    working: HashMap<Working, wgpu::Buffer>,
+    cuts: Vec<Vec<Bound>>,
+    finish: Vec<Bound>,
+}
+
+/// A dispatch with everything it needs on the device.
+#[derive(Debug)]
+struct Bound {
+    pipeline: Arc<Pipeline>,
+    group: BindGroup,
+    offset: u32,
+    workgroups: [u32; 2],
+}
+
+impl Loaded {
+    pub fn new(device: &Arc<Device>, residents: &Residents, plan: Plan) -> Result<Self> {
+        let mut working = HashMap::new();
+        for &(buffer, bytes) in &plan.buffers {
+            working.insert(buffer, device.buffer(&format!("{buffer:?}"), bytes)?);
+        }
+        let pipelines = plan
+            .kernels
+            .iter()
+            .map(|kernel| device.pipeline(kernel))
+            .collect::<Result<Vec<_>>>()?;
+
+        // One uniform buffer holds every extent that occurs, each at an aligned offset.
+        let alignment = device.device.limits().min_uniform_buffer_offset_alignment as usize;
+        let slot = size_of::<Extent>().next_multiple_of(alignment);
+        let mut offsets: HashMap<Extent, u32> = HashMap::new();
+        let mut bytes: Vec<u8> = Vec::new();
+        for dispatch in plan.cuts.iter().flat_map(|cut| &cut.dispatches).chain(&plan.finish) {
+            offsets.entry(dispatch.extent).or_insert_with(|| {
+                let offset = bytes.len();
+                bytes.extend(bytemuck::bytes_of(&dispatch.extent));
+                bytes.resize(offset + slot, 0);
+                offset as u32
+            });
+        }
+        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
+        let extents = device.raw_buffer("extents", bytes.len() as u64, usage)?;
+        device.write(&extents, &bytes);
+
+        let mut groups: HashMap<(usize, Vec<Buffer>), BindGroup> = HashMap::new();
+        let mut bind = |dispatch: &Dispatch| {
+            let pipeline = &pipelines[dispatch.kernel];
+            let group = groups
+                .entry((dispatch.kernel, dispatch.buffers.clone()))
+                .or_insert_with(|| {
+                    let extent = BindGroupEntry {
+                        binding: 0,
+                        resource: BindingResource::Buffer(BufferBinding {
+                            buffer: &extents,
+                            offset: 0,
+                            size: std::num::NonZeroU64::new(size_of::<Extent>() as u64),
+                        }),
+                    };
+                    let buffers = dispatch.buffers.iter().enumerate().map(|(index, buffer)| BindGroupEntry {
+                        binding: index as u32 + 1,
+                        resource: match buffer {
+                            Buffer::Resident(resident) => residents.get(*resident),
+                            Buffer::Working(buffer) => &working[buffer],
+                        }
+                        .as_entire_binding(),
+                    });
+                    let entries: Vec<_> = std::iter::once(extent).chain(buffers).collect();
+                    device.device.create_bind_group(&BindGroupDescriptor {
+                        label: Some(plan.kernels[dispatch.kernel].name),
+                        layout: &pipeline.layout,
+                        entries: &entries,
+                    })
+                });
+            Bound {
+                pipeline: pipeline.clone(),
+                group: group.clone(),
+                offset: offsets[&dispatch.extent],
+                workgroups: dispatch.workgroups,
+            }
+        };
+        let bind_all = |cut: &Cut, bind: &mut dyn FnMut(&Dispatch) -> Bound| cut.dispatches.iter().map(bind).collect();
+        let cuts = plan.cuts.iter().map(|cut| bind_all(cut, &mut bind)).collect();
+        let finish = plan.finish.iter().map(&mut bind).collect();
+        device.check()?;
+        Ok(Self {
+            device: device.clone(),
+            working,
+            cuts,
+            finish,
+            plan,
+        })
+    }
+
+    pub fn buffer(&self, buffer: Working) -> &wgpu::Buffer {
+        &self.working[&buffer]
+    }
+
+    /// Records one cut.
+    pub fn record_cut(&self, encoder: &mut CommandEncoder, cut: usize) {
+        record(encoder, &self.cuts[cut]);
+    }
+
+    /// Records what follows the last cut.
+    pub fn record_finish(&self, encoder: &mut CommandEncoder) {
+        record(encoder, &self.finish);
+    }
+
+    /// Dispatches of one whole meta-step.
+    pub fn dispatches(&self) -> usize {
+        self.cuts.iter().map(Vec::len).sum::<usize>() + self.finish.len()
+    }
+
+    pub fn device(&self) -> &Arc<Device> {
+        &self.device
+    }
+}
+
+fn record(encoder: &mut CommandEncoder, dispatches: &[Bound]) {
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    for dispatch in dispatches {
+        pass.set_pipeline(&dispatch.pipeline.pipeline);
+        pass.set_bind_group(0, &dispatch.group, &[dispatch.offset]);
+        pass.dispatch_workgroups(dispatch.workgroups[0], dispatch.workgroups[1], 1);
+    }
+}

@@ -1,0 +1,277 @@
+//! How a network's parameters and gradients lie in device memory, and how its rows are spread over lanes.
+//!
+//! Every tensor starts at a whole `vec4` and every row of synapses is padded with zeros to the columns that its lanes
+//! hold, so that kernels have no remainder to guard.
+
+use super::profile::Profile;
+use crate::network::{Activation, Layer, Plasticity, RatePer, Rule};
+use crate::{Layout, Network, Role};
+
+/// Synapses, in `vec4`s, that one lane holds at most: more would not fit its registers.
+const QUADS_PER_LANE: usize = 8;
+
+/// Lanes of a workgroup, unless a row needs more.
+const WORKGROUP: usize = 64;
+
+/// Parameters that no update touches: padding, and rates that are not learned.
+pub(super) const FIXED: u32 = 0;
+
+/// One layer in device memory. Offsets and sizes count `f32`s.
+#[derive(Clone, Debug)]
+pub(super) struct LayerLayout {
+    pub inputs: usize,
+    pub outputs: usize,
+    /// Padded presynaptic neurons.
+    pub row: usize,
+    /// Padded postsynaptic neurons: the next layer's `row`.
+    pub output_row: usize,
+    /// Lanes that own one row.
+    pub lanes: usize,
+    /// `vec4`s of synapses that a lane holds.
+    pub quads: usize,
+    pub workgroup: usize,
+    pub activation: Activation,
+    pub plastic: Option<(Rule, Plasticity, RatePer)>,
+    pub is_bias: bool,
+    /// Whether the gradient of the retention is needed.
+    pub retention: bool,
+    pub weight_at: usize,
+    pub plasticity_at: usize,
+    pub bias_at: Option<usize>,
+    pub rate_at: usize,
+    pub partial_weight_at: usize,
+    pub partial_plasticity_at: usize,
+    /// Per row a `vec4`: the sums for bias, plasticity (where it is not per connection) and rate.
+    pub partial_rows_at: usize,
+}
+
+/// All layers in device memory.
+#[derive(Clone, Debug)]
+pub(super) struct DeviceLayout {
+    pub layers: Vec<LayerLayout>,
+    /// Padded parameters of one network.
+    pub stride: usize,
+    /// Padded partial gradients of one block of episodes.
+    pub partial_stride: usize,
+}
+
+impl DeviceLayout {
+    pub fn new(network: &Network, profile: &Profile) -> Self {
+        let lanes: Vec<_> = network.layers().iter().map(|layer| spread(layer, profile)).collect();
+        let mut layers = Vec::new();
+        let (mut stride, mut partial_stride) = (0, 0);
+        for (index, layer) in network.layers().iter().enumerate() {
+            let (lanes_of_row, quads) = lanes[index];
+            let row = 4 * lanes_of_row * quads;
+            let (inputs, outputs) = (layer.inputs(), layer.outputs());
+            let place = |at: &mut usize, size: usize| {
+                let start = *at;
+                *at += size.next_multiple_of(4);
+                start
+            };
+            let is_bias = matches!(layer, Layer::Bias(_));
+            let synapses = if is_bias { 0 } else { outputs * row };
+            let plastic = layer
+                .as_plastic()
+                .map(|plastic| (plastic.rule, plastic.plasticity, plastic.rate.per));
+            let coefficients = match plastic {
+                Some((_, Plasticity::Connection, _)) => synapses,
+                Some((_, Plasticity::Neuron, _)) => outputs,
+                Some((_, Plasticity::Layer, _)) => 1,
+                None => 0,
+            };
+            let rates = match plastic {
+                Some((_, _, RatePer::Neuron)) => outputs,
+                Some((_, _, RatePer::Layer)) => 1,
+                None => 0,
+            };
+            layers.push(LayerLayout {
+                inputs,
+                outputs,
+                row,
+                output_row: match lanes.get(index + 1) {
+                    Some((lanes, quads)) => 4 * lanes * quads,
+                    None => outputs.next_multiple_of(4),
+                },
+                lanes: lanes_of_row,
+                quads,
+                workgroup: WORKGROUP.max(lanes_of_row),
+                activation: layer.activation(),
+                plastic,
+                is_bias,
+                retention: layer.as_plastic().is_some_and(|plastic| {
+                    plastic.rate.learned || plastic.rule.retention_depends_on_output()
+                }),
+                weight_at: place(&mut stride, synapses),
+                plasticity_at: place(&mut stride, coefficients),
+                bias_at: layer.has_bias().then(|| place(&mut stride, outputs)),
+                rate_at: place(&mut stride, rates),
+                partial_weight_at: place(&mut partial_stride, synapses),
+                partial_plasticity_at: place(
+                    &mut partial_stride,
+                    if coefficients == synapses { coefficients } else { 0 },
+                ),
+                partial_rows_at: place(&mut partial_stride, 4 * outputs),
+            });
+        }
+        Self {
+            layers,
+            stride,
+            partial_stride,
+        }
+    }
+
+    /// Where each element of a parameter tensor lies: calls `visit(index in the tensor, index on the device)`.
+    fn each_element(&self, layer: usize, role: Role, len: usize, mut visit: impl FnMut(usize, usize)) {
+        let at = &self.layers[layer];
+        let by_row = |start: usize, visit: &mut dyn FnMut(usize, usize)| {
+            for i in 0..at.outputs {
+                for j in 0..at.inputs {
+                    visit(i * at.inputs + j, start + i * at.row + j);
+                }
+            }
+        };
+        match role {
+            Role::Weight => by_row(at.weight_at, &mut visit),
+            Role::Plasticity if matches!(at.plastic, Some((_, Plasticity::Connection, _))) => {
+                by_row(at.plasticity_at, &mut visit);
+            }
+            Role::Plasticity => (0..len).for_each(|i| visit(i, at.plasticity_at + i)),
+            Role::Bias => (0..len).for_each(|i| visit(i, at.bias_at.expect("the layer has a bias") + i)),
+            Role::Rate => (0..len).for_each(|i| visit(i, at.rate_at + i)),
+        }
+    }
+
+    /// One network's values, padded with zeros, appended to `device`.
+    pub fn pack(&self, layout: &Layout, values: &[f32], device: &mut Vec<f32>) {
+        let start = device.len();
+        device.resize(start + self.stride, 0.0);
+        let device = &mut device[start..];
+        for tensor in layout.tensors() {
+            let values = &values[tensor.range()];
+            self.each_element(tensor.layer, tensor.role, tensor.len, |index, at| device[at] = values[index]);
+        }
+    }
+
+    /// The inverse of [`DeviceLayout::pack`].
+    pub fn unpack(&self, layout: &Layout, device: &[f32], values: &mut [f32]) {
+        for tensor in layout.tensors() {
+            let values = &mut values[tensor.range()];
+            self.each_element(tensor.layer, tensor.role, tensor.len, |index, at| values[index] = device[at]);
+        }
+    }
+
+    /// For each device parameter: the first partial gradient that it is the sum of, how many there are (one `vec4`
+    /// apart), its tensor's index plus one, and its role.
+    pub fn elements(&self, layout: &Layout) -> Vec<[u32; 4]> {
+        let mut elements = vec![[0, 0, 0, FIXED]; self.stride];
+        for (index, tensor) in layout.tensors().iter().enumerate() {
+            if !tensor.learned {
+                continue;
+            }
+            let layer = &self.layers[tensor.layer];
+            self.each_element(tensor.layer, tensor.role, tensor.len, |element, at| {
+                let component = match tensor.role {
+                    Role::Bias => 0,
+                    Role::Plasticity => 1,
+                    _ => 2,
+                };
+                let rows = layer.partial_rows_at + component;
+                let shared = tensor.shape.is_empty();
+                let (first, count) = match tensor.role {
+                    Role::Weight => (layer.partial_weight_at + at - layer.weight_at, 1),
+                    Role::Plasticity if tensor.shape.len() == 2 => {
+                        (layer.partial_plasticity_at + at - layer.plasticity_at, 1)
+                    }
+                    _ if shared => (rows, layer.outputs),
+                    _ => (rows + 4 * element, 1),
+                };
+                elements[at] = [first as u32, count as u32, index as u32 + 1, role_code(tensor.role)];
+            });
+        }
+        elements
+    }
+}
+
+/// A role's number in the shaders.
+pub(super) fn role_code(role: Role) -> u32 {
+    match role {
+        Role::Weight => 1,
+        Role::Plasticity => 2,
+        Role::Bias => 3,
+        Role::Rate => 4,
+    }
+}
+
+/// How many lanes own a row, and how many `vec4`s each holds.
+fn spread(layer: &Layer, profile: &Profile) -> (usize, usize) {
+    let quads = layer.inputs().div_ceil(4);
+    if matches!(layer, Layer::Bias(_)) {
+        return (1, quads);
+    }
+    let most = 1 << profile.workgroup_size.ilog2();
+    let lanes = quads.div_ceil(QUADS_PER_LANE).next_power_of_two().min(most);
+    (lanes, quads.div_ceil(lanes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Loss, Parameters, Rate};
+
+    fn network(inputs: usize) -> Network {
+        Network::new(
+            Loss::SquaredError,
+            [
+                Layer::plastic(inputs, 5, Rate::learned(0.1).per_neuron()),
+                Layer::dense(5, 3, Activation::Linear),
+                Layer::bias(3),
+            ],
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn rows_fit_their_lanes() {
+        for inputs in [1, 3, 32, 33, 60, 129, 256, 1000, 4096, 10_000] {
+            let layout = DeviceLayout::new(&network(inputs), &Profile::default());
+            let layer = &layout.layers[0];
+            assert!(layer.row >= inputs && layer.row == 4 * layer.lanes * layer.quads, "{inputs}");
+            assert!(layer.lanes.is_power_of_two() && layer.lanes <= 256, "{inputs}");
+            assert!(layer.quads <= QUADS_PER_LANE || inputs > 8192, "{inputs}");
+            assert_eq!(layer.output_row, layout.layers[1].row);
+        }
+    }
+
+    #[test]
+    fn packing_round_trips() {
+        let network = network(60);
+        let layout = Layout::new(&network).unwrap();
+        let device_layout = DeviceLayout::new(&network, &Profile::default());
+        let parameters = Parameters::<f32>::initialise(&network, &crate::Initial::default(), 1, 1).unwrap();
+        let mut device = Vec::new();
+        device_layout.pack(&layout, parameters.values(), &mut device);
+        assert_eq!(device.len() % 4, 0);
+        let mut back = vec![0.0; layout.size()];
+        device_layout.unpack(&layout, &device, &mut back);
+        assert_eq!(back, parameters.values());
+    }
+
+    #[test]
+    fn every_learned_parameter_has_its_own_partials() {
+        let network = network(60);
+        let layout = Layout::new(&network).unwrap();
+        let device_layout = DeviceLayout::new(&network, &Profile::default());
+        let mut seen = std::collections::HashSet::new();
+        let learned = device_layout.elements(&layout).into_iter().filter(|element| element[3] != FIXED);
+        let mut count = 0;
+        for [first, rows, ..] in learned {
+            count += 1;
+            for row in 0..rows {
+                assert!(seen.insert(first + 4 * row));
+            }
+        }
+        assert_eq!(count, layout.size());
+        assert!(seen.iter().all(|&at| (at as usize) < device_layout.partial_stride));
+    }
+}

@@ -1,0 +1,665 @@
+//! Plans, made without a device: which buffers a computation needs, how it is cut, and what is dispatched in which order.
+//!
+//! Work is cut where a limit of the device demands it: first over networks (groups, which share nothing), then over
+//! episodes, last over time, one episode at a time. A cut never changes the order in which gradients are summed: blocks
+//! of episodes have a fixed size, and a cut within a block goes on with that block's sums.
+
+use super::layout::DeviceLayout;
+use super::profile::Profile;
+use super::render::{Extent, Kernel, Renderer, Variant};
+use crate::cpu::EPISODE_BLOCK;
+use crate::task::Task;
+use crate::{Error, Network, Result};
+use std::ops::Range;
+
+/// What is to be computed, for a group of networks.
+#[derive(Clone, Debug)]
+pub(super) struct Work {
+    pub networks: usize,
+    pub batch: usize,
+    pub steps: usize,
+    pub gradient: bool,
+    pub input_gradient: bool,
+    pub final_traces: bool,
+    /// Whether the gradient is that of the network's loss, so that there is a target.
+    pub has_target: bool,
+    pub mask_per_episode: bool,
+    /// Per layer: an initial trace is given; a gradient on the final trace is given.
+    pub given: Vec<(bool, bool)>,
+    /// The task that makes the episodes, if the device makes them.
+    pub task: Option<Task>,
+    /// Whether the optimiser follows the gradient.
+    pub learn: bool,
+}
+
+/// A buffer that outlives one plan: it belongs to the population, not to a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Resident {
+    Parameters,
+    Gradients,
+    Elements,
+    Moments,
+    Settings,
+    States,
+    Progress,
+    Control,
+    Keys,
+    StepLosses,
+}
+
+impl Resident {
+    pub const ALL: [Self; 10] = [
+        Self::Parameters,
+        Self::Gradients,
+        Self::Elements,
+        Self::Moments,
+        Self::Settings,
+        Self::States,
+        Self::Progress,
+        Self::Control,
+        Self::Keys,
+        Self::StepLosses,
+    ];
+}
+
+/// A buffer of one batch. Segments of time have buffers of their own, so that none exceeds a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Working {
+    Losses,
+    Partials,
+    Patterns,
+    /// Of a segment.
+    Mask(usize),
+    Target(usize),
+    InputSignal(usize),
+    /// Of a layer's input, or the last layer's output, and a segment.
+    Activity(usize, usize),
+    /// Of a layer and a segment.
+    Drive(usize, usize),
+    Signal(usize, usize),
+    /// Of a layer.
+    Traces(usize),
+    Adjoint(usize),
+}
+
+/// A buffer of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Buffer {
+    Resident(Resident),
+    Working(Working),
+}
+
+/// One kernel's run over some of the work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Dispatch {
+    /// Index among the plan's kernels.
+    pub kernel: usize,
+    /// In the order of the kernel's bindings.
+    pub buffers: Vec<Buffer>,
+    pub extent: Extent,
+    /// Workgroups along two axes.
+    pub workgroups: [u32; 2],
+}
+
+/// A part of the batch that is computed at once.
+#[derive(Clone, Debug)]
+pub(super) struct Cut {
+    pub episodes: Range<usize>,
+    pub dispatches: Vec<Dispatch>,
+}
+
+/// How the traces of a layer are kept: planes of one buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TraceSlots {
+    /// The gradient on the final trace, in slot 0.
+    pub upstream: bool,
+    /// Slot of the initial trace.
+    pub initial: Option<usize>,
+    /// Slot of the final trace.
+    pub last: Option<usize>,
+    pub count: usize,
+}
+
+/// A computation, ready to be run on a device.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub work: Work,
+    pub layout: DeviceLayout,
+    pub kernels: Vec<Kernel>,
+    /// The batch's buffers and their bytes.
+    pub buffers: Vec<(Working, u64)>,
+    pub segments: Vec<Range<usize>>,
+    /// Per layer.
+    pub traces: Vec<TraceSlots>,
+    pub variants: Vec<Variant>,
+    pub cuts: Vec<Cut>,
+    /// What follows the last cut: check and optimiser.
+    pub finish: Vec<Dispatch>,
+}
+
+/// Networks of one group at most: as many as have their parameters and one block of episodes in one binding each.
+pub(super) fn group_size(network: &Network, profile: &Profile, work: &Work) -> usize {
+    let layout = DeviceLayout::new(network, profile);
+    let fits = |networks: usize| {
+        let block = EPISODE_BLOCK.min(work.batch);
+        let group = Work {
+            networks,
+            ..work.clone()
+        };
+        largest_buffer(&layout, &group, block, work.steps) <= profile.binding_bytes
+            && networks as u64 * layout.stride as u64 * 8 <= profile.binding_bytes
+            && work_of(network, networks, block, work.steps) <= profile.submission_work
+    };
+    largest(work.networks, fits).max(1)
+}
+
+/// The largest number from 1 to `most` that fits, if what fits gets no rarer towards 1; 0 if none does.
+fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, most);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    low
+}
+
+fn work_of(network: &Network, networks: usize, episodes: usize, steps: usize) -> u64 {
+    [networks, episodes, steps, network.synapses().max(1)]
+        .iter()
+        .fold(1u64, |product, &size| product.saturating_mul(size as u64))
+}
+
+fn largest_buffer(layout: &DeviceLayout, work: &Work, episodes: usize, steps: usize) -> u64 {
+    let segments = work.steps.div_ceil(steps);
+    let (traces, variants) = traces_and_variants(layout, work, segments);
+    buffers(layout, work, &traces, &variants, episodes, steps, segments)
+        .into_iter()
+        .map(|(_, bytes)| bytes)
+        .max()
+        .unwrap_or(0)
+}
+
+fn traces_and_variants(layout: &DeviceLayout, work: &Work, segments: usize) -> (Vec<TraceSlots>, Vec<Variant>) {
+    layout
+        .layers
+        .iter()
+        .enumerate()
+        .map(|(index, layer)| {
+            let input_signal = work.gradient && (index > 0 || work.input_gradient);
+            if layer.plastic.is_none() {
+                let variant = Variant {
+                    gradient: work.gradient,
+                    input_signal,
+                    ..Variant::default()
+                };
+                return (TraceSlots::default(), variant);
+            }
+            let (initial, upstream) = work.given[index];
+            let upstream = upstream && work.gradient;
+            let is_cut = segments > 1;
+            let variant = Variant {
+                gradient: work.gradient,
+                trace_in: initial || is_cut,
+                trace_out: work.final_traces || upstream || is_cut,
+                upstream,
+                adjoint: is_cut && work.gradient,
+                initial_gradient: initial && work.gradient,
+                input_signal,
+            };
+            let first = usize::from(upstream);
+            let last = first + if is_cut { segments } else { usize::from(variant.trace_in) };
+            let slots = TraceSlots {
+                upstream,
+                initial: variant.trace_in.then_some(first),
+                last: variant.trace_out.then_some(last),
+                count: last + usize::from(variant.trace_out),
+            };
+            (slots, variant)
+        })
+        .unzip()
+}
+
+/// The batch's buffers for cuts of `episodes` episodes and segments of `steps` steps.
+fn buffers(
+    layout: &DeviceLayout,
+    work: &Work,
+    traces: &[TraceSlots],
+    variants: &[Variant],
+    episodes: usize,
+    steps: usize,
+    segments: usize,
+) -> Vec<(Working, u64)> {
+    let floats = |sizes: &[usize]| sizes.iter().fold(4u64, |bytes, &size| bytes.saturating_mul(size as u64));
+    let (networks, last) = (work.networks, layout.layers.len() - 1);
+    let per_step = |row: usize| floats(&[networks, episodes, steps, row]);
+    let output_row = layout.layers[last].output_row;
+    let mut buffers = vec![(Working::Losses, floats(&[networks, work.batch]))];
+    if work.gradient {
+        let blocks = episodes.div_ceil(EPISODE_BLOCK);
+        buffers.push((Working::Partials, floats(&[networks, blocks, layout.partial_stride])));
+    }
+    if let Some(task) = &work.task {
+        buffers.push((Working::Patterns, floats(&[networks, episodes, task.patterns(), 4])));
+    }
+    for segment in 0..segments {
+        if work.has_target {
+            let masks = if work.mask_per_episode { networks * episodes } else { 1 };
+            buffers.push((Working::Mask(segment), floats(&[masks, steps])));
+            buffers.push((Working::Target(segment), per_step(output_row)));
+        }
+        if work.gradient && work.input_gradient {
+            buffers.push((Working::InputSignal(segment), per_step(layout.layers[0].row)));
+        }
+        for (index, layer) in layout.layers.iter().enumerate() {
+            buffers.push((Working::Activity(index, segment), per_step(layer.row)));
+            if layer.retention && work.gradient {
+                buffers.push((Working::Drive(index, segment), per_step(layer.output_row)));
+            }
+            if work.gradient || (index == last && work.has_target) {
+                buffers.push((Working::Signal(index, segment), per_step(layer.output_row)));
+            }
+        }
+        buffers.push((Working::Activity(last + 1, segment), per_step(output_row)));
+    }
+    for (index, layer) in layout.layers.iter().enumerate() {
+        let rows = [networks, episodes, layer.outputs];
+        let plane = floats(&rows).saturating_mul(layer.row as u64);
+        if traces[index].count > 0 {
+            buffers.push((Working::Traces(index), plane.saturating_mul(traces[index].count as u64)));
+        }
+        let slots = variants[index].adjoint_slots() as u64;
+        if slots > 0 {
+            let states = if variants[index].adjoint { floats(&rows) * 4 * slots } else { 0 };
+            buffers.push((Working::Adjoint(index), plane.saturating_mul(slots).saturating_add(states)));
+        }
+    }
+    buffers
+}
+
+impl Plan {
+    /// Plans the work of one group of networks, no more than [`group_size`] says.
+    pub fn new(network: &Network, profile: &Profile, work: Work) -> Result<Self> {
+        let layout = DeviceLayout::new(network, profile);
+        let (episodes, steps) = cut_sizes(network, profile, &layout, &work)?;
+        let segments: Vec<_> = (0..work.steps)
+            .step_by(steps)
+            .map(|first| first..(first + steps).min(work.steps))
+            .collect();
+        let (traces, variants) = traces_and_variants(&layout, &work, segments.len());
+        let buffers = buffers(&layout, &work, &traces, &variants, episodes, steps, segments.len());
+        let mut plan = Self {
+            work,
+            layout,
+            kernels: Vec::new(),
+            buffers,
+            segments,
+            traces,
+            variants,
+            cuts: Vec::new(),
+            finish: Vec::new(),
+        };
+        plan.record(network, profile, episodes)?;
+        Ok(plan)
+    }
+
+    /// Bytes of the batch's buffers.
+    pub fn bytes(&self) -> u128 {
+        self.buffers.iter().map(|&(_, bytes)| u128::from(bytes)).sum()
+    }
+
+    fn record(&mut self, network: &Network, profile: &Profile, episodes: usize) -> Result<()> {
+        let renderer = Renderer::new(profile);
+        let mut recorder = Recorder {
+            kernels: Vec::new(),
+            workgroups: profile.workgroups,
+        };
+        let batch = self.work.batch;
+        let mut cuts = Vec::new();
+        for first in (0..batch).step_by(episodes) {
+            let range = first..(first + episodes).min(batch);
+            let dispatches = self.cut(network, &renderer, &mut recorder, range.clone())?;
+            cuts.push(Cut {
+                episodes: range,
+                dispatches,
+            });
+        }
+        if self.work.task.is_some() || self.work.learn {
+            let extent = Extent {
+                networks: self.work.networks as u32,
+                batch: batch as u32,
+                ..Extent::default()
+            };
+            let check = renderer.check(&self.layout)?;
+            let mut finish = vec![recorder.dispatch(check, extent, self.work.networks, |name| resident_of(name))];
+            if self.work.learn {
+                let items = self.work.networks * self.layout.stride;
+                let optimiser = renderer.optimiser(&self.layout)?;
+                finish.push(recorder.dispatch(optimiser, extent, items, |name| resident_of(name)));
+            }
+            self.finish = finish;
+        }
+        self.kernels = recorder.kernels;
+        self.cuts = cuts;
+        Ok(())
+    }
+
+    /// The dispatches of one cut over the batch.
+    fn cut(
+        &self,
+        network: &Network,
+        renderer: &Renderer,
+        recorder: &mut Recorder,
+        range: Range<usize>,
+    ) -> Result<Vec<Dispatch>> {
+        let (work, layout) = (&self.work, &self.layout);
+        let (networks, episodes) = (work.networks, range.len());
+        let last = layout.layers.len() - 1;
+        let within_block = !range.start.is_multiple_of(EPISODE_BLOCK);
+        let blocks = episodes.div_ceil(EPISODE_BLOCK);
+        let extent_of = |segment: usize| Extent {
+            networks: networks as u32,
+            episodes: episodes as u32,
+            batch: work.batch as u32,
+            steps: self.segments[segment].len() as u32,
+            blocks: blocks as u32,
+            block_episodes: episodes.min(EPISODE_BLOCK) as u32,
+            first_episode: range.start as u32,
+            first_step: self.segments[segment].start as u32,
+            accumulate: u32::from(within_block || segment + 1 < self.segments.len()),
+            reduce_goes_on: u32::from(range.start >= EPISODE_BLOCK),
+            first_segment: u32::from(segment == 0),
+            last_segment: u32::from(segment + 1 == self.segments.len()),
+            mask_per_episode: u32::from(work.mask_per_episode),
+            ..Extent::default()
+        };
+        let with_slots = |index: usize, segment: usize| {
+            let slots = &self.traces[index];
+            let first = usize::from(slots.upstream);
+            let extent = extent_of(segment);
+            Extent {
+                trace_start: (first + segment) as u32,
+                trace_end: (first + segment + usize::from(slots.initial.is_some())) as u32,
+                adjoint_slot: (segment as u32 + 1) % 2,
+                ..extent
+            }
+        };
+        let mut dispatches = Vec::new();
+        if let Some(task) = &work.task {
+            for segment in 0..self.segments.len() {
+                let kernel = renderer.episodes(layout, task)?;
+                dispatches.push(recorder.dispatch(kernel, extent_of(segment), networks * episodes, |name| {
+                    match name {
+                        "input" => Buffer::Working(Working::Activity(0, segment)),
+                        "target_of" => Buffer::Working(Working::Target(segment)),
+                        "patterns" => Buffer::Working(Working::Patterns),
+                        name => resident_of(name),
+                    }
+                }));
+            }
+        }
+        let layer_buffer = |index: usize, segment: usize, name: &str| {
+            Buffer::Working(match name {
+                "input" => Working::Activity(index, segment),
+                "output" => Working::Activity(index + 1, segment),
+                "drive" => Working::Drive(index, segment),
+                "signal" => Working::Signal(index, segment),
+                "input_signal" if index == 0 => Working::InputSignal(segment),
+                "input_signal" => Working::Signal(index - 1, segment),
+                "traces" => Working::Traces(index),
+                "adjoint" => Working::Adjoint(index),
+                "partials" => Working::Partials,
+                name => return resident_of(name),
+            })
+        };
+        for segment in 0..self.segments.len() {
+            let steps = self.segments[segment].len();
+            for (index, layer) in layout.layers.iter().enumerate() {
+                let kernel = renderer.forward(layout, layer, self.variants[index])?;
+                let items = networks * episodes * layer.outputs * if layer.is_bias { steps } else { 1 };
+                dispatches.push(recorder.dispatch(kernel, with_slots(index, segment), items, |name| {
+                    layer_buffer(index, segment, name)
+                }));
+            }
+            if work.has_target {
+                let kernel = renderer.loss(network.loss(), &layout.layers[last])?;
+                dispatches.push(recorder.dispatch(kernel, extent_of(segment), networks * episodes, |name| {
+                    match name {
+                        "target_of" => Buffer::Working(Working::Target(segment)),
+                        "mask" => Buffer::Working(Working::Mask(segment)),
+                        "losses" => Buffer::Working(Working::Losses),
+                        name => layer_buffer(last, segment, name),
+                    }
+                }));
+            }
+        }
+        if !work.gradient {
+            return Ok(dispatches);
+        }
+        for segment in (0..self.segments.len()).rev() {
+            for (index, layer) in layout.layers.iter().enumerate().rev() {
+                let extent = with_slots(index, segment);
+                let buffer = |name: &str| layer_buffer(index, segment, name);
+                let kernel = renderer.backward(layout, layer, self.variants[index])?;
+                dispatches.push(recorder.dispatch(kernel, extent, networks * blocks * layer.outputs, buffer));
+                if self.variants[index].input_signal && !layer.is_bias {
+                    let kernel = renderer.input_gradient(layout, layer, self.variants[index])?;
+                    let items = networks * episodes * layer.row / 4;
+                    dispatches.push(recorder.dispatch(kernel, extent, items, buffer));
+                }
+            }
+        }
+        if range.end.is_multiple_of(EPISODE_BLOCK) || range.end == work.batch {
+            let kernel = renderer.reduce(layout)?;
+            dispatches.push(
+                recorder.dispatch(kernel, extent_of(0), networks * layout.stride, |name| match name {
+                    "partials" => Buffer::Working(Working::Partials),
+                    name => resident_of(name),
+                }),
+            );
+        }
+        Ok(dispatches)
+    }
+}
+
+/// The episodes of a cut and the steps of a segment: the most that the limits allow.
+fn cut_sizes(network: &Network, profile: &Profile, layout: &DeviceLayout, work: &Work) -> Result<(usize, usize)> {
+    let parameters = work.networks as u64 * layout.stride as u64 * 4;
+    if parameters > profile.binding_bytes {
+        return Err(Error::DeviceLimit {
+            what: "parameters of one network (bytes)".into(),
+            requested: parameters,
+            limit: profile.binding_bytes,
+        });
+    }
+    let fits = |episodes: usize, steps: usize| {
+        largest_buffer(layout, work, episodes, steps) <= profile.binding_bytes
+            && work_of(network, work.networks, episodes, steps) <= profile.submission_work
+    };
+    let blocks = largest(work.batch.div_ceil(EPISODE_BLOCK), |blocks| {
+        fits((blocks * EPISODE_BLOCK).min(work.batch), work.steps)
+    });
+    if blocks > 0 {
+        return Ok(((blocks * EPISODE_BLOCK).min(work.batch), work.steps));
+    }
+    // A part of a block must divide it, so that no cut spans two blocks.
+    let parts = largest(EPISODE_BLOCK.ilog2() as usize, |power| fits(1 << (power - 1), work.steps));
+    if parts > 0 {
+        return Ok((1 << (parts - 1), work.steps));
+    }
+    match largest(work.steps, |steps| fits(1, steps)) {
+        // More segments need more traces, so that the shortest may not fit where longer ones do.
+        0 => (1..=work.steps.ilog2())
+            .map(|power| work.steps.div_ceil(1 << power))
+            .find(|&steps| fits(1, steps))
+            .map(|steps| (1, steps))
+            .ok_or_else(|| Error::DeviceLimit {
+                what: "one episode of one network (bytes of a buffer), however cut".into(),
+                requested: (0..=work.steps.ilog2())
+                    .map(|power| largest_buffer(layout, work, 1, work.steps.div_ceil(1 << power)))
+                    .min()
+                    .unwrap_or(u64::MAX),
+                limit: profile.binding_bytes,
+            }),
+        steps => Ok((1, steps)),
+    }
+}
+
+/// Collects kernels, each once, and dispatches.
+struct Recorder {
+    kernels: Vec<Kernel>,
+    workgroups: u32,
+}
+
+impl Recorder {
+    fn dispatch(
+        &mut self,
+        kernel: Kernel,
+        extent: Extent,
+        items: usize,
+        buffer: impl Fn(&str) -> Buffer,
+    ) -> Dispatch {
+        let groups = items.div_ceil(kernel.items) as u64;
+        let rows = groups.div_ceil(u64::from(self.workgroups)).max(1);
+        let buffers = kernel.bindings.iter().map(|binding| buffer(binding.name)).collect();
+        let index = self.kernels.iter().position(|known| *known == kernel).unwrap_or_else(|| {
+            self.kernels.push(kernel);
+            self.kernels.len() - 1
+        });
+        Dispatch {
+            kernel: index,
+            buffers,
+            extent,
+            workgroups: [groups.div_ceil(rows) as u32, rows as u32],
+        }
+    }
+}
+
+/// The population's buffer that a kernel calls `name`.
+fn resident_of(name: &str) -> Buffer {
+    Buffer::Resident(match name {
+        "parameters" => Resident::Parameters,
+        "gradients" => Resident::Gradients,
+        "elements" => Resident::Elements,
+        "moments" => Resident::Moments,
+        "settings" => Resident::Settings,
+        "states" => Resident::States,
+        "progress" => Resident::Progress,
+        "control" => Resident::Control,
+        "keys" => Resident::Keys,
+        "losses_of_step" => Resident::StepLosses,
+        "losses" => return Buffer::Working(Working::Losses),
+        name => unreachable!("kernels bind no buffer called {name}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Layer, Loss, Rate};
+
+    fn network() -> Network {
+        Network::new(
+            Loss::SquaredError,
+            [
+                Layer::plastic(64, 32, Rate::learned(0.1)),
+                Layer::dense(32, 4, Activation::Linear),
+            ],
+        )
+        .unwrap()
+    }
+
+    fn work(batch: usize, steps: usize) -> Work {
+        Work {
+            networks: 2,
+            batch,
+            steps,
+            gradient: true,
+            input_gradient: true,
+            final_traces: false,
+            has_target: true,
+            mask_per_episode: false,
+            given: vec![(false, false); 2],
+            task: None,
+            learn: false,
+        }
+    }
+
+    fn plan(binding_bytes: u64, work: Work) -> Result<Plan> {
+        let profile = Profile {
+            binding_bytes,
+            ..Profile::default()
+        };
+        Plan::new(&network(), &profile, work)
+    }
+
+    #[test]
+    fn cuts_cover_the_batch_and_fit_the_limit() {
+        for limit in [1 << 27, 1 << 20, 1 << 18, 1 << 17, 70_000, 40_000] {
+            let plan = plan(limit, work(40, 30)).unwrap();
+            let covered: Vec<_> = plan.cuts.iter().flat_map(|cut| cut.episodes.clone()).collect();
+            assert_eq!(covered, (0..40).collect::<Vec<_>>());
+            let steps: Vec<_> = plan.segments.iter().cloned().flatten().collect();
+            assert_eq!(steps, (0..30).collect::<Vec<_>>());
+            for cut in &plan.cuts {
+                let (start, end) = (cut.episodes.start, cut.episodes.end);
+                let whole = start.is_multiple_of(EPISODE_BLOCK);
+                assert!(whole || start / EPISODE_BLOCK == (end - 1) / EPISODE_BLOCK, "{:?}", cut.episodes);
+            }
+            assert!(plan.buffers.iter().all(|&(_, bytes)| bytes <= limit), "{limit}");
+        }
+    }
+
+    #[test]
+    fn everything_fits_at_once_where_it_can() {
+        let plan = plan(1 << 27, work(40, 30)).unwrap();
+        assert_eq!((plan.cuts.len(), plan.segments.len()), (1, 1));
+        let names: Vec<_> = plan.cuts[0]
+            .dispatches
+            .iter()
+            .map(|dispatch| plan.kernels[dispatch.kernel].name)
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "forward",
+                "forward",
+                "loss",
+                "backward",
+                "input_gradient",
+                "backward",
+                "input_gradient",
+                "reduce"
+            ]
+        );
+    }
+
+    #[test]
+    fn time_is_cut_where_an_episode_does_not_fit() {
+        let plan = plan(160_000, work(3, 1000)).unwrap();
+        assert!(plan.segments.len() > 1);
+        assert_eq!(plan.cuts.len(), 3);
+        assert!(plan.variants[0].adjoint && !plan.variants[1].adjoint);
+    }
+
+    #[test]
+    fn what_no_cut_makes_fit_is_refused_with_numbers() {
+        let error = plan(10_000, work(1, 10)).unwrap_err();
+        assert!(matches!(error, Error::DeviceLimit { limit: 10_000, .. }), "{error}");
+    }
+
+    #[test]
+    fn no_more_workgroups_than_allowed() {
+        let profile = Profile {
+            workgroups: 3,
+            ..Profile::default()
+        };
+        let plan = Plan::new(&network(), &profile, work(40, 3)).unwrap();
+        for dispatch in &plan.cuts[0].dispatches {
+            assert!(dispatch.workgroups[0] <= 3 && dispatch.workgroups[0] > 0);
+        }
+    }
+}

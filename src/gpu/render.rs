@@ -1,0 +1,612 @@
+//! Kernels as text: the templates of `shaders/`, rendered for a layer's shape.
+//!
+//! A lane's synapses are named variables, written out by the template: arrays and loops over them would not stay in
+//! registers.
+
+use super::layout::{DeviceLayout, FIXED, LayerLayout, role_code};
+use super::profile::Profile;
+use crate::network::{Loss, RatePer};
+use crate::random::ROTATIONS;
+use crate::task::Task;
+use crate::{Error, Result, Role};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Value, context};
+
+/// Lanes of the workgroups of kernels that do one element a lane.
+const WORKGROUP: usize = 64;
+
+/// How much of the work one dispatch does: the uniform of every kernel. `shaders/extent.wgsl` is rendered from
+/// [`Extent::FIELDS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub(super) struct Extent {
+    /// Networks of the group.
+    pub networks: u32,
+    /// Episodes of the cut.
+    pub episodes: u32,
+    /// Episodes of the whole batch.
+    pub batch: u32,
+    /// Steps of the segment.
+    pub steps: u32,
+    /// Blocks of episodes of the cut.
+    pub blocks: u32,
+    /// Episodes of a block, at most.
+    pub block_episodes: u32,
+    /// The cut's first episode in the batch.
+    pub first_episode: u32,
+    /// The segment's first step in the episode.
+    pub first_step: u32,
+    /// Whether the blocks' sums go on from an earlier cut.
+    pub accumulate: u32,
+    /// Whether the gradients go on from earlier blocks.
+    pub reduce_goes_on: u32,
+    /// Whether the segment begins the episode.
+    pub first_segment: u32,
+    /// Whether the segment ends the episode.
+    pub last_segment: u32,
+    /// Slot of the trace at the segment's start.
+    pub trace_start: u32,
+    /// Slot of the trace at the segment's end.
+    pub trace_end: u32,
+    /// Slot of the adjoint trace at the segment's end; the other slot is its start's.
+    pub adjoint_slot: u32,
+    /// Whether every episode has its own mask.
+    pub mask_per_episode: u32,
+}
+
+impl Extent {
+    /// The fields' names, in order.
+    const FIELDS: [&'static str; 16] = [
+        "networks",
+        "episodes",
+        "batch",
+        "steps",
+        "blocks",
+        "block_episodes",
+        "first_episode",
+        "first_step",
+        "accumulate",
+        "reduce_goes_on",
+        "first_segment",
+        "last_segment",
+        "trace_start",
+        "trace_end",
+        "adjoint_slot",
+        "mask_per_episode",
+    ];
+}
+
+/// One buffer that a kernel binds; its number is its place in the kernel's list, plus one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Binding {
+    pub name: &'static str,
+    access: &'static str,
+    element: &'static str,
+}
+
+impl Binding {
+    pub fn is_read_only(&self) -> bool {
+        self.access == "read"
+    }
+}
+
+fn reads(name: &'static str, element: &'static str) -> Binding {
+    Binding {
+        name,
+        access: "read",
+        element,
+    }
+}
+
+fn writes(name: &'static str, element: &'static str) -> Binding {
+    Binding {
+        name,
+        access: "read_write",
+        element,
+    }
+}
+
+/// A rendered kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kernel {
+    /// The entry point, and the template's name.
+    pub name: &'static str,
+    pub source: String,
+    pub bindings: Vec<Binding>,
+    /// Rows or elements that one workgroup does.
+    pub items: usize,
+}
+
+/// Which arrays beside the usual ones a sweep has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Variant {
+    /// Gradients are taken, so that a learned rate needs the drive.
+    pub gradient: bool,
+    /// The trace at the start is read.
+    pub trace_in: bool,
+    /// The trace at the end is written.
+    pub trace_out: bool,
+    /// There is a gradient on the final trace.
+    pub upstream: bool,
+    /// The adjoint trace is carried between segments.
+    pub adjoint: bool,
+    /// The gradient of the initial trace is wanted.
+    pub initial_gradient: bool,
+    /// The gradient on the layer's input is wanted.
+    pub input_signal: bool,
+}
+
+impl Variant {
+    pub fn adjoint_slots(&self) -> usize {
+        match (self.adjoint, self.initial_gradient) {
+            (true, _) => 2,
+            (false, true) => 1,
+            (false, false) => 0,
+        }
+    }
+}
+
+/// Renders kernels.
+#[derive(Debug)]
+pub(super) struct Renderer {
+    environment: Environment<'static>,
+    subgroup_size: usize,
+}
+
+impl Renderer {
+    pub fn new(profile: &Profile) -> Self {
+        let mut environment = Environment::new();
+        environment.set_syntax(
+            SyntaxConfig::builder()
+                .trim_blocks(true)
+                .lstrip_blocks(true)
+                .keep_trailing_newline(true)
+                .build()
+                .expect("the usual delimiters"),
+        );
+        environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        macro_rules! templates {
+            ($($name:literal),* $(,)?) => {
+                $(environment
+                    .add_template($name, include_str!(concat!("../../shaders/", $name)))
+                    .expect("shader templates are valid: a test loads each of them");)*
+            };
+        }
+        templates!(
+            "activation.wgsl",
+            "backward.wgsl",
+            "bias_backward.wgsl",
+            "bias_forward.wgsl",
+            "check.wgsl",
+            "episodes.wgsl",
+            "extent.wgsl",
+            "forward.wgsl",
+            "input_gradient.wgsl",
+            "learning.wgsl",
+            "loss.wgsl",
+            "optimiser.wgsl",
+            "reduce.wgsl",
+            "row_parameters.wgsl",
+            "row_sum.wgsl",
+            "rule.wgsl",
+            "threefry.wgsl",
+        );
+        Self {
+            environment,
+            subgroup_size: 1 << profile.subgroup_size.ilog2(),
+        }
+    }
+
+    fn kernel(&self, name: &'static str, bindings: Vec<Binding>, items: usize, values: Value) -> Result<Kernel> {
+        let listed: Vec<_> = bindings
+            .iter()
+            .map(|binding| {
+                context! { name => binding.name, access => binding.access, element => binding.element }
+            })
+            .collect();
+        let common = context! {
+            extent => Extent::FIELDS.to_vec(),
+            bindings => listed,
+            ..values
+        };
+        let failed = |source| Error::Shader {
+            name: name.to_owned(),
+            source,
+        };
+        let template = self.environment.get_template(&format!("{name}.wgsl")).map_err(failed)?;
+        Ok(Kernel {
+            name,
+            source: template.render(common).map_err(failed)?,
+            bindings,
+            items,
+        })
+    }
+
+    /// A kernel of one of a layer's sweeps.
+    fn layer(
+        &self,
+        name: &'static str,
+        bindings: Vec<Binding>,
+        items: usize,
+        (layout, layer): (&DeviceLayout, &LayerLayout),
+        variant: Variant,
+        pairs: bool,
+    ) -> Result<Kernel> {
+        let shuffled = layer.lanes.min(self.subgroup_size);
+        let mut distances = Vec::new();
+        let mut distance = 1;
+        while distance < shuffled {
+            distances.push(distance);
+            distance *= 2;
+        }
+        let (rule, plasticity, rate_per) = match layer.plastic {
+            Some((rule, plasticity, per)) => (rule.name(), plasticity.name(), rate_per_name(per)),
+            None => ("", "", ""),
+        };
+        let values = context! {
+            plastic => layer.plastic.is_some(),
+            rule, plasticity, rate_per,
+            activation => layer.activation.name(),
+            outputs => layer.outputs,
+            row => layer.row,
+            output_row => layer.output_row,
+            stride => layout.stride,
+            weight_at => layer.weight_at,
+            plasticity_at => layer.plasticity_at,
+            bias_at => layer.bias_at,
+            rate_at => layer.rate_at,
+            partial_stride => layout.partial_stride,
+            partial_weight_at => layer.partial_weight_at,
+            partial_plasticity_at => layer.partial_plasticity_at,
+            partial_rows_at => layer.partial_rows_at,
+            ..context! {
+                workgroup => if name == "forward" || name == "backward" { layer.workgroup } else { WORKGROUP },
+                lanes => layer.lanes,
+                quads => layer.quads,
+                shuffled, distances,
+                sums => if pairs { "vec2<f32>" } else { "f32" },
+                open => if pairs { "vec2<f32>(" } else { "" },
+                close => if pairs { ", 0.0)" } else { "" },
+                first => if pairs { ".x" } else { "" },
+                drive => pairs,
+                retention => pairs,
+                trace_in => variant.trace_in,
+                trace_out => variant.trace_out,
+                upstream => variant.upstream,
+                adjoint => variant.adjoint,
+                adjoint_slots => variant.adjoint_slots(),
+                initial_gradient => variant.initial_gradient,
+                signal_out => variant.input_signal,
+                input_signal => variant.input_signal,
+                small_retention => "0.25",
+                episode_block => crate::cpu::EPISODE_BLOCK,
+            }
+        };
+        self.kernel(name, bindings, items, values)
+    }
+
+    pub fn forward(&self, layout: &DeviceLayout, layer: &LayerLayout, variant: Variant) -> Result<Kernel> {
+        if layer.is_bias {
+            let bindings = vec![reads("parameters", "f32"), reads("input", "f32"), writes("output", "f32")];
+            return self.layer("bias_forward", bindings, WORKGROUP, (layout, layer), variant, false);
+        }
+        let drive = layer.retention && variant.gradient;
+        let mut bindings = vec![
+            reads("parameters", "vec4<f32>"),
+            reads("input", "vec4<f32>"),
+            writes("output", "f32"),
+        ];
+        if drive {
+            bindings.push(writes("drive", "f32"));
+        }
+        if layer.plastic.is_some() && (variant.trace_in || variant.trace_out) {
+            bindings.push(writes("traces", "vec4<f32>"));
+        }
+        let items = layer.workgroup / layer.lanes;
+        self.layer("forward", bindings, items, (layout, layer), variant, drive)
+    }
+
+    pub fn backward(&self, layout: &DeviceLayout, layer: &LayerLayout, variant: Variant) -> Result<Kernel> {
+        let mut bindings = vec![
+            reads("output", "f32"),
+            writes("signal", "f32"),
+            writes("partials", "vec4<f32>"),
+        ];
+        if layer.is_bias {
+            if variant.input_signal {
+                bindings.push(writes("input_signal", "f32"));
+            }
+            return self.layer("bias_backward", bindings, WORKGROUP, (layout, layer), variant, false);
+        }
+        bindings.push(reads("input", "vec4<f32>"));
+        if layer.plastic.is_some() {
+            bindings.push(reads("parameters", "vec4<f32>"));
+            if layer.retention {
+                bindings.push(reads("drive", "f32"));
+            }
+            if variant.trace_in || variant.upstream {
+                bindings.push(reads("traces", "vec4<f32>"));
+            }
+            if variant.adjoint || variant.initial_gradient {
+                bindings.push(writes("adjoint", "vec4<f32>"));
+            }
+        }
+        let items = layer.workgroup / layer.lanes;
+        self.layer("backward", bindings, items, (layout, layer), variant, layer.retention)
+    }
+
+    pub fn input_gradient(&self, layout: &DeviceLayout, layer: &LayerLayout, variant: Variant) -> Result<Kernel> {
+        let mut bindings = vec![
+            reads("parameters", "vec4<f32>"),
+            reads("signal", "vec4<f32>"),
+            writes("input_signal", "vec4<f32>"),
+        ];
+        if layer.plastic.is_some() {
+            bindings.extend([reads("input", "vec4<f32>"), reads("output", "vec4<f32>")]);
+            if variant.trace_in || variant.upstream {
+                bindings.push(reads("traces", "vec4<f32>"));
+            }
+            if variant.adjoint {
+                bindings.push(reads("adjoint", "vec4<f32>"));
+            }
+        }
+        self.layer("input_gradient", bindings, WORKGROUP, (layout, layer), variant, false)
+    }
+
+    pub fn loss(&self, loss: Loss, layer: &LayerLayout) -> Result<Kernel> {
+        let bindings = vec![
+            reads("output", "f32"),
+            reads("target_of", "f32"),
+            reads("mask", "f32"),
+            writes("signal", "f32"),
+            writes("losses", "f32"),
+        ];
+        let values = context! {
+            loss => loss.name(),
+            outputs => layer.outputs,
+            output_row => layer.output_row,
+            workgroup => WORKGROUP,
+        };
+        self.kernel("loss", bindings, WORKGROUP, values)
+    }
+
+    pub fn reduce(&self, layout: &DeviceLayout) -> Result<Kernel> {
+        let bindings = vec![
+            reads("partials", "f32"),
+            reads("elements", "vec4<u32>"),
+            writes("gradients", "f32"),
+        ];
+        let values = context! {
+            stride => layout.stride,
+            partial_stride => layout.partial_stride,
+            workgroup => WORKGROUP,
+        };
+        self.kernel("reduce", bindings, WORKGROUP, values)
+    }
+
+    pub fn check(&self, layout: &DeviceLayout) -> Result<Kernel> {
+        let bindings = vec![
+            reads("losses", "f32"),
+            reads("gradients", "f32"),
+            reads("elements", "vec4<u32>"),
+            reads("settings", "Settings"),
+            reads("control", "Control"),
+            writes("states", "State"),
+            writes("progress", "Progress"),
+            writes("losses_of_step", "f32"),
+        ];
+        self.kernel("check", bindings, 1, learning(layout))
+    }
+
+    pub fn optimiser(&self, layout: &DeviceLayout) -> Result<Kernel> {
+        let bindings = vec![
+            reads("gradients", "f32"),
+            reads("elements", "vec4<u32>"),
+            reads("settings", "Settings"),
+            reads("states", "State"),
+            writes("moments", "f32"),
+            writes("parameters", "f32"),
+        ];
+        self.kernel("optimiser", bindings, WORKGROUP, learning(layout))
+    }
+
+    pub fn episodes(&self, layout: &DeviceLayout, task: &Task) -> Result<Kernel> {
+        let mut bindings = vec![
+            reads("keys", "vec4<u32>"),
+            reads("control", "Control"),
+            reads("progress", "Progress"),
+            writes("input", "f32"),
+            writes("target_of", "f32"),
+        ];
+        if !matches!(task, Task::Completion(_)) {
+            bindings.push(writes("patterns", "vec4<u32>"));
+        }
+        let values = context! {
+            task => task.name(),
+            bits => task.bits(),
+            patterns => task.patterns(),
+            bit_masks => (0..4).map(|word| crate::task::bit_mask(task.bits(), word)).collect::<Vec<_>>(),
+            reversal => task.reversal_step().unwrap_or(u32::MAX as usize),
+            row => layout.layers[0].row,
+            output_row => layout.layers[layout.layers.len() - 1].output_row,
+            rotations => ROTATIONS.iter().map(|pair| pair.to_vec()).collect::<Vec<_>>(),
+            ..learning(layout)
+        };
+        self.kernel("episodes", bindings, WORKGROUP, values)
+    }
+}
+
+/// What the kernels of a population in training have in common.
+fn learning(layout: &DeviceLayout) -> Value {
+    context! {
+        stride => layout.stride,
+        workgroup => WORKGROUP,
+        roles => context! {
+            fixed => FIXED,
+            weight => role_code(Role::Weight),
+            plasticity => role_code(Role::Plasticity),
+            bias => role_code(Role::Bias),
+            rate => role_code(Role::Rate),
+        },
+    }
+}
+
+fn rate_per_name(per: RatePer) -> &'static str {
+    match per {
+        RatePer::Layer => "layer",
+        RatePer::Neuron => "neuron",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::{Association, Completion};
+    use crate::{Activation, Layer, Network, Plastic, Plasticity, Rate, Rule};
+
+    /// Parses and validates as a driver's front end would.
+    fn validate(kernel: &Kernel) {
+        let module = naga::front::wgsl::parse_str(&kernel.source)
+            .unwrap_or_else(|error| panic!("{}\n{}", kernel.source, error.emit_to_string(&kernel.source)));
+        let capabilities = naga::valid::Capabilities::SUBGROUP;
+        let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
+            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+            .subgroup_operations(naga::valid::SubgroupOperationSet::all())
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{}\n{}", kernel.source, error.emit_to_string(&kernel.source)));
+        drop(info);
+        assert_eq!(module.entry_points[0].name, kernel.name);
+        // WebGPU guarantees eight storage buffers a stage.
+        assert!(kernel.bindings.len() <= 8, "{}: {:?}", kernel.name, kernel.bindings);
+        let uniform = module
+            .global_variables
+            .iter()
+            .find(|(_, variable)| variable.space == naga::AddressSpace::Uniform)
+            .expect("every kernel has its extent");
+        let size = module.types[uniform.1.ty].inner.size(module.to_ctx());
+        assert_eq!(size as usize, size_of::<Extent>());
+        assert!(!kernel.source.contains("{{") && !kernel.source.contains("{%"));
+    }
+
+    fn variants() -> Vec<Variant> {
+        (0..128u32)
+            .map(|bits| {
+                let on = |bit: u32| bits >> bit & 1 == 1;
+                Variant {
+                    gradient: on(0),
+                    trace_in: on(1) || on(4),
+                    trace_out: on(2) || on(3) || on(4),
+                    upstream: on(3),
+                    adjoint: on(4),
+                    initial_gradient: on(5),
+                    input_signal: on(6),
+                }
+            })
+            .collect()
+    }
+
+    fn plastic(inputs: usize, rule: Rule, plasticity: Plasticity, rate: Rate, activation: Activation) -> Network {
+        let layer = Plastic {
+            inputs,
+            outputs: 7,
+            activation,
+            rule,
+            plasticity,
+            rate,
+            bias: inputs != 3,
+        };
+        Network::new(Loss::SquaredError, [Layer::Plastic(layer)]).unwrap()
+    }
+
+    fn validate_all(network: &Network, profile: &Profile, variant: Variant) {
+        let renderer = Renderer::new(profile);
+        let layout = DeviceLayout::new(network, profile);
+        for layer in &layout.layers {
+            validate(&renderer.forward(&layout, layer, variant).unwrap());
+            validate(&renderer.backward(&layout, layer, variant).unwrap());
+            if !layer.is_bias {
+                validate(&renderer.input_gradient(&layout, layer, variant).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_sweep_variant_is_valid() {
+        let profile = Profile::default();
+        for rule in Rule::ALL {
+            for plasticity in Plasticity::ALL {
+                for rate in [Rate::fixed(0.1), Rate::learned(0.1).per_neuron()] {
+                    for variant in variants() {
+                        validate_all(&plastic(10, rule, plasticity, rate, Activation::Tanh), &profile, variant);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_length_and_reduction_is_valid() {
+        let without = Profile {
+            subgroup_size: 1,
+            ..Profile::default()
+        };
+        let narrow = Profile {
+            subgroup_size: 8,
+            workgroup_size: 128,
+            ..Profile::default()
+        };
+        for profile in [Profile::default(), without, narrow] {
+            for inputs in [1, 3, 4, 5, 32, 33, 60, 64, 100, 129, 256, 1000, 1024, 4096] {
+                for variant in [Variant::default(), variants()[127]] {
+                    let network = plastic(
+                        inputs,
+                        Rule::Oja,
+                        Plasticity::Connection,
+                        Rate::fixed(0.1),
+                        Activation::Logistic,
+                    );
+                    validate_all(&network, &profile, variant);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_other_kernels_are_valid() {
+        let profile = Profile::default();
+        let renderer = Renderer::new(&profile);
+        for activation in Activation::ALL {
+            let layers = [
+                Layer::dense(10, 4, activation),
+                Layer::Bias(crate::Bias {
+                    inputs: 4,
+                    outputs: 4,
+                    activation,
+                    bias: true,
+                }),
+            ];
+            let network = Network::new(Loss::SquaredError, layers).unwrap();
+            for variant in variants() {
+                validate_all(&network, &profile, variant);
+            }
+            let layout = DeviceLayout::new(&network, &profile);
+            for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
+                validate(&renderer.loss(loss, &layout.layers[1]).unwrap());
+            }
+            validate(&renderer.reduce(&layout).unwrap());
+            validate(&renderer.check(&layout).unwrap());
+            validate(&renderer.optimiser(&layout).unwrap());
+            for task in [
+                Task::Completion(Completion { bits: 8 }),
+                Task::OneShot(Association::PAPER),
+                Task::Reversal(Association {
+                    bits: 100,
+                    patterns: 4,
+                    steps: 40,
+                }),
+            ] {
+                validate(&renderer.episodes(&layout, &task).unwrap());
+            }
+        }
+    }
+}

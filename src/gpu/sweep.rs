@@ -1,0 +1,287 @@
+//! Forward and gradient of the caller's episodes on the device.
+
+use super::Gpu;
+use super::execute::{Loaded, Residents};
+use super::plan::{Plan, Resident, Work, Working, group_size};
+use crate::engine::{Gradients, Outcome, Want};
+use crate::{Episodes, Loss, Mask, Network, Objective, Parameters, Result, memory};
+use ndarray::{Array, Array1, Array4, ArrayView, ArrayView4, ArrayViewMut4, Axis, Dimension, Slice};
+use std::ops::Range;
+
+/// What the caller's episodes call for, for a group of `networks` networks.
+pub(super) fn work_of(network: &Network, episodes: &Episodes<f32>, networks: usize, want: Want, gradient: bool) -> Work {
+    let (has_target, mask_per_episode) = match &episodes.objective {
+        Objective::Target { mask, .. } => (network.loss() != Loss::None, matches!(mask, Mask::Episodes(_))),
+        Objective::OutputGradient(_) | Objective::None => (false, false),
+    };
+    Work {
+        networks,
+        batch: episodes.batch(),
+        steps: episodes.steps(),
+        gradient,
+        input_gradient: want.input_gradient,
+        final_traces: want.final_traces,
+        has_target,
+        mask_per_episode,
+        given: (0..network.layers().len())
+            .map(|layer| {
+                (
+                    episodes.initial_trace(layer).is_some(),
+                    episodes.trace_gradient(layer).is_some(),
+                )
+            })
+            .collect(),
+        task: None,
+        learn: false,
+    }
+}
+
+impl Gpu {
+    pub(crate) fn forward(
+        &self,
+        network: &Network,
+        parameters: &Parameters<f32>,
+        episodes: &Episodes<f32>,
+    ) -> Result<Outcome<f32>> {
+        let want = Want {
+            input_gradient: false,
+            final_traces: true,
+        };
+        Ok(self.compute(network, parameters, episodes, want, false)?.outcome)
+    }
+
+    pub(crate) fn gradient(
+        &self,
+        network: &Network,
+        parameters: &Parameters<f32>,
+        episodes: &Episodes<f32>,
+        want: Want,
+    ) -> Result<Gradients<f32>> {
+        self.compute(network, parameters, episodes, want, true)
+    }
+
+    fn compute(
+        &self,
+        network: &Network,
+        parameters: &Parameters<f32>,
+        episodes: &Episodes<f32>,
+        want: Want,
+        gradient: bool,
+    ) -> Result<Gradients<f32>> {
+        let (population, batch) = (episodes.population(), episodes.batch());
+        let work = work_of(network, episodes, population, want, gradient);
+        let mut results = results(network, parameters, &work)?;
+        let mut losses = Vec::with_capacity(population * batch);
+        let size = group_size(network, &self.device.profile, &work);
+        for first in (0..population).step_by(size) {
+            let group = first..(first + size).min(population);
+            let work = Work {
+                networks: group.len(),
+                ..work.clone()
+            };
+            let plan = Plan::new(network, &self.device.profile, work)?;
+            let layout = plan.layout.clone();
+            let mut values = parameters.slice(group.clone());
+            let residents = Residents::new(&self.device, &layout, &values, None)?;
+            let loaded = Loaded::new(&self.device, &residents, plan)?;
+            for cut in 0..loaded.plan.cuts.len() {
+                let range = loaded.plan.cuts[cut].episodes.clone();
+                upload(&loaded, network, episodes, group.clone(), range.clone())?;
+                let mut encoder = self.device.device.create_command_encoder(&Default::default());
+                loaded.record_cut(&mut encoder, cut);
+                let submission = self.device.submit(encoder.finish());
+                self.device.wait(submission)?;
+                download(&loaded, network, &mut results, group.clone(), range)?;
+            }
+            if gradient {
+                residents.read(&self.device, &layout, Resident::Gradients, &mut values)?;
+                let size = values.layout().size();
+                results.parameters.values_mut()[group.start * size..group.end * size].copy_from_slice(values.values());
+            }
+            if loaded.plan.work.has_target {
+                losses.extend(
+                    self.device
+                        .read::<f32>(loaded.buffer(Working::Losses), group.len() * batch)?,
+                );
+            }
+        }
+        self.device.check()?;
+        if !losses.is_empty() {
+            let mean = |losses: &[f32]| (losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / batch as f64) as f32;
+            results.outcome.loss = Some(losses.chunks_exact(batch).map(mean).collect::<Array1<f32>>());
+        }
+        Ok(results)
+    }
+}
+
+/// Arrays for all results, to be filled.
+fn results(network: &Network, parameters: &Parameters<f32>, work: &Work) -> Result<Gradients<f32>> {
+    let array = |rows: usize, columns: usize| -> Result<Array4<f32>> {
+        let shape = [work.networks, work.batch, rows, columns];
+        let elements = memory::elements("results", &shape)?;
+        memory::require("results", 4 * elements as u128)?;
+        Ok(Array4::zeros(shape))
+    };
+    let traces = |wanted: &dyn Fn(usize) -> bool| {
+        network
+            .layers()
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| match layer.as_plastic() {
+                Some(layer) if wanted(index) => array(layer.outputs, layer.inputs).map(Some),
+                _ => Ok(None),
+            })
+            .collect::<Result<Vec<_>>>()
+    };
+    Ok(Gradients {
+        outcome: Outcome {
+            loss: None,
+            output: array(work.steps, network.outputs())?,
+            traces: traces(&|_| work.final_traces)?,
+        },
+        parameters: Parameters::zeros(parameters.shared_layout().clone(), work.networks)?,
+        input: match work.gradient && work.input_gradient {
+            true => Some(array(work.steps, network.inputs())?),
+            false => None,
+        },
+        initial_traces: traces(&|index| work.gradient && work.given[index].0)?,
+    })
+}
+
+/// The part of an array for some networks, episodes and rows (steps or neurons): ranges along its first axes.
+fn part<'a, D: Dimension>(array: &'a Array<f32, D>, ranges: &[&Range<usize>]) -> ArrayView<'a, f32, D> {
+    let mut view = array.view();
+    for (axis, range) in ranges.iter().enumerate() {
+        view.slice_axis_inplace(Axis(axis), Slice::from((*range).clone()));
+    }
+    view
+}
+
+/// Rows of neurons padded with zeros to `row` elements.
+fn padded(view: &ArrayView4<'_, f32>, row: usize) -> Vec<f32> {
+    let width = view.dim().3;
+    let mut values = vec![0.0; view.len() / width * row];
+    for (to, from) in values.chunks_exact_mut(row).zip(view.rows()) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = from;
+        }
+    }
+    values
+}
+
+fn unpad(values: &[f32], row: usize, mut to: ArrayViewMut4<'_, f32>) {
+    for (mut to, from) in to.rows_mut().into_iter().zip(values.chunks_exact(row)) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = from;
+        }
+    }
+}
+
+/// Writes one cut's part of the caller's arrays to the device.
+pub(super) fn upload(
+    loaded: &Loaded,
+    network: &Network,
+    episodes: &Episodes<f32>,
+    networks: Range<usize>,
+    range: Range<usize>,
+) -> Result<()> {
+    let (device, plan) = (loaded.device(), &loaded.plan);
+    let layers = &plan.layout.layers;
+    let last = layers.len() - 1;
+    let output_row = layers[last].output_row;
+    for (segment, steps) in plan.segments.iter().enumerate() {
+        let write = |buffer: Working, array: &Array4<f32>, row: usize| {
+            let view = part(array, &[&networks, &range, steps]);
+            device.write(loaded.buffer(buffer), &padded(&view, row));
+        };
+        write(Working::Activity(0, segment), &episodes.input, layers[0].row);
+        match &episodes.objective {
+            Objective::Target { target, mask } => {
+                write(Working::Target(segment), target, output_row);
+                let mask: Vec<f32> = match mask {
+                    Mask::All => vec![1.0; steps.len()],
+                    Mask::Steps(mask) => part(mask, &[steps]).to_vec(),
+                    Mask::Episodes(mask) => part(mask, &[&networks, &range, steps]).iter().copied().collect(),
+                };
+                device.write(loaded.buffer(Working::Mask(segment)), &mask);
+            }
+            Objective::OutputGradient(gradient) if plan.work.gradient => {
+                write(Working::Signal(last, segment), gradient, output_row);
+            }
+            Objective::None if plan.work.gradient => {
+                let zeros = vec![0.0f32; networks.len() * range.len() * steps.len() * output_row];
+                device.write(loaded.buffer(Working::Signal(last, segment)), &zeros);
+            }
+            Objective::OutputGradient(_) | Objective::None => {}
+        }
+    }
+    for (index, layer) in network.layers().iter().enumerate() {
+        let slots = plan.traces[index];
+        let plane = networks.len() * range.len() * layer.outputs() * layers[index].row;
+        let rows = 0..layer.outputs();
+        let write = |slot: usize, array: &Array4<f32>| {
+            let values = padded(&part(array, &[&networks, &range, &rows]), layers[index].row);
+            let at = (slot * plane * 4) as u64;
+            device
+                .queue
+                .write_buffer(loaded.buffer(Working::Traces(index)), at, bytemuck::cast_slice(&values));
+        };
+        if let (true, Some(gradient)) = (slots.upstream, episodes.trace_gradient(index)) {
+            write(0, gradient);
+        }
+        if let Some(slot) = slots.initial {
+            match episodes.initial_trace(index) {
+                Some(trace) => write(slot, trace),
+                // Of a time cut: an earlier cut over episodes may have left something there.
+                None => {
+                    let shape = [episodes.population(), episodes.batch(), layer.outputs(), layer.inputs()];
+                    write(slot, &Array4::zeros(shape));
+                }
+            }
+        }
+    }
+    // Staged writes take memory until they are submitted.
+    device.queue.submit([]);
+    device.check()
+}
+
+/// Reads one cut's results into the caller's arrays.
+fn download(
+    loaded: &Loaded,
+    network: &Network,
+    results: &mut Gradients<f32>,
+    networks: Range<usize>,
+    range: Range<usize>,
+) -> Result<()> {
+    let (device, plan) = (loaded.device(), &loaded.plan);
+    let layers = &plan.layout.layers;
+    let last = layers.len() - 1;
+    let count = networks.len() * range.len();
+    let fill = |buffer: Working, row: usize, rows: Range<usize>, at: usize, to: &mut Array4<f32>| -> Result<()> {
+        let size = count * rows.len() * row;
+        let values: Vec<f32> = device.read(loaded.buffer(buffer), at + size)?;
+        let mut view = to.slice_axis_mut(Axis(0), Slice::from(networks.clone()));
+        view.slice_axis_inplace(Axis(1), Slice::from(range.clone()));
+        view.slice_axis_inplace(Axis(2), Slice::from(rows));
+        unpad(&values[at..], row, view);
+        Ok(())
+    };
+    for (segment, steps) in plan.segments.iter().enumerate() {
+        let output = &mut results.outcome.output;
+        fill(Working::Activity(last + 1, segment), layers[last].output_row, steps.clone(), 0, output)?;
+        if let Some(input) = &mut results.input {
+            fill(Working::InputSignal(segment), layers[0].row, steps.clone(), 0, input)?;
+        }
+    }
+    for (index, layer) in network.layers().iter().enumerate() {
+        let (row, rows) = (layers[index].row, 0..layer.outputs());
+        let plane = count * layer.outputs() * row;
+        if let (Some(trace), Some(slot)) = (&mut results.outcome.traces[index], plan.traces[index].last) {
+            fill(Working::Traces(index), row, rows.clone(), slot * plane, trace)?;
+        }
+        if let Some(trace) = &mut results.initial_traces[index] {
+            fill(Working::Adjoint(index), row, rows, 0, trace)?;
+        }
+    }
+    Ok(())
+}
