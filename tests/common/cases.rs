@@ -85,8 +85,28 @@ impl Case {
         Network::new(loss, self.layers.iter().cloned()).expect("a valid network")
     }
 
-    /// Parameters of moderate size, so that neither the trace nor its gradient blows up: values are exact in `f32`.
+    /// Parameters, exact in `f32`, of a size at which no trace blows up: Oja's rule is unstable where `η y² > 2`.
     pub fn parameters(&self) -> Parameters<f64> {
+        let mut gain = 1.0;
+        loop {
+            let parameters = self.parameters_of_size(gain);
+            if !self.may_diverge() || largest_trace(self, &parameters) < 4.0 {
+                return parameters;
+            }
+            gain *= 0.75;
+        }
+    }
+
+    fn may_diverge(&self) -> bool {
+        let unbounded =
+            |layer: &Layer| matches!(layer.activation(), Activation::Linear | Activation::Relu);
+        let oja = |layer: &Layer| layer.as_plastic().is_some_and(|it| it.rule == Rule::Oja);
+        self.layers
+            .iter()
+            .any(|layer| unbounded(layer) && oja(layer))
+    }
+
+    fn parameters_of_size(&self, gain: f64) -> Parameters<f64> {
         let network = self.network();
         let mut random = Random::new(self.seed);
         let mut parameters = Parameters::new(&network, self.population).expect("it fits");
@@ -115,7 +135,7 @@ impl Case {
                     continue;
                 }
             };
-            *value = random.between(-scale, scale);
+            *value = random.between(-gain * scale, gain * scale);
             if tensor.role == Role::Plasticity && tensor.len > 4 && random.one_in(8) {
                 *value = 0.0;
             }
@@ -216,6 +236,21 @@ impl fmt::Display for Case {
         }
         write!(f, " seed {}", self.seed)
     }
+}
+
+fn largest_trace(case: &Case, parameters: &Parameters<f64>) -> f64 {
+    let tensors = super::oracle::solve(&case.network(), parameters, &case.episodes());
+    let traces = tensors.parts.iter();
+    traces
+        .filter(|(name, _)| name.starts_with("layer"))
+        .flat_map(|(_, parts)| parts.iter().flatten())
+        .fold(0.0, |largest: f64, h| {
+            if h.is_nan() {
+                f64::INFINITY
+            } else {
+                largest.max(h.abs())
+            }
+        })
 }
 
 /// The same episodes in another precision.

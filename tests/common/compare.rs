@@ -11,9 +11,11 @@ pub struct Tolerance {
     pub most: f64,
     /// The gradient of a rate: a difference of sums over the whole episode that nearly cancel.
     pub rate: f64,
-    /// Norms below this count as this: what is left of a tensor whose terms cancel, or are too small for the engine's
-    /// number type, has no relative precision.
-    pub floor: f64,
+    /// Where the terms of a sum cancel, what is left has no relative precision: a reference whose norm is below this
+    /// share of the norm of its terms' absolute values counts as that share.
+    pub cancelled: f64,
+    /// References smaller than this count as this.
+    pub smallest: f64,
 }
 
 /// The CPU engine in `f64`: rounding (1e-16) over some thousand additions, times the condition of a sum whose terms
@@ -21,14 +23,16 @@ pub struct Tolerance {
 pub const CPU_F64: Tolerance = Tolerance {
     most: 1e-10,
     rate: 1e-10,
-    floor: 1e-6,
+    cancelled: 1e-3,
+    smallest: 1e-9,
 };
 
 /// The CPU engine in `f32`: rounding (6e-8) carried through some thousand steps and additions.
 pub const CPU_F32: Tolerance = Tolerance {
     most: 2e-5,
     rate: 1e-3,
-    floor: 1e-3,
+    cancelled: 0.03,
+    smallest: 1e-6,
 };
 
 /// The GPU engine: `f32` too, but division, `exp` and `tanh` are only good to a few units in the last place there, and
@@ -36,7 +40,8 @@ pub const CPU_F32: Tolerance = Tolerance {
 pub const GPU: Tolerance = Tolerance {
     most: 1e-4,
     rate: 1e-3,
-    floor: 1e-3,
+    cancelled: 0.03,
+    smallest: 1e-6,
 };
 
 /// Named tensors, each with one part for every network.
@@ -44,6 +49,8 @@ pub const GPU: Tolerance = Tolerance {
 pub struct Tensors {
     population: usize,
     pub parts: BTreeMap<String, Vec<Vec<f64>>>,
+    /// Of the tensors that are sums of many terms: the sums of the terms' absolute values.
+    magnitudes: BTreeMap<String, Vec<Vec<f64>>>,
 }
 
 impl Tensors {
@@ -51,6 +58,7 @@ impl Tensors {
         Self {
             population,
             parts: BTreeMap::new(),
+            magnitudes: BTreeMap::new(),
         }
     }
 
@@ -61,14 +69,25 @@ impl Tensors {
         parts[p].extend(values);
     }
 
+    /// Appends sums of absolute values to network `p`'s part of a tensor.
+    pub fn extend_magnitude(&mut self, name: &str, p: usize, values: impl Iterator<Item = f64>) {
+        let parts = self.magnitudes.entry(name.to_owned());
+        let parts = parts.or_insert_with(|| vec![Vec::new(); self.population]);
+        parts[p].extend(values);
+    }
+
     /// Network `p` alone.
     pub fn network(&self, p: usize) -> Self {
-        let parts = self.parts.iter();
+        let alone = |parts: &BTreeMap<String, Vec<Vec<f64>>>| {
+            let parts = parts.iter();
+            parts
+                .map(|(name, parts)| (name.clone(), vec![parts[p].clone()]))
+                .collect()
+        };
         Self {
             population: 1,
-            parts: parts
-                .map(|(name, parts)| (name.clone(), vec![parts[p].clone()]))
-                .collect(),
+            parts: alone(&self.parts),
+            magnitudes: alone(&self.magnitudes),
         }
     }
 
@@ -179,6 +198,7 @@ pub fn compare(
             let _ = writeln!(complaints, "{name}: not expected");
         }
     }
+    let magnitudes = &reference.magnitudes;
     for (name, reference) in &reference.parts {
         let Some(actual) = actual.parts.get(name) else {
             let _ = writeln!(complaints, "{name}: missing");
@@ -202,7 +222,10 @@ pub fn compare(
                 "gradient.rate" => tolerance.rate,
                 _ => tolerance.most,
             };
-            let size = norm(reference.iter().copied()).max(tolerance.floor);
+            let terms = magnitudes.get(name).map_or(&[][..], |parts| &parts[p]);
+            let size = norm(reference.iter().copied())
+                .max(tolerance.cancelled * norm(terms.iter().copied()))
+                .max(tolerance.smallest);
             let error = norm(reference.iter().zip(actual).map(|(r, a)| r - a)) / size;
             // Not `error > allowed`, which a NaN would pass.
             if error <= allowed {

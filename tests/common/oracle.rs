@@ -79,6 +79,17 @@ fn step_loss<N: Number>(loss: Loss, z: &[N], target: &[f64]) -> N {
     sum
 }
 
+/// The absolute values of the terms of one step's loss.
+fn step_magnitude(loss: Loss, z: &[f64], target: &[f64]) -> f64 {
+    let total: f64 = z.iter().map(|z| z.exp()).sum();
+    let terms = z.iter().zip(target).map(|(z, target)| match loss {
+        Loss::None => 0.0,
+        Loss::SquaredError => (z - target).powi(2),
+        Loss::SoftmaxCrossEntropy => target.abs() * (total.ln().abs() + z.abs()),
+    });
+    terms.sum()
+}
+
 /// `∂loss/∂z` of one step.
 fn step_slope(loss: Loss, z: &[f64], target: &[f64]) -> Vec<f64> {
     let softmax = |o: usize| z[o].exp() / z.iter().map(|z| z.exp()).sum::<f64>();
@@ -213,8 +224,8 @@ fn forward<N: Number>(
     Record { x, z, y, h }
 }
 
-/// Back-propagation through one layer and episode. `by_output` is `∂L/∂y`, `by_trace` `∂L/∂H(T)`; adds to `gradient`
-/// and returns `∂L/∂x` and `∂L/∂H(0)`.
+/// Back-propagation through one layer and episode. `by_output` is `∂L/∂y`, `by_trace` `∂L/∂H(T)`; adds to `gradient`,
+/// and its terms' absolute values to `magnitude`, and returns `∂L/∂x` and `∂L/∂H(0)`.
 fn backward(
     layer: &Layer,
     connections: &Connections<f64>,
@@ -222,6 +233,7 @@ fn backward(
     by_output: &Matrix<f64>,
     mut by_trace: Matrix<f64>,
     gradient: &mut Connections<f64>,
+    magnitude: &mut Connections<f64>,
 ) -> (Matrix<f64>, Matrix<f64>) {
     let Connections {
         w,
@@ -242,9 +254,13 @@ fn backward(
             let delta = by_y * slope(layer.activation(), z[t][i]);
             gradient.eta[i] += by_d * d_eta + by_g * g_eta;
             gradient.b[i] += delta;
+            magnitude.eta[i] += (by_d * d_eta).abs() + (by_g * g_eta).abs();
+            magnitude.b[i] += delta.abs();
             for j in 0..inputs {
                 gradient.w[i][j] += delta * x[t][j];
                 gradient.alpha[i][j] += delta * h[t][i][j] * x[t][j];
+                magnitude.w[i][j] += (delta * x[t][j]).abs();
+                magnitude.alpha[i][j] += (delta * h[t][i][j] * x[t][j]).abs();
                 by_input[t][j] += delta * (w[i][j] + alpha[i][j] * h[t][i][j]);
                 by_input[t][j] += by_trace[i][j] * g;
                 by_trace[i][j] = by_trace[i][j] * d + delta * alpha[i][j] * x[t][j];
@@ -385,7 +401,9 @@ pub fn solve(network: &Network, parameters: &Parameters<f64>, episodes: &Episode
     let mut tensors = Tensors::new(population);
     for p in 0..population {
         let runs = run(network, &variables, p);
-        let mut gradients: Vec<_> = network.layers().iter().map(Connections::zeros).collect();
+        let zeros = || network.layers().iter().map(Connections::zeros);
+        let mut gradients: Vec<_> = zeros().collect();
+        let mut magnitudes: Vec<_> = zeros().collect();
         for (b, records) in runs.records.iter().enumerate() {
             let output = &records[records.len() - 1].y;
             tensors.extend("output", p, output.iter().flatten().copied());
@@ -414,6 +432,7 @@ pub fn solve(network: &Network, parameters: &Parameters<f64>, episodes: &Episode
                     &by_output,
                     by_trace,
                     &mut gradients[index],
+                    &mut magnitudes[index],
                 );
                 by_output = by_input;
                 if layer.as_plastic().is_some() {
@@ -427,18 +446,32 @@ pub fn solve(network: &Network, parameters: &Parameters<f64>, episodes: &Episode
             }
             tensors.extend("gradient.input", p, by_output.into_iter().flatten());
         }
-        if let Objective::Target { .. } = episodes.objective {
+        if let Objective::Target { target, mask } = &episodes.objective {
             tensors.extend("loss", p, [objective(network, &variables, episodes, p).1]);
+            let mut terms = 0.0;
+            for (b, records) in runs.records.iter().enumerate() {
+                for (t, output) in records[records.len() - 1].y.iter().enumerate() {
+                    let target = target.slice(s![p, b, t, ..]).to_vec();
+                    let factor = factor(mask, p, b, t, batch).abs();
+                    terms += factor * step_magnitude(network.loss(), output, &target);
+                }
+            }
+            tensors.extend_magnitude("loss", p, [terms].into_iter());
         }
-        let mut flat = vec![0.0; layout.size()];
-        for (index, (layer, gradient)) in network.layers().iter().zip(&mut gradients).enumerate() {
-            gradient.each(layout, index, layer, |value, to| flat[to] += *value);
-        }
+        let gather = |connections: &mut [Connections<f64>]| {
+            let mut flat = vec![0.0; layout.size()];
+            for (index, (layer, part)) in network.layers().iter().zip(connections).enumerate() {
+                part.each(layout, index, layer, |value, to| flat[to] += *value);
+            }
+            flat
+        };
+        let (gradients, magnitudes) = (gather(&mut gradients), gather(&mut magnitudes));
         for tensor in layout.tensors() {
+            let name = format!("gradient.{}", tensor.name());
             // A rate that is not learned has no gradient: zero by convention.
-            let values = flat[tensor.range()].iter();
-            let values = values.map(|&value| if tensor.learned { value } else { 0.0 });
-            tensors.extend(&format!("gradient.{}", tensor.name()), p, values);
+            let learned = |&value: &f64| if tensor.learned { value } else { 0.0 };
+            tensors.extend(&name, p, gradients[tensor.range()].iter().map(learned));
+            tensors.extend_magnitude(&name, p, magnitudes[tensor.range()].iter().map(learned));
         }
     }
     tensors
