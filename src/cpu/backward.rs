@@ -4,7 +4,7 @@
 //! gradient on the final trace and `e_i` the product of the later retentions, the gradient sweep is itself a Hebbian
 //! trace that runs backwards in time (`ARCHITECTURE.md`, "The reverse sweep").
 
-use super::forward::Activity;
+use super::forward::{Activity, CHECKPOINT, checkpoints};
 use super::layers::{Kind, Shape, Synapses};
 use super::rows;
 use super::simd::{Kernel, LANES, multiply_add, sum, vectorise};
@@ -130,6 +130,10 @@ impl<R: Real> Backward<'_, R> {
         // e_i(t + 1), and S_i(t + 1) = Σ_j H_ij(t + 1) ∂L/∂H_ij(t + 1), a difference of near numbers: kept in f64.
         let mut decay = R::one();
         let (mut inner, mut r) = (0.0, R::zero());
+        let kept = match self.activity.checkpoints.as_slice() {
+            [] => &[],
+            all => rows::of(all, i, checkpoints(steps) * row),
+        };
         if let Some(upstream) = upstream {
             let last = rows::of(&self.activity.final_trace, i, row);
             inner = rows::dot::<FUSED, R>(upstream, last).as_f64();
@@ -142,6 +146,10 @@ impl<R: Real> Backward<'_, R> {
             // q = ∂L/∂d; `retained` = d q.
             let (mut q, mut retained) = (R::zero(), 0.0);
             if self.shape.retention_gradient {
+                if t + 1 < steps && (t + 1) % CHECKPOINT == 0 {
+                    let trace = rows::of(kept, (t + 1) / CHECKPOINT - 1, row);
+                    inner = on_trace(plasticity, adjoint, upstream, decay, trace);
+                }
                 if d.abs().as_f64() < SMALL_RETENTION {
                     q = Lookback {
                         rule,
@@ -251,15 +259,28 @@ impl<R: Real> Lookback<'_, R> {
 
     /// `Σ_j G_ij v_j` with row `index` of `values`.
     fn with(&self, values: &[R], index: usize) -> f64 {
-        let row = self.adjoint.len();
-        let values = rows::of(values, index, row);
-        let mut sum = R::zero();
-        for (j, &value) in values.iter().enumerate() {
-            let upstream = self
-                .upstream
-                .map_or(R::zero(), |upstream| self.decay * upstream[j]);
-            sum += (self.plasticity[j] * self.adjoint[j] + upstream) * value;
-        }
-        sum.as_f64()
+        on_trace(
+            self.plasticity,
+            self.adjoint,
+            self.upstream,
+            self.decay,
+            rows::of(values, index, self.adjoint.len()),
+        )
     }
+}
+
+/// `Σ_j v_j ∂L/∂H_ij`, with the gradient on the trace made of the adjoint trace and the final trace's gradient.
+fn on_trace<R: Real>(
+    plasticity: &[R],
+    adjoint: &[R],
+    upstream: Option<&[R]>,
+    decay: R,
+    values: &[R],
+) -> f64 {
+    let mut sum = 0.0;
+    for (j, &value) in values.iter().enumerate() {
+        let upstream = upstream.map_or(R::zero(), |upstream| decay * upstream[j]);
+        sum += ((plasticity[j] * adjoint[j] + upstream) * value).as_f64();
+    }
+    sum
 }

@@ -18,10 +18,28 @@ pub(super) struct Activity<R> {
     pub initial_trace: Vec<R>,
     /// The trace after the last step, `[O, row]`; empty where it is not wanted.
     pub final_trace: Vec<R>,
+    /// The traces before steps `CHECKPOINT`, `2 CHECKPOINT`, …, `[O, checkpoints, row]`; empty where the gradient of
+    /// the retention is not needed.
+    pub checkpoints: Vec<R>,
+}
+
+/// Steps between the traces that are kept. The gradient of the retention comes from a sum that is carried back over the
+/// steps and never forgets a rounding error; at a checkpoint it is made afresh. Part of the result's last bits.
+pub(super) const CHECKPOINT: usize = 64;
+
+/// Checkpoints of an episode.
+pub(super) fn checkpoints(steps: usize) -> usize {
+    (steps - 1) / CHECKPOINT
 }
 
 impl<R: Real> Activity<R> {
-    pub fn new(shape: &Shape, steps: usize, initial_trace: bool, final_trace: bool) -> Self {
+    pub fn new(
+        shape: &Shape,
+        steps: usize,
+        initial_trace: bool,
+        final_trace: bool,
+        gradient: bool,
+    ) -> Self {
         let zeros = |wanted, size| vec![R::zero(); if wanted { size } else { 0 }];
         let plastic = shape.is_plastic();
         Self {
@@ -30,6 +48,10 @@ impl<R: Real> Activity<R> {
             drive: zeros(plastic, steps * shape.outputs),
             initial_trace: zeros(plastic && initial_trace, shape.synapses()),
             final_trace: zeros(plastic && final_trace, shape.synapses()),
+            checkpoints: zeros(
+                gradient && shape.retention_gradient,
+                shape.synapses() * checkpoints(steps),
+            ),
         }
     }
 }
@@ -50,16 +72,19 @@ pub(super) fn forward<R: Real>(
         drive,
         initial_trace,
         final_trace,
+        checkpoints,
     } = activity;
+    let kept = checkpoints.len() / shape.outputs;
     let chunks = rows::chunks(shape.outputs)
         .zip(rows::split(output, steps))
         .zip(rows::split(drive, steps))
         .zip(rows::split(final_trace, shape.row))
+        .zip(rows::split(checkpoints, kept))
         .zip(scratch.chunks_mut(rows::SCRATCH * shape.row));
     rows::for_each(
         parallel,
         chunks,
-        |((((range, output), drive), final_trace), scratch)| {
+        |(((((range, output), drive), final_trace), checkpoints), scratch)| {
             vectorise(Forward {
                 shape,
                 layer,
@@ -69,6 +94,7 @@ pub(super) fn forward<R: Real>(
                 output,
                 drive,
                 final_trace,
+                checkpoints,
                 trace: &mut scratch[..shape.row],
             });
         },
@@ -85,6 +111,7 @@ struct Forward<'a, R> {
     output: &'a mut [R],
     drive: &'a mut [R],
     final_trace: &'a mut [R],
+    checkpoints: &'a mut [R],
     trace: &'a mut [R],
 }
 
@@ -93,6 +120,10 @@ impl<R: Real> Kernel for Forward<'_, R> {
     fn run<const FUSED: bool>(self) {
         let (shape, layer, row) = (self.shape, self.layer, self.shape.row);
         let steps = self.input.len() / row;
+        let kept = match self.checkpoints {
+            [] => 0,
+            _ => checkpoints(steps) * row,
+        };
         for (local, output) in self.output.chunks_exact_mut(steps).enumerate() {
             let i = self.first + local;
             match shape.kind {
@@ -110,6 +141,7 @@ impl<R: Real> Kernel for Forward<'_, R> {
                         self.trace,
                         output,
                         drive,
+                        &mut self.checkpoints[local * kept..][..kept],
                     );
                     if !self.final_trace.is_empty() {
                         self.final_trace[local * row..][..row].copy_from_slice(self.trace);
@@ -152,9 +184,11 @@ fn plastic_row<const FUSED: bool, R: Real>(
     trace: &mut [R],
     output: &mut [R],
     drive: &mut [R],
+    checkpoints: &mut [R],
 ) {
     let row = trace.len();
     let steps = output.len();
+    let mut checkpoints = checkpoints.chunks_exact_mut(row);
     // A first update that changes nothing gives the read-out of step 0.
     let (mut retention, mut gain) = (R::one(), R::zero());
     for t in 0..=steps {
@@ -179,6 +213,12 @@ fn plastic_row<const FUSED: bool, R: Real>(
                 fixed[lane] = multiply_add::<FUSED, R>(w[lane], x[lane], fixed[lane]);
                 plastic[lane] = multiply_add::<FUSED, R>(a[lane] * h[lane], x[lane], plastic[lane]);
             }
+        }
+        if t > 0
+            && t % CHECKPOINT == 0
+            && let Some(checkpoint) = checkpoints.next()
+        {
+            checkpoint.copy_from_slice(trace);
         }
         let p = sum(plastic);
         let y = activation.apply(bias + sum(fixed) + p);

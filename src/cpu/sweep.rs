@@ -2,7 +2,7 @@
 
 use super::EPISODE_BLOCK;
 use super::backward::backward;
-use super::forward::{Activity, forward};
+use super::forward::{Activity, checkpoints, forward};
 use super::input_gradient::input_gradient;
 use super::layers::{Shape, Synapses};
 use super::rows;
@@ -62,7 +62,7 @@ impl Job {
             .iter()
             .map(|shape| {
                 (shape.row + 3 * shape.outputs) as u128 * self.steps as u128
-                    + 4 * shape.synapses() as u128
+                    + (4 + checkpoints(self.steps)) as u128 * shape.synapses() as u128
             })
             .sum();
         let results: u128 = population as u128
@@ -268,7 +268,13 @@ impl<R: Real> Workspace<R> {
             activities: shapes()
                 .map(|(index, shape)| {
                     let (initial, upstream) = job.given[index];
-                    Activity::new(shape, job.steps, initial, job.want.final_traces || upstream)
+                    Activity::new(
+                        shape,
+                        job.steps,
+                        initial,
+                        job.want.final_traces || upstream,
+                        job.gradient,
+                    )
                 })
                 .collect(),
             signals: shapes()

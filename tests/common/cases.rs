@@ -1,0 +1,393 @@
+//! Networks with random parameters and episodes, described by a line that a failing test prints.
+
+use super::random::Random;
+use metaplastic::{
+    Activation, Bias, Dense, Episodes, Layer, Loss, Mask, Network, Objective, Parameters, Plastic,
+    Plasticity, Rate, RatePer, Real, Role, Rule,
+};
+use ndarray::{Array1, Array3, Array4};
+use std::fmt;
+
+/// What is differentiated on the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    Target(Loss, MaskKind),
+    OutputGradient,
+    /// Only the final trace's gradient.
+    None,
+}
+
+impl Goal {
+    pub const ALL: [Self; 8] = [
+        Self::OutputGradient,
+        Self::Target(Loss::SquaredError, MaskKind::All),
+        Self::Target(Loss::SquaredError, MaskKind::Steps),
+        Self::Target(Loss::SquaredError, MaskKind::Episodes),
+        Self::Target(Loss::SoftmaxCrossEntropy, MaskKind::All),
+        Self::Target(Loss::SoftmaxCrossEntropy, MaskKind::Steps),
+        Self::Target(Loss::SoftmaxCrossEntropy, MaskKind::Episodes),
+        Self::None,
+    ];
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaskKind {
+    All,
+    Steps,
+    Episodes,
+}
+
+/// One comparison.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub layers: Vec<Layer>,
+    pub goal: Goal,
+    pub population: usize,
+    pub batch: usize,
+    pub steps: usize,
+    pub initial_trace: bool,
+    pub trace_gradient: bool,
+    pub seed: u64,
+}
+
+/// A plastic layer; whether it has a bias follows from its size, so that both occur everywhere.
+pub fn plastic(inputs: usize, outputs: usize) -> Plastic {
+    Plastic {
+        inputs,
+        outputs,
+        activation: Activation::Tanh,
+        rule: Rule::Hebb,
+        plasticity: Plasticity::Connection,
+        rate: Rate::learned(0.02),
+        bias: (inputs + outputs) % 3 != 0,
+    }
+}
+
+impl Case {
+    pub fn new(layers: impl IntoIterator<Item = Layer>) -> Self {
+        Self {
+            layers: layers.into_iter().collect(),
+            goal: Goal::OutputGradient,
+            population: 1,
+            batch: 2,
+            steps: 9,
+            initial_trace: false,
+            trace_gradient: false,
+            seed: 1,
+        }
+    }
+
+    pub fn network(&self) -> Network {
+        let loss = match self.goal {
+            Goal::Target(loss, _) => loss,
+            Goal::OutputGradient | Goal::None => Loss::None,
+        };
+        Network::new(loss, self.layers.iter().cloned()).expect("a valid network")
+    }
+
+    /// Parameters, exact in `f32`, of a size at which no trace blows up: Oja's rule is unstable where `η y² > 2`.
+    pub fn parameters(&self) -> Parameters<f64> {
+        let mut gain = 1.0;
+        loop {
+            let parameters = self.parameters_of_size(gain);
+            if !self.may_diverge() || largest_trace(self, &parameters) < 4.0 {
+                return parameters;
+            }
+            gain *= 0.75;
+        }
+    }
+
+    fn may_diverge(&self) -> bool {
+        let unbounded =
+            |layer: &Layer| matches!(layer.activation(), Activation::Linear | Activation::Relu);
+        let oja = |layer: &Layer| layer.as_plastic().is_some_and(|it| it.rule == Rule::Oja);
+        self.layers
+            .iter()
+            .any(|layer| unbounded(layer) && oja(layer))
+    }
+
+    fn parameters_of_size(&self, gain: f64) -> Parameters<f64> {
+        let network = self.network();
+        let mut random = Random::new(self.seed);
+        let mut parameters = Parameters::new(&network, self.population).expect("it fits");
+        let layout = parameters.layout().clone();
+        let size = layout.size();
+        for (index, value) in parameters.values_mut().iter_mut().enumerate() {
+            let index = index % size;
+            let mut tensors = layout.tensors().iter();
+            let tensor = tensors.rfind(|tensor| tensor.offset <= index).expect("one");
+            let layer = &network.layers()[tensor.layer];
+            let inputs = layer.inputs() as f64;
+            let scale = match (tensor.role, layer.as_plastic()) {
+                (Role::Weight, _) => 1.5 / inputs.sqrt(),
+                (Role::Plasticity, Some(layer)) if layer.plasticity == Plasticity::Connection => {
+                    1.0 / inputs.sqrt()
+                }
+                (Role::Plasticity, _) => 1.5 / inputs,
+                (Role::Bias, _) => 0.5,
+                (Role::Rate, _) => {
+                    // The extremes are meant exactly; half of the rates stay at the value asked for.
+                    if (0.0 < *value && *value < 1.0) && random.one_in(2) {
+                        *value = f64::from((*value * random.between(0.9, 1.0)) as f32);
+                    } else {
+                        *value = f64::from(*value as f32);
+                    }
+                    continue;
+                }
+            };
+            *value = random.between(-gain * scale, gain * scale);
+            if tensor.role == Role::Plasticity && tensor.len > 4 && random.one_in(8) {
+                *value = 0.0;
+            }
+        }
+        parameters
+    }
+
+    /// Episodes in which three patterns come back with noise, so that the trace has something to follow.
+    pub fn episodes(&self) -> Episodes<f64> {
+        let network = self.network();
+        let mut random = Random::new(self.seed ^ 0x5EED);
+        let (p, b, t) = (self.population, self.batch, self.steps);
+        let (inputs, outputs) = (network.inputs(), network.outputs());
+        let patterns = random.array([p, b, 3, inputs], 1.0);
+        let mut input = random.array([p, b, t, inputs], 0.25);
+        for (index, value) in input.indexed_iter_mut() {
+            let pattern = patterns[[index.0, index.1, index.2 % 3, index.3]];
+            *value = f64::from((*value + pattern) as f32);
+        }
+        let mut episodes = Episodes::new(input);
+        match self.goal {
+            Goal::OutputGradient => {
+                episodes = episodes.with_output_gradient(random.array([p, b, t, outputs], 1.0));
+            }
+            Goal::Target(_, mask) => {
+                let target = random.array([p, b, t, outputs], 1.0);
+                // Weights of steps, not only switches.
+                let mut weight = || match random.below(3) {
+                    0 => 0.0,
+                    1 => 1.0,
+                    _ => random.between(0.0, 2.0),
+                };
+                let mask = match mask {
+                    MaskKind::All => Mask::All,
+                    MaskKind::Steps => Mask::Steps(Array1::from_shape_simple_fn(t, &mut weight)),
+                    MaskKind::Episodes => {
+                        Mask::Episodes(Array3::from_shape_simple_fn([p, b, t], &mut weight))
+                    }
+                };
+                episodes = episodes.with_masked_target(target, mask);
+            }
+            Goal::None => {}
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            let Some(layer) = layer.as_plastic() else {
+                continue;
+            };
+            let shape = [p, b, layer.outputs, layer.inputs];
+            if self.initial_trace {
+                episodes = episodes.with_initial_trace(index, random.array(shape, 0.5));
+            }
+            if self.trace_gradient {
+                episodes = episodes.with_trace_gradient(index, random.array(shape, 0.5));
+            }
+        }
+        episodes
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for layer in &self.layers {
+            let kind = match layer {
+                Layer::Plastic(Plastic {
+                    rule,
+                    plasticity,
+                    rate,
+                    ..
+                }) => {
+                    let per = match rate.per {
+                        RatePer::Layer => "layer",
+                        RatePer::Neuron => "neuron",
+                    };
+                    let learned = if rate.learned { "learned" } else { "fixed" };
+                    let (rule, plasticity) = (rule.name(), plasticity.name());
+                    format!("{rule}-{plasticity}-{}-{per}-{learned}", rate.value)
+                }
+                Layer::Dense(_) => "dense".to_owned(),
+                Layer::Bias(_) => "bias".to_owned(),
+            };
+            let (inputs, outputs) = (layer.inputs(), layer.outputs());
+            let activation = layer.activation().name();
+            let bias = if layer.has_bias() { "-b" } else { "" };
+            write!(f, "{kind}-{activation}{bias}-{inputs}x{outputs} ")?;
+        }
+        let (p, b, t) = (self.population, self.batch, self.steps);
+        write!(f, "P{p} B{b} T{t} ")?;
+        match self.goal {
+            Goal::Target(loss, mask) => write!(f, "{} {mask:?}", loss.name())?,
+            Goal::OutputGradient => write!(f, "output-gradient")?,
+            Goal::None => write!(f, "no-objective")?,
+        }
+        if self.initial_trace {
+            write!(f, " H0")?;
+        }
+        if self.trace_gradient {
+            write!(f, " dHT")?;
+        }
+        write!(f, " seed {}", self.seed)
+    }
+}
+
+fn largest_trace(case: &Case, parameters: &Parameters<f64>) -> f64 {
+    let tensors = super::oracle::solve(&case.network(), parameters, &case.episodes());
+    let traces = tensors.parts.iter();
+    traces
+        .filter(|(name, _)| name.starts_with("layer"))
+        .flat_map(|(_, parts)| parts.iter().flatten())
+        .fold(0.0, |largest: f64, h| {
+            if h.is_nan() {
+                f64::INFINITY
+            } else {
+                largest.max(h.abs())
+            }
+        })
+}
+
+/// The same episodes in another precision.
+pub fn cast<R: Real>(episodes: &Episodes<f64>) -> Episodes<R> {
+    let array = |array: &Array4<f64>| array.map(|&value| R::from_f64(value));
+    let arrays = |arrays: &[Option<Array4<f64>>]| {
+        let arrays = arrays.iter().map(|some| some.as_ref().map(array));
+        arrays.collect()
+    };
+    Episodes {
+        input: array(&episodes.input),
+        objective: match &episodes.objective {
+            Objective::Target { target, mask } => Objective::Target {
+                target: array(target),
+                mask: match mask {
+                    Mask::All => Mask::All,
+                    Mask::Steps(mask) => Mask::Steps(mask.map(|&value| R::from_f64(value))),
+                    Mask::Episodes(mask) => Mask::Episodes(mask.map(|&value| R::from_f64(value))),
+                },
+            },
+            Objective::OutputGradient(gradient) => Objective::OutputGradient(array(gradient)),
+            Objective::None => Objective::None,
+        },
+        initial_traces: arrays(&episodes.initial_traces),
+        trace_gradients: arrays(&episodes.trace_gradients),
+    }
+}
+
+/// The episodes of networks `range` alone, or episodes `range` of every network, by `axis`.
+fn cut(episodes: &Episodes<f32>, axis: usize, range: std::ops::Range<usize>) -> Episodes<f32> {
+    fn part<D: ndarray::Dimension + ndarray::RemoveAxis>(
+        array: &ndarray::Array<f32, D>,
+        axis: usize,
+        range: &std::ops::Range<usize>,
+    ) -> ndarray::Array<f32, D> {
+        array
+            .slice_axis(ndarray::Axis(axis), range.clone().into())
+            .to_owned()
+    }
+    let arrays = |arrays: &[Option<Array4<f32>>]| {
+        let arrays = arrays
+            .iter()
+            .map(|some| some.as_ref().map(|array| part(array, axis, &range)));
+        arrays.collect()
+    };
+    Episodes {
+        input: part(&episodes.input, axis, &range),
+        objective: match &episodes.objective {
+            Objective::Target { target, mask } => Objective::Target {
+                target: part(target, axis, &range),
+                mask: match mask {
+                    Mask::Episodes(mask) => Mask::Episodes(part(mask, axis, &range)),
+                    shared => shared.clone(),
+                },
+            },
+            Objective::OutputGradient(gradient) => {
+                Objective::OutputGradient(part(gradient, axis, &range))
+            }
+            Objective::None => Objective::None,
+        },
+        initial_traces: arrays(&episodes.initial_traces),
+        trace_gradients: arrays(&episodes.trace_gradients),
+    }
+}
+
+/// The episodes of network `p` alone.
+pub fn of_network(episodes: &Episodes<f32>, p: usize) -> Episodes<f32> {
+    cut(episodes, 0, p..p + 1)
+}
+
+/// Episode `b` of every network alone.
+pub fn of_episode(episodes: &Episodes<f32>, b: usize) -> Episodes<f32> {
+    cut(episodes, 1, b..b + 1)
+}
+
+/// Stacks of layers of every kind in every order.
+pub fn stacks() -> Vec<Vec<Layer>> {
+    let plastic = |inputs, outputs, change: fn(&mut Plastic)| {
+        let mut layer = plastic(inputs, outputs);
+        change(&mut layer);
+        Layer::Plastic(layer)
+    };
+    let dense = |inputs, outputs, activation| {
+        Layer::Dense(Dense {
+            inputs,
+            outputs,
+            activation,
+            bias: outputs % 2 == 0,
+        })
+    };
+    let bias = |neurons, activation| {
+        Layer::Bias(Bias {
+            inputs: neurons,
+            outputs: neurons,
+            activation,
+            bias: true,
+        })
+    };
+    vec![
+        vec![plastic(10, 2, |_| {}), dense(2, 2, Activation::Linear)],
+        vec![
+            plastic(5, 18, |layer| layer.rule = Rule::Oja),
+            plastic(18, 7, |layer| layer.rate = Rate::learned(0.5).per_neuron()),
+            dense(7, 3, Activation::Tanh),
+        ],
+        vec![
+            plastic(8, 8, |layer| layer.rate = Rate::fixed(0.5)),
+            bias(8, Activation::Linear),
+        ],
+        vec![
+            dense(6, 20, Activation::Relu),
+            plastic(20, 5, |layer| layer.plasticity = Plasticity::Neuron),
+        ],
+        vec![
+            bias(7, Activation::Tanh),
+            plastic(7, 4, |layer| layer.activation = Activation::Logistic),
+        ],
+        vec![
+            plastic(4, 35, |layer| layer.activation = Activation::Relu),
+            bias(35, Activation::Logistic),
+            plastic(35, 3, |layer| {
+                layer.rule = Rule::Oja;
+                layer.plasticity = Plasticity::Layer;
+            }),
+            dense(3, 4, Activation::Logistic),
+            bias(4, Activation::Tanh),
+        ],
+        vec![
+            dense(3, 5, Activation::Tanh),
+            dense(5, 2, Activation::Linear),
+        ],
+        vec![dense(70, 33, Activation::Logistic)],
+        vec![bias(5, Activation::Relu)],
+        vec![
+            bias(3, Activation::Linear),
+            dense(3, 3, Activation::Tanh),
+            bias(3, Activation::Linear),
+        ],
+    ]
+}

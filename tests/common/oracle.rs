@@ -1,0 +1,478 @@
+//! The reference: float64, serial, one line per equation, and another derivation than the engines'.
+//!
+//! Plain back-propagation through the stored trace of every step, with `∂L/∂H` itself going backwards: no adjoint trace
+//! `M`, no recurrence for `S`, no division by the retention. Every layer is treated as plastic: a dense layer has
+//! `α = η = 0`, a bias layer the identity as its weights besides. The forward half is generic over the number type, so
+//! that complex-step derivatives check the gradients.
+
+use super::compare::Tensors;
+use metaplastic::{
+    Activation, Episodes, Layer, Layout, Loss, Mask, Network, Objective, Parameters, Plasticity,
+    RatePer, Role, Rule,
+};
+use ndarray::{Array4, s};
+use num_complex::ComplexFloat;
+
+/// A real or complex number.
+pub trait Number: ComplexFloat<Real = f64> + Default + std::ops::AddAssign {}
+
+impl<N: ComplexFloat<Real = f64> + Default + std::ops::AddAssign> Number for N {}
+
+fn number<N: Number>(value: f64) -> N {
+    N::from(value).expect("every f64 is a number")
+}
+
+fn activate<N: Number>(activation: Activation, z: N) -> N {
+    match activation {
+        Activation::Linear => z,
+        Activation::Tanh => z.tanh(),
+        Activation::Logistic => N::one() / (N::one() + (-z).exp()),
+        Activation::Relu if z.re() > 0.0 => z,
+        Activation::Relu => N::zero(),
+    }
+}
+
+/// `f'(z)`.
+fn slope(activation: Activation, z: f64) -> f64 {
+    match activation {
+        Activation::Linear => 1.0,
+        Activation::Tanh => z.cosh().powi(-2),
+        Activation::Logistic => 0.25 * (0.5 * z).cosh().powi(-2),
+        Activation::Relu => f64::from(z > 0.0),
+    }
+}
+
+/// The retention `d` and the gain `g` of a rule.
+fn follow<N: Number>(rule: Rule, y: N, eta: N) -> (N, N) {
+    match rule {
+        Rule::Hebb => (N::one() - eta, eta * y),
+        Rule::Oja => (N::one() - eta * y * y, eta * y),
+    }
+}
+
+/// `(∂d/∂y, ∂d/∂η, ∂g/∂y, ∂g/∂η)`.
+fn follow_slopes(rule: Rule, y: f64, eta: f64) -> (f64, f64, f64, f64) {
+    match rule {
+        Rule::Hebb => (0.0, -1.0, eta, y),
+        Rule::Oja => (-2.0 * eta * y, -y * y, eta, y),
+    }
+}
+
+/// The loss of one step.
+fn step_loss<N: Number>(loss: Loss, z: &[N], target: &[f64]) -> N {
+    let mut sum = N::zero();
+    match loss {
+        Loss::None => {}
+        Loss::SquaredError => {
+            for (&z, &target) in z.iter().zip(target) {
+                sum += (z - number(target)) * (z - number(target));
+            }
+        }
+        Loss::SoftmaxCrossEntropy => {
+            let mut total = N::zero();
+            z.iter().for_each(|&z| total += z.exp());
+            for (&z, &target) in z.iter().zip(target) {
+                sum += number::<N>(target) * (total.ln() - z);
+            }
+        }
+    }
+    sum
+}
+
+/// The absolute values of the terms of one step's loss.
+fn step_magnitude(loss: Loss, z: &[f64], target: &[f64]) -> f64 {
+    let total: f64 = z.iter().map(|z| z.exp()).sum();
+    let terms = z.iter().zip(target).map(|(z, target)| match loss {
+        Loss::None => 0.0,
+        Loss::SquaredError => (z - target).powi(2),
+        Loss::SoftmaxCrossEntropy => target.abs() * (total.ln().abs() + z.abs()),
+    });
+    terms.sum()
+}
+
+/// `∂loss/∂z` of one step.
+fn step_slope(loss: Loss, z: &[f64], target: &[f64]) -> Vec<f64> {
+    let softmax = |o: usize| z[o].exp() / z.iter().map(|z| z.exp()).sum::<f64>();
+    let total: f64 = target.iter().sum();
+    (0..z.len())
+        .map(|o| match loss {
+            Loss::None => 0.0,
+            Loss::SquaredError => 2.0 * (z[o] - target[o]),
+            Loss::SoftmaxCrossEntropy => total * softmax(o) - target[o],
+        })
+        .collect()
+}
+
+/// A matrix `[O][I]`.
+type Matrix<N> = Vec<Vec<N>>;
+
+fn matrix<N: Number>(outputs: usize, inputs: usize) -> Matrix<N> {
+    vec![vec![N::zero(); inputs]; outputs]
+}
+
+/// One layer's connections, all granularities spread out: values or gradients.
+struct Connections<N> {
+    w: Matrix<N>,
+    alpha: Matrix<N>,
+    b: Vec<N>,
+    eta: Vec<N>,
+}
+
+fn rule(layer: &Layer) -> Rule {
+    layer.as_plastic().map_or(Rule::Hebb, |layer| layer.rule)
+}
+
+/// Where connection `(i, j)` of a layer takes its value of `role` from, as an index into the tensor.
+fn source(layer: &Layer, role: Role, i: usize, j: usize) -> usize {
+    let plastic = layer.as_plastic();
+    match (
+        role,
+        plastic.map(|layer| layer.plasticity),
+        plastic.map(|layer| layer.rate.per),
+    ) {
+        (Role::Weight, ..) | (Role::Plasticity, Some(Plasticity::Connection), _) => {
+            i * layer.inputs() + j
+        }
+        (Role::Plasticity, Some(Plasticity::Layer), _) | (Role::Rate, _, Some(RatePer::Layer)) => 0,
+        _ => i,
+    }
+}
+
+impl<N: Number> Connections<N> {
+    fn zeros(layer: &Layer) -> Self {
+        let (outputs, inputs) = (layer.outputs(), layer.inputs());
+        Self {
+            w: matrix(outputs, inputs),
+            alpha: matrix(outputs, inputs),
+            b: vec![N::zero(); outputs],
+            eta: vec![N::zero(); outputs],
+        }
+    }
+
+    /// Calls `visit` with every connection's value and the index of the parameter that it is.
+    fn each(
+        &mut self,
+        layout: &Layout,
+        index: usize,
+        layer: &Layer,
+        mut visit: impl FnMut(&mut N, usize),
+    ) {
+        let offset = |role| layout.find(index, role).map(|tensor| tensor.offset);
+        for i in 0..layer.outputs() {
+            for j in 0..layer.inputs() {
+                if let Some(offset) = offset(Role::Weight) {
+                    visit(
+                        &mut self.w[i][j],
+                        offset + source(layer, Role::Weight, i, j),
+                    );
+                }
+                if let Some(offset) = offset(Role::Plasticity) {
+                    visit(
+                        &mut self.alpha[i][j],
+                        offset + source(layer, Role::Plasticity, i, j),
+                    );
+                }
+            }
+            if let Some(offset) = offset(Role::Bias) {
+                visit(&mut self.b[i], offset + i);
+            }
+            if let Some(offset) = offset(Role::Rate) {
+                visit(&mut self.eta[i], offset + source(layer, Role::Rate, i, 0));
+            }
+        }
+    }
+}
+
+/// What one layer did in one episode.
+struct Record<N> {
+    /// `[T][I]`.
+    x: Matrix<N>,
+    /// `[T][O]`.
+    z: Matrix<N>,
+    /// `[T][O]`.
+    y: Matrix<N>,
+    /// `[T + 1][O][I]`.
+    h: Vec<Matrix<N>>,
+}
+
+fn forward<N: Number>(
+    layer: &Layer,
+    connections: &Connections<N>,
+    initial: Matrix<N>,
+    x: Matrix<N>,
+) -> Record<N> {
+    let Connections { w, alpha, b, eta } = connections;
+    let (outputs, inputs, steps) = (layer.outputs(), layer.inputs(), x.len());
+    let mut z = matrix(steps, outputs);
+    let mut y = matrix(steps, outputs);
+    let mut h = vec![initial];
+    for t in 0..steps {
+        let mut next = matrix(outputs, inputs);
+        for i in 0..outputs {
+            z[t][i] = b[i];
+            for j in 0..inputs {
+                z[t][i] += (w[i][j] + alpha[i][j] * h[t][i][j]) * x[t][j];
+            }
+            y[t][i] = activate(layer.activation(), z[t][i]);
+            let (d, g) = follow(rule(layer), y[t][i], eta[i]);
+            for j in 0..inputs {
+                next[i][j] = d * h[t][i][j] + g * x[t][j];
+            }
+        }
+        h.push(next);
+    }
+    Record { x, z, y, h }
+}
+
+/// Back-propagation through one layer and episode. `by_output` is `∂L/∂y`, `by_trace` `∂L/∂H(T)`; adds to `gradient`,
+/// and its terms' absolute values to `magnitude`, and returns `∂L/∂x` and `∂L/∂H(0)`.
+fn backward(
+    layer: &Layer,
+    connections: &Connections<f64>,
+    record: &Record<f64>,
+    by_output: &Matrix<f64>,
+    mut by_trace: Matrix<f64>,
+    gradient: &mut Connections<f64>,
+    magnitude: &mut Connections<f64>,
+) -> (Matrix<f64>, Matrix<f64>) {
+    let Connections {
+        w,
+        alpha,
+        b: _,
+        eta,
+    } = connections;
+    let Record { x, z, y, h } = record;
+    let (outputs, inputs, steps) = (layer.outputs(), layer.inputs(), x.len());
+    let mut by_input = matrix(steps, inputs);
+    for t in (0..steps).rev() {
+        for i in 0..outputs {
+            let (d, g) = follow(rule(layer), y[t][i], eta[i]);
+            let (d_y, d_eta, g_y, g_eta) = follow_slopes(rule(layer), y[t][i], eta[i]);
+            let by_d: f64 = (0..inputs).map(|j| by_trace[i][j] * h[t][i][j]).sum();
+            let by_g: f64 = (0..inputs).map(|j| by_trace[i][j] * x[t][j]).sum();
+            let by_y = by_output[t][i] + by_d * d_y + by_g * g_y;
+            let delta = by_y * slope(layer.activation(), z[t][i]);
+            gradient.eta[i] += by_d * d_eta + by_g * g_eta;
+            gradient.b[i] += delta;
+            magnitude.eta[i] += (by_d * d_eta).abs() + (by_g * g_eta).abs();
+            magnitude.b[i] += delta.abs();
+            for j in 0..inputs {
+                gradient.w[i][j] += delta * x[t][j];
+                gradient.alpha[i][j] += delta * h[t][i][j] * x[t][j];
+                magnitude.w[i][j] += (delta * x[t][j]).abs();
+                magnitude.alpha[i][j] += (delta * h[t][i][j] * x[t][j]).abs();
+                by_input[t][j] += delta * (w[i][j] + alpha[i][j] * h[t][i][j]);
+                by_input[t][j] += by_trace[i][j] * g;
+                by_trace[i][j] = by_trace[i][j] * d + delta * alpha[i][j] * x[t][j];
+            }
+        }
+    }
+    (by_input, by_trace)
+}
+
+/// Everything that the differentiated quantity depends on.
+#[derive(Clone)]
+pub struct Variables<N> {
+    /// `[P, parameters of one network]`.
+    pub parameters: Vec<N>,
+    /// `[P, B, T, I]`.
+    pub input: Array4<N>,
+    /// Per layer, `[P, B, O, I]`.
+    pub initial_traces: Vec<Option<Array4<N>>>,
+}
+
+impl<N: Number> Variables<N> {
+    pub fn new(network: &Network, parameters: &Parameters<f64>, episodes: &Episodes<f64>) -> Self {
+        let array = |array: &Array4<f64>| array.map(|&value| number(value));
+        Self {
+            parameters: parameters.values().iter().copied().map(number).collect(),
+            input: array(&episodes.input),
+            initial_traces: (0..network.layers().len())
+                .map(|layer| episodes.initial_trace(layer).map(array))
+                .collect(),
+        }
+    }
+}
+
+/// Row `[p, b]` of an array as a matrix.
+fn slice<N: Number>(array: &Array4<N>, p: usize, b: usize) -> Matrix<N> {
+    let rows = array.slice(s![p, b, .., ..]);
+    rows.rows().into_iter().map(|row| row.to_vec()).collect()
+}
+
+/// The factor of step `t`'s loss: the mask over the number of episodes.
+fn factor(mask: &Mask<f64>, p: usize, b: usize, t: usize, batch: usize) -> f64 {
+    let mask = match mask {
+        Mask::All => 1.0,
+        Mask::Steps(mask) => mask[t],
+        Mask::Episodes(mask) => mask[[p, b, t]],
+    };
+    mask / batch as f64
+}
+
+struct Runs<N> {
+    /// Per layer.
+    connections: Vec<Connections<N>>,
+    /// Per episode and layer.
+    records: Vec<Vec<Record<N>>>,
+}
+
+/// Runs network `p` forward.
+fn run<N: Number>(network: &Network, variables: &Variables<N>, p: usize) -> Runs<N> {
+    let layout = Layout::new(network).expect("the network is small");
+    let values = &variables.parameters[p * layout.size()..][..layout.size()];
+    let layers = network.layers().iter().enumerate();
+    let connections: Vec<_> = layers
+        .map(|(index, layer)| {
+            let mut connections = Connections::zeros(layer);
+            connections.each(&layout, index, layer, |value, from| *value = values[from]);
+            if let Layer::Bias(_) = layer {
+                (0..layer.outputs()).for_each(|i| connections.w[i][i] = N::one());
+            }
+            connections
+        })
+        .collect();
+    let records = (0..variables.input.dim().1)
+        .map(|b| {
+            let mut records: Vec<Record<N>> = Vec::new();
+            for (index, layer) in network.layers().iter().enumerate() {
+                let initial = match &variables.initial_traces[index] {
+                    Some(trace) => slice(trace, p, b),
+                    None => matrix(layer.outputs(), layer.inputs()),
+                };
+                let x = match records.last() {
+                    Some(below) => below.y.clone(),
+                    None => slice(&variables.input, p, b),
+                };
+                records.push(forward(layer, &connections[index], initial, x));
+            }
+            records
+        })
+        .collect();
+    Runs {
+        connections,
+        records,
+    }
+}
+
+/// The quantity whose gradient is taken, for network `p`; and the loss alone.
+pub fn objective<N: Number>(
+    network: &Network,
+    variables: &Variables<N>,
+    episodes: &Episodes<f64>,
+    p: usize,
+) -> (N, N) {
+    let runs = run(network, variables, p);
+    let (mut total, mut loss) = (N::zero(), N::zero());
+    for (b, records) in runs.records.iter().enumerate() {
+        for (t, output) in records[records.len() - 1].y.iter().enumerate() {
+            match &episodes.objective {
+                Objective::Target { target, mask } => {
+                    let factor = factor(mask, p, b, t, episodes.batch());
+                    let target = target.slice(s![p, b, t, ..]).to_vec();
+                    loss += number::<N>(factor) * step_loss(network.loss(), output, &target);
+                }
+                Objective::OutputGradient(gradient) => {
+                    for (o, &y) in output.iter().enumerate() {
+                        total += number::<N>(gradient[[p, b, t, o]]) * y;
+                    }
+                }
+                Objective::None => {}
+            }
+        }
+        for (index, record) in records.iter().enumerate() {
+            if let Some(gradient) = episodes.trace_gradient(index) {
+                for (i, row) in record.h[record.h.len() - 1].iter().enumerate() {
+                    for (j, &h) in row.iter().enumerate() {
+                        total += number::<N>(gradient[[p, b, i, j]]) * h;
+                    }
+                }
+            }
+        }
+    }
+    (total + loss, loss)
+}
+
+/// Every result and gradient, by the names of the command's files.
+pub fn solve(network: &Network, parameters: &Parameters<f64>, episodes: &Episodes<f64>) -> Tensors {
+    let variables = Variables::<f64>::new(network, parameters, episodes);
+    let layout = parameters.layout();
+    let (population, batch) = (parameters.population(), episodes.batch());
+    let mut tensors = Tensors::new(population);
+    for p in 0..population {
+        let runs = run(network, &variables, p);
+        let zeros = || network.layers().iter().map(Connections::zeros);
+        let mut gradients: Vec<_> = zeros().collect();
+        let mut magnitudes: Vec<_> = zeros().collect();
+        for (b, records) in runs.records.iter().enumerate() {
+            let output = &records[records.len() - 1].y;
+            tensors.extend("output", p, output.iter().flatten().copied());
+            let mut by_output: Matrix<f64> = (0..episodes.steps())
+                .map(|t| match &episodes.objective {
+                    Objective::Target { target, mask } => {
+                        let target = target.slice(s![p, b, t, ..]).to_vec();
+                        step_slope(network.loss(), &output[t], &target)
+                            .into_iter()
+                            .map(|slope| factor(mask, p, b, t, batch) * slope)
+                            .collect()
+                    }
+                    Objective::OutputGradient(gradient) => gradient.slice(s![p, b, t, ..]).to_vec(),
+                    Objective::None => vec![0.0; network.outputs()],
+                })
+                .collect();
+            for (index, layer) in network.layers().iter().enumerate().rev() {
+                let by_trace = match episodes.trace_gradient(index) {
+                    Some(gradient) => slice(gradient, p, b),
+                    None => matrix(layer.outputs(), layer.inputs()),
+                };
+                let (by_input, by_initial) = backward(
+                    layer,
+                    &runs.connections[index],
+                    &records[index],
+                    &by_output,
+                    by_trace,
+                    &mut gradients[index],
+                    &mut magnitudes[index],
+                );
+                by_output = by_input;
+                if layer.as_plastic().is_some() {
+                    let last = records[index].h[episodes.steps()].iter().flatten();
+                    tensors.extend(&format!("layer{index}.trace"), p, last.copied());
+                }
+                if episodes.initial_trace(index).is_some() {
+                    let name = format!("gradient.layer{index}.trace");
+                    tensors.extend(&name, p, by_initial.into_iter().flatten());
+                }
+            }
+            tensors.extend("gradient.input", p, by_output.into_iter().flatten());
+        }
+        if let Objective::Target { target, mask } = &episodes.objective {
+            tensors.extend("loss", p, [objective(network, &variables, episodes, p).1]);
+            let mut terms = 0.0;
+            for (b, records) in runs.records.iter().enumerate() {
+                for (t, output) in records[records.len() - 1].y.iter().enumerate() {
+                    let target = target.slice(s![p, b, t, ..]).to_vec();
+                    let factor = factor(mask, p, b, t, batch).abs();
+                    terms += factor * step_magnitude(network.loss(), output, &target);
+                }
+            }
+            tensors.extend_magnitude("loss", p, [terms].into_iter());
+        }
+        let gather = |connections: &mut [Connections<f64>]| {
+            let mut flat = vec![0.0; layout.size()];
+            for (index, (layer, part)) in network.layers().iter().zip(connections).enumerate() {
+                part.each(layout, index, layer, |value, to| flat[to] += *value);
+            }
+            flat
+        };
+        let (gradients, magnitudes) = (gather(&mut gradients), gather(&mut magnitudes));
+        for tensor in layout.tensors() {
+            let name = format!("gradient.{}", tensor.name());
+            // A rate that is not learned has no gradient: zero by convention.
+            let learned = |&value: &f64| if tensor.learned { value } else { 0.0 };
+            tensors.extend(&name, p, gradients[tensor.range()].iter().map(learned));
+            tensors.extend_magnitude(&name, p, magnitudes[tensor.range()].iter().map(learned));
+        }
+    }
+    tensors
+}

@@ -1,0 +1,375 @@
+//! The CPU engine, in both precisions, against the oracle.
+
+mod common;
+
+use common::bodies::{
+    all_match_oracle, batch_is_the_mean_of_its_episodes, is_reproducible, networks_are_independent,
+    run,
+};
+use common::cases::{Case, Goal, MaskKind, plastic, stacks};
+use common::compare::{CPU_F32, CPU_F64};
+use common::random::Random;
+use metaplastic::{
+    Activation, Bias, Dense, Engine, Layer, Loss, Plastic, Plasticity, Rate, RatePer, Rule,
+};
+
+/// Compares the cases in both precisions.
+fn check(title: &str, cases: &[Case]) {
+    let engine = Engine::cpu();
+    all_match_oracle::<f64>(&engine, title, cases.iter().cloned(), &CPU_F64);
+    all_match_oracle::<f32>(&engine, title, cases.iter().cloned(), &CPU_F32);
+}
+
+/// The goals, traces and populations in turn, so that every combination meets every kind of case.
+fn vary(cases: &mut [Case]) {
+    for (index, case) in cases.iter_mut().enumerate() {
+        case.goal = Goal::ALL[index % Goal::ALL.len()];
+        case.initial_trace = index / 2 % 2 == 0;
+        case.trace_gradient = index % 3 != 0 || case.goal == Goal::None;
+        case.population = 1 + index % 3;
+        case.seed = index as u64;
+    }
+}
+
+fn rates(value: f64) -> [Rate; 4] {
+    let (fixed, learned) = (Rate::fixed(value), Rate::learned(value));
+    [fixed, learned, fixed.per_neuron(), learned.per_neuron()]
+}
+
+#[test]
+fn every_rule_activation_and_granularity() {
+    let mut cases = Vec::new();
+    for rule in Rule::ALL {
+        for activation in Activation::ALL {
+            for plasticity in Plasticity::ALL {
+                for rate in rates(0.1) {
+                    for bias in [true, false] {
+                        cases.push(Case::new([Layer::Plastic(Plastic {
+                            inputs: 7,
+                            outputs: 5,
+                            activation,
+                            rule,
+                            plasticity,
+                            rate,
+                            bias,
+                        })]));
+                    }
+                }
+            }
+        }
+    }
+    vary(&mut cases);
+    check("rules, activations, granularities", &cases);
+}
+
+#[test]
+fn awkward_sizes() {
+    let mut cases = Vec::new();
+    for inputs in [1, 3, 60, 129] {
+        for outputs in [1, 2, 33, 70] {
+            for steps in [1, 2, 63] {
+                for batch in [1, 5, 17, 40] {
+                    let index = cases.len();
+                    let mut layer = plastic(inputs, outputs);
+                    layer.rule = Rule::ALL[index % 2];
+                    layer.plasticity = Plasticity::ALL[index % 3];
+                    layer.rate = rates(0.05)[index / 2 % 4];
+                    cases.push(Case {
+                        batch,
+                        steps,
+                        ..Case::new([Layer::Plastic(layer)])
+                    });
+                }
+            }
+        }
+    }
+    vary(&mut cases);
+    // The large ones once; populations of sizes are no further case.
+    for case in &mut cases {
+        case.population = 1;
+    }
+    check("awkward sizes", &cases);
+}
+
+#[test]
+fn stacks_of_layers() {
+    let mut cases = Vec::new();
+    for goal in Goal::ALL {
+        for stack in stacks() {
+            cases.push(Case {
+                batch: 3,
+                ..Case::new(stack)
+            });
+            cases.last_mut().expect("pushed").goal = goal;
+        }
+    }
+    for (index, case) in cases.iter_mut().enumerate() {
+        case.initial_trace = index / 3 % 2 == 0;
+        case.trace_gradient = index % 2 == 0;
+        case.population = 1 + index % 3;
+        case.steps = [9, 2, 30][index % 3];
+        case.seed = index as u64;
+    }
+    check("stacks", &cases);
+}
+
+/// Rates up to 1: the retention is small, zero, and for Oja of either sign.
+#[test]
+fn every_rate() {
+    let mut cases = Vec::new();
+    for value in [0.0, 1e-3, 0.02, 0.5, 0.7, 0.75, 0.8, 0.9, 0.99, 0.999, 1.0] {
+        for rate in rates(value) {
+            for rule in Rule::ALL {
+                for activation in Activation::ALL {
+                    let mut layer = plastic(10, 4);
+                    (layer.rule, layer.activation, layer.rate) = (rule, activation, rate);
+                    cases.push(Case {
+                        steps: 20,
+                        batch: 3,
+                        ..Case::new([Layer::Plastic(layer)])
+                    });
+                }
+            }
+        }
+    }
+    vary(&mut cases);
+    check("rates", &cases);
+}
+
+/// Oja's retention `1 − η y²` exactly zero, near zero and negative: a linear or rectified output around `1 / √η`, set
+/// by the bias.
+#[test]
+fn retention_around_zero() {
+    let engine = Engine::cpu();
+    for activation in [Activation::Linear, Activation::Relu] {
+        for rate in [0.25, 1.0] {
+            for offset in [0.0, 1e-7, -1e-4, 1e-3, -0.01, 0.03, 0.3] {
+                let mut layer = plastic(4, 3);
+                (layer.rule, layer.activation, layer.bias) = (Rule::Oja, activation, true);
+                layer.rate = Rate::learned(rate);
+                let case = Case {
+                    steps: 12,
+                    initial_trace: true,
+                    trace_gradient: true,
+                    ..Case::new([Layer::Plastic(layer)])
+                };
+                let network = case.network();
+                let mut parameters = case.parameters();
+                let layout = parameters.layout().clone();
+                for tensor in layout.tensors() {
+                    let values = &mut parameters.values_mut()[tensor.range()];
+                    match tensor.role {
+                        metaplastic::Role::Bias => {
+                            values.fill(f64::from((rate.sqrt().recip() + offset) as f32));
+                        }
+                        metaplastic::Role::Rate => values.fill(rate),
+                        // One neuron whose output is its bias alone, others that stray from it.
+                        _ => {
+                            values[..4].fill(0.0);
+                            values.iter_mut().for_each(|value| *value *= 0.0625);
+                        }
+                    }
+                }
+                let episodes = case.episodes();
+                let reference = common::oracle::solve(&network, &parameters, &episodes);
+                let want = metaplastic::Want::ALL;
+                let double = engine.gradient(&network, &parameters, &episodes, want);
+                let single = engine.gradient(
+                    &network,
+                    &parameters.cast::<f32>(),
+                    &common::cases::cast(&episodes),
+                    want,
+                );
+                let double = common::compare::Tensors::from_gradients(&double.expect("it fits"));
+                let single = common::compare::Tensors::from_gradients(&single.expect("it fits"));
+                for (actual, tolerance) in [(double, CPU_F64), (single, CPU_F32)] {
+                    if let Err(complaints) =
+                        common::compare::compare(&reference, &actual, &tolerance)
+                    {
+                        panic!("offset {offset}, rate {rate}: {case}\n{complaints}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn long_episodes() {
+    let mut cases = Vec::new();
+    for value in [0.01, 0.5, 0.9, 0.99, 1.0] {
+        for rate in [Rate::learned(value), Rate::learned(value).per_neuron()] {
+            for rule in Rule::ALL {
+                let mut layer = plastic(10, 4);
+                (layer.rule, layer.rate) = (rule, rate);
+                let index = cases.len();
+                cases.push(Case {
+                    steps: 1000,
+                    batch: 1,
+                    initial_trace: index % 3 == 0,
+                    trace_gradient: index % 3 == 1,
+                    seed: index as u64,
+                    ..Case::new([Layer::Plastic(layer)])
+                });
+            }
+        }
+    }
+    check("1000 steps", &cases);
+}
+
+/// A random network and random episodes.
+fn random_case(seed: u64) -> Case {
+    let mut random = Random::new(seed);
+    let depth = 1 + random.below(4);
+    let size = |random: &mut Random| random.pick(&[1, 2, 3, 4, 7, 15, 16, 17, 33, 65]);
+    let mut inputs = size(&mut random);
+    let layers: Vec<_> = (0..depth)
+        .map(|_| {
+            let outputs = size(&mut random);
+            let activation = random.pick(&Activation::ALL);
+            let bias = random.one_in(2);
+            let layer = match random.below(5) {
+                0 => Layer::Dense(Dense {
+                    inputs,
+                    outputs,
+                    activation,
+                    bias,
+                }),
+                1 => Layer::Bias(Bias {
+                    inputs,
+                    outputs: inputs,
+                    activation,
+                    bias: true,
+                }),
+                _ => Layer::Plastic(Plastic {
+                    inputs,
+                    outputs,
+                    activation,
+                    rule: random.pick(&Rule::ALL),
+                    plasticity: random.pick(&Plasticity::ALL),
+                    rate: Rate {
+                        value: random.pick(&[0.0, 0.01, 0.1, 0.5, 0.9, 1.0]),
+                        per: random.pick(&[RatePer::Layer, RatePer::Neuron]),
+                        learned: random.one_in(2),
+                    },
+                    bias,
+                }),
+            };
+            inputs = layer.outputs();
+            layer
+        })
+        .collect();
+    Case {
+        layers,
+        goal: random.pick(&Goal::ALL),
+        population: 1 + random.below(3),
+        batch: random.pick(&[1, 2, 5, 16, 18]),
+        steps: random.pick(&[1, 2, 5, 16, 23]),
+        initial_trace: random.one_in(2),
+        trace_gradient: random.one_in(2),
+        seed,
+    }
+}
+
+#[test]
+fn random_networks() {
+    check(
+        "random networks",
+        &(0..300).map(random_case).collect::<Vec<_>>(),
+    );
+}
+
+/// Cases large enough that rows, blocks and networks are all split over threads.
+fn parallel_cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (inputs, outputs, population, batch) in [
+        (129, 70, 1, 1),
+        (60, 100, 2, 5),
+        (10, 2, 3, 70),
+        (20, 33, 1, 33),
+    ] {
+        for (rule, goal) in [
+            (Rule::Hebb, Goal::OutputGradient),
+            (
+                Rule::Oja,
+                Goal::Target(Loss::SoftmaxCrossEntropy, MaskKind::Steps),
+            ),
+        ] {
+            let mut layer = plastic(inputs, outputs);
+            layer.rule = rule;
+            cases.push(Case {
+                goal,
+                population,
+                batch,
+                steps: 40,
+                initial_trace: true,
+                trace_gradient: true,
+                ..Case::new([
+                    Layer::Plastic(layer),
+                    Layer::dense(outputs, 3, Activation::Tanh),
+                ])
+            });
+        }
+    }
+    cases
+}
+
+#[test]
+fn two_runs_agree_bit_for_bit() {
+    for case in parallel_cases() {
+        is_reproducible(&Engine::cpu(), &case);
+    }
+}
+
+#[test]
+fn number_of_threads_does_not_matter() {
+    let pool = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("threads start")
+    };
+    let pools = [pool(1), pool(2), pool(7)];
+    for case in parallel_cases() {
+        let [one, others @ ..] = pools
+            .each_ref()
+            .map(|pool| pool.install(|| run::<f32>(&Engine::cpu(), &case)));
+        for other in others {
+            assert!(one == other, "{case}");
+        }
+    }
+}
+
+#[test]
+fn networks_of_a_population_are_independent() {
+    for mut case in parallel_cases() {
+        case.population = 3;
+        networks_are_independent(&Engine::cpu(), &case);
+    }
+    for (index, stack) in stacks().into_iter().enumerate() {
+        let case = Case {
+            population: 3,
+            initial_trace: index % 2 == 0,
+            trace_gradient: true,
+            goal: Goal::ALL[index % Goal::ALL.len()],
+            ..Case::new(stack)
+        };
+        networks_are_independent(&Engine::cpu(), &case);
+    }
+}
+
+#[test]
+fn batch_gradient_is_the_mean_of_its_episodes() {
+    for goal in Goal::ALL {
+        // Without a loss, nothing is divided by the number of episodes.
+        let Goal::Target(..) = goal else { continue };
+        let case = Case {
+            goal,
+            batch: 37,
+            population: 2,
+            initial_trace: true,
+            ..Case::new(stacks()[1].clone())
+        };
+        batch_is_the_mean_of_its_episodes(&Engine::cpu(), &case, &CPU_F32);
+    }
+}
