@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_named_with_their_numbers() {
-        let bad: [(&[&str], fn(&mut Recipe)); 8] = [
+        type Change = fn(&mut Recipe);
+        let bad: [(&[&str], Change); 8] = [
             (&["population", "zero"], |r| r.population = 0),
             (&["episodes", "zero"], |r| r.episodes = 0),
             (&["episodes", "none is left"], |r| r.episodes = 1),
