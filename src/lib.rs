@@ -16,6 +16,7 @@ mod cpu;
 mod engine;
 mod episodes;
 mod error;
+pub mod file;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod memory;
@@ -25,9 +26,13 @@ mod parameters;
 pub mod random;
 mod real;
 pub mod task;
+pub mod tensors;
+pub mod training;
 
 pub use cpu::Cpu;
-pub use engine::{Choice, Engine, EngineKind, Failure, Gradients, Learner, Outcome, Want};
+pub use engine::{
+    Choice, Engine, EngineKind, Failure, GPU_PAYS_FROM, Gradients, Learner, Outcome, Want,
+};
 pub use episodes::{Episodes, Mask, Objective};
 pub use error::{Error, Result};
 #[cfg(feature = "gpu")]

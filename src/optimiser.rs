@@ -342,7 +342,8 @@ mod tests {
     fn settings_out_of_range_are_named() {
         let good = Optimiser::adam(1e-3);
         good.check().unwrap();
-        let bad: [(&str, fn(&mut Optimiser)); 6] = [
+        type Change = fn(&mut Optimiser);
+        let bad: [(&str, Change); 6] = [
             ("learning_rate", |o| o.learning_rate = f64::NAN),
             ("max_step", |o| o.max_step = Some(0.0)),
             ("l1", |o| o.l1 = -1.0),

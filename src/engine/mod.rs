@@ -4,7 +4,7 @@ mod choice;
 mod learner;
 mod outcome;
 
-pub use choice::{Choice, EngineKind};
+pub use choice::{Choice, EngineKind, GPU_PAYS_FROM};
 pub use learner::{Failure, Learner};
 pub use outcome::{Gradients, Outcome, Want};
 

@@ -40,7 +40,8 @@ pub const MAX_NEURONS: usize = 1 << 24;
 /// A feed-forward stack of layers and the loss on its output.
 ///
 /// Parameters live apart from it ([`crate::Parameters`]): one description serves a population of `P` networks.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Description")]
 pub struct Network {
     loss: LossTable,
     #[serde(rename = "layer")]
@@ -55,6 +56,14 @@ struct Description {
     loss: LossTable,
     #[serde(default)]
     layer: Vec<Layer>,
+}
+
+impl TryFrom<Description> for Network {
+    type Error = Error;
+
+    fn try_from(description: Description) -> Result<Self> {
+        Self::new(description.loss.kind, description.layer)
+    }
 }
 
 /// `[loss]`.
@@ -88,7 +97,7 @@ impl Network {
             origin: origin.to_owned(),
             source: Box::new(source),
         })?;
-        Self::new(description.loss.kind, description.layer)
+        description.try_into()
     }
 
     /// The TOML form, every key written out.

@@ -1,0 +1,163 @@
+//! `metaplastic devices`.
+
+use super::engine::device_from_environment;
+use super::{Ending, say};
+use clap::Args;
+use indicatif::HumanCount;
+use metaplastic::{Cpu, Engine, EngineKind, GPU_PAYS_FROM, Result};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Devices {
+    adapters: Vec<Adapter>,
+    cpu: CpuReport,
+    auto: Automatic,
+}
+
+#[derive(Debug, Serialize)]
+struct Adapter {
+    name: String,
+    backend: String,
+    #[serde(rename = "type")]
+    kind: String,
+    driver: String,
+    limits: BTreeMap<&'static str, u64>,
+    /// Whether `auto` takes it where the work pays for a GPU.
+    auto: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct CpuReport {
+    threads: usize,
+    instruction_set: &'static str,
+}
+
+/// What `auto` takes for large work.
+#[derive(Debug, Serialize)]
+struct Automatic {
+    engine: Option<&'static str>,
+    device: Option<String>,
+    reason: String,
+    /// Synapse-steps of a meta-step from which a GPU is taken.
+    gpu_pays_from: u64,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
+    let devices = Devices::find();
+    if arguments.json {
+        say(serde_json::to_string(&devices).expect("a report is always representable as JSON"))?;
+    } else {
+        say(devices)?;
+    }
+    Ok(Ending::Done)
+}
+
+impl Devices {
+    fn find() -> Self {
+        let asked = device_from_environment();
+        let choice = Engine::choose(EngineKind::Auto, asked.as_deref(), u64::MAX);
+        let auto = match &choice {
+            Ok(choice) => Automatic {
+                engine: Some(choice.engine.kind()),
+                device: Some(choice.engine.device()),
+                reason: choice.reason.clone(),
+                gpu_pays_from: GPU_PAYS_FROM,
+            },
+            Err(error) => Automatic {
+                engine: None,
+                device: None,
+                reason: error.to_string(),
+                gpu_pays_from: GPU_PAYS_FROM,
+            },
+        };
+        let Engine::Cpu(cpu) = Engine::cpu() else {
+            unreachable!("the CPU engine is one")
+        };
+        Self {
+            adapters: adapters(&auto),
+            cpu: CpuReport::new(&cpu),
+            auto,
+        }
+    }
+}
+
+impl CpuReport {
+    fn new(cpu: &Cpu) -> Self {
+        Self {
+            threads: cpu.threads(),
+            instruction_set: cpu.instruction_set(),
+        }
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn adapters(auto: &Automatic) -> Vec<Adapter> {
+    let mut taken = false;
+    metaplastic::adapters()
+        .into_iter()
+        .map(|adapter| {
+            // Of adapters with one name the first is taken.
+            let auto =
+                !taken && auto.engine == Some("gpu") && auto.device.as_ref() == Some(&adapter.name);
+            taken |= auto;
+            Adapter {
+                name: adapter.name,
+                backend: adapter.backend,
+                kind: adapter.kind,
+                driver: adapter.driver,
+                limits: adapter.limits.into_iter().collect(),
+                auto,
+            }
+        })
+        .collect()
+}
+
+#[cfg(not(feature = "gpu"))]
+fn adapters(_: &Automatic) -> Vec<Adapter> {
+    Vec::new()
+}
+
+impl fmt::Display for Devices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.adapters.is_empty() {
+            writeln!(f, "GPU adapters: none found")?;
+        }
+        for adapter in &self.adapters {
+            let taken = if adapter.auto { ", taken by auto" } else { "" };
+            writeln!(
+                f,
+                "GPU  {} ({}, {}{taken})",
+                adapter.name, adapter.kind, adapter.backend
+            )?;
+            writeln!(f, "     driver: {}", adapter.driver)?;
+            for (limit, value) in &adapter.limits {
+                writeln!(f, "     {limit}: {}", HumanCount(*value))?;
+            }
+        }
+        writeln!(
+            f,
+            "CPU  {} threads, {}",
+            self.cpu.threads, self.cpu.instruction_set
+        )?;
+        write!(
+            f,
+            "auto takes the CPU below {} synapse-steps per meta-step; from there the {}: {}",
+            HumanCount(self.auto.gpu_pays_from),
+            match (self.auto.engine, &self.auto.device) {
+                (Some("gpu"), Some(device)) => format!("GPU {device}"),
+                (Some(_), _) => "CPU too".to_owned(),
+                (None, _) => "choice fails".to_owned(),
+            },
+            self.auto.reason
+        )
+    }
+}

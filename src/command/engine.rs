@@ -1,0 +1,84 @@
+//! `--engine` and `--device`, the same for every command that computes.
+
+use clap::{Args, ValueEnum};
+use metaplastic::{Choice, Engine, EngineKind, Error, Result};
+
+/// Asks for an adapter by a part of its name, as `--device` does.
+const VARIABLE: &str = "METAPLASTIC_DEVICE";
+
+#[derive(Args, Debug)]
+pub(super) struct EngineArguments {
+    /// Where to compute; auto takes a hardware GPU where the work pays for it
+    #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
+    engine: EngineName,
+
+    /// The GPU adapter whose name contains NAME, any case [env: METAPLASTIC_DEVICE]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum EngineName {
+    #[default]
+    Auto,
+    Cpu,
+    Gpu,
+}
+
+impl EngineArguments {
+    /// The engine for work of `synapse_steps` per meta-step in precision `f64` or not.
+    pub fn choose(&self, synapse_steps: u64, double: bool) -> Result<Choice> {
+        if let Some(device) = &self.device {
+            if device.is_empty() {
+                return Err(Error::Setting {
+                    field: "--device".into(),
+                    reason: "an empty name".into(),
+                });
+            }
+            if self.engine == EngineName::Cpu {
+                return Err(Error::Setting {
+                    field: "--device".into(),
+                    reason: format!("{device:?} asks for a GPU, but --engine cpu for the CPU"),
+                });
+            }
+        }
+        let asked_for_gpu = self.engine == EngineName::Gpu || self.device.is_some();
+        if double && asked_for_gpu {
+            return Err(Error::Precision {
+                engine: "GPU",
+                supported: "f32",
+                asked: "f64",
+            });
+        }
+        if double && self.engine == EngineName::Auto {
+            return Ok(Choice {
+                engine: Engine::cpu(),
+                reason: "f64 was asked for, which GPUs do not compute in".into(),
+            });
+        }
+        let device = self.device.clone().or_else(device_from_environment);
+        let kind = match self.engine {
+            EngineName::Auto => EngineKind::Auto,
+            EngineName::Cpu => EngineKind::Cpu,
+            EngineName::Gpu => EngineKind::Gpu,
+        };
+        Engine::choose(kind, device.as_deref(), synapse_steps)
+    }
+}
+
+/// The adapter that the environment asks for.
+pub(super) fn device_from_environment() -> Option<String> {
+    std::env::var_os(VARIABLE)
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| !name.is_empty())
+}
+
+/// `cpu (2 threads, AVX-512): asked for`.
+pub(super) fn describe(choice: &Choice) -> String {
+    format!(
+        "{} ({}): {}",
+        choice.engine.kind(),
+        choice.engine.device(),
+        choice.reason
+    )
+}

@@ -1,0 +1,150 @@
+//! `metaplastic gradient`.
+
+use super::engine::{EngineArguments, describe};
+use super::{Ending, note, say};
+use clap::{Args, ValueEnum};
+use metaplastic::tensors::{read_episodes, read_parameters, write_gradients};
+use metaplastic::{Error, Gradients, Network, Real, Result, Want};
+use std::path::{Path, PathBuf};
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The network, as TOML
+    #[arg(long, value_name = "FILE.toml")]
+    network: PathBuf,
+
+    /// Its parameters
+    #[arg(long, value_name = "FILE.safetensors")]
+    parameters: PathBuf,
+
+    /// The episodes, and what is differentiated
+    #[arg(long, value_name = "FILE.safetensors")]
+    episodes: PathBuf,
+
+    /// The file for the results
+    #[arg(long, value_name = "FILE.safetensors")]
+    output: PathBuf,
+
+    #[command(flatten)]
+    engine: EngineArguments,
+
+    /// What is computed in and written; GPUs compute in f32 only
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
+
+    /// Print nothing but errors
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Precision {
+    #[default]
+    F32,
+    F64,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
+    match arguments.precision {
+        Precision::F32 => compute::<f32>(arguments),
+        Precision::F64 => compute::<f64>(arguments),
+    }
+}
+
+fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
+    let Arguments {
+        network,
+        parameters,
+        episodes,
+        output,
+        ..
+    } = arguments;
+    for input in [network, parameters, episodes] {
+        if same_file(input, output) {
+            return Err(Error::Setting {
+                field: "--output".into(),
+                reason: format!("{} is also an input", output.display()),
+            });
+        }
+    }
+    let network = read_network(network)?;
+    let parameters = read_parameters::<R>(parameters, &network)?;
+    let episodes = read_episodes::<R>(episodes, &network, parameters.population())?;
+    let synapse_steps = [episodes.batch(), episodes.steps(), network.synapses()]
+        .iter()
+        .fold(parameters.population() as u64, |product, &size| {
+            product.saturating_mul(size as u64)
+        });
+    let double = arguments.precision == Precision::F64;
+    let choice = arguments.engine.choose(synapse_steps, double)?;
+    if !arguments.quiet {
+        note(format_args!("engine: {}", describe(&choice)));
+    }
+
+    let gradients = choice
+        .engine
+        .gradient(&network, &parameters, &episodes, Want::ALL)?;
+    write_gradients(output, &gradients)?;
+    if !arguments.quiet {
+        say(format_args!("wrote {}", output.display()))?;
+    }
+    let not_finite = not_finite(&gradients);
+    if not_finite.is_empty() {
+        return Ok(Ending::Done);
+    }
+    note(format_args!("not finite: {}", not_finite.join(", ")));
+    Ok(Ending::NotFinite)
+}
+
+fn read_network(path: &Path) -> Result<Network> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Network::from_toml(&text, &path.display().to_string())
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// The names of the results that hold a value which is not finite.
+fn not_finite<R: Real>(gradients: &Gradients<R>) -> Vec<String> {
+    fn bad<'a, R: Real>(values: impl IntoIterator<Item = &'a R>) -> bool {
+        values.into_iter().any(|value| !value.is_finite())
+    }
+    let outcome = &gradients.outcome;
+    let mut names = Vec::new();
+    if outcome.loss.as_ref().is_some_and(bad) {
+        names.push("loss".to_owned());
+    }
+    if bad(&outcome.output) {
+        names.push("output".to_owned());
+    }
+    let parameters = &gradients.parameters;
+    for tensor in parameters.layout().tensors() {
+        if parameters
+            .view(tensor.layer, tensor.role)
+            .is_some_and(|view| bad(&view))
+        {
+            names.push(format!("gradient.{}", tensor.name()));
+        }
+    }
+    if gradients.input.as_ref().is_some_and(bad) {
+        names.push("gradient.input".to_owned());
+    }
+    for (prefix, traces) in [
+        ("", &outcome.traces),
+        ("gradient.", &gradients.initial_traces),
+    ] {
+        for (index, trace) in traces.iter().enumerate() {
+            if trace.as_ref().is_some_and(bad) {
+                names.push(format!("{prefix}layer{index}.trace"));
+            }
+        }
+    }
+    names
+}

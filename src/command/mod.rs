@@ -1,0 +1,98 @@
+//! What the command line offers; everything it computes is the library's.
+
+mod devices;
+mod engine;
+mod figure;
+mod folder;
+mod gradient;
+mod interrupt;
+mod progress;
+mod summary;
+mod train;
+
+use clap::{Parser, Subcommand};
+use metaplastic::Error;
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Trains neural networks that keep learning after training.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXIT_STATUS)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a population of networks on one of the paper's tasks
+    Train(train::Arguments),
+    /// Compute outputs and exact gradients of a network, from files to a file
+    Gradient(gradient::Arguments),
+    /// List the GPU adapters and the CPU engine of this machine
+    Devices(devices::Arguments),
+}
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 done; 1 a device or a file failed; 2 bad input, nothing was written; \
+3 the results of some network are not finite; 130 stopped by Ctrl-C.";
+
+/// How a command ended, if not by an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Done,
+    NotFinite,
+    Interrupted,
+}
+
+pub fn main() -> ExitCode {
+    // Bad arguments end with status 2 here.
+    let cli = Cli::parse();
+    let ending = match &cli.command {
+        Command::Train(arguments) => train::run(arguments),
+        Command::Gradient(arguments) => gradient::run(arguments),
+        Command::Devices(arguments) => devices::run(arguments),
+    };
+    match ending {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::NotFinite) => ExitCode::from(3),
+        Ok(Ending::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            note(format_args!("error: {error}"));
+            ExitCode::from(exit_status(&error))
+        }
+    }
+}
+
+/// 2 where the input is to blame, 1 where the machine is.
+fn exit_status(error: &Error) -> u8 {
+    match error {
+        Error::Write { .. }
+        | Error::NoAdapter { .. }
+        | Error::NoGpuSupport
+        | Error::Device { .. }
+        | Error::DeviceLost { .. }
+        | Error::DeviceLimit { .. } => 1,
+        #[cfg(feature = "gpu")]
+        Error::Shader { .. } => 1,
+        _ => 2,
+    }
+}
+
+/// Writes a line to standard error. Where nobody listens, there is nobody to tell.
+fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Writes text and a line's end to standard output. A reader that has gone away is no error.
+fn say(text: impl Display) -> metaplastic::Result<()> {
+    let mut output = std::io::stdout().lock();
+    match writeln!(output, "{text}").and_then(|()| output.flush()) {
+        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Write {
+            path: "standard output".into(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}

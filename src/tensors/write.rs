@@ -1,0 +1,96 @@
+//! Writing, whole files only.
+
+use crate::file::write_atomically;
+use crate::{Gradients, Parameters, Real, Result};
+use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
+use safetensors::{Dtype, View};
+use std::borrow::Cow;
+use std::path::Path;
+
+/// Writes every parameter, rates that are not learned included.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_parameters<R: Real>(path: &Path, parameters: &Parameters<R>) -> Result<()> {
+    let tensors = parameters.layout().tensors().iter().map(|tensor| {
+        let view = parameters
+            .view(tensor.layer, tensor.role)
+            .expect("the layout lists it");
+        (tensor.name(), Stored(view))
+    });
+    write(path, tensors.collect())
+}
+
+/// Writes what a network did and every gradient there is; no gradient of rates that are not learned.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_gradients<R: Real>(path: &Path, gradients: &Gradients<R>) -> Result<()> {
+    let outcome = &gradients.outcome;
+    let mut tensors = vec![("output".to_owned(), stored(&outcome.output))];
+    if let Some(loss) = &outcome.loss {
+        tensors.push(("loss".to_owned(), stored(loss)));
+    }
+    if let Some(input) = &gradients.input {
+        tensors.push(("gradient.input".to_owned(), stored(input)));
+    }
+    let parameters = &gradients.parameters;
+    for tensor in parameters.layout().tensors().iter().filter(|t| t.learned) {
+        let view = parameters
+            .view(tensor.layer, tensor.role)
+            .expect("the layout lists it");
+        tensors.push((format!("gradient.{}", tensor.name()), Stored(view)));
+    }
+    for (prefix, traces) in [
+        ("", &outcome.traces),
+        ("gradient.", &gradients.initial_traces),
+    ] {
+        for (index, trace) in traces.iter().enumerate() {
+            if let Some(trace) = trace {
+                tensors.push((format!("{prefix}layer{index}.trace"), stored(trace)));
+            }
+        }
+    }
+    write(path, tensors)
+}
+
+fn write<R: Real>(path: &Path, tensors: Vec<(String, Stored<'_, R>)>) -> Result<()> {
+    let bytes =
+        safetensors::serialize(tensors, None).expect("arrays are as long as their shapes say");
+    write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// An array as the format's writer wants it; its bytes are made when they are asked for, one tensor at a time.
+struct Stored<'a, R>(ArrayViewD<'a, R>);
+
+fn stored<R: Real, S: Data<Elem = R>, D: Dimension>(array: &ArrayBase<S, D, R>) -> Stored<'_, R> {
+    Stored(array.view().into_dyn())
+}
+
+impl<R: Real> View for Stored<'_, R> {
+    fn dtype(&self) -> Dtype {
+        if R::NAME == "f64" {
+            Dtype::F64
+        } else {
+            Dtype::F32
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let values = self.0.iter().map(|value| value.as_f64());
+        Cow::Owned(match self.dtype() {
+            Dtype::F64 => values.flat_map(f64::to_le_bytes).collect(),
+            _ => values
+                .flat_map(|value| (value as f32).to_le_bytes())
+                .collect(),
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.len() * size_of::<R>()
+    }
+}
