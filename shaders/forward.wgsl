@@ -58,8 +58,9 @@ fn forward(
 {% endfor %}
 {% endif %}
 {% if drive %}
-        let sums = row_sum(vec2<f32>(total(fixed), total(plastic)), local, t);
-        let y = activate(bias + sums.x + sums.y);
+        // The first sum is that of the variant without a drive, so that both give the same output bit for bit.
+        let sums = row_sum(vec2<f32>(total(fixed + plastic), total(plastic)), local, t);
+        let y = activate(bias + sums.x);
 {% elif plastic %}
         let y = activate(bias + row_sum(total(fixed + plastic), local, t));
 {% else %}

@@ -1,16 +1,17 @@
 //! A device: opening it, its pipelines and buffers, submissions, and the errors it reports.
 
+use super::adapter;
 use super::profile::Profile;
 use super::render::{Extent, Kernel};
-use super::{Gpu, adapter};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use wgpu::{
-    BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType, BufferBindingType, BufferDescriptor,
-    BufferUsages, CommandBuffer, ComputePipeline, ComputePipelineDescriptor, DeviceDescriptor, ErrorFilter, Features,
-    PipelineCompilationOptions, PipelineLayoutDescriptor, PollError, PollType, ShaderModuleDescriptor, ShaderSource,
+    BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType,
+    BufferBindingType, BufferDescriptor, BufferUsages, CommandBuffer, ComputePipeline,
+    ComputePipelineDescriptor, DeviceDescriptor, ErrorFilter, Features, PipelineCompilationOptions,
+    PipelineLayoutDescriptor, PollError, PollType, ShaderModuleDescriptor, ShaderSource,
     ShaderStages, SubmissionIndex,
 };
 
@@ -22,7 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Device {
     pub name: String,
-    pub profile: Profile,
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
@@ -44,7 +44,8 @@ pub(super) struct Pipeline {
 }
 
 impl Device {
-    pub fn open(wanted: Option<&str>) -> Result<Self> {
+    /// Opens an adapter; returns its limits too.
+    pub fn open(wanted: Option<&str>) -> Result<(Self, Profile)> {
         let adapters = adapter::enumerate();
         let adapter = &adapters[adapter::pick(&adapters, wanted)?];
         let name = adapter.get_info().name;
@@ -65,19 +66,23 @@ impl Device {
         device.set_device_lost_callback(move |reason, message| {
             remember(&slot, Failure::Lost(format!("{reason:?}: {message}")));
         });
-        Ok(Self {
-            profile: Profile::of(adapter),
+        let open = Self {
             name,
             device,
             queue,
             pipelines: Mutex::default(),
             failure,
-        })
+        };
+        Ok((open, Profile::of(adapter)))
     }
 
     /// Fails if the device has reported an error or its loss since it was opened.
     pub fn check(&self) -> Result<()> {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let failure = self
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         match failure {
             None => Ok(()),
             Some(Failure::Lost(reason)) => Err(Error::DeviceLost {
@@ -127,13 +132,18 @@ impl Device {
 
     /// The compiled kernel; each text is compiled once.
     pub fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>> {
-        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pipelines = self
+            .pipelines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = pipelines.get(&kernel.source) {
             return Ok(pipeline.clone());
         }
-        let pipeline = Arc::new(self.scoped(&format!("compiling the kernel {}", kernel.name), || {
-            self.compile(kernel)
-        })?);
+        let pipeline = Arc::new(
+            self.scoped(&format!("compiling the kernel {}", kernel.name), || {
+                self.compile(kernel)
+            })?,
+        );
         pipelines.insert(kernel.source.clone(), pipeline.clone());
         Ok(pipeline)
     }
@@ -161,27 +171,33 @@ impl Device {
             };
             entries.push(entry(index as u32 + 1, ty, false, None));
         }
-        let layout = self.device.create_bind_group_layout(&BindGroupLayoutDescriptor {
-            label: Some(kernel.name),
-            entries: &entries,
-        });
-        let pipeline_layout = self.device.create_pipeline_layout(&PipelineLayoutDescriptor {
-            label: Some(kernel.name),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = self.device.create_compute_pipeline(&ComputePipelineDescriptor {
-            label: Some(kernel.name),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some(kernel.name),
-            compilation_options: PipelineCompilationOptions {
-                // Every element is written before it is read.
-                zero_initialize_workgroup_memory: false,
-                ..PipelineCompilationOptions::default()
-            },
-            cache: None,
-        });
+        let layout = self
+            .device
+            .create_bind_group_layout(&BindGroupLayoutDescriptor {
+                label: Some(kernel.name),
+                entries: &entries,
+            });
+        let pipeline_layout = self
+            .device
+            .create_pipeline_layout(&PipelineLayoutDescriptor {
+                label: Some(kernel.name),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+        let pipeline = self
+            .device
+            .create_compute_pipeline(&ComputePipelineDescriptor {
+                label: Some(kernel.name),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some(kernel.name),
+                compilation_options: PipelineCompilationOptions {
+                    // Every element is written before it is read.
+                    zero_initialize_workgroup_memory: false,
+                    ..PipelineCompilationOptions::default()
+                },
+                cache: None,
+            });
         Pipeline { pipeline, layout }
     }
 
@@ -203,7 +219,11 @@ impl Device {
                 device: self.name.clone(),
                 reason: format!("no answer for {} s", PATIENCE.as_secs()),
             }),
-            Err(error) => Err(device_error(&self.name, "waiting for the device", &error.to_string())),
+            Err(error) => Err(device_error(
+                &self.name,
+                "waiting for the device",
+                &error.to_string(),
+            )),
         }
     }
 
@@ -236,13 +256,16 @@ impl Device {
 
     /// Writes the beginning of a buffer.
     pub fn write<T: bytemuck::NoUninit>(&self, buffer: &wgpu::Buffer, values: &[T]) {
-        self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
+        self.queue
+            .write_buffer(buffer, 0, bytemuck::cast_slice(values));
     }
 }
 
 fn remember(slot: &Mutex<Option<Failure>>, failure: Failure) {
     // The first failure is the cause of the others.
-    slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+    slot.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get_or_insert(failure);
 }
 
 fn device_error(device: &str, operation: &str, reason: &str) -> Error {
@@ -250,13 +273,5 @@ fn device_error(device: &str, operation: &str, reason: &str) -> Error {
         device: device.to_owned(),
         operation: operation.to_owned(),
         reason: reason.to_owned(),
-    }
-}
-
-impl Gpu {
-    pub(crate) fn new(wanted: Option<&str>) -> Result<Self> {
-        Ok(Self {
-            device: Arc::new(Device::open(wanted)?),
-        })
     }
 }

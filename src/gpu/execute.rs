@@ -7,7 +7,10 @@ use super::render::Extent;
 use crate::{Parameters, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
-use wgpu::{BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferUsages, CommandEncoder};
+use wgpu::{
+    BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferUsages,
+    CommandEncoder,
+};
 
 /// The buffers of a group of networks that outlive a batch.
 #[derive(Debug)]
@@ -52,8 +55,14 @@ impl Residents {
             }
         }
         let residents = Self { buffers };
-        device.write(residents.get(Resident::Parameters), &packed(layout, parameters));
-        device.write(residents.get(Resident::Elements), &layout.elements(parameters.layout()));
+        device.write(
+            residents.get(Resident::Parameters),
+            &packed(layout, parameters),
+        );
+        device.write(
+            residents.get(Resident::Elements),
+            &layout.elements(parameters.layout()),
+        );
         Ok(residents)
     }
 
@@ -72,7 +81,9 @@ impl Residents {
         let population = values.population();
         let on_device: Vec<f32> = device.read(self.get(resident), population * layout.stride)?;
         let host_layout = values.shared_layout().clone();
-        let rows = values.values_mut().chunks_exact_mut(host_layout.size().max(1));
+        let rows = values
+            .values_mut()
+            .chunks_exact_mut(host_layout.size().max(1));
         for (device, host) in on_device.chunks_exact(layout.stride).zip(rows) {
             layout.unpack(&host_layout, device, host);
         }
@@ -125,7 +136,12 @@ impl Loaded {
         let slot = size_of::<Extent>().next_multiple_of(alignment);
         let mut offsets: HashMap<Extent, u32> = HashMap::new();
         let mut bytes: Vec<u8> = Vec::new();
-        for dispatch in plan.cuts.iter().flat_map(|cut| &cut.dispatches).chain(&plan.finish) {
+        for dispatch in plan
+            .cuts
+            .iter()
+            .flat_map(|cut| &cut.dispatches)
+            .chain(&plan.finish)
+        {
             offsets.entry(dispatch.extent).or_insert_with(|| {
                 let offset = bytes.len();
                 bytes.extend(bytemuck::bytes_of(&dispatch.extent));
@@ -140,32 +156,35 @@ impl Loaded {
         let mut groups: HashMap<(usize, Vec<Buffer>), BindGroup> = HashMap::new();
         let mut bind = |dispatch: &Dispatch| {
             let pipeline = &pipelines[dispatch.kernel];
-            let group = groups
-                .entry((dispatch.kernel, dispatch.buffers.clone()))
-                .or_insert_with(|| {
-                    let extent = BindGroupEntry {
-                        binding: 0,
-                        resource: BindingResource::Buffer(BufferBinding {
-                            buffer: &extents,
-                            offset: 0,
-                            size: std::num::NonZeroU64::new(size_of::<Extent>() as u64),
-                        }),
-                    };
-                    let buffers = dispatch.buffers.iter().enumerate().map(|(index, buffer)| BindGroupEntry {
-                        binding: index as u32 + 1,
-                        resource: match buffer {
-                            Buffer::Resident(resident) => residents.get(*resident),
-                            Buffer::Working(buffer) => &working[buffer],
-                        }
-                        .as_entire_binding(),
+            let group =
+                groups
+                    .entry((dispatch.kernel, dispatch.buffers.clone()))
+                    .or_insert_with(|| {
+                        let extent = BindGroupEntry {
+                            binding: 0,
+                            resource: BindingResource::Buffer(BufferBinding {
+                                buffer: &extents,
+                                offset: 0,
+                                size: std::num::NonZeroU64::new(size_of::<Extent>() as u64),
+                            }),
+                        };
+                        let buffers = dispatch.buffers.iter().enumerate().map(|(index, buffer)| {
+                            BindGroupEntry {
+                                binding: index as u32 + 1,
+                                resource: match buffer {
+                                    Buffer::Resident(resident) => residents.get(*resident),
+                                    Buffer::Working(buffer) => &working[buffer],
+                                }
+                                .as_entire_binding(),
+                            }
+                        });
+                        let entries: Vec<_> = std::iter::once(extent).chain(buffers).collect();
+                        device.device.create_bind_group(&BindGroupDescriptor {
+                            label: Some(plan.kernels[dispatch.kernel].name),
+                            layout: &pipeline.layout,
+                            entries: &entries,
+                        })
                     });
-                    let entries: Vec<_> = std::iter::once(extent).chain(buffers).collect();
-                    device.device.create_bind_group(&BindGroupDescriptor {
-                        label: Some(plan.kernels[dispatch.kernel].name),
-                        layout: &pipeline.layout,
-                        entries: &entries,
-                    })
-                });
             Bound {
                 pipeline: pipeline.clone(),
                 group: group.clone(),
@@ -173,8 +192,14 @@ impl Loaded {
                 workgroups: dispatch.workgroups,
             }
         };
-        let bind_all = |cut: &Cut, bind: &mut dyn FnMut(&Dispatch) -> Bound| cut.dispatches.iter().map(bind).collect();
-        let cuts = plan.cuts.iter().map(|cut| bind_all(cut, &mut bind)).collect();
+        let bind_all = |cut: &Cut, bind: &mut dyn FnMut(&Dispatch) -> Bound| {
+            cut.dispatches.iter().map(bind).collect()
+        };
+        let cuts = plan
+            .cuts
+            .iter()
+            .map(|cut| bind_all(cut, &mut bind))
+            .collect();
         let finish = plan.finish.iter().map(&mut bind).collect();
         device.check()?;
         Ok(Self {

@@ -57,7 +57,11 @@ pub(super) struct DeviceLayout {
 
 impl DeviceLayout {
     pub fn new(network: &Network, profile: &Profile) -> Self {
-        let lanes: Vec<_> = network.layers().iter().map(|layer| spread(layer, profile)).collect();
+        let lanes: Vec<_> = network
+            .layers()
+            .iter()
+            .map(|layer| spread(layer, profile))
+            .collect();
         let mut layers = Vec::new();
         let (mut stride, mut partial_stride) = (0, 0);
         for (index, layer) in network.layers().iter().enumerate() {
@@ -109,7 +113,11 @@ impl DeviceLayout {
                 partial_weight_at: place(&mut partial_stride, synapses),
                 partial_plasticity_at: place(
                     &mut partial_stride,
-                    if coefficients == synapses { coefficients } else { 0 },
+                    if coefficients == synapses {
+                        coefficients
+                    } else {
+                        0
+                    },
                 ),
                 partial_rows_at: place(&mut partial_stride, 4 * outputs),
             });
@@ -122,7 +130,13 @@ impl DeviceLayout {
     }
 
     /// Where each element of a parameter tensor lies: calls `visit(index in the tensor, index on the device)`.
-    fn each_element(&self, layer: usize, role: Role, len: usize, mut visit: impl FnMut(usize, usize)) {
+    fn each_element(
+        &self,
+        layer: usize,
+        role: Role,
+        len: usize,
+        mut visit: impl FnMut(usize, usize),
+    ) {
         let at = &self.layers[layer];
         let by_row = |start: usize, visit: &mut dyn FnMut(usize, usize)| {
             for i in 0..at.outputs {
@@ -137,7 +151,9 @@ impl DeviceLayout {
                 by_row(at.plasticity_at, &mut visit);
             }
             Role::Plasticity => (0..len).for_each(|i| visit(i, at.plasticity_at + i)),
-            Role::Bias => (0..len).for_each(|i| visit(i, at.bias_at.expect("the layer has a bias") + i)),
+            Role::Bias => {
+                (0..len).for_each(|i| visit(i, at.bias_at.expect("the layer has a bias") + i))
+            }
             Role::Rate => (0..len).for_each(|i| visit(i, at.rate_at + i)),
         }
     }
@@ -149,7 +165,9 @@ impl DeviceLayout {
         let device = &mut device[start..];
         for tensor in layout.tensors() {
             let values = &values[tensor.range()];
-            self.each_element(tensor.layer, tensor.role, tensor.len, |index, at| device[at] = values[index]);
+            self.each_element(tensor.layer, tensor.role, tensor.len, |index, at| {
+                device[at] = values[index]
+            });
         }
     }
 
@@ -157,7 +175,9 @@ impl DeviceLayout {
     pub fn unpack(&self, layout: &Layout, device: &[f32], values: &mut [f32]) {
         for tensor in layout.tensors() {
             let values = &mut values[tensor.range()];
-            self.each_element(tensor.layer, tensor.role, tensor.len, |index, at| values[index] = device[at]);
+            self.each_element(tensor.layer, tensor.role, tensor.len, |index, at| {
+                values[index] = device[at]
+            });
         }
     }
 
@@ -186,7 +206,12 @@ impl DeviceLayout {
                     _ if shared => (rows, layer.outputs),
                     _ => (rows + 4 * element, 1),
                 };
-                elements[at] = [first as u32, count as u32, index as u32 + 1, role_code(tensor.role)];
+                elements[at] = [
+                    first as u32,
+                    count as u32,
+                    index as u32 + 1,
+                    role_code(tensor.role),
+                ];
             });
         }
         elements
@@ -236,8 +261,14 @@ mod tests {
         for inputs in [1, 3, 32, 33, 60, 129, 256, 1000, 4096, 10_000] {
             let layout = DeviceLayout::new(&network(inputs), &Profile::default());
             let layer = &layout.layers[0];
-            assert!(layer.row >= inputs && layer.row == 4 * layer.lanes * layer.quads, "{inputs}");
-            assert!(layer.lanes.is_power_of_two() && layer.lanes <= 256, "{inputs}");
+            assert!(
+                layer.row >= inputs && layer.row == 4 * layer.lanes * layer.quads,
+                "{inputs}"
+            );
+            assert!(
+                layer.lanes.is_power_of_two() && layer.lanes <= 256,
+                "{inputs}"
+            );
             assert!(layer.quads <= QUADS_PER_LANE || inputs > 8192, "{inputs}");
             assert_eq!(layer.output_row, layout.layers[1].row);
         }
@@ -248,7 +279,8 @@ mod tests {
         let network = network(60);
         let layout = Layout::new(&network).unwrap();
         let device_layout = DeviceLayout::new(&network, &Profile::default());
-        let parameters = Parameters::<f32>::initialise(&network, &crate::Initial::default(), 1, 1).unwrap();
+        let parameters =
+            Parameters::<f32>::initialise(&network, &crate::Initial::default(), 1, 1).unwrap();
         let mut device = Vec::new();
         device_layout.pack(&layout, parameters.values(), &mut device);
         assert_eq!(device.len() % 4, 0);
@@ -263,7 +295,10 @@ mod tests {
         let layout = Layout::new(&network).unwrap();
         let device_layout = DeviceLayout::new(&network, &Profile::default());
         let mut seen = std::collections::HashSet::new();
-        let learned = device_layout.elements(&layout).into_iter().filter(|element| element[3] != FIXED);
+        let learned = device_layout
+            .elements(&layout)
+            .into_iter()
+            .filter(|element| element[3] != FIXED);
         let mut count = 0;
         for [first, rows, ..] in learned {
             count += 1;
@@ -272,6 +307,9 @@ mod tests {
             }
         }
         assert_eq!(count, layout.size());
-        assert!(seen.iter().all(|&at| (at as usize) < device_layout.partial_stride));
+        assert!(
+            seen.iter()
+                .all(|&at| (at as usize) < device_layout.partial_stride)
+        );
     }
 }

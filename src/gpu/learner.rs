@@ -1,10 +1,10 @@
 //! A population in training on the device: many meta-steps per submission, nothing read back but reports.
 
+use super::Gpu;
 use super::execute::{Loaded, ResidentBytes, Residents, packed};
 use super::layout::DeviceLayout;
 use super::plan::{Plan, Resident, Work, Working, group_size};
 use super::sweep::{upload, work_of};
-use super::{Gpu, device::Device};
 use crate::engine::{Failure, Want};
 use crate::optimiser::{Method, Schedule};
 use crate::task::EpisodeSource;
@@ -24,7 +24,7 @@ pub struct GpuLearner {
     network: Network,
     parameters: Parameters<f32>,
     groups: Vec<Group>,
-    device: Arc<Device>,
+    gpu: Gpu,
     /// Meta-steps made on the caller's episodes, and how many episodes each had.
     meta_steps: u32,
     batch: u64,
@@ -145,7 +145,11 @@ impl Settings {
                 first: momentum as f32,
                 ..common
             },
-            Method::Adam { beta1, beta2, epsilon } => Self {
+            Method::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            } => Self {
                 method: 2,
                 first: (1.0 - beta1) as f32,
                 second: (1.0 - beta2) as f32,
@@ -165,7 +169,7 @@ impl GpuLearner {
         parameters: &Parameters<f32>,
         optimisers: Vec<Optimiser>,
     ) -> Result<Self> {
-        let device = gpu.device.clone();
+        let device = &gpu.device;
         let population = parameters.population();
         let smallest = Work {
             networks: population,
@@ -180,8 +184,8 @@ impl GpuLearner {
             task: None,
             learn: true,
         };
-        let size = group_size(network, &device.profile, &smallest);
-        let layout = DeviceLayout::new(network, &device.profile);
+        let size = group_size(network, &gpu.profile, &smallest);
+        let layout = DeviceLayout::new(network, &gpu.profile);
         let groups = (0..population)
             .step_by(size)
             .map(|first| {
@@ -192,8 +196,16 @@ impl GpuLearner {
                     progress: size_of::<Progress>() as u64,
                     control: size_of::<Control>() as u64,
                 };
-                let residents = Residents::new(&device, &layout, &parameters.slice(networks.clone()), Some(bytes))?;
-                let settings: Vec<_> = optimisers[networks.clone()].iter().map(Settings::new).collect();
+                let residents = Residents::new(
+                    device,
+                    &layout,
+                    &parameters.slice(networks.clone()),
+                    Some(bytes),
+                )?;
+                let settings: Vec<_> = optimisers[networks.clone()]
+                    .iter()
+                    .map(Settings::new)
+                    .collect();
                 device.write(residents.get(Resident::Settings), &settings);
                 let fresh = State {
                     updates: 0,
@@ -201,7 +213,10 @@ impl GpuLearner {
                     failed_at: 0,
                     scale: 1.0,
                 };
-                device.write(residents.get(Resident::States), &vec![fresh; networks.len()]);
+                device.write(
+                    residents.get(Resident::States),
+                    &vec![fresh; networks.len()],
+                );
                 Ok(Group {
                     networks,
                     layout: layout.clone(),
@@ -214,7 +229,7 @@ impl GpuLearner {
             network: network.clone(),
             parameters: parameters.clone(),
             groups,
-            device,
+            gpu: gpu.clone(),
             meta_steps: 0,
             batch: 0,
         })
@@ -223,13 +238,22 @@ impl GpuLearner {
     pub(crate) fn step(&mut self, episodes: &Episodes<f32>) -> Result<Vec<f32>> {
         episodes.check(&self.network, self.parameters.population())?;
         if !matches!(episodes.objective, Objective::Target { .. }) {
-            return Err(Error::setting("objective", "none, but a meta-step needs a target"));
+            return Err(Error::setting(
+                "objective",
+                "none, but a meta-step needs a target",
+            ));
         }
         let mut losses = Vec::with_capacity(self.parameters.population());
         for group in &mut self.groups {
             let work = Work {
                 learn: true,
-                ..work_of(&self.network, episodes, group.networks.len(), Want::default(), true)
+                ..work_of(
+                    &self.network,
+                    episodes,
+                    group.networks.len(),
+                    Want::default(),
+                    true,
+                )
             };
             let key = Key::Given {
                 batch: work.batch,
@@ -237,28 +261,37 @@ impl GpuLearner {
                 mask_per_episode: work.mask_per_episode,
                 given: work.given.clone(),
             };
-            let loaded = group.loaded(&self.device, &self.network, key, || work)?;
+            let loaded = group.loaded(&self.gpu, &self.network, key, || work)?;
             let control = Control {
                 first_meta_step: self.meta_steps,
                 learn: 1,
             };
             let (residents, networks) = (&group.residents, group.networks.clone());
-            self.device.write(residents.get(Resident::Control), &[control]);
+            self.gpu
+                .device
+                .write(residents.get(Resident::Control), &[control]);
             let cleared = vec![Progress::default(); networks.len()];
-            self.device.write(residents.get(Resident::Progress), &cleared);
+            self.gpu
+                .device
+                .write(residents.get(Resident::Progress), &cleared);
             for cut in 0..loaded.plan.cuts.len() {
                 let range = loaded.plan.cuts[cut].episodes.clone();
                 upload(&loaded, &self.network, episodes, networks.clone(), range)?;
-                let mut encoder = self.device.device.create_command_encoder(&Default::default());
+                let mut encoder = self
+                    .gpu
+                    .device
+                    .device
+                    .create_command_encoder(&Default::default());
                 loaded.record_cut(&mut encoder, cut);
                 if cut + 1 == loaded.plan.cuts.len() {
                     loaded.record_finish(&mut encoder);
                 }
-                let submission = self.device.submit(encoder.finish());
-                self.device.wait(submission)?;
+                let submission = self.gpu.device.submit(encoder.finish());
+                self.gpu.device.wait(submission)?;
             }
             losses.extend(
-                self.device
+                self.gpu
+                    .device
                     .read::<f32>(residents.get(Resident::StepLosses), networks.len())?,
             );
         }
@@ -285,26 +318,39 @@ impl GpuLearner {
                 learn: true,
             };
             let values = packed(&group.layout, &gradients.slice(networks));
-            let loaded = group.loaded(&self.device, &self.network, Key::Apply, || work)?;
+            let loaded = group.loaded(&self.gpu, &self.network, Key::Apply, || work)?;
             let control = Control {
                 first_meta_step: self.meta_steps,
                 learn: 1,
             };
-            self.device.write(group.residents.get(Resident::Control), &[control]);
-            self.device.write(group.residents.get(Resident::Gradients), &values);
-            let mut encoder = self.device.device.create_command_encoder(&Default::default());
+            self.gpu
+                .device
+                .write(group.residents.get(Resident::Control), &[control]);
+            self.gpu
+                .device
+                .write(group.residents.get(Resident::Gradients), &values);
+            let mut encoder = self
+                .gpu
+                .device
+                .device
+                .create_command_encoder(&Default::default());
             encoder.clear_buffer(loaded.buffer(Working::Losses), 0, None);
             encoder.clear_buffer(group.residents.get(Resident::Progress), 0, None);
             loaded.record_finish(&mut encoder);
-            let submission = self.device.submit(encoder.finish());
-            self.device.wait(submission)?;
+            let submission = self.gpu.device.submit(encoder.finish());
+            self.gpu.device.wait(submission)?;
         }
         self.meta_steps += 1;
         self.batch = self.batch.max(1);
         Ok(())
     }
 
-    pub(crate) fn run(&mut self, source: &EpisodeSource, meta_steps: Range<u32>, learn: bool) -> Result<Vec<f64>> {
+    pub(crate) fn run(
+        &mut self,
+        source: &EpisodeSource,
+        meta_steps: Range<u32>,
+        learn: bool,
+    ) -> Result<Vec<f64>> {
         source.check(&self.network)?;
         let task = source.task;
         let counted = (meta_steps.len() * task.counted_steps()) as f64;
@@ -329,32 +375,42 @@ impl GpuLearner {
                 task: Some(task),
                 learn,
             };
-            let loaded = group.loaded(&self.device, &self.network, key, work)?;
+            let loaded = group.loaded(&self.gpu, &self.network, key, work)?;
             let mask = task.mask().to_vec();
             for (segment, steps) in loaded.plan.segments.iter().enumerate() {
-                self.device
+                self.gpu
+                    .device
                     .write(loaded.buffer(Working::Mask(segment)), &mask[steps.clone()]);
             }
             let keys: Vec<_> = networks.clone().map(|index| source.key(index)).collect();
             let residents = &group.residents;
-            self.device.write(residents.get(Resident::Keys), &keys);
+            self.gpu.device.write(residents.get(Resident::Keys), &keys);
             let control = Control {
                 first_meta_step: meta_steps.start,
                 learn: u32::from(learn),
             };
-            self.device.write(residents.get(Resident::Control), &[control]);
+            self.gpu
+                .device
+                .write(residents.get(Resident::Control), &[control]);
             let cleared = vec![Progress::default(); networks.len()];
-            self.device.write(residents.get(Resident::Progress), &cleared);
-            run_meta_steps(&self.device, &self.network, &loaded, meta_steps.len())?;
+            self.gpu
+                .device
+                .write(residents.get(Resident::Progress), &cleared);
+            run_meta_steps(&self.gpu, &self.network, &loaded, meta_steps.len())?;
             let progress: Vec<Progress> = self
+                .gpu
                 .device
                 .read(residents.get(Resident::Progress), networks.len())?;
             for progress in progress {
                 // A driver that drops a submission in silence leaves the count behind.
                 if progress.meta_steps as usize != meta_steps.len() {
                     return Err(Error::DeviceLost {
-                        device: self.device.name.clone(),
-                        reason: format!("{} of {} meta-steps were run", progress.meta_steps, meta_steps.len()),
+                        device: self.gpu.device.name.clone(),
+                        reason: format!(
+                            "{} of {} meta-steps were run",
+                            progress.meta_steps,
+                            meta_steps.len()
+                        ),
                     });
                 }
                 errors.push(f64::from(progress.loss) / counted);
@@ -369,9 +425,12 @@ impl GpuLearner {
         let size = all.layout().size();
         for group in &self.groups {
             let mut values = self.parameters.slice(group.networks.clone());
-            group
-                .residents
-                .read(&self.device, &group.layout, Resident::Parameters, &mut values)?;
+            group.residents.read(
+                &self.gpu.device,
+                &group.layout,
+                Resident::Parameters,
+                &mut values,
+            )?;
             let range = group.networks.start * size..group.networks.end * size;
             all.values_mut()[range].copy_from_slice(values.values());
         }
@@ -382,7 +441,10 @@ impl GpuLearner {
         let mut failures = Vec::new();
         for group in &self.groups {
             let count = group.networks.len();
-            let states: Vec<State> = self.device.read(group.residents.get(Resident::States), count)?;
+            let states: Vec<State> = self
+                .gpu
+                .device
+                .read(group.residents.get(Resident::States), count)?;
             for (network, state) in group.networks.clone().zip(states) {
                 if state.failed != NONE {
                     failures.push(Failure {
@@ -409,7 +471,7 @@ impl Group {
     /// The plan for `key`, made if the last one was another.
     fn loaded(
         &mut self,
-        device: &Arc<Device>,
+        gpu: &Gpu,
         network: &Network,
         key: Key,
         work: impl FnOnce() -> Work,
@@ -421,18 +483,20 @@ impl Group {
         }
         // The old buffers go first.
         self.loaded = None;
-        let plan = Plan::new(network, &device.profile, work())?;
-        let loaded = Arc::new(Loaded::new(device, &self.residents, plan)?);
+        let plan = Plan::new(network, &gpu.profile, work())?;
+        let loaded = Arc::new(Loaded::new(&gpu.device, &self.residents, plan)?);
         self.loaded = Some((key, loaded.clone()));
         Ok(loaded)
     }
 }
 
 /// Submits meta-steps, several to a submission, with two submissions in flight.
-fn run_meta_steps(device: &Device, network: &Network, loaded: &Loaded, meta_steps: usize) -> Result<()> {
+fn run_meta_steps(gpu: &Gpu, network: &Network, loaded: &Loaded, meta_steps: usize) -> Result<()> {
     let work = &loaded.plan.work;
-    let synapse_steps = (work.networks * work.batch * work.steps * network.synapses().max(1)) as u64;
-    let by_work = (device.profile.submission_work / synapse_steps.max(1)).max(1) as usize;
+    let synapse_steps =
+        (work.networks * work.batch * work.steps * network.synapses().max(1)) as u64;
+    let device = &gpu.device;
+    let by_work = (gpu.profile.submission_work / synapse_steps.max(1)).max(1) as usize;
     let per_submission = (DISPATCHES / loaded.dispatches()).clamp(1, by_work);
     let mut in_flight = None;
     let mut left = meta_steps;

@@ -15,19 +15,61 @@ mod sweep;
 
 pub use adapter::{AdapterReport, adapters};
 pub use learner::GpuLearner;
+pub use profile::Profile;
 
+use crate::{Error, Result};
 use device::Device;
 use std::sync::Arc;
 
-/// The GPU engine: an open device.
+/// The GPU engine: an open device, and the limits within which it is used.
 #[derive(Clone, Debug)]
 pub struct Gpu {
     device: Arc<Device>,
+    profile: Profile,
 }
 
 impl Gpu {
+    /// Opens the best hardware adapter, or the first whose name contains `wanted` (any case).
+    ///
+    /// # Errors
+    /// If no adapter fits, or its driver does not open it.
+    pub fn new(wanted: Option<&str>) -> Result<Self> {
+        let (device, profile) = Device::open(wanted)?;
+        Ok(Self {
+            device: Arc::new(device),
+            profile,
+        })
+    }
+
     /// The adapter's name.
     pub fn device(&self) -> &str {
         &self.device.name
+    }
+
+    /// The limits within which the device is used: its own, unless restricted.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The same device used within narrower limits, for instance to leave memory to others.
+    ///
+    /// # Errors
+    /// If a limit is zero or beyond the device's own.
+    pub fn restricted(&self, profile: Profile) -> Result<Self> {
+        for ((name, limit), (_, own)) in profile.limits().into_iter().zip(self.profile.limits()) {
+            if limit == 0 || limit > own {
+                return Err(Error::setting(
+                    format!("profile.{name}"),
+                    format!(
+                        "{limit}, expected 1 to {own}, which is what {} has",
+                        self.device()
+                    ),
+                ));
+            }
+        }
+        Ok(Self {
+            device: self.device.clone(),
+            profile,
+        })
     }
 }

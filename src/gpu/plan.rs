@@ -183,7 +183,11 @@ fn largest_buffer(layout: &DeviceLayout, work: &Work, episodes: usize, steps: us
         .unwrap_or(0)
 }
 
-fn traces_and_variants(layout: &DeviceLayout, work: &Work, segments: usize) -> (Vec<TraceSlots>, Vec<Variant>) {
+fn traces_and_variants(
+    layout: &DeviceLayout,
+    work: &Work,
+    segments: usize,
+) -> (Vec<TraceSlots>, Vec<Variant>) {
     layout
         .layers
         .iter()
@@ -211,7 +215,12 @@ fn traces_and_variants(layout: &DeviceLayout, work: &Work, segments: usize) -> (
                 input_signal,
             };
             let first = usize::from(upstream);
-            let last = first + if is_cut { segments } else { usize::from(variant.trace_in) };
+            let last = first
+                + if is_cut {
+                    segments
+                } else {
+                    usize::from(variant.trace_in)
+                };
             let slots = TraceSlots {
                 upstream,
                 initial: variant.trace_in.then_some(first),
@@ -233,26 +242,43 @@ fn buffers(
     steps: usize,
     segments: usize,
 ) -> Vec<(Working, u64)> {
-    let floats = |sizes: &[usize]| sizes.iter().fold(4u64, |bytes, &size| bytes.saturating_mul(size as u64));
+    let floats = |sizes: &[usize]| {
+        sizes
+            .iter()
+            .fold(4u64, |bytes, &size| bytes.saturating_mul(size as u64))
+    };
     let (networks, last) = (work.networks, layout.layers.len() - 1);
     let per_step = |row: usize| floats(&[networks, episodes, steps, row]);
     let output_row = layout.layers[last].output_row;
     let mut buffers = vec![(Working::Losses, floats(&[networks, work.batch]))];
     if work.gradient {
         let blocks = episodes.div_ceil(EPISODE_BLOCK);
-        buffers.push((Working::Partials, floats(&[networks, blocks, layout.partial_stride])));
+        buffers.push((
+            Working::Partials,
+            floats(&[networks, blocks, layout.partial_stride]),
+        ));
     }
     if let Some(task) = &work.task {
-        buffers.push((Working::Patterns, floats(&[networks, episodes, task.patterns(), 4])));
+        buffers.push((
+            Working::Patterns,
+            floats(&[networks, episodes, task.patterns(), 4]),
+        ));
     }
     for segment in 0..segments {
         if work.has_target {
-            let masks = if work.mask_per_episode { networks * episodes } else { 1 };
+            let masks = if work.mask_per_episode {
+                networks * episodes
+            } else {
+                1
+            };
             buffers.push((Working::Mask(segment), floats(&[masks, steps])));
             buffers.push((Working::Target(segment), per_step(output_row)));
         }
         if work.gradient && work.input_gradient {
-            buffers.push((Working::InputSignal(segment), per_step(layout.layers[0].row)));
+            buffers.push((
+                Working::InputSignal(segment),
+                per_step(layout.layers[0].row),
+            ));
         }
         for (index, layer) in layout.layers.iter().enumerate() {
             buffers.push((Working::Activity(index, segment), per_step(layer.row)));
@@ -269,12 +295,22 @@ fn buffers(
         let rows = [networks, episodes, layer.outputs];
         let plane = floats(&rows).saturating_mul(layer.row as u64);
         if traces[index].count > 0 {
-            buffers.push((Working::Traces(index), plane.saturating_mul(traces[index].count as u64)));
+            buffers.push((
+                Working::Traces(index),
+                plane.saturating_mul(traces[index].count as u64),
+            ));
         }
         let slots = variants[index].adjoint_slots() as u64;
         if slots > 0 {
-            let states = if variants[index].adjoint { floats(&rows) * 4 * slots } else { 0 };
-            buffers.push((Working::Adjoint(index), plane.saturating_mul(slots).saturating_add(states)));
+            let states = if variants[index].adjoint {
+                floats(&rows) * 4 * slots
+            } else {
+                0
+            };
+            buffers.push((
+                Working::Adjoint(index),
+                plane.saturating_mul(slots).saturating_add(states),
+            ));
         }
     }
     buffers
@@ -290,7 +326,15 @@ impl Plan {
             .map(|first| first..(first + steps).min(work.steps))
             .collect();
         let (traces, variants) = traces_and_variants(&layout, &work, segments.len());
-        let buffers = buffers(&layout, &work, &traces, &variants, episodes, steps, segments.len());
+        let buffers = buffers(
+            &layout,
+            &work,
+            &traces,
+            &variants,
+            episodes,
+            steps,
+            segments.len(),
+        );
         let mut plan = Self {
             work,
             layout,
@@ -307,8 +351,12 @@ impl Plan {
     }
 
     /// Bytes of the batch's buffers.
+    #[cfg(test)]
     pub fn bytes(&self) -> u128 {
-        self.buffers.iter().map(|&(_, bytes)| u128::from(bytes)).sum()
+        self.buffers
+            .iter()
+            .map(|&(_, bytes)| u128::from(bytes))
+            .sum()
     }
 
     fn record(&mut self, network: &Network, profile: &Profile, episodes: usize) -> Result<()> {
@@ -334,7 +382,9 @@ impl Plan {
                 ..Extent::default()
             };
             let check = renderer.check(&self.layout)?;
-            let mut finish = vec![recorder.dispatch(check, extent, self.work.networks, |name| resident_of(name))];
+            let mut finish = vec![
+                recorder.dispatch(check, extent, self.work.networks, |name| resident_of(name)),
+            ];
             if self.work.learn {
                 let items = self.work.networks * self.layout.stride;
                 let optimiser = renderer.optimiser(&self.layout)?;
@@ -391,14 +441,17 @@ impl Plan {
         if let Some(task) = &work.task {
             for segment in 0..self.segments.len() {
                 let kernel = renderer.episodes(layout, task)?;
-                dispatches.push(recorder.dispatch(kernel, extent_of(segment), networks * episodes, |name| {
-                    match name {
+                dispatches.push(recorder.dispatch(
+                    kernel,
+                    extent_of(segment),
+                    networks * episodes,
+                    |name| match name {
                         "input" => Buffer::Working(Working::Activity(0, segment)),
                         "target_of" => Buffer::Working(Working::Target(segment)),
                         "patterns" => Buffer::Working(Working::Patterns),
                         name => resident_of(name),
-                    }
-                }));
+                    },
+                ));
             }
         }
         let layer_buffer = |index: usize, segment: usize, name: &str| {
@@ -419,21 +472,28 @@ impl Plan {
             let steps = self.segments[segment].len();
             for (index, layer) in layout.layers.iter().enumerate() {
                 let kernel = renderer.forward(layout, layer, self.variants[index])?;
-                let items = networks * episodes * layer.outputs * if layer.is_bias { steps } else { 1 };
-                dispatches.push(recorder.dispatch(kernel, with_slots(index, segment), items, |name| {
-                    layer_buffer(index, segment, name)
-                }));
+                let items =
+                    networks * episodes * layer.outputs * if layer.is_bias { steps } else { 1 };
+                dispatches.push(recorder.dispatch(
+                    kernel,
+                    with_slots(index, segment),
+                    items,
+                    |name| layer_buffer(index, segment, name),
+                ));
             }
             if work.has_target {
                 let kernel = renderer.loss(network.loss(), &layout.layers[last])?;
-                dispatches.push(recorder.dispatch(kernel, extent_of(segment), networks * episodes, |name| {
-                    match name {
+                dispatches.push(recorder.dispatch(
+                    kernel,
+                    extent_of(segment),
+                    networks * episodes,
+                    |name| match name {
                         "target_of" => Buffer::Working(Working::Target(segment)),
                         "mask" => Buffer::Working(Working::Mask(segment)),
                         "losses" => Buffer::Working(Working::Losses),
                         name => layer_buffer(last, segment, name),
-                    }
-                }));
+                    },
+                ));
             }
         }
         if !work.gradient {
@@ -444,7 +504,12 @@ impl Plan {
                 let extent = with_slots(index, segment);
                 let buffer = |name: &str| layer_buffer(index, segment, name);
                 let kernel = renderer.backward(layout, layer, self.variants[index])?;
-                dispatches.push(recorder.dispatch(kernel, extent, networks * blocks * layer.outputs, buffer));
+                dispatches.push(recorder.dispatch(
+                    kernel,
+                    extent,
+                    networks * blocks * layer.outputs,
+                    buffer,
+                ));
                 if self.variants[index].input_signal && !layer.is_bias {
                     let kernel = renderer.input_gradient(layout, layer, self.variants[index])?;
                     let items = networks * episodes * layer.row / 4;
@@ -454,19 +519,27 @@ impl Plan {
         }
         if range.end.is_multiple_of(EPISODE_BLOCK) || range.end == work.batch {
             let kernel = renderer.reduce(layout)?;
-            dispatches.push(
-                recorder.dispatch(kernel, extent_of(0), networks * layout.stride, |name| match name {
+            dispatches.push(recorder.dispatch(
+                kernel,
+                extent_of(0),
+                networks * layout.stride,
+                |name| match name {
                     "partials" => Buffer::Working(Working::Partials),
                     name => resident_of(name),
-                }),
-            );
+                },
+            ));
         }
         Ok(dispatches)
     }
 }
 
 /// The episodes of a cut and the steps of a segment: the most that the limits allow.
-fn cut_sizes(network: &Network, profile: &Profile, layout: &DeviceLayout, work: &Work) -> Result<(usize, usize)> {
+fn cut_sizes(
+    network: &Network,
+    profile: &Profile,
+    layout: &DeviceLayout,
+    work: &Work,
+) -> Result<(usize, usize)> {
     let parameters = work.networks as u64 * layout.stride as u64 * 4;
     if parameters > profile.binding_bytes {
         return Err(Error::DeviceLimit {
@@ -486,7 +559,9 @@ fn cut_sizes(network: &Network, profile: &Profile, layout: &DeviceLayout, work: 
         return Ok(((blocks * EPISODE_BLOCK).min(work.batch), work.steps));
     }
     // A part of a block must divide it, so that no cut spans two blocks.
-    let parts = largest(EPISODE_BLOCK.ilog2() as usize, |power| fits(1 << (power - 1), work.steps));
+    let parts = largest(EPISODE_BLOCK.ilog2() as usize, |power| {
+        fits(1 << (power - 1), work.steps)
+    });
     if parts > 0 {
         return Ok((1 << (parts - 1), work.steps));
     }
@@ -524,11 +599,19 @@ impl Recorder {
     ) -> Dispatch {
         let groups = items.div_ceil(kernel.items) as u64;
         let rows = groups.div_ceil(u64::from(self.workgroups)).max(1);
-        let buffers = kernel.bindings.iter().map(|binding| buffer(binding.name)).collect();
-        let index = self.kernels.iter().position(|known| *known == kernel).unwrap_or_else(|| {
-            self.kernels.push(kernel);
-            self.kernels.len() - 1
-        });
+        let buffers = kernel
+            .bindings
+            .iter()
+            .map(|binding| buffer(binding.name))
+            .collect();
+        let index = self
+            .kernels
+            .iter()
+            .position(|known| *known == kernel)
+            .unwrap_or_else(|| {
+                self.kernels.push(kernel);
+                self.kernels.len() - 1
+            });
         Dispatch {
             kernel: index,
             buffers,
@@ -600,16 +683,27 @@ mod tests {
     fn cuts_cover_the_batch_and_fit_the_limit() {
         for limit in [1 << 27, 1 << 20, 1 << 18, 1 << 17, 70_000, 40_000] {
             let plan = plan(limit, work(40, 30)).unwrap();
-            let covered: Vec<_> = plan.cuts.iter().flat_map(|cut| cut.episodes.clone()).collect();
+            let covered: Vec<_> = plan
+                .cuts
+                .iter()
+                .flat_map(|cut| cut.episodes.clone())
+                .collect();
             assert_eq!(covered, (0..40).collect::<Vec<_>>());
             let steps: Vec<_> = plan.segments.iter().cloned().flatten().collect();
             assert_eq!(steps, (0..30).collect::<Vec<_>>());
             for cut in &plan.cuts {
                 let (start, end) = (cut.episodes.start, cut.episodes.end);
                 let whole = start.is_multiple_of(EPISODE_BLOCK);
-                assert!(whole || start / EPISODE_BLOCK == (end - 1) / EPISODE_BLOCK, "{:?}", cut.episodes);
+                assert!(
+                    whole || start / EPISODE_BLOCK == (end - 1) / EPISODE_BLOCK,
+                    "{:?}",
+                    cut.episodes
+                );
             }
-            assert!(plan.buffers.iter().all(|&(_, bytes)| bytes <= limit), "{limit}");
+            assert!(
+                plan.buffers.iter().all(|&(_, bytes)| bytes <= limit),
+                "{limit}"
+            );
         }
     }
 
@@ -648,7 +742,10 @@ mod tests {
     #[test]
     fn what_no_cut_makes_fit_is_refused_with_numbers() {
         let error = plan(10_000, work(1, 10)).unwrap_err();
-        assert!(matches!(error, Error::DeviceLimit { limit: 10_000, .. }), "{error}");
+        assert!(
+            matches!(error, Error::DeviceLimit { limit: 10_000, .. }),
+            "{error}"
+        );
     }
 
     #[test]

@@ -16,17 +16,34 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The limits by name.
+    pub(super) fn limits(&self) -> [(&'static str, u64); 5] {
+        [
+            ("subgroup_size", u64::from(self.subgroup_size)),
+            ("workgroup_size", u64::from(self.workgroup_size)),
+            ("workgroups", u64::from(self.workgroups)),
+            ("binding_bytes", self.binding_bytes),
+            ("submission_work", self.submission_work),
+        ]
+    }
+
     pub(super) fn of(adapter: &wgpu::Adapter) -> Self {
         let (info, limits) = (adapter.get_info(), adapter.limits());
         let subgroups = adapter.features().contains(wgpu::Features::SUBGROUP);
         Self {
-            subgroup_size: if subgroups { info.subgroup_min_size.max(1) } else { 1 },
+            subgroup_size: if subgroups {
+                info.subgroup_min_size.max(1)
+            } else {
+                1
+            },
             workgroup_size: limits
                 .max_compute_invocations_per_workgroup
                 .min(limits.max_compute_workgroup_size_x)
                 .min(256),
             workgroups: limits.max_compute_workgroups_per_dimension,
-            binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+            binding_bytes: limits
+                .max_storage_buffer_binding_size
+                .min(limits.max_buffer_size),
             submission_work: match info.device_type {
                 wgpu::DeviceType::Cpu => 1 << 27,
                 wgpu::DeviceType::DiscreteGpu => 1 << 34,

@@ -197,7 +197,13 @@ impl Renderer {
         }
     }
 
-    fn kernel(&self, name: &'static str, bindings: Vec<Binding>, items: usize, values: Value) -> Result<Kernel> {
+    fn kernel(
+        &self,
+        name: &'static str,
+        bindings: Vec<Binding>,
+        items: usize,
+        values: Value,
+    ) -> Result<Kernel> {
         let listed: Vec<_> = bindings
             .iter()
             .map(|binding| {
@@ -213,7 +219,10 @@ impl Renderer {
             name: name.to_owned(),
             source,
         };
-        let template = self.environment.get_template(&format!("{name}.wgsl")).map_err(failed)?;
+        let template = self
+            .environment
+            .get_template(&format!("{name}.wgsl"))
+            .map_err(failed)?;
         Ok(Kernel {
             name,
             source: template.render(common).map_err(failed)?,
@@ -285,10 +294,26 @@ impl Renderer {
         self.kernel(name, bindings, items, values)
     }
 
-    pub fn forward(&self, layout: &DeviceLayout, layer: &LayerLayout, variant: Variant) -> Result<Kernel> {
+    pub fn forward(
+        &self,
+        layout: &DeviceLayout,
+        layer: &LayerLayout,
+        variant: Variant,
+    ) -> Result<Kernel> {
         if layer.is_bias {
-            let bindings = vec![reads("parameters", "f32"), reads("input", "f32"), writes("output", "f32")];
-            return self.layer("bias_forward", bindings, WORKGROUP, (layout, layer), variant, false);
+            let bindings = vec![
+                reads("parameters", "f32"),
+                reads("input", "f32"),
+                writes("output", "f32"),
+            ];
+            return self.layer(
+                "bias_forward",
+                bindings,
+                WORKGROUP,
+                (layout, layer),
+                variant,
+                false,
+            );
         }
         let drive = layer.retention && variant.gradient;
         let mut bindings = vec![
@@ -306,7 +331,12 @@ impl Renderer {
         self.layer("forward", bindings, items, (layout, layer), variant, drive)
     }
 
-    pub fn backward(&self, layout: &DeviceLayout, layer: &LayerLayout, variant: Variant) -> Result<Kernel> {
+    pub fn backward(
+        &self,
+        layout: &DeviceLayout,
+        layer: &LayerLayout,
+        variant: Variant,
+    ) -> Result<Kernel> {
         let mut bindings = vec![
             reads("output", "f32"),
             writes("signal", "f32"),
@@ -316,7 +346,14 @@ impl Renderer {
             if variant.input_signal {
                 bindings.push(writes("input_signal", "f32"));
             }
-            return self.layer("bias_backward", bindings, WORKGROUP, (layout, layer), variant, false);
+            return self.layer(
+                "bias_backward",
+                bindings,
+                WORKGROUP,
+                (layout, layer),
+                variant,
+                false,
+            );
         }
         bindings.push(reads("input", "vec4<f32>"));
         if layer.plastic.is_some() {
@@ -332,10 +369,22 @@ impl Renderer {
             }
         }
         let items = layer.workgroup / layer.lanes;
-        self.layer("backward", bindings, items, (layout, layer), variant, layer.retention)
+        self.layer(
+            "backward",
+            bindings,
+            items,
+            (layout, layer),
+            variant,
+            layer.retention,
+        )
     }
 
-    pub fn input_gradient(&self, layout: &DeviceLayout, layer: &LayerLayout, variant: Variant) -> Result<Kernel> {
+    pub fn input_gradient(
+        &self,
+        layout: &DeviceLayout,
+        layer: &LayerLayout,
+        variant: Variant,
+    ) -> Result<Kernel> {
         let mut bindings = vec![
             reads("parameters", "vec4<f32>"),
             reads("signal", "vec4<f32>"),
@@ -350,7 +399,14 @@ impl Renderer {
                 bindings.push(reads("adjoint", "vec4<f32>"));
             }
         }
-        self.layer("input_gradient", bindings, WORKGROUP, (layout, layer), variant, false)
+        self.layer(
+            "input_gradient",
+            bindings,
+            WORKGROUP,
+            (layout, layer),
+            variant,
+            false,
+        )
     }
 
     pub fn loss(&self, loss: Loss, layer: &LayerLayout) -> Result<Kernel> {
@@ -466,18 +522,34 @@ mod tests {
 
     /// Parses and validates as a driver's front end would.
     fn validate(kernel: &Kernel) {
-        let module = naga::front::wgsl::parse_str(&kernel.source)
-            .unwrap_or_else(|error| panic!("{}\n{}", kernel.source, error.emit_to_string(&kernel.source)));
+        let module = naga::front::wgsl::parse_str(&kernel.source).unwrap_or_else(|error| {
+            panic!(
+                "{}\n{}",
+                kernel.source,
+                error.emit_to_string(&kernel.source)
+            )
+        });
         let capabilities = naga::valid::Capabilities::SUBGROUP;
         let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())
             .validate(&module)
-            .unwrap_or_else(|error| panic!("{}\n{}", kernel.source, error.emit_to_string(&kernel.source)));
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{}\n{}",
+                    kernel.source,
+                    error.emit_to_string(&kernel.source)
+                )
+            });
         drop(info);
         assert_eq!(module.entry_points[0].name, kernel.name);
         // WebGPU guarantees eight storage buffers a stage.
-        assert!(kernel.bindings.len() <= 8, "{}: {:?}", kernel.name, kernel.bindings);
+        assert!(
+            kernel.bindings.len() <= 8,
+            "{}: {:?}",
+            kernel.name,
+            kernel.bindings
+        );
         let uniform = module
             .global_variables
             .iter()
@@ -505,7 +577,13 @@ mod tests {
             .collect()
     }
 
-    fn plastic(inputs: usize, rule: Rule, plasticity: Plasticity, rate: Rate, activation: Activation) -> Network {
+    fn plastic(
+        inputs: usize,
+        rule: Rule,
+        plasticity: Plasticity,
+        rate: Rate,
+        activation: Activation,
+    ) -> Network {
         let layer = Plastic {
             inputs,
             outputs: 7,
@@ -537,7 +615,11 @@ mod tests {
             for plasticity in Plasticity::ALL {
                 for rate in [Rate::fixed(0.1), Rate::learned(0.1).per_neuron()] {
                     for variant in variants() {
-                        validate_all(&plastic(10, rule, plasticity, rate, Activation::Tanh), &profile, variant);
+                        validate_all(
+                            &plastic(10, rule, plasticity, rate, Activation::Tanh),
+                            &profile,
+                            variant,
+                        );
                     }
                 }
             }

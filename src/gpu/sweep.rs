@@ -5,13 +5,24 @@ use super::execute::{Loaded, Residents};
 use super::plan::{Plan, Resident, Work, Working, group_size};
 use crate::engine::{Gradients, Outcome, Want};
 use crate::{Episodes, Loss, Mask, Network, Objective, Parameters, Result, memory};
-use ndarray::{Array, Array1, Array4, ArrayView, ArrayView4, ArrayViewMut4, Axis, Dimension, Slice};
+use ndarray::{
+    Array, Array1, Array4, ArrayView, ArrayView4, ArrayViewMut4, Axis, Dimension, Slice,
+};
 use std::ops::Range;
 
 /// What the caller's episodes call for, for a group of `networks` networks.
-pub(super) fn work_of(network: &Network, episodes: &Episodes<f32>, networks: usize, want: Want, gradient: bool) -> Work {
+pub(super) fn work_of(
+    network: &Network,
+    episodes: &Episodes<f32>,
+    networks: usize,
+    want: Want,
+    gradient: bool,
+) -> Work {
     let (has_target, mask_per_episode) = match &episodes.objective {
-        Objective::Target { mask, .. } => (network.loss() != Loss::None, matches!(mask, Mask::Episodes(_))),
+        Objective::Target { mask, .. } => (
+            network.loss() != Loss::None,
+            matches!(mask, Mask::Episodes(_)),
+        ),
         Objective::OutputGradient(_) | Objective::None => (false, false),
     };
     Work {
@@ -47,7 +58,9 @@ impl Gpu {
             input_gradient: false,
             final_traces: true,
         };
-        Ok(self.compute(network, parameters, episodes, want, false)?.outcome)
+        Ok(self
+            .compute(network, parameters, episodes, want, false)?
+            .outcome)
     }
 
     pub(crate) fn gradient(
@@ -72,14 +85,14 @@ impl Gpu {
         let work = work_of(network, episodes, population, want, gradient);
         let mut results = results(network, parameters, &work)?;
         let mut losses = Vec::with_capacity(population * batch);
-        let size = group_size(network, &self.device.profile, &work);
+        let size = group_size(network, &self.profile, &work);
         for first in (0..population).step_by(size) {
             let group = first..(first + size).min(population);
             let work = Work {
                 networks: group.len(),
                 ..work.clone()
             };
-            let plan = Plan::new(network, &self.device.profile, work)?;
+            let plan = Plan::new(network, &self.profile, work)?;
             let layout = plan.layout.clone();
             let mut values = parameters.slice(group.clone());
             let residents = Residents::new(&self.device, &layout, &values, None)?;
@@ -87,7 +100,10 @@ impl Gpu {
             for cut in 0..loaded.plan.cuts.len() {
                 let range = loaded.plan.cuts[cut].episodes.clone();
                 upload(&loaded, network, episodes, group.clone(), range.clone())?;
-                let mut encoder = self.device.device.create_command_encoder(&Default::default());
+                let mut encoder = self
+                    .device
+                    .device
+                    .create_command_encoder(&Default::default());
                 loaded.record_cut(&mut encoder, cut);
                 let submission = self.device.submit(encoder.finish());
                 self.device.wait(submission)?;
@@ -96,7 +112,8 @@ impl Gpu {
             if gradient {
                 residents.read(&self.device, &layout, Resident::Gradients, &mut values)?;
                 let size = values.layout().size();
-                results.parameters.values_mut()[group.start * size..group.end * size].copy_from_slice(values.values());
+                results.parameters.values_mut()[group.start * size..group.end * size]
+                    .copy_from_slice(values.values());
             }
             if loaded.plan.work.has_target {
                 losses.extend(
@@ -107,8 +124,15 @@ impl Gpu {
         }
         self.device.check()?;
         if !losses.is_empty() {
-            let mean = |losses: &[f32]| (losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / batch as f64) as f32;
-            results.outcome.loss = Some(losses.chunks_exact(batch).map(mean).collect::<Array1<f32>>());
+            let mean = |losses: &[f32]| {
+                (losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / batch as f64) as f32
+            };
+            results.outcome.loss = Some(
+                losses
+                    .chunks_exact(batch)
+                    .map(mean)
+                    .collect::<Array1<f32>>(),
+            );
         }
         Ok(results)
     }
@@ -149,7 +173,10 @@ fn results(network: &Network, parameters: &Parameters<f32>, work: &Work) -> Resu
 }
 
 /// The part of an array for some networks, episodes and rows (steps or neurons): ranges along its first axes.
-fn part<'a, D: Dimension>(array: &'a Array<f32, D>, ranges: &[&Range<usize>]) -> ArrayView<'a, f32, D> {
+fn part<'a, D: Dimension>(
+    array: &'a Array<f32, D>,
+    ranges: &[&Range<usize>],
+) -> ArrayView<'a, f32, D> {
     let mut view = array.view();
     for (axis, range) in ranges.iter().enumerate() {
         view.slice_axis_inplace(Axis(axis), Slice::from((*range).clone()));
@@ -194,14 +221,21 @@ pub(super) fn upload(
             let view = part(array, &[&networks, &range, steps]);
             device.write(loaded.buffer(buffer), &padded(&view, row));
         };
-        write(Working::Activity(0, segment), &episodes.input, layers[0].row);
+        write(
+            Working::Activity(0, segment),
+            &episodes.input,
+            layers[0].row,
+        );
         match &episodes.objective {
             Objective::Target { target, mask } => {
                 write(Working::Target(segment), target, output_row);
                 let mask: Vec<f32> = match mask {
                     Mask::All => vec![1.0; steps.len()],
                     Mask::Steps(mask) => part(mask, &[steps]).to_vec(),
-                    Mask::Episodes(mask) => part(mask, &[&networks, &range, steps]).iter().copied().collect(),
+                    Mask::Episodes(mask) => part(mask, &[&networks, &range, steps])
+                        .iter()
+                        .copied()
+                        .collect(),
                 };
                 device.write(loaded.buffer(Working::Mask(segment)), &mask);
             }
@@ -222,9 +256,11 @@ pub(super) fn upload(
         let write = |slot: usize, array: &Array4<f32>| {
             let values = padded(&part(array, &[&networks, &range, &rows]), layers[index].row);
             let at = (slot * plane * 4) as u64;
-            device
-                .queue
-                .write_buffer(loaded.buffer(Working::Traces(index)), at, bytemuck::cast_slice(&values));
+            device.queue.write_buffer(
+                loaded.buffer(Working::Traces(index)),
+                at,
+                bytemuck::cast_slice(&values),
+            );
         };
         if let (true, Some(gradient)) = (slots.upstream, episodes.trace_gradient(index)) {
             write(0, gradient);
@@ -234,7 +270,12 @@ pub(super) fn upload(
                 Some(trace) => write(slot, trace),
                 // Of a time cut: an earlier cut over episodes may have left something there.
                 None => {
-                    let shape = [episodes.population(), episodes.batch(), layer.outputs(), layer.inputs()];
+                    let shape = [
+                        episodes.population(),
+                        episodes.batch(),
+                        layer.outputs(),
+                        layer.inputs(),
+                    ];
                     write(slot, &Array4::zeros(shape));
                 }
             }
@@ -257,7 +298,12 @@ fn download(
     let layers = &plan.layout.layers;
     let last = layers.len() - 1;
     let count = networks.len() * range.len();
-    let fill = |buffer: Working, row: usize, rows: Range<usize>, at: usize, to: &mut Array4<f32>| -> Result<()> {
+    let fill = |buffer: Working,
+                row: usize,
+                rows: Range<usize>,
+                at: usize,
+                to: &mut Array4<f32>|
+     -> Result<()> {
         let size = count * rows.len() * row;
         let values: Vec<f32> = device.read(loaded.buffer(buffer), at + size)?;
         let mut view = to.slice_axis_mut(Axis(0), Slice::from(networks.clone()));
@@ -268,16 +314,36 @@ fn download(
     };
     for (segment, steps) in plan.segments.iter().enumerate() {
         let output = &mut results.outcome.output;
-        fill(Working::Activity(last + 1, segment), layers[last].output_row, steps.clone(), 0, output)?;
+        fill(
+            Working::Activity(last + 1, segment),
+            layers[last].output_row,
+            steps.clone(),
+            0,
+            output,
+        )?;
         if let Some(input) = &mut results.input {
-            fill(Working::InputSignal(segment), layers[0].row, steps.clone(), 0, input)?;
+            fill(
+                Working::InputSignal(segment),
+                layers[0].row,
+                steps.clone(),
+                0,
+                input,
+            )?;
         }
     }
     for (index, layer) in network.layers().iter().enumerate() {
         let (row, rows) = (layers[index].row, 0..layer.outputs());
         let plane = count * layer.outputs() * row;
-        if let (Some(trace), Some(slot)) = (&mut results.outcome.traces[index], plan.traces[index].last) {
-            fill(Working::Traces(index), row, rows.clone(), slot * plane, trace)?;
+        if let (Some(trace), Some(slot)) =
+            (&mut results.outcome.traces[index], plan.traces[index].last)
+        {
+            fill(
+                Working::Traces(index),
+                row,
+                rows.clone(),
+                slot * plane,
+                trace,
+            )?;
         }
         if let Some(trace) = &mut results.initial_traces[index] {
             fill(Working::Adjoint(index), row, rows, 0, trace)?;
