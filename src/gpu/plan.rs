@@ -382,13 +382,12 @@ impl Plan {
                 ..Extent::default()
             };
             let check = renderer.check(&self.layout)?;
-            let mut finish = vec![
-                recorder.dispatch(check, extent, self.work.networks, |name| resident_of(name)),
-            ];
+            let mut finish =
+                vec![recorder.dispatch(check, extent, self.work.networks, resident_of)];
             if self.work.learn {
                 let items = self.work.networks * self.layout.stride;
                 let optimiser = renderer.optimiser(&self.layout)?;
-                finish.push(recorder.dispatch(optimiser, extent, items, |name| resident_of(name)));
+                finish.push(recorder.dispatch(optimiser, extent, items, resident_of));
             }
             self.finish = finish;
         }
