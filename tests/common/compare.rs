@@ -44,6 +44,29 @@ pub const GPU: Tolerance = Tolerance {
     smallest: 1e-6,
 };
 
+/// Parameters' changes by 20 updates with given gradients, on any engine: in each update the rounding of a parameter of
+/// size one, 3e-8, which is all the precision that a change below a hundredth has.
+pub const OPTIMISER: Tolerance = Tolerance {
+    most: 2e-5,
+    rate: 2e-5,
+    cancelled: 0.0,
+    smallest: 1e-2,
+};
+
+/// Parameters' changes by 20 meta-steps on the CPU engine: the gradients' errors besides, relative to which RMSprop and
+/// Adam make the steps of small gradients large.
+pub const CPU_LEARNING: Tolerance = Tolerance {
+    most: 2e-5,
+    ..OPTIMISER
+};
+
+/// The same on the GPU engine, whose gradients have the errors of [`GPU`].
+pub const GPU_LEARNING: Tolerance = Tolerance {
+    most: 1e-3,
+    rate: 1e-3,
+    ..OPTIMISER
+};
+
 /// Named tensors, each with one part for every network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensors {
