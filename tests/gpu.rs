@@ -72,7 +72,7 @@ fn bodies() -> Vec<Body> {
             body(
                 format!("oracle {group} {index:02}: {case}"),
                 move |engine| {
-                    println!("{case}\n{}", matches_oracle::<f32>(engine, &case, &GPU));
+                    println!("{case}\n{}", matches_oracle(engine, &case, &GPU));
                 },
             )
         }
@@ -268,7 +268,8 @@ fn learning() -> Vec<Body> {
             move |engine| training::networks_train_as_alone(engine, batch),
         ));
     }
-    let named: [(&str, fn(&Engine)); 7] = [
+    type Named = (&'static str, fn(&Engine));
+    let named: [Named; 7] = [
         (
             "evaluation changes nothing",
             training::evaluation_changes_nothing,

@@ -418,14 +418,16 @@ pub fn networks_train_as_alone(engine: &Engine, batch: usize) {
 
 /// A run in two calls is bit for bit the run in one, and equal to itself repeated.
 pub fn training_goes_on_where_it_stopped(engine: &Engine) {
-    let [whole, again, parts] =
-        [vec![0..50], vec![0..50], vec![0..17, 17..18, 18..50]].map(|parts| {
-            let mut learner = one_shot_learner(engine, 3, 1);
-            for part in parts {
-                learner.train(&source(1, 2), part).expect("training");
-            }
-            learner.parameters().expect("parameters")
-        });
+    let cuts: [&[u32]; 3] = [&[0, 50], &[0, 50], &[0, 17, 18, 50]];
+    let [whole, again, parts] = cuts.map(|cuts| {
+        let mut learner = one_shot_learner(engine, 3, 1);
+        for part in cuts.windows(2) {
+            learner
+                .train(&source(1, 2), part[0]..part[1])
+                .expect("training");
+        }
+        learner.parameters().expect("parameters")
+    });
     assert!(whole == again, "two runs differ");
     assert!(whole == parts, "a run in parts differs");
 }
