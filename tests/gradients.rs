@@ -13,11 +13,8 @@ use metaplastic::{
     Activation, Bias, Dense, Engine, Layer, Loss, Plastic, Plasticity, Rate, RatePer, Rule,
 };
 
-/// Compares the cases in both precisions.
 fn check(title: &str, cases: &[Case]) {
-    let engine = Engine::cpu();
-    all_match_oracle::<f64>(&engine, title, cases.iter().cloned(), &CPU_F64);
-    all_match_oracle::<f32>(&engine, title, cases.iter().cloned(), &CPU_F32);
+    all_match_oracle(title, cases, &CPU_F64, &CPU_F32);
 }
 
 /// The goals, traces and populations in turn, so that every combination meets every kind of case.

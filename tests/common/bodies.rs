@@ -3,64 +3,89 @@
 use super::cases::{Case, cast, of_episode, of_network};
 use super::compare::{Report, Tensors, Tolerance, compare};
 use super::oracle;
-use metaplastic::{Engine, Gradients, Real, Want};
+use metaplastic::{Engine, Episodes, Gradients, Network, Parameters, Real, Want};
 
 /// Runs a case on an engine.
 pub fn run<R: Real>(engine: &Engine, case: &Case) -> Gradients<R> {
-    engine
-        .gradient(
-            &case.network(),
-            &case.parameters().cast::<R>(),
-            &cast::<R>(&case.episodes()),
-            Want::ALL,
-        )
-        .unwrap_or_else(|error| panic!("{case}: {error}"))
+    Problem::new(case).run(engine)
 }
 
-/// Compares every result and gradient of a case with the oracle's, and the forward run alone with both.
-pub fn matches_oracle<R: Real>(engine: &Engine, case: &Case, tolerance: &Tolerance) -> Report {
-    let reference = oracle::solve(&case.network(), &case.parameters(), &case.episodes());
-    let gradients = run::<R>(engine, case);
-    let actual = Tensors::from_gradients(&gradients);
-    let report = compare(&reference, &actual, tolerance)
-        .unwrap_or_else(|complaints| panic!("{} {}: {case}\n{complaints}", engine.kind(), R::NAME));
-    let forward = engine
-        .forward(
-            &case.network(),
-            &case.parameters().cast::<R>(),
-            &cast::<R>(&case.episodes()),
-        )
-        .unwrap_or_else(|error| panic!("{case}: {error}"));
-    assert!(
-        forward == gradients.outcome,
-        "{case}: forward alone is not bit for bit the forward half of the gradient"
-    );
-    report
+/// A case with its arrays made.
+struct Problem<'a> {
+    case: &'a Case,
+    network: Network,
+    parameters: Parameters<f64>,
+    episodes: Episodes<f64>,
 }
 
-/// Compares many cases; prints the worst errors.
-pub fn all_match_oracle<R: Real>(
-    engine: &Engine,
-    title: &str,
-    cases: impl IntoIterator<Item = Case>,
-    tolerance: &Tolerance,
-) -> Report {
-    let mut report = Report::default();
-    let mut count = 0;
-    for case in cases {
-        report.merge(
-            &matches_oracle::<R>(engine, &case, tolerance),
-            &case.to_string(),
-        );
-        count += 1;
+impl<'a> Problem<'a> {
+    fn new(case: &'a Case) -> Self {
+        Self {
+            case,
+            network: case.network(),
+            parameters: case.parameters(),
+            episodes: case.episodes(),
+        }
     }
-    assert!(count > 0, "{title}: no case");
+
+    fn run<R: Real>(&self, engine: &Engine) -> Gradients<R> {
+        let (parameters, episodes) = (self.parameters.cast::<R>(), cast::<R>(&self.episodes));
+        engine
+            .gradient(&self.network, &parameters, &episodes, Want::ALL)
+            .unwrap_or_else(|error| panic!("{}: {error}", self.case))
+    }
+
+    fn solve(&self) -> Tensors {
+        oracle::solve(&self.network, &self.parameters, &self.episodes)
+    }
+
+    /// Compares every result and gradient with the oracle's, and the forward run alone with the engine's own.
+    fn compare<R: Real>(
+        &self,
+        engine: &Engine,
+        reference: &Tensors,
+        tolerance: &Tolerance,
+    ) -> Report {
+        let case = self.case;
+        let gradients = self.run::<R>(engine);
+        let actual = Tensors::from_gradients(&gradients);
+        let report = compare(reference, &actual, tolerance).unwrap_or_else(|complaints| {
+            panic!("{} {}: {case}\n{complaints}", engine.kind(), R::NAME)
+        });
+        let (parameters, episodes) = (self.parameters.cast::<R>(), cast::<R>(&self.episodes));
+        let forward = engine
+            .forward(&self.network, &parameters, &episodes)
+            .unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert!(
+            forward == gradients.outcome,
+            "{case}: forward alone is not bit for bit the forward half of the gradient"
+        );
+        report
+    }
+}
+
+/// Compares every result and gradient of a case with the oracle's.
+pub fn matches_oracle(engine: &Engine, case: &Case, tolerance: &Tolerance) -> Report {
+    let problem = Problem::new(case);
+    problem.compare::<f32>(engine, &problem.solve(), tolerance)
+}
+
+/// Compares many cases on the CPU engine in both precisions; prints the worst errors.
+pub fn all_match_oracle(title: &str, cases: &[Case], double: &Tolerance, single: &Tolerance) {
+    assert!(!cases.is_empty(), "{title}: no case");
+    let engine = Engine::cpu();
+    let [mut doubles, mut singles] = [Report::default(), Report::default()];
+    for case in cases {
+        let problem = Problem::new(case);
+        let reference = problem.solve();
+        let name = case.to_string();
+        doubles.merge(&problem.compare::<f64>(&engine, &reference, double), &name);
+        singles.merge(&problem.compare::<f32>(&engine, &reference, single), &name);
+    }
     println!(
-        "{title}: {count} cases on {} in {}\n{report}",
-        engine.kind(),
-        R::NAME
+        "{title}: {} cases\nf64\n{doubles}f32\n{singles}",
+        cases.len()
     );
-    report
 }
 
 /// Two runs of the same case agree bit for bit.

@@ -59,7 +59,7 @@ pub fn plastic(inputs: usize, outputs: usize) -> Plastic {
         rule: Rule::Hebb,
         plasticity: Plasticity::Connection,
         rate: Rate::learned(0.02),
-        bias: (inputs + outputs) % 3 != 0,
+        bias: !(inputs + outputs).is_multiple_of(3),
     }
 }
 

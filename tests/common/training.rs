@@ -1,1 +1,589 @@
-//! Training tests.
+//! Test bodies for populations in training, on any engine; and the optimisers' equations in float64.
+
+use super::cases::{Case, Goal, MaskKind, cast, plastic};
+use super::compare::{Report, Tensors, Tolerance, compare};
+use super::oracle;
+use super::random::Random;
+use metaplastic::random::Purpose;
+use metaplastic::task::{Association, EpisodeSource, Task};
+use metaplastic::{
+    Activation, Engine, Episodes, Failure, Initial, Layer, Learner, Loss, Method, Network,
+    Optimiser, Parameters, Rate, Role, Schedule,
+};
+use ndarray::Array4;
+
+/// One network's optimiser, written down from its documentation.
+struct Reference {
+    optimiser: Optimiser,
+    values: Vec<f64>,
+    mean: Vec<f64>,
+    square: Vec<f64>,
+    updates: u32,
+}
+
+impl Reference {
+    fn new(optimiser: &Optimiser, values: &[f64]) -> Self {
+        Self {
+            optimiser: optimiser.clone(),
+            values: values.to_vec(),
+            mean: vec![0.0; values.len()],
+            square: vec![0.0; values.len()],
+            updates: 0,
+        }
+    }
+
+    fn update(&mut self, parameters: &Parameters<f64>, gradient: &[f64]) {
+        let tensors = parameters.layout().tensors().iter();
+        let learned: Vec<_> = tensors.filter(|tensor| tensor.learned).collect();
+        let indices = learned.iter().flat_map(|tensor| tensor.range());
+        let norm = indices.map(|k| gradient[k].powi(2)).sum::<f64>().sqrt();
+        let scale = match self.optimiser.max_gradient_norm {
+            Some(largest) if norm > largest => largest / norm,
+            _ => 1.0,
+        };
+        let k = f64::from(self.updates);
+        let factor = match self.optimiser.schedule {
+            Schedule::Constant => 1.0,
+            Schedule::Cosine { updates, floor } => {
+                let angle = std::f64::consts::PI * (k / f64::from(updates)).min(1.0);
+                floor + (1.0 - floor) * (1.0 + angle.cos()) / 2.0
+            }
+            Schedule::Step { every, factor } => factor.powf((k / f64::from(every)).floor()),
+        };
+        let rate = self.optimiser.learning_rate * factor;
+        for tensor in learned {
+            for index in tensor.range() {
+                let g = scale * gradient[index];
+                let (mean, square) = (&mut self.mean[index], &mut self.square[index]);
+                let step = match self.optimiser.method {
+                    Method::Rmsprop { mean_rate, epsilon } => {
+                        if self.updates == 0 {
+                            *square = g * g;
+                        } else {
+                            *square += mean_rate * (g * g - *square);
+                        }
+                        rate * g / (*square + epsilon).sqrt()
+                    }
+                    Method::Sgd { momentum } => {
+                        *mean = momentum * *mean + g;
+                        rate * *mean
+                    }
+                    Method::Adam {
+                        beta1,
+                        beta2,
+                        epsilon,
+                    } => {
+                        *mean = beta1 * *mean + (1.0 - beta1) * g;
+                        *square = beta2 * *square + (1.0 - beta2) * g * g;
+                        let mean = *mean / (1.0 - beta1.powf(k + 1.0));
+                        let square = *square / (1.0 - beta2.powf(k + 1.0));
+                        rate * mean / (square.sqrt() + epsilon)
+                    }
+                };
+                let largest = self.optimiser.max_step.unwrap_or(f64::INFINITY);
+                let value = &mut self.values[index];
+                *value -= step.clamp(-largest, largest);
+                if matches!(tensor.role, Role::Weight | Role::Plasticity) && *value != 0.0 {
+                    *value -= self.optimiser.l1 * value.signum() + self.optimiser.l2 * *value;
+                }
+                let [low, high] = match tensor.role {
+                    Role::Rate => self.optimiser.rate_bounds,
+                    Role::Plasticity => self.optimiser.plasticity_bounds(),
+                    Role::Weight | Role::Bias => continue,
+                };
+                *value = value.clamp(low, high);
+            }
+        }
+        self.updates += 1;
+    }
+}
+
+/// Optimisers for populations of three, by name.
+pub fn optimisers() -> Vec<(&'static str, [Optimiser; 3])> {
+    let each = |first: Optimiser, second: fn(&mut Optimiser), third: fn(&mut Optimiser)| {
+        let mut all = [first.clone(), first.clone(), first];
+        second(&mut all[1]);
+        third(&mut all[2]);
+        all
+    };
+    let paper = Optimiser {
+        max_step: Some(0.01),
+        l1: 1e-4,
+        l2: 1e-3,
+        ..Optimiser::rmsprop(0.01)
+    };
+    vec![
+        (
+            "rmsprop",
+            each(
+                paper,
+                |second| (second.max_step, second.l1) = (Some(0.004), 0.0),
+                |third| {
+                    third.learning_rate = 0.003;
+                    third.method = Method::Rmsprop {
+                        mean_rate: 0.3,
+                        epsilon: 1e-3,
+                    };
+                    third.plasticity_max = Some(0.2);
+                },
+            ),
+        ),
+        (
+            "sgd",
+            each(
+                Optimiser::sgd(0.01, 0.9),
+                |second| {
+                    second.schedule = Schedule::Cosine {
+                        updates: 15,
+                        floor: 0.1,
+                    };
+                    second.max_gradient_norm = Some(0.5);
+                },
+                |third| {
+                    third.method = Method::Sgd { momentum: 0.0 };
+                    third.max_step = Some(1e-3);
+                    third.rate_bounds = [0.4, 0.6];
+                },
+            ),
+        ),
+        (
+            "adam",
+            each(
+                Optimiser::adam(0.003),
+                |second| {
+                    second.schedule = Schedule::Step {
+                        every: 6,
+                        factor: 0.5,
+                    };
+                    second.l2 = 0.01;
+                },
+                |third| {
+                    third.method = Method::Adam {
+                        beta1: 0.5,
+                        beta2: 0.9,
+                        epsilon: 1e-4,
+                    };
+                    third.max_gradient_norm = Some(0.1);
+                    third.plasticity_min = Some(-0.1);
+                },
+            ),
+        ),
+        (
+            "mixed",
+            [
+                Optimiser::rmsprop(0.003),
+                Optimiser::sgd(0.01, 0.5),
+                Optimiser::adam(0.01),
+            ],
+        ),
+    ]
+}
+
+fn case(seed: u64) -> Case {
+    let mut layer = plastic(7, 5);
+    layer.rate = Rate::learned(0.5).per_neuron();
+    Case {
+        goal: Goal::Target(Loss::SoftmaxCrossEntropy, MaskKind::Steps),
+        population: 3,
+        batch: 4,
+        seed,
+        ..Case::new([
+            Layer::Plastic(layer),
+            Layer::dense(5, 3, Activation::Linear),
+        ])
+    }
+}
+
+/// The parameters' changes, by name.
+fn changes(start: &Parameters<f64>, now: &Parameters<f64>) -> Tensors {
+    let mut changes = now.clone();
+    for (change, start) in changes.values_mut().iter_mut().zip(start.values()) {
+        *change -= start;
+    }
+    let mut tensors = Tensors::new(start.population());
+    tensors.add_parameters("change.", &changes);
+    tensors
+}
+
+fn learner(engine: &Engine, case: &Case, optimisers: &[Optimiser]) -> Learner {
+    engine
+        .learner(&case.network(), &case.parameters().cast(), optimisers)
+        .expect("a learner")
+}
+
+const UPDATES: u64 = 20;
+
+/// Updates with given gradients against the equations.
+pub fn optimiser_follows_its_equations(
+    engine: &Engine,
+    optimisers: &[Optimiser; 3],
+    tolerance: &Tolerance,
+) -> Report {
+    let case = case(1);
+    let start = case.parameters();
+    let mut learner = learner(engine, &case, optimisers);
+    let mut references: Vec<_> = (0..3)
+        .map(|p| Reference::new(&optimisers[p], start.network(p)))
+        .collect();
+    let mut random = Random::new(7);
+    for _ in 0..UPDATES {
+        let mut gradient = start.clone();
+        for value in gradient.values_mut() {
+            let size = random.pick(&[0.0, 1e-3, 0.1, 1.0, 4.0]);
+            *value = random.between(-size, size);
+        }
+        learner.apply(&gradient.cast()).expect("an update");
+        for (p, reference) in references.iter_mut().enumerate() {
+            reference.update(&start, gradient.network(p));
+        }
+    }
+    finish(&learner, &start, &references, tolerance)
+}
+
+/// Whole meta-steps, gradient and update, against the oracle and the equations.
+pub fn learning_follows_its_equations(
+    engine: &Engine,
+    optimisers: &[Optimiser; 3],
+    tolerance: &Tolerance,
+) -> Report {
+    let start = case(1).parameters();
+    let mut learner = learner(engine, &case(1), optimisers);
+    let mut references: Vec<_> = (0..3)
+        .map(|p| Reference::new(&optimisers[p], start.network(p)))
+        .collect();
+    for step in 0..UPDATES {
+        let (network, episodes) = (case(1).network(), case(100 + step).episodes());
+        let losses = learner.step(&cast(&episodes)).expect("a meta-step");
+        let mut now = start.clone();
+        let all = references.iter().flat_map(|reference| &reference.values);
+        let all: Vec<_> = all.copied().collect();
+        now.values_mut().copy_from_slice(&all);
+        let solved = oracle::solve(&network, &now, &episodes);
+        for (p, reference) in references.iter_mut().enumerate() {
+            let loss = solved.parts["loss"][p][0];
+            assert!(
+                (loss - f64::from(losses[p])).abs() < 1e-3 * loss.abs().max(1.0),
+                "step {step}, network {p}: loss {} against {loss}",
+                losses[p]
+            );
+            let tensors = start.layout().tensors().iter();
+            let gradient = tensors.flat_map(|tensor| {
+                let name = format!("gradient.{}", tensor.name());
+                solved.parts[&name][p].iter().copied()
+            });
+            let gradient: Vec<_> = gradient.collect();
+            reference.update(&start, &gradient);
+        }
+    }
+    finish(&learner, &start, &references, tolerance)
+}
+
+fn finish(
+    learner: &Learner,
+    start: &Parameters<f64>,
+    references: &[Reference],
+    tolerance: &Tolerance,
+) -> Report {
+    let mut reference = start.clone();
+    let all = references.iter().flat_map(|reference| &reference.values);
+    let all: Vec<_> = all.copied().collect();
+    reference.values_mut().copy_from_slice(&all);
+    let actual = learner.parameters().expect("parameters").cast();
+    assert_eq!(learner.failures().expect("failures"), []);
+    compare(
+        &changes(start, &reference),
+        &changes(start, &actual),
+        tolerance,
+    )
+    .unwrap_or_else(|complaints| panic!("{complaints}"))
+}
+
+/// Two engines make nearly the same steps.
+pub fn engines_agree(
+    one: &Engine,
+    other: &Engine,
+    optimisers: &[Optimiser; 3],
+    tolerance: &Tolerance,
+) -> Report {
+    let start = case(1).parameters();
+    let [one, other] = [one, other].map(|engine| {
+        let mut learner = learner(engine, &case(1), optimisers);
+        for step in 0..UPDATES {
+            let episodes = case(100 + step).episodes();
+            learner.step(&cast(&episodes)).expect("a meta-step");
+        }
+        learner.parameters().expect("parameters").cast()
+    });
+    compare(&changes(&start, &one), &changes(&start, &other), tolerance)
+        .unwrap_or_else(|complaints| panic!("{complaints}"))
+}
+
+/// The network, task and optimiser of Miconi 2016's one-shot experiment.
+fn one_shot() -> (Network, Initial, Optimiser) {
+    let network = Network::new(
+        Loss::SoftmaxCrossEntropy,
+        [
+            Layer::plastic(10, 2, Rate::fixed(0.02)),
+            Layer::dense(2, 2, Activation::Linear),
+        ],
+    );
+    let initial = Initial {
+        positive_output: true,
+        ..Initial::default()
+    };
+    let optimiser = Optimiser {
+        max_step: Some(0.01),
+        l1: 1e-4,
+        ..Optimiser::rmsprop(0.01)
+    };
+    (network.expect("a valid network"), initial, optimiser)
+}
+
+fn source(seed: u64, batch: usize) -> EpisodeSource {
+    EpisodeSource {
+        task: Task::OneShot(Association::PAPER),
+        seed,
+        purpose: Purpose::Training,
+        batch,
+    }
+}
+
+fn one_shot_learner(engine: &Engine, population: usize, seed: u64) -> Learner {
+    let (network, initial, optimiser) = one_shot();
+    let parameters = Parameters::initialise(&network, &initial, population, seed);
+    engine
+        .learner(
+            &network,
+            &parameters.expect("it fits"),
+            std::slice::from_ref(&optimiser),
+        )
+        .expect("a learner")
+}
+
+/// Training on generated episodes is bit for bit training on the same episodes as arrays.
+pub fn generated_episodes_are_given_ones(engine: &Engine, batch: usize) {
+    let source = source(3, batch);
+    let mut generated = one_shot_learner(engine, 3, 3);
+    let mut given = one_shot_learner(engine, 3, 3);
+    let losses = generated.train(&source, 5..12).expect("training");
+    let mut sums = [0.0; 3];
+    for meta_step in 5..12 {
+        let step = given.step(&source.episodes(3, meta_step)).expect("a step");
+        for (sum, loss) in sums.iter_mut().zip(step) {
+            *sum += f64::from(loss);
+        }
+    }
+    let [generated, given] = [generated, given].map(|it| it.parameters().expect("parameters"));
+    assert!(generated == given, "parameters differ");
+    for (loss, sum) in losses.iter().zip(sums) {
+        let mean = sum / (7 * source.task.counted_steps()) as f64;
+        assert!((loss - mean).abs() < 1e-6 * mean, "{loss} against {mean}");
+    }
+}
+
+/// Evaluation returns the mean loss per counted step and changes nothing.
+pub fn evaluation_changes_nothing(engine: &Engine) {
+    let source = source(3, 4);
+    let mut learner = one_shot_learner(engine, 3, 3);
+    learner.train(&source, 0..20).expect("training");
+    let before = learner.parameters().expect("parameters");
+    let losses = learner.evaluate(&source, 20..23).expect("evaluation");
+    assert!(before == learner.parameters().expect("parameters"));
+    for (p, &loss) in losses.iter().enumerate() {
+        let mut mean = 0.0;
+        for meta_step in 20..23 {
+            let episodes = source.episodes(3, meta_step);
+            let outcome = Engine::cpu().forward(&one_shot().0, &before, &episodes);
+            mean += f64::from(outcome.expect("it fits").loss.expect("a target")[p]) / 3.0;
+        }
+        mean /= source.task.counted_steps() as f64;
+        assert!((loss - mean).abs() < 1e-5 * mean, "{loss} against {mean}");
+    }
+}
+
+/// Network `n` of a population with seed `s` is bit for bit network 0 of seed `s + n`.
+pub fn networks_train_as_alone(engine: &Engine, batch: usize) {
+    let mut together = one_shot_learner(engine, 4, 10);
+    let losses = together.train(&source(10, batch), 0..30).expect("training");
+    let together = together.parameters().expect("parameters");
+    for n in 0..4 {
+        let seed = 10 + n as u64;
+        let mut alone = one_shot_learner(engine, 1, seed);
+        let loss = alone.train(&source(seed, batch), 0..30).expect("training");
+        assert_eq!(loss, losses[n..=n], "network {n}");
+        let alone = alone.parameters().expect("parameters");
+        assert!(alone.network(0) == together.network(n), "network {n}");
+    }
+}
+
+/// A run in two calls is bit for bit the run in one, and equal to itself repeated.
+pub fn training_goes_on_where_it_stopped(engine: &Engine) {
+    let cuts: [&[u32]; 3] = [&[0, 50], &[0, 50], &[0, 17, 18, 50]];
+    let [whole, again, parts] = cuts.map(|cuts| {
+        let mut learner = one_shot_learner(engine, 3, 1);
+        for part in cuts.windows(2) {
+            learner
+                .train(&source(1, 2), part[0]..part[1])
+                .expect("training");
+        }
+        learner.parameters().expect("parameters")
+    });
+    assert!(whole == again, "two runs differ");
+    assert!(whole == parts, "a run in parts differs");
+}
+
+/// After `episodes` episodes most networks know what they were told once.
+pub fn one_shot_is_learned(engine: &Engine, population: usize, episodes: u32) {
+    let mut learner = one_shot_learner(engine, population, 0);
+    let source = source(0, 1);
+    let first = learner.train(&source, 0..100).expect("training");
+    learner.train(&source, 100..episodes).expect("training");
+    let last = learner.evaluate(&source, episodes..episodes + 200);
+    let mut last = last.expect("evaluation");
+    let chance = std::f64::consts::LN_2;
+    let mean = first.iter().sum::<f64>() / population as f64;
+    assert!(
+        (mean - chance).abs() < 0.1,
+        "starts at {mean}, not at chance"
+    );
+    last.sort_by(f64::total_cmp);
+    println!("errors: {last:.3?}");
+    // Most, not all: some networks of the paper's settings never learn.
+    let (median, lower) = (last[population / 2], last[population / 4]);
+    assert!(median < 0.2, "median {median}, chance {chance}: {last:?}");
+    assert!(lower < 0.15, "lower quartile {lower}: {last:?}");
+    assert_eq!(learner.failures().expect("failures"), []);
+}
+
+/// A population of three of which the second fails; the others must not notice.
+struct Failing {
+    network: Network,
+    parameters: Parameters<f32>,
+    optimisers: Vec<Optimiser>,
+}
+
+impl Failing {
+    /// Two linear neurons in a row, one weight each; the input and the first weight are one, the target zero.
+    fn new() -> Self {
+        let neuron = || {
+            Layer::Dense(metaplastic::Dense {
+                inputs: 1,
+                outputs: 1,
+                activation: Activation::Linear,
+                bias: false,
+            })
+        };
+        let network =
+            Network::new(Loss::SquaredError, [neuron(), neuron()]).expect("a valid network");
+        let mut parameters = Parameters::new(&network, 3).expect("it fits");
+        parameters.values_mut().fill(1.0);
+        Self {
+            network,
+            parameters,
+            optimisers: vec![Optimiser::sgd(0.01, 0.0); 3],
+        }
+    }
+
+    /// Trains; the failure of network 1 must be reported, and its parameters be those of before the failing update.
+    fn check(&self, engine: &Engine, steps: usize, expected: &[Failure]) {
+        let run = |engine: &Engine, networks: std::ops::Range<usize>| {
+            let parameters = self.parameters.slice(networks.clone());
+            let learner = engine.learner(
+                &self.network,
+                &parameters,
+                &self.optimisers[networks.clone()],
+            );
+            let mut learner = learner.expect("a learner");
+            let mut last_finite = parameters;
+            let shape = (networks.len(), 2, 1, 1);
+            let episodes = Episodes::new(Array4::ones(shape)).with_target(Array4::zeros(shape));
+            for _ in 0..steps {
+                learner
+                    .step(&episodes)
+                    .expect("a failing network is no error");
+                if learner.failures().expect("failures").is_empty() {
+                    last_finite = learner.parameters().expect("parameters");
+                }
+            }
+            let failures = learner.failures().expect("failures");
+            (
+                learner.parameters().expect("parameters"),
+                failures,
+                last_finite,
+            )
+        };
+        let (together, failures, _) = run(engine, 0..3);
+        assert_eq!(failures, expected);
+        for n in [0, 2] {
+            let (alone, failures, _) = run(engine, n..n + 1);
+            assert_eq!(failures, []);
+            assert!(alone.network(0) == together.network(n), "network {n}");
+            assert!(
+                together.network(n) != self.parameters.network(n),
+                "network {n} stands still"
+            );
+        }
+        let (alone, failures, last_finite) = run(engine, 1..2);
+        assert_eq!(failures.len(), 1);
+        assert!(alone == last_finite, "the failing update was made");
+        assert!(alone.network(0) == together.network(1));
+    }
+}
+
+fn failure(episode: u64, tensor: &str) -> Failure {
+    Failure {
+        network: 1,
+        episode,
+        tensor: tensor.to_owned(),
+    }
+}
+
+/// The loss overflows at the first step.
+pub fn an_infinite_loss_freezes_its_network(engine: &Engine) {
+    let mut failing = Failing::new();
+    failing.parameters.values_mut()[2..4].copy_from_slice(&[1.0, 3e38]);
+    failing.check(engine, 5, &[failure(0, "loss")]);
+}
+
+/// The loss is finite, `2.25e38`, but not the gradient of the first weight, `4.5e38`.
+pub fn an_infinite_gradient_freezes_its_network(engine: &Engine) {
+    let mut failing = Failing::new();
+    failing.parameters.values_mut()[2..4].copy_from_slice(&[1.0, 1.5e19]);
+    failing.check(engine, 5, &[failure(0, "gradient.layer0.weight")]);
+}
+
+/// A learning rate that throws the weights off: after the first step, `y = (1 − 2 lr)²`, which squared overflows.
+pub fn a_huge_learning_rate_freezes_its_network(engine: &Engine) {
+    let mut failing = Failing::new();
+    failing.optimisers[1].learning_rate = 1e12;
+    failing.check(engine, 5, &[failure(2, "loss")]);
+}
+
+/// A frozen network stays frozen while the engine generates episodes, and in evaluations.
+pub fn a_failure_in_generated_episodes_is_reported(engine: &Engine) {
+    let (network, initial, optimiser) = one_shot();
+    let mut parameters = Parameters::initialise(&network, &initial, 3, 5).expect("it fits");
+    let weight = parameters.layout().find(1, Role::Weight).expect("dense");
+    let (offset, size) = (weight.offset, parameters.layout().size());
+    parameters.values_mut()[size + offset..][..4].fill(3e38);
+    parameters.values_mut()[size..size + 20].fill(1.0);
+    let learner = engine.learner(&network, &parameters, &[optimiser]);
+    let mut learner = learner.expect("a learner");
+    let losses = learner.train(&source(5, 2), 3..10).expect("training");
+    assert!(losses[0].is_finite() && losses[2].is_finite() && !losses[1].is_finite());
+    let failures = learner.failures().expect("failures");
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert_eq!(
+        (failures[0].network, failures[0].tensor.as_str()),
+        (1, "loss")
+    );
+    assert_eq!(failures[0].episode, 6);
+    let now = learner.parameters().expect("parameters");
+    assert!(now.network(1) == parameters.network(1), "it was frozen");
+    let mut others = one_shot_learner(engine, 3, 5);
+    others.train(&source(5, 2), 3..10).expect("training");
+    let others = others.parameters().expect("parameters");
+    for n in [0, 2] {
+        assert!(now.network(n) == others.network(n), "network {n} noticed");
+    }
+}

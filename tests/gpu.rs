@@ -1,0 +1,303 @@
+//! The GPU engine: against the oracle, against the CPU engine, and against itself.
+//!
+//! The adapter is the one that the environment variable `METAPLASTIC_DEVICE` names in part, or else the best hardware
+//! adapter; its name is part of every trial's. Without one, every trial is reported as ignored, with the reason; with
+//! `METAPLASTIC_REQUIRE_GPU=1` that is a failure.
+
+mod common;
+
+use common::bodies::{
+    batch_is_the_mean_of_its_episodes, is_reproducible, matches_oracle, networks_are_independent,
+};
+use common::cases::{Case, Goal, MaskKind, plastic, stacks};
+use common::compare::{GPU, GPU_LEARNING, OPTIMISER};
+use common::pairwise::pairwise;
+use common::training;
+use libtest_mimic::{Arguments, Trial};
+use metaplastic::{
+    Activation, Engine, EngineKind, Layer, Loss, Plastic, Plasticity, Rate, RatePer, Rule,
+};
+use std::env;
+use std::process::ExitCode;
+
+/// A test body and its name.
+struct Body {
+    name: String,
+    run: Box<dyn FnOnce(&Engine) + Send>,
+}
+
+/// Reports as failed, not as passed, what no adapter ran.
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let wanted = env::var("METAPLASTIC_DEVICE").ok();
+    let required = env::var_os("METAPLASTIC_REQUIRE_GPU").is_some_and(|value| value == "1");
+    let trials = match Engine::choose(EngineKind::Gpu, wanted.as_deref(), 0) {
+        Ok(choice) => bodies()
+            .into_iter()
+            .map(|Body { name, run }| {
+                let engine = choice.engine.clone();
+                Trial::test(name, move || {
+                    run(&engine);
+                    Ok(())
+                })
+                .with_kind(choice.engine.device())
+            })
+            .collect(),
+        Err(reason) if required => vec![Trial::test("a GPU is required", move || {
+            Err(reason.to_string().into())
+        })],
+        Err(reason) => bodies()
+            .into_iter()
+            .map(|Body { name, .. }| {
+                Trial::test(name, || Ok(()))
+                    .with_kind(reason.to_string())
+                    .with_ignored_flag(true)
+            })
+            .collect(),
+    };
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn body(name: impl Into<String>, run: impl FnOnce(&Engine) + Send + 'static) -> Body {
+    Body {
+        name: name.into(),
+        run: Box::new(run),
+    }
+}
+
+fn bodies() -> Vec<Body> {
+    let mut bodies = Vec::new();
+    let oracle = |group: &'static str| {
+        move |(index, case): (usize, Case)| {
+            body(
+                format!("oracle {group} {index:02}: {case}"),
+                move |engine| {
+                    println!("{case}\n{}", matches_oracle(engine, &case, &GPU));
+                },
+            )
+        }
+    };
+    bodies.extend(pairs().into_iter().enumerate().map(oracle("pairs")));
+    bodies.extend(stacked().into_iter().enumerate().map(oracle("stacks")));
+    bodies.extend(sizes().into_iter().enumerate().map(oracle("sizes")));
+    for (index, case) in populations().into_iter().enumerate() {
+        let copy = case.clone();
+        bodies.push(body(
+            format!("two runs agree {index}: {case}"),
+            move |engine| {
+                is_reproducible(engine, &case);
+            },
+        ));
+        bodies.push(body(
+            format!("networks are independent {index}: {copy}"),
+            move |engine| networks_are_independent(engine, &copy),
+        ));
+    }
+    bodies.push(body("a batch is the mean of its episodes", |engine| {
+        batch_is_the_mean_of_its_episodes(engine, &populations()[0], &GPU);
+    }));
+    bodies.extend(cut_runs());
+    bodies.extend(learning());
+    bodies
+}
+
+/// Inputs, outputs, batch and steps.
+const SIZES: [[usize; 4]; 6] = [
+    [1, 1, 5, 63],
+    [3, 2, 17, 2],
+    [60, 33, 5, 7],
+    [129, 2, 1, 9],
+    [10, 70, 2, 5],
+    [17, 4, 40, 1],
+];
+
+const RATES: [f64; 5] = [0.0, 0.02, 0.5, 0.9, 1.0];
+
+/// Every pair of choices in few cases: each new shader costs a software driver up to half a second.
+fn pairs() -> Vec<Case> {
+    let factors = [
+        Rule::ALL.len(),
+        Activation::ALL.len(),
+        Plasticity::ALL.len(),
+        2, // One rate or one per neuron.
+        2, // Learned or not.
+        RATES.len(),
+        2, // With a bias or without.
+        2, // With an initial trace or without.
+        2, // With a gradient on the final trace or without.
+        Goal::ALL.len() - 1,
+        SIZES.len(),
+        3, // Networks.
+    ];
+    let rows = pairwise(&factors).into_iter().enumerate();
+    rows.map(|(seed, row)| {
+        let [inputs, outputs, batch, steps] = SIZES[row[10]];
+        let layer = Plastic {
+            inputs,
+            outputs,
+            activation: Activation::ALL[row[1]],
+            rule: Rule::ALL[row[0]],
+            plasticity: Plasticity::ALL[row[2]],
+            rate: Rate {
+                value: RATES[row[5]],
+                per: [RatePer::Layer, RatePer::Neuron][row[3]],
+                learned: row[4] == 1,
+            },
+            bias: row[6] == 1,
+        };
+        Case {
+            goal: Goal::ALL[row[9]],
+            population: 1 + row[11],
+            batch,
+            steps,
+            initial_trace: row[7] == 1,
+            trace_gradient: row[8] == 1,
+            seed: seed as u64,
+            ..Case::new([Layer::Plastic(layer)])
+        }
+    })
+    .collect()
+}
+
+fn stacked() -> Vec<Case> {
+    let stacks = stacks().into_iter().enumerate();
+    stacks
+        .map(|(index, stack)| Case {
+            goal: Goal::ALL[index % (Goal::ALL.len() - 1)],
+            population: 1 + index % 3,
+            batch: 3,
+            initial_trace: index % 2 == 0,
+            trace_gradient: index % 3 == 0,
+            seed: index as u64,
+            ..Case::new(stack)
+        })
+        .collect()
+}
+
+/// Sizes and lengths that no pair has: many inputs and outputs, no objective on the output, long episodes.
+fn sizes() -> Vec<Case> {
+    let long = |rule, rate| {
+        let mut layer = plastic(10, 4);
+        (layer.rule, layer.rate) = (rule, Rate::learned(rate));
+        Case {
+            steps: 1000,
+            batch: 1,
+            ..Case::new([Layer::Plastic(layer)])
+        }
+    };
+    vec![
+        Case {
+            trace_gradient: true,
+            goal: Goal::None,
+            ..Case::new([Layer::Plastic(plastic(60, 33))])
+        },
+        Case {
+            batch: 40,
+            steps: 63,
+            initial_trace: true,
+            trace_gradient: true,
+            ..Case::new([Layer::Plastic(plastic(129, 70))])
+        },
+        Case {
+            steps: 3,
+            goal: Goal::Target(Loss::SquaredError, MaskKind::All),
+            ..Case::new([Layer::Plastic(plastic(300, 5))])
+        },
+        long(Rule::Hebb, 0.01),
+        long(Rule::Hebb, 0.9),
+        long(Rule::Oja, 0.5),
+    ]
+}
+
+fn populations() -> Vec<Case> {
+    let goal = Goal::Target(Loss::SoftmaxCrossEntropy, MaskKind::Steps);
+    [(10, 2, 37), (60, 33, 5)]
+        .into_iter()
+        .map(|(inputs, outputs, batch)| Case {
+            goal,
+            population: 3,
+            batch,
+            steps: 20,
+            initial_trace: true,
+            trace_gradient: false,
+            ..Case::new([
+                Layer::Plastic(plastic(inputs, outputs)),
+                Layer::dense(outputs, 3, Activation::Linear),
+            ])
+        })
+        .collect()
+}
+
+/// Runs that are cut over time or over the batch, against uncut ones: the place for them, once the engine can be asked
+/// for smaller limits than its device has.
+fn cut_runs() -> Vec<Body> {
+    Vec::new()
+}
+
+fn learning() -> Vec<Body> {
+    let mut bodies = Vec::new();
+    for (name, optimisers) in training::optimisers() {
+        let all = [optimisers.clone(), optimisers.clone(), optimisers];
+        let [given, steps, engines] = all;
+        bodies.push(body(
+            format!("{name} follows its equations"),
+            move |engine| {
+                training::optimiser_follows_its_equations(engine, &given, &OPTIMISER);
+            },
+        ));
+        bodies.push(body(
+            format!("learning with {name} follows its equations"),
+            move |engine| {
+                training::learning_follows_its_equations(engine, &steps, &GPU_LEARNING);
+            },
+        ));
+        bodies.push(body(
+            format!("learning with {name} as on the CPU"),
+            move |engine| {
+                training::engines_agree(&Engine::cpu(), engine, &engines, &GPU_LEARNING);
+            },
+        ));
+    }
+    for batch in [1, 40] {
+        bodies.push(body(
+            format!("generated episodes are given ones, batch {batch}"),
+            move |engine| training::generated_episodes_are_given_ones(engine, batch),
+        ));
+        bodies.push(body(
+            format!("networks train as alone, batch {batch}"),
+            move |engine| training::networks_train_as_alone(engine, batch),
+        ));
+    }
+    type Named = (&'static str, fn(&Engine));
+    let named: [Named; 7] = [
+        (
+            "evaluation changes nothing",
+            training::evaluation_changes_nothing,
+        ),
+        (
+            "training goes on where it stopped",
+            training::training_goes_on_where_it_stopped,
+        ),
+        (
+            "an infinite loss freezes its network",
+            training::an_infinite_loss_freezes_its_network,
+        ),
+        (
+            "an infinite gradient freezes its network",
+            training::an_infinite_gradient_freezes_its_network,
+        ),
+        (
+            "a huge learning rate freezes its network",
+            training::a_huge_learning_rate_freezes_its_network,
+        ),
+        (
+            "a failure in generated episodes is reported",
+            training::a_failure_in_generated_episodes_is_reported,
+        ),
+        ("one-shot is learned", |engine| {
+            training::one_shot_is_learned(engine, 20, 3000);
+        }),
+    ];
+    bodies.extend(named.map(|(name, run)| body(name, run)));
+    bodies
+}
