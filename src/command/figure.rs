@@ -1,6 +1,6 @@
 //! The learning curve, as an SVG drawing.
 
-use metaplastic::training::{Phase, Recipe, Statistics, Trained};
+use metaplastic::training::{Recipe, Statistics, Trained};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -174,19 +174,20 @@ fn draw(
 }
 
 fn subtitle(recipe: &Recipe, trained: &Trained) -> String {
-    let frozen = trained
-        .history
-        .iter()
-        .filter(|report| report.phase == Phase::Frozen)
-        .count();
+    let frozen = u64::from(recipe.frozen_meta_steps()) * recipe.batch as u64;
     match trained.final_error() {
-        Some(error) if error.median.is_finite() && frozen > 0 => format!(
+        None => "stopped before the end".to_owned(),
+        Some(error) if error.median.is_finite() => format!(
             "{} solved; median final error {:.4}, over the last {} episodes with frozen parameters",
             trained.solved(),
             error.median,
-            grouped(u64::from(recipe.frozen_meta_steps()) * recipe.batch as u64),
+            grouped(frozen),
         ),
-        _ => "stopped before the end".to_owned(),
+        Some(_) => format!(
+            "{} solved; no median final error: {} networks failed",
+            trained.solved(),
+            trained.failures.len()
+        ),
     }
 }
 
@@ -220,6 +221,25 @@ fn grouped(value: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_without_a_finite_error_is_drawn_too() {
+        use metaplastic::Engine;
+        use metaplastic::training::{Experiment, Training};
+        use std::ops::ControlFlow;
+        let recipe = Recipe {
+            episodes: 40,
+            initial: metaplastic::Initial {
+                scale: 1e25,
+                ..Default::default()
+            },
+            ..Recipe::paper(Experiment::Completion)
+        };
+        let training = Training::new(&Engine::cpu(), &recipe).unwrap();
+        let trained = training.run(|_| ControlFlow::Continue(())).unwrap();
+        assert!(points(&trained).is_empty());
+        assert!(curve(&recipe, &trained).contains("no median"));
+    }
 
     #[test]
     fn steps_are_round() {
