@@ -44,3 +44,8 @@ pub use network::{
 pub use optimiser::{Method, Optimiser, Schedule};
 pub use parameters::{Initial, Layout, Parameters, Role, Tensor};
 pub use real::Real;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,13 +1,20 @@
 //! The learning curve, as an SVG drawing.
 
-use metaplastic::training::{Phase, Recipe, Statistics, Trained};
+use metaplastic::training::{Recipe, Statistics, Trained};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// In pixels of the drawing as it is shown.
 const SIZE: (u32, u32) = (880, 500);
+/// The drawing library rounds to whole units; a finer unit keeps curves smooth.
+const UNITS_PER_PIXEL: u32 = 8;
+/// Margins of the plot, in pixels.
+const TOP: u32 = 78;
+const RIGHT: u32 = 34;
+
 const INK: RGBColor = RGBColor(0x2b, 0x2f, 0x36);
 const FAINT: RGBColor = RGBColor(0x8a, 0x90, 0x99);
 const GRID: RGBColor = RGBColor(0xe9, 0xeb, 0xee);
@@ -18,11 +25,27 @@ const FROZEN: RGBColor = RGBColor(0xf4, 0xf4, 0xf1);
 /// Median and quartiles of the error over the population, against episodes.
 pub(super) fn curve(recipe: &Recipe, trained: &Trained) -> String {
     let mut text = String::new();
+    let units = (SIZE.0 * UNITS_PER_PIXEL, SIZE.1 * UNITS_PER_PIXEL);
     {
-        let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(&mut text, units).into_drawing_area();
         draw(&area, recipe, trained).expect("drawing into a string does not fail");
     }
-    text
+    let size = |(width, height)| format!("width=\"{width}\" height=\"{height}\"");
+    text.replacen(&size(units), &size(SIZE), 1)
+}
+
+/// Pixels in the drawing's units.
+const fn px(pixels: u32) -> u32 {
+    pixels * UNITS_PER_PIXEL
+}
+
+/// As [`px`], for coordinates.
+const fn at(x: u32, y: u32) -> (i32, i32) {
+    (px(x) as i32, px(y) as i32)
+}
+
+fn font(pixels: u32, colour: &RGBColor) -> TextStyle<'static> {
+    ("sans-serif", px(pixels)).into_font().color(colour)
 }
 
 /// A point of the curve: the error's statistics over one report, at its middle.
@@ -66,27 +89,23 @@ fn draw(
     let step = nice_step(highest / 5.0);
     let top = (highest / step).ceil() * step;
 
-    let small = ("sans-serif", 14).into_font().color(&FAINT);
+    let small = font(15, &FAINT);
     let title = format!(
         "{} · {} network{}",
         capitalised(recipe.task.name()),
         recipe.population,
         if recipe.population == 1 { "" } else { "s" }
     );
-    area.draw_text(
-        &title,
-        &("sans-serif", 21).into_font().color(&INK),
-        (70, 20),
-    )?;
-    area.draw_text(&subtitle(recipe, trained), &small, (70, 48))?;
+    area.draw_text(&title, &font(22, &INK), at(70, 20))?;
+    area.draw_text(&subtitle(recipe, trained), &small, at(70, 48))?;
 
     let mut chart = ChartBuilder::on(area)
-        .margin_top(78)
-        .margin_right(30)
-        .margin_bottom(8)
-        .margin_left(8)
-        .x_label_area_size(52)
-        .y_label_area_size(62)
+        .margin_top(px(TOP))
+        .margin_right(px(RIGHT))
+        .margin_bottom(px(8))
+        .margin_left(px(8))
+        .x_label_area_size(px(52))
+        .y_label_area_size(px(62))
         .build_cartesian_2d(0.0..episodes as f64, 0.0..top)?;
     let x_step = nice_step(episodes as f64 / 6.0);
 
@@ -94,15 +113,15 @@ fn draw(
         [(frozen as f64, 0.0), (episodes as f64, top)],
         FROZEN.filled(),
     )])?;
-    let label = ("sans-serif", 14).into_font().color(&INK);
     chart
         .configure_mesh()
         .disable_x_mesh()
         .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID)
-        .axis_style(FAINT)
-        .label_style(label.clone())
-        .axis_desc_style(("sans-serif", 15).into_font().color(&INK))
+        .bold_line_style(GRID.stroke_width(px(1)))
+        .axis_style(FAINT.stroke_width(px(1)))
+        .set_all_tick_mark_size(px(5))
+        .label_style(font(15, &INK))
+        .axis_desc_style(font(16, &INK))
         .x_desc("episodes seen by each network")
         .y_desc("error per counted step")
         .x_labels(((episodes as f64 / x_step).floor() as usize + 1).max(2))
@@ -111,11 +130,12 @@ fn draw(
         .y_label_formatter(&|value| format!("{value:.*}", decimals(step)))
         .draw()?;
 
+    let dashes = FAINT.stroke_width(px(1));
     chart.draw_series(DashedLineSeries::new(
         [(0.0, threshold), (episodes as f64, threshold)],
-        5,
-        4,
-        FAINT.stroke_width(1),
+        px(5),
+        px(4),
+        dashes,
     ))?;
     let band = points.iter().map(|p| (p.episode, p.error.q75));
     let back = points.iter().rev().map(|p| (p.episode, p.error.q25));
@@ -123,60 +143,51 @@ fn draw(
         band.chain(back).collect::<Vec<_>>(),
         BAND.filled(),
     )])?;
+    let line = LINE.stroke_width(px(2));
     chart.draw_series(LineSeries::new(
         points.iter().map(|p| (p.episode, p.error.median)),
-        LINE.stroke_width(2),
+        line,
     ))?;
 
-    // A legend in the empty corner: learning curves fall.
-    let (right, upper) = (SIZE.0 as i32 - 30, 78);
-    let frozen_x = chart.backend_coord(&(frozen as f64, top)).0;
-    let x = frozen_x.min(right - 40) - 190;
-    let entry = |y| upper + y;
-    let key = small.clone().color(&INK);
-    area.draw(&PathElement::new(
-        [(x, entry(21)), (x + 26, entry(21))],
-        LINE.stroke_width(2),
-    ))?;
-    area.draw_text("median", &key, (x + 36, entry(14)))?;
-    area.draw(&Rectangle::new(
-        [(x, entry(36)), (x + 26, entry(50))],
-        BAND.filled(),
-    ))?;
-    area.draw_text("quartiles", &key, (x + 36, entry(36)))?;
-    area.draw(&PathElement::new(
-        [(x, entry(65)), (x + 11, entry(65))],
-        FAINT.stroke_width(1),
-    ))?;
-    area.draw(&PathElement::new(
-        [(x + 15, entry(65)), (x + 26, entry(65))],
-        FAINT.stroke_width(1),
-    ))?;
-    area.draw_text(
-        &format!("solved below {threshold}"),
-        &key,
-        (x + 36, entry(58)),
-    )?;
-    let frozen_style = small.pos(Pos::new(HPos::Right, VPos::Bottom));
-    area.draw_text("frozen", &frozen_style, (right, upper - 4))?;
+    let right = SIZE.0 - RIGHT;
+    let label = small.pos(Pos::new(HPos::Right, VPos::Bottom));
+    area.draw_text("frozen", &label, at(right, TOP - 4))?;
+
+    // The legend stands beside the title, where no curve can reach it.
+    let key = font(15, &INK).pos(Pos::new(HPos::Left, VPos::Center));
+    let (y, columns) = (30, [right - 372, right - 272, right - 162]);
+    let [x, ..] = columns;
+    area.draw(&PathElement::new([at(x, y), at(x + 24, y)], line))?;
+    let [_, x, _] = columns;
+    let corners = [at(x, y - 7), at(x + 24, y + 7)];
+    area.draw(&Rectangle::new(corners, BAND.filled()))?;
+    let [.., x] = columns;
+    for dash in [x, x + 9, x + 18] {
+        area.draw(&PathElement::new([at(dash, y), at(dash + 6, y)], dashes))?;
+    }
+    let solved = format!("solved below {threshold}");
+    for (text, x) in ["median", "quartiles", &solved].into_iter().zip(columns) {
+        area.draw_text(text, &key, at(x + 32, y))?;
+    }
     area.present()?;
     Ok(())
 }
 
 fn subtitle(recipe: &Recipe, trained: &Trained) -> String {
-    let frozen = trained
-        .history
-        .iter()
-        .filter(|report| report.phase == Phase::Frozen)
-        .count();
+    let frozen = u64::from(recipe.frozen_meta_steps()) * recipe.batch as u64;
     match trained.final_error() {
-        Some(error) if error.median.is_finite() && frozen > 0 => format!(
+        None => "stopped before the end".to_owned(),
+        Some(error) if error.median.is_finite() => format!(
             "{} solved; median final error {:.4}, over the last {} episodes with frozen parameters",
             trained.solved(),
             error.median,
-            grouped(u64::from(recipe.frozen_meta_steps()) * recipe.batch as u64),
+            grouped(frozen),
         ),
-        _ => "stopped before the end".to_owned(),
+        Some(_) => format!(
+            "{} solved; no median final error: {} networks failed",
+            trained.solved(),
+            trained.failures.len()
+        ),
     }
 }
 
@@ -210,6 +221,25 @@ fn grouped(value: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_without_a_finite_error_is_drawn_too() {
+        use metaplastic::Engine;
+        use metaplastic::training::{Experiment, Training};
+        use std::ops::ControlFlow;
+        let recipe = Recipe {
+            episodes: 40,
+            initial: metaplastic::Initial {
+                scale: 1e25,
+                ..Default::default()
+            },
+            ..Recipe::paper(Experiment::Completion)
+        };
+        let training = Training::new(&Engine::cpu(), &recipe).unwrap();
+        let trained = training.run(|_| ControlFlow::Continue(())).unwrap();
+        assert!(points(&trained).is_empty());
+        assert!(curve(&recipe, &trained).contains("no median"));
+    }
 
     #[test]
     fn steps_are_round() {

@@ -23,16 +23,16 @@ pub(super) struct Arguments {
     engine: EngineArguments,
 
     /// Seed of the first network; the next ones have the seeds that follow
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
 
     /// Networks to train, each on its own
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
     population: usize,
 
     /// Episodes that each network sees; the last 500 (a tenth of fewer than 1,000) measure the final error
     /// [default: the paper's]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     episodes: Option<u64>,
 
     /// Folder for the results [default: runs/TASK-seedSEED, numbered where that holds a run]

@@ -95,7 +95,7 @@ impl Training {
         recipe.check()?;
         let reports = u128::from(recipe.meta_steps() / meta_steps_per_report(recipe)) + 2;
         memory::require(
-            "the reports of the run",
+            &format!("population of {} (reports of the run)", recipe.population),
             reports * recipe.population as u128 * size_of::<f64>() as u128,
         )?;
         let Recipe {
@@ -264,6 +264,29 @@ mod tests {
         assert_eq!(trained.history.len(), 5);
         assert_eq!(trained.final_error(), None);
         assert_eq!(trained.solved(), 0);
+    }
+
+    #[test]
+    fn networks_that_are_not_finite_are_reported_and_keep_their_parameters() {
+        let recipe = Recipe {
+            initial: crate::Initial {
+                scale: 1e25,
+                ..Default::default()
+            },
+            ..Recipe::paper(Experiment::Completion)
+        };
+        let trained = run(&Recipe {
+            population: 2,
+            episodes: 50,
+            ..recipe
+        });
+        let failed: Vec<_> = trained.failures.iter().map(|f| f.network).collect();
+        assert_eq!(failed, [0, 1]);
+        assert_eq!(trained.failures[0].episode, 0);
+        assert_eq!(trained.failures[0].tensor, "loss");
+        assert_eq!(trained.solved(), 0);
+        assert_eq!(trained.final_error().unwrap().median, f64::INFINITY);
+        assert!(trained.parameters.values().iter().all(|v| v.is_finite()));
     }
 
     #[test]

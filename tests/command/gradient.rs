@@ -1,0 +1,506 @@
+//! `metaplastic gradient`.
+
+use crate::support::{Inputs, Tensor, Tensors, assert_status, distance, error_text, names, tensor};
+use safetensors::Dtype;
+
+const CPU: [&str; 2] = ["--engine", "cpu"];
+const CPU64: [&str; 4] = ["--engine", "cpu", "--precision", "f64"];
+
+/// Inputs with everything that may be given besides a target.
+fn everything() -> Inputs {
+    let mut inputs = Inputs::new();
+    for (name, phase) in [("layer0.trace", 0.3), ("layer0.trace_gradient", 0.6)] {
+        let trace = tensor(Dtype::F32, &[3, 2, 3, 4], phase);
+        inputs.episodes.insert(name.to_owned(), trace);
+    }
+    inputs
+        .episodes
+        .insert("mask".to_owned(), tensor(Dtype::F32, &[3, 2, 5], 0.9));
+    inputs
+}
+
+/// `loss`, or the sum that is differentiated without one, of one network.
+fn objective(inputs: &Inputs, results: &Tensors, network: usize) -> f64 {
+    let weighted = |gradient: &str, values: &str| match inputs.episodes.get(gradient) {
+        None => 0.0,
+        Some(gradient) => {
+            let count = gradient.values.len() / 3;
+            let range = network * count..(network + 1) * count;
+            let pairs = gradient.values[range.clone()]
+                .iter()
+                .zip(&results[values].values[range]);
+            pairs.map(|(a, b)| a * b).sum()
+        }
+    };
+    results.get("loss").map_or(0.0, |loss| loss.values[network])
+        + weighted("output_gradient", "output")
+        + weighted("layer0.trace_gradient", "layer0.trace")
+}
+
+#[test]
+fn every_result_has_its_name_shape_and_type() {
+    let results = everything().gradient(&CPU);
+    let expected: [(&str, &[usize]); 11] = [
+        ("gradient.input", &[3, 2, 5, 4]),
+        ("gradient.layer0.bias", &[3, 3]),
+        ("gradient.layer0.plasticity", &[3, 3]),
+        ("gradient.layer0.rate", &[3, 3]),
+        ("gradient.layer0.trace", &[3, 2, 3, 4]),
+        ("gradient.layer0.weight", &[3, 3, 4]),
+        ("gradient.layer1.weight", &[3, 2, 3]),
+        ("gradient.layer2.bias", &[3, 2]),
+        ("layer0.trace", &[3, 2, 3, 4]),
+        ("loss", &[3]),
+        ("output", &[3, 2, 5, 2]),
+    ];
+    assert_eq!(
+        results.keys().collect::<Vec<_>>(),
+        expected.map(|(name, _)| name)
+    );
+    for (name, shape) in expected {
+        assert_eq!(results[name].shape, shape, "{name}");
+        assert_eq!(results[name].dtype, Dtype::F32, "{name}");
+    }
+}
+
+#[test]
+fn single_precision_is_close_to_double() {
+    let inputs = everything();
+    let (single, double) = (inputs.gradient(&CPU), inputs.gradient(&CPU64));
+    for (name, reference) in &double {
+        assert_eq!(reference.dtype, Dtype::F64, "{name}");
+        let distance = distance(&single[name], reference);
+        assert!(distance < 2e-5, "{name}: {distance:e}");
+    }
+}
+
+#[test]
+fn gradients_are_the_differences_of_the_objective() {
+    for with_target in [true, false] {
+        let mut inputs = everything();
+        if !with_target {
+            inputs.episodes.remove("mask");
+            let target = inputs.episodes.remove("target").unwrap();
+            inputs.episodes.insert("output_gradient".to_owned(), target);
+            inputs.network = inputs.network.replace("softmax-cross-entropy", "none");
+        }
+        let results = inputs.gradient(&CPU64);
+        assert_eq!(results.contains_key("loss"), with_target);
+        for name in [
+            "layer0.weight",
+            "layer0.rate",
+            "layer2.bias",
+            "input",
+            "layer0.trace",
+        ] {
+            let mut objectives = [0.0; 2];
+            for (objective_, step) in objectives.iter_mut().zip([1e-5, -1e-5]) {
+                let mut changed = everything();
+                changed.network.clone_from(&inputs.network);
+                changed.parameters.clone_from(&inputs.parameters);
+                changed.episodes.clone_from(&inputs.episodes);
+                let tensors = [&mut changed.parameters, &mut changed.episodes];
+                let tensor = tensors.into_iter().find_map(|t| t.get_mut(name)).unwrap();
+                tensor.dtype = Dtype::F64;
+                // The last element: of network 2.
+                *tensor.values.last_mut().unwrap() += step;
+                *objective_ = objective(&changed, &changed.gradient(&CPU64), 2);
+            }
+            let difference = (objectives[0] - objectives[1]) / 2e-5;
+            let gradient = *results[&format!("gradient.{name}")].values.last().unwrap();
+            assert!(
+                (gradient - difference).abs() < 1e-7 * (1.0 + difference.abs()),
+                "{name}: {gradient} {difference}"
+            );
+        }
+    }
+}
+
+#[test]
+fn double_and_mixed_inputs_are_taken() {
+    let single = Inputs::new().gradient(&CPU);
+    assert_eq!(Inputs::of_type(Dtype::F64).gradient(&CPU), single);
+    let mut mixed = Inputs::new();
+    mixed.parameters.get_mut("layer0.bias").unwrap().dtype = Dtype::F64;
+    mixed.episodes.get_mut("input").unwrap().dtype = Dtype::F64;
+    assert_eq!(mixed.gradient(&CPU), single);
+}
+
+#[test]
+fn a_rate_that_is_not_given_is_the_descriptions() {
+    let mut given = Inputs::new();
+    let rates = &mut given.parameters.get_mut("layer0.rate").unwrap();
+    rates.values.fill(f64::from(0.1f32));
+    let mut absent = Inputs::new();
+    absent.parameters.remove("layer0.rate");
+    assert_eq!(absent.gradient(&CPU), given.gradient(&CPU));
+}
+
+#[test]
+fn the_gradient_of_a_rate_that_is_not_learned_is_left_out() {
+    let mut inputs = Inputs::new();
+    inputs.network = inputs.network.replace("learned = true", "learned = false");
+    let results = inputs.gradient(&CPU);
+    assert!(!results.contains_key("gradient.layer0.rate"));
+    // The tensor is used all the same.
+    inputs.parameters.get_mut("layer0.rate").unwrap().values[0] = 0.5;
+    assert_ne!(inputs.gradient(&CPU)["loss"], results["loss"]);
+}
+
+#[test]
+fn an_episode_goes_on_from_its_trace() {
+    let whole = Inputs::new();
+    let mut first = Inputs::new();
+    let mut second = Inputs::new();
+    let cut = |tensor: &Tensor, steps: std::ops::Range<usize>| {
+        let width = tensor.shape[3];
+        let rows = tensor.values.chunks(5 * width);
+        Tensor {
+            dtype: tensor.dtype,
+            shape: vec![3, 2, steps.len(), width],
+            values: rows
+                .flat_map(|row| row[steps.start * width..steps.end * width].to_vec())
+                .collect(),
+        }
+    };
+    for name in ["input", "target"] {
+        let tensor = &whole.episodes[name];
+        first.episodes.insert(name.to_owned(), cut(tensor, 0..2));
+        second.episodes.insert(name.to_owned(), cut(tensor, 2..5));
+    }
+    let begun = first.gradient(&CPU64);
+    second
+        .episodes
+        .insert("layer0.trace".to_owned(), begun["layer0.trace"].clone());
+    let (ended, expected) = (second.gradient(&CPU64), whole.gradient(&CPU64));
+    assert!(distance(&ended["layer0.trace"], &expected["layer0.trace"]) < 1e-12);
+    for network in 0..3 {
+        let loss = |results: &Tensors| results["loss"].values[network];
+        let sum = loss(&begun) + loss(&ended);
+        assert!((sum - loss(&expected)).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn a_trace_gradient_alone_is_differentiated() {
+    let mut inputs = everything();
+    inputs.episodes.remove("target");
+    inputs.episodes.remove("mask");
+    let results = inputs.gradient(&CPU);
+    assert!(!results.contains_key("loss"));
+    assert!(results["gradient.input"].values.iter().any(|&v| v != 0.0));
+}
+
+type Change = fn(&mut Inputs);
+
+#[test]
+fn tensors_that_do_not_fit_are_refused() {
+    let cases: [(Change, &[&str]); 20] = [
+        (
+            |i| drop(i.parameters.remove("layer1.weight")),
+            &["layer1.weight", "missing", "3, 2, 3"],
+        ),
+        (
+            |i| drop(i.episodes.remove("input")),
+            &["input", "missing", "I = 4"],
+        ),
+        (
+            |i| put(&mut i.parameters, "layer1.bias", &[3, 2]),
+            &["layer1.bias", "unknown", "layer2.bias"],
+        ),
+        (
+            |i| put(&mut i.parameters, "layer0.Weight", &[3, 3, 4]),
+            &["layer0.Weight", "unknown"],
+        ),
+        (
+            |i| put(&mut i.episodes, "inputs", &[3]),
+            &["inputs", "unknown", "output_gradient"],
+        ),
+        (
+            |i| put(&mut i.episodes, "layer1.trace", &[3, 2, 2, 3]),
+            &["layer1.trace", "unknown"],
+        ),
+        (
+            |i| put(&mut i.parameters, "layer0.weight", &[3, 4, 3]),
+            &["layer0.weight", "[3, 4, 3]", "3, 4]"],
+        ),
+        (
+            |i| put(&mut i.parameters, "layer0.bias", &[2, 3]),
+            &["layer0.bias", "[2, 3]", "P = 3"],
+        ),
+        (
+            |i| put(&mut i.parameters, "layer0.plasticity", &[3]),
+            &["layer0.plasticity", "[3]", "3]"],
+        ),
+        (
+            |i| put(&mut i.parameters, "layer0.rate", &[3]),
+            &["layer0.rate", "[3]"],
+        ),
+        (
+            |i| put(&mut i.parameters, "layer0.weight", &[0, 3, 4]),
+            &["layer0.weight", "population", "zero"],
+        ),
+        (
+            |i| put(&mut i.episodes, "input", &[3, 2, 5, 3]),
+            &["input", "[3, 2, 5, 3]", "I = 4"],
+        ),
+        (
+            |i| put(&mut i.episodes, "input", &[2, 2, 5, 4]),
+            &["input", "[2, 2, 5, 4]", "P = 3"],
+        ),
+        (
+            |i| put(&mut i.episodes, "input", &[3, 2, 20]),
+            &["input", "[3, 2, 20]"],
+        ),
+        (
+            |i| put(&mut i.episodes, "input", &[3, 0, 5, 4]),
+            &["batch", "zero"],
+        ),
+        (
+            |i| put(&mut i.episodes, "input", &[3, 2, 0, 4]),
+            &["steps", "zero"],
+        ),
+        (
+            |i| put(&mut i.episodes, "target", &[3, 2, 4, 2]),
+            &["target", "[3, 2, 4, 2]", "[3, 2, 5, 2]"],
+        ),
+        (
+            |i| put(&mut i.episodes, "mask", &[4]),
+            &["mask", "[4]", "[5]"],
+        ),
+        (
+            |i| put(&mut i.episodes, "layer0.trace", &[3, 2, 4, 3]),
+            &["layer0.trace", "[3, 2, 4, 3]", "[3, 2, 3, 4]"],
+        ),
+        (
+            |i| put(&mut i.episodes, "layer0.trace_gradient", &[3]),
+            &["layer0.trace_gradient", "[3]"],
+        ),
+    ];
+    for (change, parts) in cases {
+        refuse(change, parts);
+    }
+}
+
+#[test]
+fn what_is_differentiated_must_be_clear() {
+    let cases: [(Change, &[&str]); 5] = [
+        (
+            |i| put(&mut i.episodes, "output_gradient", &[3, 2, 5, 2]),
+            &["output_gradient", "target"],
+        ),
+        (
+            |i| i.network = i.network.replace("softmax-cross-entropy", "none"),
+            &["target", "none"],
+        ),
+        (
+            |i| drop(i.episodes.remove("target")),
+            &["nothing is differentiated"],
+        ),
+        (
+            |i| {
+                i.episodes.remove("target");
+                put(&mut i.episodes, "mask", &[5]);
+            },
+            &["mask", "without a target"],
+        ),
+        (
+            |i| {
+                let target = i.episodes.remove("target").unwrap();
+                i.episodes.insert("output_gradient".into(), target);
+                put(&mut i.episodes, "mask", &[5]);
+            },
+            &["mask", "without a target"],
+        ),
+    ];
+    for (change, parts) in cases {
+        refuse(change, parts);
+    }
+}
+
+#[test]
+fn values_that_are_not_finite_are_refused_wherever_they_are() {
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let names: Vec<String> = {
+            let inputs = everything();
+            let names = inputs.parameters.keys().chain(inputs.episodes.keys());
+            names.cloned().collect()
+        };
+        for name in names {
+            let mut inputs = everything();
+            let tensors = [&mut inputs.parameters, &mut inputs.episodes];
+            let tensor = tensors.into_iter().find_map(|t| t.get_mut(&name)).unwrap();
+            *tensor.values.last_mut().unwrap() = value;
+            let total = format!("1 of {}", tensor.values.len());
+            inputs.write();
+            inputs.refused(&CPU, &[&name, "finite", &total]);
+            inputs.refused(&CPU64, &[&name, "finite", &total]);
+        }
+    }
+}
+
+#[test]
+fn a_finite_value_beyond_single_precision_is_refused_in_single_precision() {
+    let mut inputs = Inputs::new();
+    let weight = inputs.parameters.get_mut("layer0.weight").unwrap();
+    weight.dtype = Dtype::F64;
+    weight.values[5] = 1e300;
+    inputs.write();
+    inputs.refused(&CPU, &["layer0.weight", "[0, 1, 1]", "1e300", "f32"]);
+    assert_status(&inputs.command().args(CPU64).output().unwrap(), 0);
+}
+
+#[test]
+fn elements_must_be_floats() {
+    let mut inputs = Inputs::new();
+    inputs.parameters.get_mut("layer2.bias").unwrap().dtype = Dtype::I32;
+    inputs.write();
+    inputs.refused(&CPU, &["layer2.bias", "I32", "F64"]);
+}
+
+#[test]
+fn files_that_are_cut_or_malformed_are_refused() {
+    let inputs = Inputs::new();
+    for file in ["p.safetensors", "e.safetensors"] {
+        inputs.write();
+        let whole = std::fs::read(inputs.path(file)).unwrap();
+        for length in [0, 4, 20, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(inputs.path(file), &whole[..length]).unwrap();
+            inputs.refused(&CPU, &[file, "safetensors"]);
+        }
+        let longer = [&whole[..], &[0; 4]].concat();
+        std::fs::write(inputs.path(file), longer).unwrap();
+        inputs.refused(&CPU, &[file, "safetensors"]);
+        // A header that claims more than any memory holds.
+        let header = r#"{"input":{"dtype":"F32","shape":[4294967295,4294967295,4,4],"data_offsets":[0,16]}}"#;
+        let mut absurd = (header.len() as u64).to_le_bytes().to_vec();
+        absurd.extend(header.as_bytes());
+        absurd.extend([0; 16]);
+        std::fs::write(inputs.path(file), absurd).unwrap();
+        inputs.refused(&CPU, &[file]);
+        std::fs::remove_file(inputs.path(file)).unwrap();
+        inputs.refused(&CPU, &[file, "cannot read"]);
+    }
+}
+
+#[test]
+fn descriptions_that_are_wrong_are_refused() {
+    for (from, to, part) in [
+        ("inputs = 4", "inputs = 0", "layer0.inputs"),
+        ("inputs = 3", "inputs = 5", "layer1.inputs"),
+        ("inputs = 4", "inputs = 99999999999", "99999999999"),
+        ("rule = \"oja\"", "rule = \"oja\"\nspeed = 1", "speed"),
+        ("\"oja\"", "\"anti-oja\"", "anti-oja"),
+        ("value = 0.1", "value = inf", "layer0.rate.value"),
+        ("[loss]", "[loss", "net.toml"),
+        ("kind = \"bias\"", "kind = \"gate\"", "gate"),
+    ] {
+        let mut inputs = Inputs::new();
+        inputs.network = inputs.network.replace(from, to);
+        inputs.write();
+        inputs.refused(&CPU, &[part]);
+    }
+    let inputs = Inputs::new();
+    inputs.write();
+    std::fs::write(inputs.path("net.toml"), [0xff, 0xfe]).unwrap();
+    inputs.refused(&CPU, &["net.toml"]);
+}
+
+#[test]
+fn a_layer_that_no_memory_holds_is_refused() {
+    let mut inputs = Inputs::new();
+    let size = "16777216";
+    inputs.network = format!("[[layer]]\nkind = \"dense\"\ninputs = {size}\noutputs = {size}\n");
+    inputs.parameters.clear();
+    put(&mut inputs.parameters, "layer0.weight", &[1, 2, 2]);
+    inputs.write();
+    inputs.refused(&CPU, &["layer0.weight", size, "[1, 2, 2]"]);
+}
+
+#[test]
+fn gpus_do_not_compute_in_double_precision() {
+    let inputs = Inputs::new();
+    inputs.write();
+    let double = ["--precision", "f64"];
+    inputs.refused(
+        &[&double[..], &["--engine", "gpu"]].concat(),
+        &["f32", "f64"],
+    );
+    inputs.refused(
+        &[&double[..], &["--device", "any"]].concat(),
+        &["f32", "f64"],
+    );
+    let output = inputs.command().args(double).output().unwrap();
+    assert_status(&output, 0);
+    let message = error_text(&output);
+    assert!(
+        message.contains("cpu") && message.contains("f64"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_an_error() {
+    let inputs = Inputs::new();
+    inputs.write();
+    for arguments in [&["--engine", "gpu"][..], &[]] {
+        let before = names(inputs.folder.path());
+        let output = inputs
+            .command()
+            .env("METAPLASTIC_DEVICE", "no-such-adapter")
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_status(&output, 1);
+        assert_eq!(names(inputs.folder.path()), before);
+    }
+}
+
+#[test]
+fn an_input_is_never_overwritten() {
+    let inputs = Inputs::new();
+    inputs.write();
+    let before = std::fs::read(inputs.path("p.safetensors")).unwrap();
+    let path = inputs.path("p.safetensors");
+    let mut command = crate::support::command();
+    command.args(["gradient", "--engine", "cpu", "--network"]);
+    command.arg(inputs.path("net.toml"));
+    command.arg("--parameters").arg(&path);
+    command.arg("--episodes").arg(inputs.path("e.safetensors"));
+    command.arg("--output").arg(&path);
+    let output = command.output().unwrap();
+    assert_status(&output, 2);
+    assert!(error_text(&output).contains("--output"));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn results_that_are_not_finite_are_written_and_reported() {
+    let mut inputs = Inputs::new();
+    inputs.network = inputs
+        .network
+        .replace("softmax-cross-entropy", "squared-error");
+    inputs.parameters.get_mut("layer2.bias").unwrap().values[0] = 1e30;
+    inputs.write();
+    let output = inputs.command().args(CPU).output().unwrap();
+    assert_status(&output, 3);
+    assert!(
+        error_text(&output).contains("not finite: loss"),
+        "{}",
+        error_text(&output)
+    );
+    assert!(inputs.output().exists());
+}
+
+/// A tensor of that name, in the place of one there is.
+fn put(tensors: &mut Tensors, name: &str, shape: &[usize]) {
+    tensors.insert(name.to_owned(), tensor(Dtype::F32, shape, 0.0));
+}
+
+#[track_caller]
+fn refuse(change: Change, parts: &[&str]) {
+    let mut inputs = Inputs::new();
+    change(&mut inputs);
+    inputs.write();
+    inputs.refused(&CPU, parts);
+}

@@ -1,0 +1,29 @@
+//! The command, end to end, as a user meets it.
+
+mod devices;
+mod gradient;
+mod support;
+mod train;
+
+#[test]
+fn help_names_every_command_and_exit_status() {
+    let output = support::metaplastic(&["--help"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for word in ["train", "gradient", "devices", "Exit status", "130"] {
+        assert!(text.contains(word), "{word} in\n{text}");
+    }
+}
+
+#[test]
+fn unknown_options_are_bad_input() {
+    for arguments in [
+        &["train", "one-shot", "--speed", "3"][..],
+        &["train", "chess"],
+        &["train"],
+        &[],
+        &["devices", "--engine", "cpu"],
+    ] {
+        let output = support::metaplastic(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}

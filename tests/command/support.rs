@@ -1,0 +1,237 @@
+//! What the tests of the command share.
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The command, in an empty environment variable's stead: no adapter is asked for.
+pub fn command() -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("metaplastic"));
+    command.env_remove("METAPLASTIC_DEVICE");
+    command
+}
+
+/// Runs the command with `arguments`.
+pub fn metaplastic(arguments: &[&str]) -> Output {
+    command().args(arguments).output().unwrap()
+}
+
+pub fn error_text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+pub fn assert_status(output: &Output, status: i32) {
+    let code = output.status.code();
+    assert_eq!(code, Some(status), "{}", error_text(output));
+}
+
+/// Names of everything in a folder.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = folder.read_dir().unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A tensor of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
+    pub values: Vec<f64>,
+}
+
+pub type Tensors = BTreeMap<String, Tensor>;
+
+/// Smooth values that differ from each other.
+pub fn tensor(dtype: Dtype, shape: &[usize], phase: f64) -> Tensor {
+    let count: usize = shape.iter().product();
+    let value = |k: usize| (0.7 * (1.3 * k as f64 + phase).sin()) as f32;
+    Tensor {
+        dtype,
+        shape: shape.to_vec(),
+        // Exact in both precisions.
+        values: (0..count).map(|k| f64::from(value(k))).collect(),
+    }
+}
+
+pub fn bytes(tensors: &Tensors) -> Vec<u8> {
+    let data: Vec<(&String, &Tensor, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, tensor)| {
+            let values = tensor.values.iter();
+            let data = match tensor.dtype {
+                Dtype::F64 => values.flat_map(|v| v.to_le_bytes()).collect(),
+                Dtype::F32 => values.flat_map(|v| (*v as f32).to_le_bytes()).collect(),
+                Dtype::I32 => values.flat_map(|v| (*v as i32).to_le_bytes()).collect(),
+                other => unimplemented!("{other:?}"),
+            };
+            (name, tensor, data)
+        })
+        .collect();
+    let views = data.iter().map(|(name, tensor, data)| {
+        let view = TensorView::new(tensor.dtype, tensor.shape.clone(), data).unwrap();
+        (name.as_str(), view)
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+pub fn read(path: &Path) -> Tensors {
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    file.iter()
+        .map(|(name, view)| {
+            let values = match view.dtype() {
+                Dtype::F64 => view
+                    .data()
+                    .chunks(8)
+                    .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
+                    .collect(),
+                Dtype::F32 => view
+                    .data()
+                    .chunks(4)
+                    .map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())))
+                    .collect(),
+                other => panic!("{name} is {other:?}"),
+            };
+            let tensor = Tensor {
+                dtype: view.dtype(),
+                shape: view.shape().to_vec(),
+                values,
+            };
+            (name.to_owned(), tensor)
+        })
+        .collect()
+}
+
+/// `‖a − b‖ / ‖b‖`; a NaN anywhere makes it NaN, so assert that it is *below* something.
+#[track_caller]
+pub fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.shape, b.shape);
+    let sum = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+    let pairs = a.values.iter().zip(&b.values);
+    (sum(&mut pairs.map(|(a, b)| a - b)) / sum(&mut b.values.iter().copied())).sqrt()
+}
+
+/// A folder with the inputs of `metaplastic gradient`.
+pub struct Inputs {
+    pub folder: tempfile::TempDir,
+    pub network: String,
+    pub parameters: Tensors,
+    pub episodes: Tensors,
+}
+
+/// 3 networks, 2 episodes, 5 steps; 4 → 3 plastic → 2 dense → 2 bias.
+pub const NETWORK: &str = r#"
+[loss]
+kind = "softmax-cross-entropy"
+
+[[layer]]
+kind = "plastic"
+inputs = 4
+outputs = 3
+activation = "tanh"
+rule = "oja"
+plasticity = "neuron"
+rate = { value = 0.1, per = "neuron", learned = true }
+
+[[layer]]
+kind = "dense"
+inputs = 3
+outputs = 2
+activation = "linear"
+bias = false
+
+[[layer]]
+kind = "bias"
+inputs = 2
+outputs = 2
+"#;
+
+impl Inputs {
+    pub fn new() -> Self {
+        Self::of_type(Dtype::F32)
+    }
+
+    pub fn of_type(dtype: Dtype) -> Self {
+        let named = |(index, (name, shape)): (usize, &(&str, &[usize]))| {
+            (name.to_string(), tensor(dtype, shape, index as f64))
+        };
+        let parameters: [(&str, &[usize]); 6] = [
+            ("layer0.weight", &[3, 3, 4]),
+            ("layer0.plasticity", &[3, 3]),
+            ("layer0.bias", &[3, 3]),
+            ("layer0.rate", &[3, 3]),
+            ("layer1.weight", &[3, 2, 3]),
+            ("layer2.bias", &[3, 2]),
+        ];
+        let episodes: [(&str, &[usize]); 2] = [("input", &[3, 2, 5, 4]), ("target", &[3, 2, 5, 2])];
+        let mut parameters: Tensors = parameters.iter().enumerate().map(named).collect();
+        for rate in &mut parameters.get_mut("layer0.rate").unwrap().values {
+            *rate = f64::from((0.1 + 0.2 * rate.abs()) as f32);
+        }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            network: NETWORK.to_owned(),
+            parameters,
+            episodes: episodes.iter().enumerate().map(named).collect(),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn output(&self) -> PathBuf {
+        self.path("out.safetensors")
+    }
+
+    pub fn write(&self) {
+        std::fs::write(self.path("net.toml"), &self.network).unwrap();
+        std::fs::write(self.path("p.safetensors"), bytes(&self.parameters)).unwrap();
+        std::fs::write(self.path("e.safetensors"), bytes(&self.episodes)).unwrap();
+    }
+
+    /// The command on the files as they are.
+    pub fn command(&self) -> Command {
+        let mut command = command();
+        command.arg("gradient");
+        for (option, file) in [
+            ("--network", "net.toml"),
+            ("--parameters", "p.safetensors"),
+            ("--episodes", "e.safetensors"),
+            ("--output", "out.safetensors"),
+        ] {
+            command.arg(option).arg(self.path(file));
+        }
+        command
+    }
+
+    /// Writes the files and runs the command, which must succeed.
+    #[track_caller]
+    pub fn gradient(&self, arguments: &[&str]) -> Tensors {
+        self.write();
+        let output = self.command().args(arguments).output().unwrap();
+        assert_status(&output, 0);
+        read(&self.output())
+    }
+
+    /// Runs the command on the files as they are, which must be refused by a message with all `parts`, with nothing
+    /// written.
+    #[track_caller]
+    pub fn refused(&self, arguments: &[&str], parts: &[&str]) {
+        let before = names(self.folder.path());
+        let output = self.command().args(arguments).output().unwrap();
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        for part in parts {
+            assert!(message.contains(part), "{part:?} in {message}");
+        }
+        assert_eq!(names(self.folder.path()), before, "{message}");
+        assert!(output.stdout.is_empty());
+    }
+}
