@@ -26,9 +26,10 @@ fn check(
     let learns = control[0].learn == 1u;
     let checked = select(0u, {{ stride }}u, learns);
 
+    // The mean's terms, so that the sum does not overflow where the mean does not.
     var sum = 0.0;
     for (var b = local; b < extent.batch; b += {{ workgroup }}u) {
-        sum += losses[network * extent.batch + b];
+        sum += losses[network * extent.batch + b] / f32(extent.batch);
     }
     // The first tensor, in order, with a value that is not finite; NONE where all are.
     var failed = NONE;
@@ -56,7 +57,7 @@ fn check(
         }
         workgroupBarrier();
     }
-    let loss = sums[0] / f32(extent.batch);
+    let loss = sums[0];
     failed = select(LOSS, failures[0], is_finite(loss));
     peak = peaks[0];
     workgroupBarrier();
