@@ -5,6 +5,8 @@
 {% include "extent.wgsl" %}
 {% include "learning.wgsl" %}
 
+const LARGEST = 3.4028234e38;
+
 // 1 - exp(x) for x <= 0, exact near zero.
 fn one_minus_exp(x: f32) -> f32 {
     let near = -x * fma(x, fma(x, fma(x, fma(x, 1.0 / 120.0, 1.0 / 24.0), 1.0 / 6.0), 0.5), 1.0);
@@ -43,24 +45,25 @@ fn optimiser(
     let setting = settings[network];
     let learning_rate = setting.learning_rate * schedule_factor(setting, state.updates - 1u);
     let g = gradients[index] * state.scale;
+    // A square or a step beyond the largest float counts as that, so that no parameter ever stops being finite.
+    let square = min(g * g, LARGEST);
     var first = moments[index];
     var step = 0.0;
     if (setting.method == RMSPROP) {
-        let square = g * g;
         first = select(first + setting.first * (square - first), square, state.updates == 1u);
         step = learning_rate * g / sqrt(first + setting.epsilon);
     } else if (setting.method == SGD) {
-        first = setting.first * first + g;
+        first = clamp(setting.first * first + g, -LARGEST, LARGEST);
         step = learning_rate * first;
     } else {
         var second = moments[size + index];
         first += setting.first * (g - first);
-        second += setting.second * (g * g - second);
+        second += setting.second * (square - second);
         moments[size + index] = second;
         let updates = f32(state.updates);
         let mean = first / one_minus_exp(updates * setting.first_log);
-        step = learning_rate * mean
-            / (sqrt(second / one_minus_exp(updates * setting.second_log)) + setting.epsilon);
+        let mean_square = min(second / one_minus_exp(updates * setting.second_log), LARGEST);
+        step = learning_rate * mean / (sqrt(mean_square) + setting.epsilon);
     }
     moments[index] = first;
     var value = parameters[index] - clamp(step, -setting.max_step, setting.max_step);
@@ -73,5 +76,5 @@ fn optimiser(
     if (role == RATE) {
         value = clamp(value, setting.rate_min, setting.rate_max);
     }
-    parameters[index] = value;
+    parameters[index] = clamp(value, -LARGEST, LARGEST);
 }

@@ -193,7 +193,7 @@ impl Optimiser {
     /// Names the first setting that is not.
     pub fn check(&self) -> Result<()> {
         let range = |field: &str, value: f64, valid: bool, expected: &str| {
-            if valid && value.is_finite() {
+            if valid && value.abs() <= f64::from(f32::MAX) {
                 return Ok(());
             }
             Err(Error::setting(
@@ -343,8 +343,9 @@ mod tests {
         let good = Optimiser::adam(1e-3);
         good.check().unwrap();
         type Change = fn(&mut Optimiser);
-        let bad: [(&str, Change); 6] = [
+        let bad: [(&str, Change); 7] = [
             ("learning_rate", |o| o.learning_rate = f64::NAN),
+            ("learning_rate", |o| o.learning_rate = 1e300),
             ("max_step", |o| o.max_step = Some(0.0)),
             ("l1", |o| o.l1 = -1.0),
             ("momentum", |o| o.method = Method::Sgd { momentum: 1.0 }),

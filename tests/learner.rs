@@ -68,6 +68,11 @@ fn a_huge_learning_rate_freezes_its_network() {
 }
 
 #[test]
+fn parameters_stay_finite() {
+    body::parameters_stay_finite(&Engine::cpu());
+}
+
+#[test]
 fn a_failure_in_generated_episodes_is_reported() {
     body::a_failure_in_generated_episodes_is_reported(&Engine::cpu());
 }

@@ -42,7 +42,7 @@ impl Moments {
         let rate = (optimiser.learning_rate * optimiser.schedule.factor(self.updates)) as f32;
         let first_update = self.updates == 0;
         self.updates += 1;
-        let max_step = optimiser.max_step.map_or(f32::INFINITY, |step| step as f32);
+        let max_step = optimiser.max_step.map_or(f32::MAX, |step| step as f32);
         let (l1, l2) = (optimiser.l1 as f32, optimiser.l2 as f32);
         for tensor in layout.tensors().iter().filter(|tensor| tensor.learned) {
             let penalised = matches!(tensor.role, Role::Weight | Role::Plasticity);
@@ -54,10 +54,12 @@ impl Moments {
             .map(|bound| bound as f32);
             for index in tensor.range() {
                 let g = gradient[index] * scale;
+                // A square or a step beyond the largest float counts as that, so that no parameter ever stops being
+                // finite.
+                let square = (g * g).min(f32::MAX);
                 let first = &mut self.first[index];
                 let step = match optimiser.method {
                     Method::Rmsprop { mean_rate, epsilon } => {
-                        let square = g * g;
                         *first = if first_update {
                             square
                         } else {
@@ -66,7 +68,7 @@ impl Moments {
                         rate * g / (*first + epsilon as f32).sqrt()
                     }
                     Method::Sgd { momentum } => {
-                        *first = momentum as f32 * *first + g;
+                        *first = (momentum as f32 * *first + g).clamp(-f32::MAX, f32::MAX);
                         rate * *first
                     }
                     Method::Adam {
@@ -76,10 +78,11 @@ impl Moments {
                     } => {
                         let second = &mut self.second[index];
                         *first += (1.0 - beta1) as f32 * (g - *first);
-                        *second += (1.0 - beta2) as f32 * (g * g - *second);
+                        *second += (1.0 - beta2) as f32 * (square - *second);
                         let correction = |beta: f64| (1.0 - beta.powi(self.updates as i32)) as f32;
                         let mean = *first / correction(beta1);
-                        rate * mean / ((*second / correction(beta2)).sqrt() + epsilon as f32)
+                        let mean_square = (*second / correction(beta2)).min(f32::MAX);
+                        rate * mean / (mean_square.sqrt() + epsilon as f32)
                     }
                 };
                 let mut value = values[index] - step.clamp(-max_step, max_step);
@@ -87,7 +90,7 @@ impl Moments {
                     let sign = if value == 0.0 { 0.0 } else { value.signum() };
                     value -= l1 * sign + l2 * value;
                 }
-                values[index] = value.clamp(low, high);
+                values[index] = value.clamp(low, high).clamp(-f32::MAX, f32::MAX);
             }
         }
     }

@@ -3,9 +3,9 @@
 use super::adapter;
 use super::profile::Profile;
 use super::render::{Extent, Kernel};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 use wgpu::{
     BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType,
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Device {
     pub name: String,
+    /// Whether its memory is the machine's own.
+    is_software: bool,
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
@@ -67,6 +69,7 @@ impl Device {
             remember(&slot, Failure::Lost(format!("{reason:?}: {message}")));
         });
         let open = Self {
+            is_software: adapter.get_info().device_type == wgpu::DeviceType::Cpu,
             name,
             device,
             queue,
@@ -108,6 +111,14 @@ impl Device {
             }
         }
         Ok(created)
+    }
+
+    /// Fails if `bytes` are more than a software device finds in the machine; a hardware device says so itself.
+    pub fn require(&self, bytes: u128) -> Result<()> {
+        match self.is_software {
+            true => memory::require("buffers of the software device", bytes),
+            false => Ok(()),
+        }
     }
 
     /// A buffer for shaders, zeroed; contents can be written and read.
@@ -235,19 +246,18 @@ impl Device {
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes.next_multiple_of(4));
         let submission = self.submit(encoder.finish());
-        let mapped = Arc::new(Mutex::new(None));
-        let slot = mapped.clone();
+        let (sender, mapped) = mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            // Nobody listens any more where the wait below has failed.
+            let _ = sender.send(result);
         });
         self.wait(submission)?;
-        let mapped = mapped.lock().unwrap_or_else(PoisonError::into_inner).take();
         let failed = |reason: &str| device_error(&self.name, "reading results back", reason);
-        match mapped {
-            Some(Ok(())) => {}
-            Some(Err(error)) => return Err(failed(&error.to_string())),
-            None => return Err(failed("the buffer was not mapped")),
-        }
+        // Another thread that waits for the same device may be the one that calls back, a moment later.
+        mapped
+            .recv_timeout(PATIENCE)
+            .map_err(|error| failed(&error.to_string()))?
+            .map_err(|error| failed(&error.to_string()))?;
         let view = staging
             .get_mapped_range(..)
             .map_err(|error| failed(&error.to_string()))?;

@@ -121,6 +121,7 @@ struct Bound {
 
 impl Loaded {
     pub fn new(device: &Arc<Device>, residents: &Residents, plan: Plan) -> Result<Self> {
+        device.require(plan.bytes())?;
         let mut working = HashMap::new();
         for &(buffer, bytes) in &plan.buffers {
             working.insert(buffer, device.buffer(&format!("{buffer:?}"), bytes)?);

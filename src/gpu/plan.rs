@@ -351,7 +351,6 @@ impl Plan {
     }
 
     /// Bytes of the batch's buffers.
-    #[cfg(test)]
     pub fn bytes(&self) -> u128 {
         self.buffers
             .iter()

@@ -1,8 +1,6 @@
 //! The command, end to end, as a user meets it.
 
 mod devices;
-#[cfg(feature = "gpu")]
-mod gpu;
 mod gradient;
 mod support;
 mod train;

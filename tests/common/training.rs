@@ -559,6 +559,33 @@ pub fn a_huge_learning_rate_freezes_its_network(engine: &Engine) {
     failing.check(engine, 5, &[failure(2, "loss")]);
 }
 
+/// Gradients and learning rates near the largest float move parameters no further than that.
+pub fn parameters_stay_finite(engine: &Engine) {
+    let network = Failing::new().network;
+    let parameters = Parameters::new(&network, 3).expect("it fits");
+    let optimisers = [
+        Optimiser::rmsprop(1e38),
+        Optimiser::sgd(1e38, 0.9),
+        Optimiser::adam(1e38),
+    ];
+    let mut learner = engine
+        .learner(&network, &parameters, &optimisers)
+        .expect("a learner");
+    let mut gradients = parameters.clone();
+    for size in [3e38, -1e30, 1e20, 3e38] {
+        gradients.values_mut().fill(size);
+        learner.apply(&gradients).expect("an update");
+        let now = learner.parameters().expect("parameters");
+        assert!(
+            now.values().iter().all(|value| value.is_finite()),
+            "{size}: {:?}",
+            now.values()
+        );
+        assert!(now.values().iter().any(|&value| value != 0.0), "{size}");
+    }
+    assert_eq!(learner.failures().expect("failures"), []);
+}
+
 /// A frozen network stays frozen while the engine generates episodes, and in evaluations.
 pub fn a_failure_in_generated_episodes_is_reported(engine: &Engine) {
     let (network, initial, optimiser) = one_shot();

@@ -4,7 +4,11 @@
 //! adapter; its name is part of every trial's. Without one, every trial is reported as ignored, with the reason; with
 //! `METAPLASTIC_REQUIRE_GPU=1` that is a failure.
 
+#[cfg(feature = "command")]
+mod command;
+#[path = "../common/mod.rs"]
 mod common;
+mod cuts;
 
 use common::bodies::{
     batch_is_the_mean_of_its_episodes, is_reproducible, matches_oracle, networks_are_independent,
@@ -96,7 +100,9 @@ fn bodies() -> Vec<Body> {
     bodies.push(body("a batch is the mean of its episodes", |engine| {
         batch_is_the_mean_of_its_episodes(engine, &populations()[0], &GPU);
     }));
-    bodies.extend(cut_runs());
+    bodies.extend(cuts::bodies());
+    #[cfg(feature = "command")]
+    bodies.extend(command::bodies());
     bodies.extend(learning());
     bodies
 }
@@ -228,12 +234,6 @@ fn populations() -> Vec<Case> {
         .collect()
 }
 
-/// Runs that are cut over time or over the batch, against uncut ones: the place for them, once the engine can be asked
-/// for smaller limits than its device has.
-fn cut_runs() -> Vec<Body> {
-    Vec::new()
-}
-
 fn learning() -> Vec<Body> {
     let mut bodies = Vec::new();
     for (name, optimisers) in training::optimisers() {
@@ -269,7 +269,7 @@ fn learning() -> Vec<Body> {
         ));
     }
     type Named = (&'static str, fn(&Engine));
-    let named: [Named; 7] = [
+    let named: [Named; 8] = [
         (
             "evaluation changes nothing",
             training::evaluation_changes_nothing,
@@ -290,6 +290,7 @@ fn learning() -> Vec<Body> {
             "a huge learning rate freezes its network",
             training::a_huge_learning_rate_freezes_its_network,
         ),
+        ("parameters stay finite", training::parameters_stay_finite),
         (
             "a failure in generated episodes is reported",
             training::a_failure_in_generated_episodes_is_reported,

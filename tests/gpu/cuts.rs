@@ -1,0 +1,196 @@
+//! Runs that limits cut over networks, episodes and time, and rows spread over lanes in other ways.
+
+use crate::common::bodies::{matches_oracle, run};
+use crate::common::cases::{Case, Goal, MaskKind, plastic};
+use crate::common::compare::GPU;
+use crate::{Body, body};
+use metaplastic::random::Purpose;
+use metaplastic::task::{Association, EpisodeSource, Task};
+use metaplastic::{
+    Activation, Engine, Error, Initial, Layer, Loss, Network, Optimiser, Parameters, Plastic,
+    Profile, Rate, Rule,
+};
+
+pub fn bodies() -> Vec<Body> {
+    let mut bodies = Vec::new();
+    for (initial_trace, goal) in [
+        (false, Goal::OutputGradient),
+        (true, Goal::Target(Loss::SquaredError, MaskKind::Episodes)),
+        (
+            true,
+            Goal::Target(Loss::SoftmaxCrossEntropy, MaskKind::Steps),
+        ),
+    ] {
+        let case = stack(initial_trace, goal);
+        bodies.push(body(
+            format!("cuts change nothing: {case}"),
+            move |engine| {
+                let whole = run::<f32>(engine, &case);
+                // Cut over networks; over episodes; within a block of episodes; over time.
+                for bytes in BINDINGS {
+                    let cut = run::<f32>(&with_bindings_of(engine, bytes), &case);
+                    assert!(cut == whole, "{case}: another result within {bytes} bytes");
+                }
+            },
+        ));
+    }
+    for rate in [0.3, 0.95] {
+        let case = long(rate);
+        bodies.push(body(
+            format!("time cuts match the oracle: {case}"),
+            move |engine| {
+                println!(
+                    "{}",
+                    matches_oracle(&with_bindings_of(engine, 20_000), &case, &GPU)
+                );
+            },
+        ));
+    }
+    for lanes in [1, 2] {
+        let case = wide();
+        bodies.push(body(
+            format!("rows over lanes, subgroups of {lanes}: {case}"),
+            move |engine| {
+                let engine = restricted(engine, |profile| profile.subgroup_size = lanes);
+                println!("{}", matches_oracle(&engine, &case, &GPU));
+            },
+        ));
+    }
+    bodies.push(body("workgroups along two axes", |engine| {
+        let case = stack(false, Goal::OutputGradient);
+        let narrow = restricted(engine, |profile| profile.workgroups = 2);
+        assert!(run::<f32>(&narrow, &case) == run::<f32>(engine, &case));
+    }));
+    bodies.push(body("cuts change nothing in training", cut_training));
+    bodies.push(body("limits beyond the device's are refused", |engine| {
+        let Engine::Gpu(gpu) = engine else {
+            unreachable!("GPU trials run on a GPU")
+        };
+        let own = gpu.profile().clone();
+        let wider = Profile {
+            binding_bytes: own.binding_bytes + 1,
+            ..own.clone()
+        };
+        let nothing = Profile {
+            workgroups: 0,
+            ..own
+        };
+        for (profile, name) in [
+            (wider, "profile.binding_bytes"),
+            (nothing, "profile.workgroups"),
+        ] {
+            let error = gpu.restricted(profile).expect_err("an impossible limit");
+            assert!(
+                matches!(&error, Error::Setting { field, .. } if field == name),
+                "{error}"
+            );
+        }
+    }));
+    bodies.push(body("a layer that fits no binding is refused", |engine| {
+        let case = stack(false, Goal::OutputGradient);
+        let error = with_bindings_of(engine, 1_000)
+            .gradient(
+                &case.network(),
+                &case.parameters().cast::<f32>(),
+                &crate::common::cases::cast(&case.episodes()),
+                metaplastic::Want::ALL,
+            )
+            .expect_err("nothing fits");
+        assert!(
+            matches!(error, Error::DeviceLimit { limit: 1_000, .. }),
+            "{error}"
+        );
+    }));
+    bodies
+}
+
+/// Bytes of the largest binding, from "everything at once" down to single episodes cut in time.
+const BINDINGS: [u64; 6] = [1 << 18, 1 << 16, 1 << 15, 14_000, 9_000, 5_000];
+
+fn restricted(engine: &Engine, change: impl FnOnce(&mut Profile)) -> Engine {
+    let Engine::Gpu(gpu) = engine else {
+        unreachable!("GPU trials run on a GPU")
+    };
+    let mut profile = gpu.profile().clone();
+    change(&mut profile);
+    Engine::Gpu(gpu.restricted(profile).expect("narrower limits"))
+}
+
+fn with_bindings_of(engine: &Engine, bytes: u64) -> Engine {
+    restricted(engine, |profile| profile.binding_bytes = bytes)
+}
+
+/// Every kind of layer, with retentions that need no sum over earlier steps: those start at a cut.
+fn stack(traces: bool, goal: Goal) -> Case {
+    let first = Plastic {
+        rate: Rate::learned(0.3),
+        ..plastic(20, 7)
+    };
+    let mut case = Case::new([
+        Layer::Plastic(first),
+        Layer::plastic(7, 6, Rate::fixed(0.1)),
+        Layer::dense(6, 3, Activation::Linear),
+        Layer::bias(3),
+    ]);
+    (case.population, case.batch, case.steps) = (3, 37, 40);
+    (case.initial_trace, case.trace_gradient, case.goal) = (traces, traces, goal);
+    case
+}
+
+/// Episodes much longer than a binding holds.
+fn long(rate: f64) -> Case {
+    let first = Plastic {
+        rate: Rate::learned(rate),
+        rule: Rule::Oja,
+        ..plastic(5, 4)
+    };
+    let mut case = Case::new([
+        Layer::Plastic(first),
+        Layer::plastic(4, 3, Rate::learned(rate)),
+    ]);
+    (case.batch, case.steps) = (2, 1_000);
+    (case.initial_trace, case.trace_gradient) = (true, true);
+    case
+}
+
+/// Rows that need many lanes.
+fn wide() -> Case {
+    let first = Plastic {
+        rate: Rate::learned(0.1),
+        ..plastic(300, 5)
+    };
+    let mut case = Case::new([Layer::Plastic(first), Layer::dense(5, 2, Activation::Tanh)]);
+    (case.batch, case.steps) = (3, 6);
+    (case.initial_trace, case.trace_gradient) = (true, true);
+    case
+}
+
+fn cut_training(engine: &Engine) {
+    let layers = [
+        Layer::plastic(10, 2, Rate::learned(0.02)),
+        Layer::dense(2, 2, Activation::Linear),
+    ];
+    let network = Network::new(Loss::SoftmaxCrossEntropy, layers).expect("a valid network");
+    let parameters = Parameters::initialise(&network, &Initial::default(), 5, 3).expect("it fits");
+    let source = EpisodeSource {
+        task: Task::OneShot(Association::PAPER),
+        seed: 3,
+        purpose: Purpose::Training,
+        batch: 40,
+    };
+    let train = |engine: &Engine| {
+        let mut learner = engine
+            .learner(&network, &parameters, &[Optimiser::adam(0.01)])
+            .expect("a learner");
+        let errors = learner.train(&source, 0..5).expect("training");
+        let frozen = learner.evaluate(&source, 5..7).expect("evaluation");
+        (errors, frozen, learner.parameters().expect("parameters"))
+    };
+    let whole = train(engine);
+    for bytes in [1 << 16, 1 << 14, 3_000] {
+        assert!(
+            train(&with_bindings_of(engine, bytes)) == whole,
+            "within {bytes} bytes"
+        );
+    }
+}
