@@ -66,7 +66,8 @@ fn optimiser(
         step = learning_rate * mean / (sqrt(mean_square) + setting.epsilon);
     }
     moments[index] = first;
-    var value = parameters[index] - clamp(step, -setting.max_step, setting.max_step);
+    step = clamp(step, -setting.max_step, setting.max_step);
+    var value = clamp(parameters[index] - step, -LARGEST, LARGEST);
     if (role == WEIGHT || role == PLASTICITY) {
         value -= setting.l1 * sign(value) + setting.l2 * value;
     }
@@ -76,5 +77,5 @@ fn optimiser(
     if (role == RATE) {
         value = clamp(value, setting.rate_min, setting.rate_max);
     }
-    parameters[index] = clamp(value, -LARGEST, LARGEST);
+    parameters[index] = value;
 }

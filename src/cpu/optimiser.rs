@@ -85,12 +85,13 @@ impl Moments {
                         rate * mean / (mean_square.sqrt() + epsilon as f32)
                     }
                 };
-                let mut value = values[index] - step.clamp(-max_step, max_step);
+                let step = step.clamp(-max_step, max_step);
+                let mut value = (values[index] - step).clamp(-f32::MAX, f32::MAX);
                 if penalised {
                     let sign = if value == 0.0 { 0.0 } else { value.signum() };
                     value -= l1 * sign + l2 * value;
                 }
-                values[index] = value.clamp(low, high).clamp(-f32::MAX, f32::MAX);
+                values[index] = value.clamp(low, high);
             }
         }
     }
