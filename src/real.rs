@@ -1,11 +1,21 @@
 //! The two floating-point types that the CPU engine computes in.
 
+use crate::cpu::simd::Lanes;
 use num_traits::{Float, NumAssign};
 use std::iter::Sum;
 
 /// A floating-point type of the engines: `f32` or `f64`.
 pub trait Real:
-    Float + NumAssign + Sum + Default + Send + Sync + std::fmt::Debug + std::fmt::Display + 'static
+    Lanes
+    + Float
+    + NumAssign
+    + Sum
+    + Default
+    + Send
+    + Sync
+    + std::fmt::Debug
+    + std::fmt::Display
+    + 'static
 {
     /// The type's name: `"f32"` or `"f64"`.
     const NAME: &'static str;

@@ -7,8 +7,10 @@
 use super::forward::{Activity, CHECKPOINT, checkpoints};
 use super::layers::{Kind, Shape, Synapses};
 use super::rows;
-use super::simd::{Kernel, LANES, multiply_add, sum, vectorise};
+use super::simd::{Kernel, vectorise};
 use crate::{Real, Rule};
+use pulp::Simd;
+use std::ops::Range;
 
 /// Below this retention the gradient of the retention is summed from its definition: the recurrence divides by it.
 /// The sum over earlier steps is short there, since each step back multiplies its terms by such a retention.
@@ -54,7 +56,7 @@ pub(super) fn backward<R: Real>(
                 bias,
                 rate,
                 initial_gradient,
-                adjoint: &mut scratch[..shape.row],
+                adjoints: scratch,
             });
         },
     );
@@ -73,17 +75,26 @@ struct Backward<'a, R> {
     bias: &'a mut [R],
     rate: &'a mut [R],
     initial_gradient: &'a mut [R],
-    adjoint: &'a mut [R],
+    /// `[TOGETHER, row]`
+    adjoints: &'a mut [R],
 }
 
 impl<R: Real> Kernel for Backward<'_, R> {
     #[inline(always)]
-    fn run<const FUSED: bool>(mut self) {
+    fn run<S: Simd>(mut self, simd: S) {
         let steps = self.activity.input.len() / self.shape.row;
-        for local in 0..self.signal.len() / steps {
-            match self.shape.kind {
-                Kind::Plastic(rule) => self.plastic_row::<FUSED>(rule, local, steps),
-                Kind::Dense | Kind::Bias => self.fixed_row::<FUSED>(local, steps),
+        let count = self.signal.len() / steps;
+        match self.shape.kind {
+            Kind::Plastic(rule) => {
+                for first in (0..count).step_by(rows::TOGETHER) {
+                    let locals = first..(first + rows::TOGETHER).min(count);
+                    self.plastic_rows(simd, rule, locals, steps);
+                }
+            }
+            Kind::Dense | Kind::Bias => {
+                for local in 0..count {
+                    self.fixed_row(simd, local, steps);
+                }
             }
         }
     }
@@ -92,7 +103,7 @@ impl<R: Real> Kernel for Backward<'_, R> {
 impl<R: Real> Backward<'_, R> {
     /// A row without a trace: the steps are independent.
     #[inline(always)]
-    fn fixed_row<const FUSED: bool>(&mut self, local: usize, steps: usize) {
+    fn fixed_row<S: Simd>(&mut self, simd: S, local: usize, steps: usize) {
         let (i, row) = (self.first + local, self.shape.row);
         let signal = &mut self.signal[local * steps..][..steps];
         let output = rows::of(&self.activity.output, i, steps);
@@ -102,121 +113,156 @@ impl<R: Real> Backward<'_, R> {
             self.bias[local] += delta;
             if self.shape.kind == Kind::Dense {
                 let weight = &mut self.weight[local * row..][..row];
-                rows::add_scaled::<FUSED, R>(delta, rows::of(&self.activity.input, t, row), weight);
+                rows::add_scaled(simd, delta, rows::of(&self.activity.input, t, row), weight);
             }
         }
     }
 
-    /// One postsynaptic neuron over all steps, backwards. The adjoint row is passed over once per step: the update of
-    /// step `t` and the read-out of step `t - 1` in one go.
+    /// A few postsynaptic neurons over all steps, backwards, interleaved as in the forward sweep. Each adjoint row is
+    /// passed over once per step: the update of step `t` and the read-out of step `t - 1` in one go.
     #[inline(always)]
-    fn plastic_row<const FUSED: bool>(&mut self, rule: Rule, local: usize, steps: usize) {
-        let (i, row) = (self.first + local, self.shape.row);
+    fn plastic_rows<S: Simd>(&mut self, simd: S, rule: Rule, locals: Range<usize>, steps: usize) {
+        let row = self.shape.row;
         let input = self.activity.input.as_slice();
-        let output = rows::of(&self.activity.output, i, steps);
-        let drive = rows::of(&self.activity.drive, i, steps);
-        let plasticity = rows::of(&self.layer.plasticity, i, row);
-        let rate = self.layer.rate[i];
-        let upstream =
-            (!self.trace_gradient.is_empty()).then(|| rows::of(self.trace_gradient, i, row));
-        let initial = (!self.activity.initial_trace.is_empty())
-            .then(|| rows::of(&self.activity.initial_trace, i, row));
-        let signal = &mut self.signal[local * steps..][..steps];
-        let by_weight = &mut self.weight[local * row..][..row];
-        let by_plasticity = &mut self.plasticity[local * row..][..row];
-        let adjoint = &mut *self.adjoint;
-
-        adjoint.fill(R::zero());
-        // e_i(t + 1), and S_i(t + 1) = Σ_j H_ij(t + 1) ∂L/∂H_ij(t + 1), a difference of near numbers: kept in f64.
-        let mut decay = R::one();
-        let (mut inner, mut r) = (0.0, R::zero());
-        let kept = match self.activity.checkpoints.as_slice() {
-            [] => &[],
-            all => rows::of(all, i, checkpoints(steps) * row),
+        let initial_trace = self.activity.initial_trace.as_slice();
+        let row_of = |values: &'_ [R], i: usize| -> Option<Range<usize>> {
+            (!values.is_empty()).then(|| i * row..(i + 1) * row)
         };
-        if let Some(upstream) = upstream {
-            let last = rows::of(&self.activity.final_trace, i, row);
-            inner = rows::dot::<FUSED, R>(upstream, last).as_f64();
-            r = rows::dot::<FUSED, R>(upstream, rows::of(input, steps - 1, row));
+        let mut states = [State::default(); rows::TOGETHER];
+        for (n, local) in locals.clone().enumerate() {
+            let i = self.first + local;
+            self.adjoints[n * row..][..row].fill(R::zero());
+            if let Some(range) = row_of(self.trace_gradient, i) {
+                let upstream = &self.trace_gradient[range];
+                let last = rows::of(&self.activity.final_trace, i, row);
+                states[n].inner = rows::dot(simd, upstream, last).as_f64();
+                states[n].read = rows::dot(simd, upstream, rows::of(input, steps - 1, row));
+            }
         }
-        let (mut bias, mut by_rate) = (R::zero(), R::zero());
         for t in (0..steps).rev() {
-            let y = output[t];
-            let (d, g) = (rule.retention(y, rate), rule.gain(y, rate));
-            // q = ∂L/∂d; `retained` = d q.
-            let (mut q, mut retained) = (R::zero(), 0.0);
-            if self.shape.retention_gradient {
-                if t + 1 < steps && (t + 1) % CHECKPOINT == 0 {
-                    let trace = rows::of(kept, (t + 1) / CHECKPOINT - 1, row);
-                    inner = on_trace(plasticity, adjoint, upstream, decay, trace);
-                }
-                if d.abs().as_f64() < SMALL_RETENTION {
-                    q = Lookback {
-                        rule,
-                        rate,
-                        input,
-                        output,
-                        plasticity,
-                        adjoint,
-                        upstream,
-                        initial,
-                        decay,
-                    }
-                    .sum(t);
-                    retained = d.as_f64() * q.as_f64();
-                } else {
-                    retained = inner - g.as_f64() * r.as_f64();
-                    q = R::from_f64(retained / d.as_f64());
-                }
-            }
-            let on_output = signal[t]
-                + r * rule.gain_by_output(y, rate)
-                + q * rule.retention_by_output(y, rate);
-            let delta = on_output * self.shape.activation.derivative(y);
-            by_rate += r * rule.gain_by_rate(y, rate) + q * rule.retention_by_rate(y, rate);
-            inner = retained + delta.as_f64() * drive[t].as_f64();
-            signal[t] = delta;
-            bias += delta;
-            decay *= d;
-
-            // At t = 0 the read-out is of no use and left unused.
             let x = rows::of(input, t, row);
+            // At t = 0 the read-out is of no use and left unused.
             let x_before = rows::of(input, t.saturating_sub(1), row);
-            let mut read = [R::zero(); LANES];
-            let lanes = adjoint
-                .chunks_exact_mut(LANES)
-                .zip(by_weight.chunks_exact_mut(LANES))
-                .zip(by_plasticity.chunks_exact_mut(LANES))
-                .zip(plasticity.chunks_exact(LANES))
-                .zip(x.chunks_exact(LANES))
-                .zip(x_before.chunks_exact(LANES));
-            for (((((m, dw), da), a), x), x_before) in lanes {
-                for lane in 0..LANES {
-                    da[lane] = multiply_add::<FUSED, R>(g * x[lane], m[lane], da[lane]);
-                    dw[lane] = multiply_add::<FUSED, R>(delta, x[lane], dw[lane]);
-                    m[lane] = multiply_add::<FUSED, R>(d, m[lane], delta * x[lane]);
-                    read[lane] =
-                        multiply_add::<FUSED, R>(a[lane] * m[lane], x_before[lane], read[lane]);
+            for (n, local) in locals.clone().enumerate() {
+                let i = self.first + local;
+                let plasticity = rows::of(&self.layer.plasticity, i, row);
+                let upstream = row_of(self.trace_gradient, i).map(|r| &self.trace_gradient[r]);
+                let rate = self.layer.rate[i];
+                let adjoint = &mut self.adjoints[n * row..][..row];
+                let output = rows::of(&self.activity.output, i, steps);
+                let state = &mut states[n];
+                let (y, r) = (output[t], state.read);
+                let (d, g) = (rule.retention(y, rate), rule.gain(y, rate));
+                // q = ∂L/∂d; `retained` = d q.
+                let (mut q, mut retained) = (R::zero(), 0.0);
+                if self.shape.retention_gradient {
+                    if t + 1 < steps && (t + 1) % CHECKPOINT == 0 {
+                        let at = i * checkpoints(steps) + (t + 1) / CHECKPOINT - 1;
+                        let trace = rows::of(&self.activity.checkpoints, at, row);
+                        state.inner = on_trace(plasticity, adjoint, upstream, state.decay, trace);
+                    }
+                    if d.abs().as_f64() < SMALL_RETENTION {
+                        q = Lookback {
+                            rule,
+                            rate,
+                            input,
+                            output,
+                            plasticity,
+                            adjoint,
+                            upstream,
+                            initial: row_of(initial_trace, i).map(|r| &initial_trace[r]),
+                            decay: state.decay,
+                        }
+                        .sum(t);
+                        retained = d.as_f64() * q.as_f64();
+                    } else {
+                        retained = state.inner - g.as_f64() * r.as_f64();
+                        q = R::from_f64(retained / d.as_f64());
+                    }
+                }
+                let signal = &mut self.signal[local * steps + t];
+                let on_output = *signal
+                    + r * rule.gain_by_output(y, rate)
+                    + q * rule.retention_by_output(y, rate);
+                let delta = on_output * self.shape.activation.derivative(y);
+                *signal = delta;
+                state.by_rate +=
+                    r * rule.gain_by_rate(y, rate) + q * rule.retention_by_rate(y, rate);
+                let drive = self.activity.drive[i * steps + t];
+                state.inner = retained + delta.as_f64() * drive.as_f64();
+                state.by_bias += delta;
+                state.decay *= d;
+
+                let (d, g) = (R::splat(simd, d), R::splat(simd, g));
+                let delta = R::splat(simd, delta);
+                let mut read = [R::splat(simd, R::zero()); 2];
+                let pairs = R::pairs_mut::<S>(adjoint)
+                    .iter_mut()
+                    .zip(R::pairs_mut::<S>(&mut self.weight[local * row..][..row]))
+                    .zip(R::pairs_mut::<S>(
+                        &mut self.plasticity[local * row..][..row],
+                    ))
+                    .zip(R::pairs::<S>(plasticity))
+                    .zip(R::pairs::<S>(x))
+                    .zip(R::pairs::<S>(x_before));
+                for (((((m, dw), da), a), x), x_before) in pairs {
+                    for k in 0..2 {
+                        da[k] = R::multiply_add(simd, R::multiply(simd, g, x[k]), m[k], da[k]);
+                        dw[k] = R::multiply_add(simd, delta, x[k], dw[k]);
+                        m[k] = R::multiply_add(simd, d, m[k], R::multiply(simd, delta, x[k]));
+                        let weighted = R::multiply(simd, a[k], m[k]);
+                        read[k] = R::multiply_add(simd, weighted, x_before[k], read[k]);
+                    }
+                }
+                state.read = R::sum_lanes(simd, read[0], read[1]);
+                if let Some(upstream) = upstream {
+                    state.read += state.decay * rows::dot(simd, upstream, x_before);
                 }
             }
-            r = sum(read);
-            if let Some(upstream) = upstream {
-                r += decay * rows::dot::<FUSED, R>(upstream, x_before);
+        }
+        for (n, local) in locals.enumerate() {
+            let i = self.first + local;
+            let (state, adjoint) = (&states[n], &self.adjoints[n * row..][..row]);
+            self.bias[local] += state.by_bias;
+            self.rate[local] += state.by_rate;
+            if let Some(range) = row_of(initial_trace, i) {
+                let by_plasticity = &mut self.plasticity[local * row..][..row];
+                rows::add_product(simd, &initial_trace[range], adjoint, by_plasticity);
+            }
+            if !self.initial_gradient.is_empty() {
+                let plasticity = rows::of(&self.layer.plasticity, i, row);
+                let upstream = row_of(self.trace_gradient, i).map(|r| &self.trace_gradient[r]);
+                let gradient = &mut self.initial_gradient[local * row..][..row];
+                for (j, gradient) in gradient.iter_mut().enumerate() {
+                    *gradient = plasticity[j] * adjoint[j]
+                        + upstream.map_or(R::zero(), |upstream| state.decay * upstream[j]);
+                }
             }
         }
-        self.bias[local] += bias;
-        self.rate[local] += by_rate;
-        if let Some(initial) = initial {
-            for ((da, &h), &m) in by_plasticity.iter_mut().zip(initial).zip(&*adjoint) {
-                *da = multiply_add::<FUSED, R>(h, m, *da);
-            }
-        }
-        if !self.initial_gradient.is_empty() {
-            let gradient = &mut self.initial_gradient[local * row..][..row];
-            for (j, gradient) in gradient.iter_mut().enumerate() {
-                *gradient = plasticity[j] * adjoint[j]
-                    + upstream.map_or(R::zero(), |upstream| decay * upstream[j]);
-            }
+    }
+}
+
+/// What one row carries from step to step beside its adjoint trace.
+#[derive(Clone, Copy)]
+struct State<R> {
+    /// `e_i(t + 1)`.
+    decay: R,
+    /// `S_i(t + 1) = Σ_j H_ij(t + 1) ∂L/∂H_ij(t + 1)`: a difference of near numbers, so kept in f64.
+    inner: f64,
+    /// `r_i(t)`.
+    read: R,
+    by_bias: R,
+    by_rate: R,
+}
+
+impl<R: Real> Default for State<R> {
+    fn default() -> Self {
+        Self {
+            decay: R::one(),
+            inner: 0.0,
+            read: R::zero(),
+            by_bias: R::zero(),
+            by_rate: R::zero(),
         }
     }
 }

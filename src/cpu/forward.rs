@@ -2,8 +2,10 @@
 
 use super::layers::{Kind, Shape, Synapses};
 use super::rows;
-use super::simd::{Kernel, LANES, multiply_add, sum, vectorise};
-use crate::{Activation, Real, Rule};
+use super::simd::{Kernel, vectorise};
+use crate::{Real, Rule};
+use pulp::Simd;
+use std::ops::Range;
 
 /// What a layer did in one episode. `[O, T]` arrays keep a neuron's steps together.
 #[derive(Clone, Debug)]
@@ -95,7 +97,7 @@ pub(super) fn forward<R: Real>(
                 drive,
                 final_trace,
                 checkpoints,
-                trace: &mut scratch[..shape.row],
+                traces: scratch,
             });
         },
     );
@@ -112,49 +114,35 @@ struct Forward<'a, R> {
     drive: &'a mut [R],
     final_trace: &'a mut [R],
     checkpoints: &'a mut [R],
-    trace: &'a mut [R],
+    /// `[TOGETHER, row]`
+    traces: &'a mut [R],
 }
 
 impl<R: Real> Kernel for Forward<'_, R> {
     #[inline(always)]
-    fn run<const FUSED: bool>(self) {
+    fn run<S: Simd>(mut self, simd: S) {
         let (shape, layer, row) = (self.shape, self.layer, self.shape.row);
         let steps = self.input.len() / row;
-        let kept = match self.checkpoints {
-            [] => 0,
-            _ => checkpoints(steps) * row,
-        };
-        for (local, output) in self.output.chunks_exact_mut(steps).enumerate() {
-            let i = self.first + local;
-            match shape.kind {
-                Kind::Plastic(rule) => {
-                    rows::load(self.trace, self.initial_trace, i);
-                    let drive = &mut self.drive[local * steps..][..steps];
-                    plastic_row::<FUSED, R>(
-                        rule,
-                        shape.activation,
-                        rows::of(&layer.weight, i, row),
-                        rows::of(&layer.plasticity, i, row),
-                        layer.bias[i],
-                        layer.rate[i],
-                        self.input,
-                        self.trace,
-                        output,
-                        drive,
-                        &mut self.checkpoints[local * kept..][..kept],
-                    );
-                    if !self.final_trace.is_empty() {
-                        self.final_trace[local * row..][..row].copy_from_slice(self.trace);
-                    }
+        let count = self.output.len() / steps;
+        match shape.kind {
+            Kind::Plastic(rule) => {
+                for first in (0..count).step_by(rows::TOGETHER) {
+                    self.plastic_rows(simd, rule, first..(first + rows::TOGETHER).min(count));
                 }
-                Kind::Dense => {
+            }
+            Kind::Dense => {
+                for (local, output) in self.output.chunks_exact_mut(steps).enumerate() {
+                    let i = self.first + local;
                     let weight = rows::of(&layer.weight, i, row);
                     for (t, y) in output.iter_mut().enumerate() {
-                        let z = rows::dot::<FUSED, R>(weight, rows::of(self.input, t, row));
+                        let z = rows::dot(simd, weight, rows::of(self.input, t, row));
                         *y = shape.activation.apply(layer.bias[i] + z);
                     }
                 }
-                Kind::Bias => {
+            }
+            Kind::Bias => {
+                for (local, output) in self.output.chunks_exact_mut(steps).enumerate() {
+                    let i = self.first + local;
                     for (t, y) in output.iter_mut().enumerate() {
                         *y = shape
                             .activation
@@ -166,63 +154,74 @@ impl<R: Real> Kernel for Forward<'_, R> {
     }
 }
 
-/// One postsynaptic neuron over all steps. The trace row is passed over once per step: the update of step `t` and the
-/// read-out of step `t + 1` in one go.
-#[inline(always)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the equation's symbols, one by one"
-)]
-fn plastic_row<const FUSED: bool, R: Real>(
-    rule: Rule,
-    activation: Activation,
-    weight: &[R],
-    plasticity: &[R],
-    bias: R,
-    rate: R,
-    input: &[R],
-    trace: &mut [R],
-    output: &mut [R],
-    drive: &mut [R],
-    checkpoints: &mut [R],
-) {
-    let row = trace.len();
-    let steps = output.len();
-    let mut checkpoints = checkpoints.chunks_exact_mut(row);
-    // A first update that changes nothing gives the read-out of step 0.
-    let (mut retention, mut gain) = (R::one(), R::zero());
-    for t in 0..=steps {
-        let before = rows::of(input, t.saturating_sub(1), row);
-        if t == steps {
-            for (h, &x) in trace.iter_mut().zip(before) {
-                *h = multiply_add::<FUSED, R>(retention, *h, gain * x);
+impl<R: Real> Forward<'_, R> {
+    /// A few postsynaptic neurons over all steps, together, so that the processor works on one while another waits for
+    /// its sum. Each trace row is passed over once per step: the update of step `t` and the read-out of step `t + 1` in
+    /// one go.
+    #[inline(always)]
+    fn plastic_rows<S: Simd>(&mut self, simd: S, rule: Rule, locals: Range<usize>) {
+        let (layer, row) = (self.layer, self.shape.row);
+        let activation = self.shape.activation;
+        let steps = self.input.len() / row;
+        let kept = match self.checkpoints {
+            [] => 0,
+            _ => checkpoints(steps) * row,
+        };
+        for (n, local) in locals.clone().enumerate() {
+            let trace = &mut self.traces[n * row..][..row];
+            rows::load(trace, self.initial_trace, self.first + local);
+        }
+        let zero = R::splat(simd, R::zero());
+        // A first update that changes nothing gives the read-out of step 0.
+        let mut updates = [(R::one(), R::zero()); rows::TOGETHER];
+        for t in 0..steps {
+            let before = rows::of(self.input, t.saturating_sub(1), row);
+            let now = rows::of(self.input, t, row);
+            for (n, local) in locals.clone().enumerate() {
+                let i = self.first + local;
+                let (retention, gain) = updates[n];
+                let (retention, gain) = (R::splat(simd, retention), R::splat(simd, gain));
+                let trace = &mut self.traces[n * row..][..row];
+                let (mut fixed, mut plastic) = ([zero; 2], [zero; 2]);
+                let pairs = R::pairs_mut::<S>(trace)
+                    .iter_mut()
+                    .zip(R::pairs::<S>(rows::of(&layer.weight, i, row)))
+                    .zip(R::pairs::<S>(rows::of(&layer.plasticity, i, row)))
+                    .zip(R::pairs::<S>(before))
+                    .zip(R::pairs::<S>(now));
+                for ((((h, w), a), x_before), x) in pairs {
+                    for k in 0..2 {
+                        let added = R::multiply(simd, gain, x_before[k]);
+                        h[k] = R::multiply_add(simd, retention, h[k], added);
+                        fixed[k] = R::multiply_add(simd, w[k], x[k], fixed[k]);
+                        let plastic_weight = R::multiply(simd, a[k], h[k]);
+                        plastic[k] = R::multiply_add(simd, plastic_weight, x[k], plastic[k]);
+                    }
+                }
+                if kept > 0 && t > 0 && t % CHECKPOINT == 0 {
+                    let at = local * kept + (t / CHECKPOINT - 1) * row;
+                    self.checkpoints[at..][..row].copy_from_slice(trace);
+                }
+                let p = R::sum_lanes(simd, plastic[0], plastic[1]);
+                let fixed = R::sum_lanes(simd, fixed[0], fixed[1]);
+                let rate = layer.rate[i];
+                let y = activation.apply(layer.bias[i] + fixed + p);
+                (
+                    self.output[local * steps + t],
+                    self.drive[local * steps + t],
+                ) = (y, p);
+                updates[n] = (rule.retention(y, rate), rule.gain(y, rate));
             }
-            break;
         }
-        let now = rows::of(input, t, row);
-        let (mut fixed, mut plastic) = ([R::zero(); LANES], [R::zero(); LANES]);
-        let lanes = trace
-            .chunks_exact_mut(LANES)
-            .zip(weight.chunks_exact(LANES))
-            .zip(plasticity.chunks_exact(LANES))
-            .zip(before.chunks_exact(LANES))
-            .zip(now.chunks_exact(LANES));
-        for ((((h, w), a), x_before), x) in lanes {
-            for lane in 0..LANES {
-                h[lane] = multiply_add::<FUSED, R>(retention, h[lane], gain * x_before[lane]);
-                fixed[lane] = multiply_add::<FUSED, R>(w[lane], x[lane], fixed[lane]);
-                plastic[lane] = multiply_add::<FUSED, R>(a[lane] * h[lane], x[lane], plastic[lane]);
-            }
+        if self.final_trace.is_empty() {
+            return;
         }
-        if t > 0
-            && t % CHECKPOINT == 0
-            && let Some(checkpoint) = checkpoints.next()
-        {
-            checkpoint.copy_from_slice(trace);
+        let last = rows::of(self.input, steps - 1, row);
+        for (n, local) in locals.enumerate() {
+            let (retention, gain) = updates[n];
+            let trace = &mut self.traces[n * row..][..row];
+            rows::update(simd, retention, gain, last, trace);
+            self.final_trace[local * row..][..row].copy_from_slice(trace);
         }
-        let p = sum(plastic);
-        let y = activation.apply(bias + sum(fixed) + p);
-        (output[t], drive[t]) = (y, p);
-        (retention, gain) = (rule.retention(y, rate), rule.gain(y, rate));
     }
 }

@@ -6,8 +6,9 @@
 use super::forward::Activity;
 use super::layers::{Kind, Shape, Synapses};
 use super::rows;
-use super::simd::{Kernel, multiply_add, vectorise};
+use super::simd::{Kernel, vectorise};
 use crate::{Real, Rule};
+use pulp::Simd;
 
 /// Writes `∂L/∂x` to `gradient`, `[T, row]`. `signal`, `[O, T]`, holds `δ`, as the reverse sweep leaves it.
 /// `partial` has room for one gradient for every chunk of rows.
@@ -64,7 +65,7 @@ struct InputGradient<'a, R> {
 
 impl<R: Real> Kernel for InputGradient<'_, R> {
     #[inline(always)]
-    fn run<const FUSED: bool>(mut self) {
+    fn run<S: Simd>(mut self, simd: S) {
         let row = self.shape.row;
         let steps = self.gradient.len() / row;
         self.gradient.fill(R::zero());
@@ -72,14 +73,14 @@ impl<R: Real> Kernel for InputGradient<'_, R> {
             let signal = rows::of(self.signal, i, steps);
             match self.shape.kind {
                 Kind::Plastic(rule) => {
-                    self.through_read_out::<FUSED>(rule, i, signal);
-                    self.through_trace::<FUSED>(rule, i, signal);
+                    self.through_read_out(simd, rule, i, signal);
+                    self.through_trace(simd, rule, i, signal);
                 }
                 Kind::Dense => {
                     let weight = rows::of(&self.layer.weight, i, row);
                     for (&delta, gradient) in signal.iter().zip(self.gradient.chunks_exact_mut(row))
                     {
-                        rows::add_scaled::<FUSED, R>(delta, weight, gradient);
+                        rows::add_scaled(simd, delta, weight, gradient);
                     }
                 }
                 Kind::Bias => {
@@ -96,7 +97,7 @@ impl<R: Real> Kernel for InputGradient<'_, R> {
 impl<R: Real> InputGradient<'_, R> {
     /// Adds `δ_i(t) (w_ij + α_ij H_ij(t))`.
     #[inline(always)]
-    fn through_read_out<const FUSED: bool>(&mut self, rule: Rule, i: usize, signal: &[R]) {
+    fn through_read_out<S: Simd>(&mut self, simd: S, rule: Rule, i: usize, signal: &[R]) {
         let (row, steps) = (self.row.len(), signal.len());
         let weight = rows::of(&self.layer.weight, i, row);
         let plasticity = rows::of(&self.layer.plasticity, i, row);
@@ -110,17 +111,27 @@ impl<R: Real> InputGradient<'_, R> {
             let (d, g) = (rule.retention(y, rate), rule.gain(y, rate));
             let x = rows::of(&self.activity.input, t, row);
             let gradient = &mut self.gradient[t * row..][..row];
-            for j in 0..row {
-                let connection = multiply_add::<FUSED, R>(plasticity[j], self.row[j], weight[j]);
-                gradient[j] = multiply_add::<FUSED, R>(delta, connection, gradient[j]);
-                self.row[j] = multiply_add::<FUSED, R>(d, self.row[j], g * x[j]);
+            let (delta, d) = (R::splat(simd, delta), R::splat(simd, d));
+            let g = R::splat(simd, g);
+            let pairs = R::pairs_mut::<S>(gradient)
+                .iter_mut()
+                .zip(R::pairs_mut::<S>(self.row))
+                .zip(R::pairs::<S>(weight))
+                .zip(R::pairs::<S>(plasticity))
+                .zip(R::pairs::<S>(x));
+            for ((((gradient, h), w), a), x) in pairs {
+                for k in 0..2 {
+                    let connection = R::multiply_add(simd, a[k], h[k], w[k]);
+                    gradient[k] = R::multiply_add(simd, delta, connection, gradient[k]);
+                    h[k] = R::multiply_add(simd, d, h[k], R::multiply(simd, g, x[k]));
+                }
             }
         }
     }
 
     /// Adds `g_i(t) ∂L/∂H_ij(t+1)`.
     #[inline(always)]
-    fn through_trace<const FUSED: bool>(&mut self, rule: Rule, i: usize, signal: &[R]) {
+    fn through_trace<S: Simd>(&mut self, simd: S, rule: Rule, i: usize, signal: &[R]) {
         let (row, steps) = (self.row.len(), signal.len());
         let plasticity = rows::of(&self.layer.plasticity, i, row);
         let (rate, output) = (
@@ -137,12 +148,20 @@ impl<R: Real> InputGradient<'_, R> {
             let x = rows::of(&self.activity.input, t, row);
             let gradient = &mut self.gradient[t * row..][..row];
             if let Some(upstream) = upstream {
-                rows::add_scaled::<FUSED, R>(g * decay, upstream, gradient);
+                rows::add_scaled(simd, g * decay, upstream, gradient);
             }
-            for j in 0..row {
-                gradient[j] = multiply_add::<FUSED, R>(g * plasticity[j], self.row[j], gradient[j]);
-                self.row[j] = multiply_add::<FUSED, R>(d, self.row[j], delta * x[j]);
+            let gain = R::splat(simd, g);
+            let pairs = R::pairs_mut::<S>(gradient)
+                .iter_mut()
+                .zip(R::pairs::<S>(self.row))
+                .zip(R::pairs::<S>(plasticity));
+            for ((gradient, m), a) in pairs {
+                for k in 0..2 {
+                    let weighted = R::multiply(simd, a[k], m[k]);
+                    gradient[k] = R::multiply_add(simd, gain, weighted, gradient[k]);
+                }
             }
+            rows::update(simd, d, delta, x, self.row);
             decay *= d;
         }
     }

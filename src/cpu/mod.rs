@@ -10,7 +10,7 @@ mod layers;
 mod learner;
 mod optimiser;
 mod rows;
-mod simd;
+pub(crate) mod simd;
 mod sweep;
 
 pub use learner::CpuLearner;

@@ -1,7 +1,7 @@
 //! Rows of synapses: how they are split over threads, and the few loops over one row.
 
-use super::simd::{LANES, multiply_add, sum};
 use crate::Real;
+use pulp::Simd;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -9,8 +9,12 @@ use std::ops::Range;
 /// result's last bits; it does not depend on the number of threads.
 const CHUNK: usize = 32;
 
+/// Rows whose sweeps are interleaved step by step: each row's next step waits for its own sum, and the processor has the
+/// others to do meanwhile.
+pub(super) const TOGETHER: usize = 4;
+
 /// Scratch rows of a chunk.
-pub(super) const SCRATCH: usize = 2;
+pub(super) const SCRATCH: usize = TOGETHER;
 
 /// The chunks of `outputs` rows.
 pub(super) fn chunks(outputs: usize) -> impl Iterator<Item = Range<usize>> {
@@ -66,20 +70,46 @@ pub(super) fn load<R: Real>(row: &mut [R], from: &[R], index: usize) {
 
 /// `Σ_j a_j b_j`.
 #[inline(always)]
-pub(super) fn dot<const FUSED: bool, R: Real>(a: &[R], b: &[R]) -> R {
-    let mut lanes = [R::zero(); LANES];
-    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
-        for lane in 0..LANES {
-            lanes[lane] = multiply_add::<FUSED, R>(a[lane], b[lane], lanes[lane]);
-        }
+pub(super) fn dot<S: Simd, R: Real>(simd: S, a: &[R], b: &[R]) -> R {
+    let zero = R::splat(simd, R::zero());
+    let mut sums = [zero; 2];
+    for (a, b) in R::pairs::<S>(a).iter().zip(R::pairs::<S>(b)) {
+        sums[0] = R::multiply_add(simd, a[0], b[0], sums[0]);
+        sums[1] = R::multiply_add(simd, a[1], b[1], sums[1]);
     }
-    sum(lanes)
+    R::sum_lanes(simd, sums[0], sums[1])
 }
 
 /// `y_j += a · x_j`.
 #[inline(always)]
-pub(super) fn add_scaled<const FUSED: bool, R: Real>(a: R, x: &[R], y: &mut [R]) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y = multiply_add::<FUSED, R>(a, x, *y);
+pub(super) fn add_scaled<S: Simd, R: Real>(simd: S, a: R, x: &[R], y: &mut [R]) {
+    let a = R::splat(simd, a);
+    for (y, x) in R::pairs_mut::<S>(y).iter_mut().zip(R::pairs::<S>(x)) {
+        for k in 0..2 {
+            y[k] = R::multiply_add(simd, a, x[k], y[k]);
+        }
+    }
+}
+
+/// `y_j += a_j · x_j`.
+#[inline(always)]
+pub(super) fn add_product<S: Simd, R: Real>(simd: S, a: &[R], x: &[R], y: &mut [R]) {
+    let factors = R::pairs::<S>(a).iter().zip(R::pairs::<S>(x));
+    for (y, (a, x)) in R::pairs_mut::<S>(y).iter_mut().zip(factors) {
+        for k in 0..2 {
+            y[k] = R::multiply_add(simd, a[k], x[k], y[k]);
+        }
+    }
+}
+
+/// A trace's update, `h_j ← d h_j + g x_j`.
+#[inline(always)]
+pub(super) fn update<S: Simd, R: Real>(simd: S, retention: R, gain: R, x: &[R], h: &mut [R]) {
+    let (retention, gain) = (R::splat(simd, retention), R::splat(simd, gain));
+    for (h, x) in R::pairs_mut::<S>(h).iter_mut().zip(R::pairs::<S>(x)) {
+        for k in 0..2 {
+            let added = R::multiply(simd, gain, x[k]);
+            h[k] = R::multiply_add(simd, retention, h[k], added);
+        }
     }
 }

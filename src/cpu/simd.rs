@@ -1,9 +1,9 @@
-//! Run-time selection of the instruction set.
+//! Run-time selection of the instruction set, and vectors of either precision.
 
-use crate::Real;
 use pulp::{Arch, Simd, WithSimd};
 
-/// Rows of synapses are padded to a multiple of this many elements, so that inner loops have no remainder.
+/// Rows of synapses are padded to a multiple of this many elements: a whole number of pairs of vectors on every
+/// processor, so that inner loops have no remainder.
 pub(super) const LANES: usize = 16;
 
 /// `size` rounded up to whole lanes.
@@ -13,8 +13,8 @@ pub(super) fn padded(size: usize) -> usize {
 
 /// A loop nest that is compiled once for every instruction set.
 pub(super) trait Kernel {
-    /// The body, always inlined; `FUSED` says that the processor multiplies and adds in one instruction.
-    fn run<const FUSED: bool>(self);
+    /// The body, always inlined.
+    fn run<S: Simd>(self, simd: S);
 }
 
 /// Runs `kernel` with the widest vectors that the processor has.
@@ -25,37 +25,111 @@ pub(super) fn vectorise(kernel: impl Kernel) {
         type Output = ();
 
         #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) {
-            if S::IS_SCALAR {
-                self.0.run::<false>();
-            } else {
-                self.0.run::<true>();
-            }
+        fn with_simd<S: Simd>(self, simd: S) {
+            self.0.run(simd);
         }
     }
     Arch::new().dispatch(Selected(kernel));
 }
 
-/// `a · b + c`.
-#[inline(always)]
-pub(super) fn multiply_add<const FUSED: bool, R: Real>(a: R, b: R, c: R) -> R {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
+/// A floating-point type that has vectors.
+pub trait Lanes: Copy {
+    /// A vector of the instruction set `S`.
+    type Vector<S: Simd>: Copy;
+
+    /// Every lane is `value`.
+    fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
+
+    /// `a · b + c`, rounded once where the processor does that in one instruction.
+    fn multiply_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+
+    /// `a · b`.
+    fn multiply<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// The sum over the lanes of `a + b`, always in the same order.
+    fn sum_lanes<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self;
+
+    /// A padded row as pairs of vectors.
+    fn pairs<S: Simd>(row: &[Self]) -> &[[Self::Vector<S>; 2]];
+
+    /// A padded row as pairs of vectors, to be changed.
+    fn pairs_mut<S: Simd>(row: &mut [Self]) -> &mut [[Self::Vector<S>; 2]];
 }
 
-/// The sum over lanes, always in the same order.
-#[inline(always)]
-pub(super) fn sum<R: Real>(lanes: [R; LANES]) -> R {
-    let mut sums = lanes;
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            let other = sums[lane + width];
-            sums[lane] += other;
+macro_rules! lanes {
+    ($real:ty, $vector:ident, $splat:ident, $multiply_add:ident, $multiply:ident, $add:ident, $sum:ident,
+     $slice:ident, $slice_mut:ident) => {
+        impl Lanes for $real {
+            type Vector<S: Simd> = S::$vector;
+
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, value: Self) -> S::$vector {
+                simd.$splat(value)
+            }
+
+            #[inline(always)]
+            fn multiply_add<S: Simd>(
+                simd: S,
+                a: S::$vector,
+                b: S::$vector,
+                c: S::$vector,
+            ) -> S::$vector {
+                simd.$multiply_add(a, b, c)
+            }
+
+            #[inline(always)]
+            fn multiply<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$multiply(a, b)
+            }
+
+            #[inline(always)]
+            fn sum_lanes<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> Self {
+                simd.$sum(simd.$add(a, b))
+            }
+
+            #[inline(always)]
+            fn pairs<S: Simd>(row: &[Self]) -> &[[S::$vector; 2]] {
+                let (pairs, rest) = S::$slice(row).0.as_chunks::<2>();
+                debug_assert!(rest.is_empty() && row.len() % LANES == 0);
+                pairs
+            }
+
+            #[inline(always)]
+            fn pairs_mut<S: Simd>(row: &mut [Self]) -> &mut [[S::$vector; 2]] {
+                debug_assert!(row.len() % LANES == 0);
+                S::$slice_mut(row).0.as_chunks_mut::<2>().0
+            }
         }
-        width /= 2;
-    }
-    sums[0]
+    };
 }
+
+lanes!(
+    f32,
+    f32s,
+    splat_f32s,
+    mul_add_e_f32s,
+    mul_f32s,
+    add_f32s,
+    reduce_sum_f32s,
+    as_simd_f32s,
+    as_mut_simd_f32s
+);
+lanes!(
+    f64,
+    f64s,
+    splat_f64s,
+    mul_add_e_f64s,
+    mul_f64s,
+    add_f64s,
+    reduce_sum_f64s,
+    as_simd_f64s,
+    as_mut_simd_f64s
+);
 
 /// The instruction set in use, for people.
 pub(super) fn instruction_set() -> &'static str {
