@@ -37,7 +37,7 @@ impl Activation {
     pub fn apply<R: Real>(self, z: R) -> R {
         match self {
             Self::Linear => z,
-            Self::Tanh => z.tanh(),
+            Self::Tanh => z.hyperbolic_tangent(),
             Self::Logistic => R::one() / (R::one() + (-z).exp()),
             // A NaN stays one: `max` would hide it.
             Self::Relu if z <= R::zero() => R::zero(),
