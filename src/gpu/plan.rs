@@ -9,7 +9,7 @@ use super::profile::Profile;
 use super::render::{Extent, Kernel, Renderer, Variant};
 use crate::cpu::EPISODE_BLOCK;
 use crate::task::Task;
-use crate::{Error, Network, Result};
+use crate::{Error, Network, Result, memory};
 use std::ops::Range;
 
 /// What is to be computed, for a group of networks.
@@ -30,6 +30,25 @@ pub(super) struct Work {
     pub task: Option<Task>,
     /// Whether the optimiser follows the gradient.
     pub learn: bool,
+}
+
+impl Work {
+    /// A meta-step of training on the caller's episodes.
+    pub fn training(network: &Network, networks: usize, batch: usize, steps: usize) -> Self {
+        Self {
+            networks,
+            batch,
+            steps,
+            gradient: true,
+            input_gradient: false,
+            final_traces: false,
+            has_target: true,
+            mask_per_episode: false,
+            given: vec![(false, false); network.layers().len()],
+            task: None,
+            learn: true,
+        }
+    }
 }
 
 /// A buffer that outlives one plan: it belongs to the population, not to a batch.
@@ -147,7 +166,7 @@ pub(super) fn group_size(network: &Network, profile: &Profile, work: &Work) -> u
             ..work.clone()
         };
         largest_buffer(&layout, &group, block, work.steps) <= profile.binding_bytes
-            && networks as u64 * layout.stride as u64 * 8 <= profile.binding_bytes
+            && (networks as u64).saturating_mul(layout.stride as u64 * 8) <= profile.binding_bytes
             && work_of(network, networks, block, work.steps) <= profile.submission_work
     };
     largest(work.networks, fits).max(1)
@@ -303,7 +322,7 @@ fn buffers(
         let slots = variants[index].adjoint_slots() as u64;
         if slots > 0 {
             let states = if variants[index].adjoint {
-                floats(&rows) * 4 * slots
+                floats(&rows).saturating_mul(4 * slots)
             } else {
                 0
             };
@@ -325,6 +344,12 @@ impl Plan {
             .step_by(steps)
             .map(|first| first..(first + steps).min(work.steps))
             .collect();
+        let dispatches = work.batch.div_ceil(episodes) as u128
+            * (segments.len() * (3 * layout.layers.len() + 2) + 1) as u128;
+        memory::require(
+            "the plan's list of dispatches",
+            dispatches * (size_of::<Dispatch>() + 8 * size_of::<Buffer>()) as u128,
+        )?;
         let (traces, variants) = traces_and_variants(&layout, &work, segments.len());
         let buffers = buffers(
             &layout,
@@ -351,12 +376,16 @@ impl Plan {
     }
 
     /// Bytes of the batch's buffers.
-    #[cfg(test)]
-    pub fn bytes(&self) -> u128 {
+    pub fn bytes(&self) -> u64 {
         self.buffers
             .iter()
-            .map(|&(_, bytes)| u128::from(bytes))
-            .sum()
+            .fold(0, |sum, &(_, bytes)| sum.saturating_add(bytes))
+    }
+
+    /// Every dispatch of a meta-step, in order.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        let cuts = self.cuts.iter().flat_map(|cut| &cut.dispatches);
+        cuts.chain(&self.finish)
     }
 
     fn record(&mut self, network: &Network, profile: &Profile, episodes: usize) -> Result<()> {
@@ -390,6 +419,16 @@ impl Plan {
                 finish.push(recorder.dispatch(optimiser, extent, items, resident_of));
             }
             self.finish = finish;
+        }
+        for kernel in &recorder.kernels {
+            let bytes = kernel.workgroup_bytes();
+            if bytes > profile.workgroup_bytes {
+                return Err(Error::DeviceLimit {
+                    what: format!("workgroup memory of the kernel {} (bytes)", kernel.name),
+                    requested: bytes,
+                    limit: profile.workgroup_bytes,
+                });
+            }
         }
         self.kernels = recorder.kernels;
         self.cuts = cuts;
@@ -539,7 +578,7 @@ fn cut_sizes(
     layout: &DeviceLayout,
     work: &Work,
 ) -> Result<(usize, usize)> {
-    let parameters = work.networks as u64 * layout.stride as u64 * 4;
+    let parameters = (work.networks as u64).saturating_mul(layout.stride as u64 * 4);
     if parameters > profile.binding_bytes {
         return Err(Error::DeviceLimit {
             what: "parameters of one network (bytes)".into(),

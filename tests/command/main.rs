@@ -4,6 +4,8 @@ mod devices;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod gradient;
+#[cfg(feature = "gpu")]
+mod plan;
 mod support;
 mod train;
 
