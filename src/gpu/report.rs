@@ -253,12 +253,12 @@ mod tests {
         };
         let network = Network::new(Loss::None, [Layer::plastic(64, 8, Rate::learned(0.1))]);
         let network = network.unwrap();
-        let report = plan(&network, &profile, 16, 3, 300).unwrap();
+        let report = plan(&network, &profile, 16, 3, 60).unwrap();
         assert!(
             report.groups > 1 && report.cuts == 3 && report.segments > 1,
             "{report:?}"
         );
-        let whole = plan(&network, &Profile::default(), 16, 3, 300).unwrap();
+        let whole = plan(&network, &Profile::default(), 16, 3, 60).unwrap();
         assert!(report.dispatches > report.groups * whole.dispatches);
     }
 
