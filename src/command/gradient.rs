@@ -1,10 +1,10 @@
 //! `metaplastic gradient`.
 
 use super::engine::{EngineArguments, describe};
-use super::{Ending, note, say};
+use super::{Ending, note, read_network, say};
 use clap::{Args, ValueEnum};
 use metaplastic::tensors::{read_episodes, read_parameters, write_gradients};
-use metaplastic::{Error, Gradients, Network, Real, Result, Want};
+use metaplastic::{Error, Gradients, Real, Result, Want};
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
@@ -94,14 +94,6 @@ fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
     }
     note(format_args!("not finite: {}", not_finite.join(", ")));
     Ok(Ending::NotFinite)
-}
-
-fn read_network(path: &Path) -> Result<Network> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    Network::from_toml(&text, &path.display().to_string())
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {

@@ -6,14 +6,17 @@ mod figure;
 mod folder;
 mod gradient;
 mod interrupt;
+#[cfg(feature = "gpu")]
+mod plan;
 mod progress;
 mod summary;
 mod train;
 
 use clap::{Parser, Subcommand};
-use metaplastic::Error;
+use metaplastic::{Error, Network};
 use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Trains neural networks that keep learning after training.
@@ -30,6 +33,12 @@ enum Command {
     Train(train::Arguments),
     /// Compute outputs and exact gradients of a network, from files to a file
     Gradient(gradient::Arguments),
+    /// Say what a meta-step will take of a GPU: memory, cuts, dispatches; needs no GPU
+    #[cfg(feature = "gpu")]
+    Plan(plan::PlanArguments),
+    /// Write the shaders of a meta-step as WGSL files; needs no GPU
+    #[cfg(feature = "gpu")]
+    Shaders(plan::ShadersArguments),
     /// List the GPU adapters and the CPU engine of this machine
     Devices(devices::Arguments),
 }
@@ -52,6 +61,10 @@ pub fn main() -> ExitCode {
     let ending = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
         Command::Gradient(arguments) => gradient::run(arguments),
+        #[cfg(feature = "gpu")]
+        Command::Plan(arguments) => plan::run(arguments),
+        #[cfg(feature = "gpu")]
+        Command::Shaders(arguments) => plan::run_shaders(arguments),
         Command::Devices(arguments) => devices::run(arguments),
     };
     match ending {
@@ -78,6 +91,15 @@ fn exit_status(error: &Error) -> u8 {
         Error::Shader { .. } => 1,
         _ => 2,
     }
+}
+
+/// The network that a TOML file describes.
+fn read_network(path: &Path) -> metaplastic::Result<Network> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Network::from_toml(&text, &path.display().to_string())
 }
 
 /// Writes a line to standard error. Where nobody listens, there is nobody to tell.

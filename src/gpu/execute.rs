@@ -26,33 +26,42 @@ pub(super) struct ResidentBytes {
     pub control: u64,
 }
 
+/// The resident buffers of a group of networks, and their bytes. `learning` adds what training needs.
+pub(super) fn resident_bytes(
+    layout: &DeviceLayout,
+    networks: usize,
+    learning: Option<&ResidentBytes>,
+) -> Vec<(Resident, u64)> {
+    let networks = networks as u64;
+    let values = networks.saturating_mul(layout.stride as u64 * 4);
+    let bytes = |resident| match resident {
+        Resident::Parameters | Resident::Gradients => Some(values),
+        Resident::Elements => Some(layout.stride as u64 * 16),
+        Resident::Moments => learning.map(|_| values.saturating_mul(2)),
+        Resident::Settings => learning.map(|bytes| networks * bytes.settings),
+        Resident::States => learning.map(|bytes| networks * bytes.states),
+        Resident::Progress => learning.map(|bytes| networks * bytes.progress),
+        Resident::Control => learning.map(|bytes| bytes.control),
+        Resident::Keys => learning.map(|_| networks * 16),
+        Resident::StepLosses => learning.map(|_| networks * 4),
+    };
+    Resident::ALL
+        .into_iter()
+        .filter_map(|resident| Some((resident, bytes(resident)?)))
+        .collect()
+}
+
 impl Residents {
     /// Takes `parameters` to the device. `learning` adds what training needs.
     pub fn new(
         device: &Device,
         layout: &DeviceLayout,
         parameters: &Parameters<f32>,
-        learning: Option<ResidentBytes>,
+        learning: Option<&ResidentBytes>,
     ) -> Result<Self> {
-        let networks = parameters.population() as u64;
-        let values = networks * layout.stride as u64 * 4;
         let mut buffers = HashMap::new();
-        for resident in Resident::ALL {
-            let learning = learning.as_ref();
-            let bytes = match resident {
-                Resident::Parameters | Resident::Gradients => Some(values),
-                Resident::Elements => Some(layout.stride as u64 * 16),
-                Resident::Moments => learning.map(|_| 2 * values),
-                Resident::Settings => learning.map(|bytes| networks * bytes.settings),
-                Resident::States => learning.map(|bytes| networks * bytes.states),
-                Resident::Progress => learning.map(|bytes| networks * bytes.progress),
-                Resident::Control => learning.map(|bytes| bytes.control),
-                Resident::Keys => learning.map(|_| networks * 16),
-                Resident::StepLosses => learning.map(|_| networks * 4),
-            };
-            if let Some(bytes) = bytes {
-                buffers.insert(resident, device.buffer(&format!("{resident:?}"), bytes)?);
-            }
+        for (resident, bytes) in resident_bytes(layout, parameters.population(), learning) {
+            buffers.insert(resident, device.buffer(&format!("{resident:?}"), bytes)?);
         }
         let residents = Self { buffers };
         device.write(
@@ -121,7 +130,7 @@ struct Bound {
 
 impl Loaded {
     pub fn new(device: &Arc<Device>, residents: &Residents, plan: Plan) -> Result<Self> {
-        device.require(plan.bytes())?;
+        device.require(plan.bytes().into())?;
         let mut working = HashMap::new();
         for &(buffer, bytes) in &plan.buffers {
             working.insert(buffer, device.buffer(&format!("{buffer:?}"), bytes)?);
@@ -137,12 +146,7 @@ impl Loaded {
         let slot = size_of::<Extent>().next_multiple_of(alignment);
         let mut offsets: HashMap<Extent, u32> = HashMap::new();
         let mut bytes: Vec<u8> = Vec::new();
-        for dispatch in plan
-            .cuts
-            .iter()
-            .flat_map(|cut| &cut.dispatches)
-            .chain(&plan.finish)
-        {
+        for dispatch in plan.dispatches() {
             offsets.entry(dispatch.extent).or_insert_with(|| {
                 let offset = bytes.len();
                 bytes.extend(bytemuck::bytes_of(&dispatch.extent));

@@ -106,6 +106,14 @@ struct Settings {
     second_log: f32,
 }
 
+/// What training needs on the device beyond the parameters and their moments.
+pub(super) const LEARNING: ResidentBytes = ResidentBytes {
+    settings: size_of::<Settings>() as u64,
+    states: size_of::<State>() as u64,
+    progress: size_of::<Progress>() as u64,
+    control: size_of::<Control>() as u64,
+};
+
 impl Settings {
     fn new(optimiser: &Optimiser) -> Self {
         // Shaders have no infinities: the largest float stands for "no bound".
@@ -171,36 +179,18 @@ impl GpuLearner {
     ) -> Result<Self> {
         let device = &gpu.device;
         let population = parameters.population();
-        let smallest = Work {
-            networks: population,
-            batch: 1,
-            steps: 1,
-            gradient: true,
-            input_gradient: false,
-            final_traces: false,
-            has_target: true,
-            mask_per_episode: false,
-            given: vec![(false, false); network.layers().len()],
-            task: None,
-            learn: true,
-        };
+        let smallest = Work::training(network, population, 1, 1);
         let size = group_size(network, &gpu.profile, &smallest);
         let layout = DeviceLayout::new(network, &gpu.profile);
         let groups = (0..population)
             .step_by(size)
             .map(|first| {
                 let networks = first..(first + size).min(population);
-                let bytes = ResidentBytes {
-                    settings: size_of::<Settings>() as u64,
-                    states: size_of::<State>() as u64,
-                    progress: size_of::<Progress>() as u64,
-                    control: size_of::<Control>() as u64,
-                };
                 let residents = Residents::new(
                     device,
                     &layout,
                     &parameters.slice(networks.clone()),
-                    Some(bytes),
+                    Some(&LEARNING),
                 )?;
                 let settings: Vec<_> = optimisers[networks.clone()]
                     .iter()

@@ -11,11 +11,13 @@ mod learner;
 mod plan;
 mod profile;
 mod render;
+mod report;
 mod sweep;
 
 pub use adapter::{AdapterReport, adapters};
 pub use learner::GpuLearner;
 pub use profile::Profile;
+pub use report::{KernelReport, PlanReport, plan};
 
 use crate::{Error, Result};
 use device::Device;
@@ -56,8 +58,9 @@ impl Gpu {
     /// # Errors
     /// If a limit is zero or beyond the device's own.
     pub fn restricted(&self, profile: Profile) -> Result<Self> {
+        profile.check()?;
         for ((name, limit), (_, own)) in profile.limits().into_iter().zip(self.profile.limits()) {
-            if limit == 0 || limit > own {
+            if limit > own {
                 return Err(Error::setting(
                     format!("profile.{name}"),
                     format!(

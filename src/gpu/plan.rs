@@ -10,7 +10,11 @@ use super::render::{Extent, Kernel, Renderer, Variant};
 use crate::cpu::EPISODE_BLOCK;
 use crate::task::Task;
 use crate::{Error, Network, Result};
+use std::collections::HashMap;
 use std::ops::Range;
+
+/// Dispatches of one meta-step of a group, about: at some milliseconds each, more would take days.
+const MOST_DISPATCHES: u64 = 1 << 20;
 
 /// What is to be computed, for a group of networks.
 #[derive(Clone, Debug)]
@@ -30,6 +34,25 @@ pub(super) struct Work {
     pub task: Option<Task>,
     /// Whether the optimiser follows the gradient.
     pub learn: bool,
+}
+
+impl Work {
+    /// A meta-step of training on the caller's episodes.
+    pub fn training(network: &Network, networks: usize, batch: usize, steps: usize) -> Self {
+        Self {
+            networks,
+            batch,
+            steps,
+            gradient: true,
+            input_gradient: false,
+            final_traces: false,
+            has_target: true,
+            mask_per_episode: false,
+            given: vec![(false, false); network.layers().len()],
+            task: None,
+            learn: true,
+        }
+    }
 }
 
 /// A buffer that outlives one plan: it belongs to the population, not to a batch.
@@ -147,7 +170,7 @@ pub(super) fn group_size(network: &Network, profile: &Profile, work: &Work) -> u
             ..work.clone()
         };
         largest_buffer(&layout, &group, block, work.steps) <= profile.binding_bytes
-            && networks as u64 * layout.stride as u64 * 8 <= profile.binding_bytes
+            && (networks as u64).saturating_mul(layout.stride as u64 * 8) <= profile.binding_bytes
             && work_of(network, networks, block, work.steps) <= profile.submission_work
     };
     largest(work.networks, fits).max(1)
@@ -176,7 +199,8 @@ fn work_of(network: &Network, networks: usize, episodes: usize, steps: usize) ->
 fn largest_buffer(layout: &DeviceLayout, work: &Work, episodes: usize, steps: usize) -> u64 {
     let segments = work.steps.div_ceil(steps);
     let (traces, variants) = traces_and_variants(layout, work, segments);
-    buffers(layout, work, &traces, &variants, episodes, steps, segments)
+    // Every segment's buffers are as large as the first one's.
+    buffers(layout, work, &traces, &variants, episodes, steps, 1)
         .into_iter()
         .map(|(_, bytes)| bytes)
         .max()
@@ -303,7 +327,7 @@ fn buffers(
         let slots = variants[index].adjoint_slots() as u64;
         if slots > 0 {
             let states = if variants[index].adjoint {
-                floats(&rows) * 4 * slots
+                floats(&rows).saturating_mul(4 * slots)
             } else {
                 0
             };
@@ -321,6 +345,17 @@ impl Plan {
     pub fn new(network: &Network, profile: &Profile, work: Work) -> Result<Self> {
         let layout = DeviceLayout::new(network, profile);
         let (episodes, steps) = cut_sizes(network, profile, &layout, &work)?;
+        let per_segment = 3 * layout.layers.len() as u64;
+        let dispatches = (work.batch.div_ceil(episodes) as u64)
+            .saturating_mul(work.steps.div_ceil(steps) as u64)
+            .saturating_mul(per_segment);
+        if dispatches > MOST_DISPATCHES {
+            return Err(Error::DeviceLimit {
+                what: "dispatches of a meta-step, as the device's limits cut it".into(),
+                requested: dispatches,
+                limit: MOST_DISPATCHES,
+            });
+        }
         let segments: Vec<_> = (0..work.steps)
             .step_by(steps)
             .map(|first| first..(first + steps).min(work.steps))
@@ -351,17 +386,23 @@ impl Plan {
     }
 
     /// Bytes of the batch's buffers.
-    pub fn bytes(&self) -> u128 {
+    pub fn bytes(&self) -> u64 {
         self.buffers
             .iter()
-            .map(|&(_, bytes)| u128::from(bytes))
-            .sum()
+            .fold(0, |sum, &(_, bytes)| sum.saturating_add(bytes))
+    }
+
+    /// Every dispatch of a meta-step, in order.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        let cuts = self.cuts.iter().flat_map(|cut| &cut.dispatches);
+        cuts.chain(&self.finish)
     }
 
     fn record(&mut self, network: &Network, profile: &Profile, episodes: usize) -> Result<()> {
         let renderer = Renderer::new(profile);
         let mut recorder = Recorder {
             kernels: Vec::new(),
+            rendered: HashMap::new(),
             workgroups: profile.workgroups,
         };
         let batch = self.work.batch;
@@ -380,15 +421,26 @@ impl Plan {
                 batch: batch as u32,
                 ..Extent::default()
             };
-            let check = renderer.check(&self.layout)?;
+            let check = recorder.kernel("check", 0, || renderer.check(&self.layout))?;
             let mut finish =
                 vec![recorder.dispatch(check, extent, self.work.networks, resident_of)];
             if self.work.learn {
                 let items = self.work.networks * self.layout.stride;
-                let optimiser = renderer.optimiser(&self.layout)?;
+                let optimiser =
+                    recorder.kernel("optimiser", 0, || renderer.optimiser(&self.layout))?;
                 finish.push(recorder.dispatch(optimiser, extent, items, resident_of));
             }
             self.finish = finish;
+        }
+        for kernel in &recorder.kernels {
+            let bytes = kernel.workgroup_bytes();
+            if bytes > profile.workgroup_bytes {
+                return Err(Error::DeviceLimit {
+                    what: format!("workgroup memory of the kernel {} (bytes)", kernel.name),
+                    requested: bytes,
+                    limit: profile.workgroup_bytes,
+                });
+            }
         }
         self.kernels = recorder.kernels;
         self.cuts = cuts;
@@ -438,7 +490,7 @@ impl Plan {
         let mut dispatches = Vec::new();
         if let Some(task) = &work.task {
             for segment in 0..self.segments.len() {
-                let kernel = renderer.episodes(layout, task)?;
+                let kernel = recorder.kernel("episodes", 0, || renderer.episodes(layout, task))?;
                 dispatches.push(recorder.dispatch(
                     kernel,
                     extent_of(segment),
@@ -469,7 +521,9 @@ impl Plan {
         for segment in 0..self.segments.len() {
             let steps = self.segments[segment].len();
             for (index, layer) in layout.layers.iter().enumerate() {
-                let kernel = renderer.forward(layout, layer, self.variants[index])?;
+                let kernel = recorder.kernel("forward", index, || {
+                    renderer.forward(layout, layer, self.variants[index])
+                })?;
                 let items =
                     networks * episodes * layer.outputs * if layer.is_bias { steps } else { 1 };
                 dispatches.push(recorder.dispatch(
@@ -480,7 +534,9 @@ impl Plan {
                 ));
             }
             if work.has_target {
-                let kernel = renderer.loss(network.loss(), &layout.layers[last])?;
+                let kernel = recorder.kernel("loss", last, || {
+                    renderer.loss(network.loss(), &layout.layers[last])
+                })?;
                 dispatches.push(recorder.dispatch(
                     kernel,
                     extent_of(segment),
@@ -501,7 +557,9 @@ impl Plan {
             for (index, layer) in layout.layers.iter().enumerate().rev() {
                 let extent = with_slots(index, segment);
                 let buffer = |name: &str| layer_buffer(index, segment, name);
-                let kernel = renderer.backward(layout, layer, self.variants[index])?;
+                let kernel = recorder.kernel("backward", index, || {
+                    renderer.backward(layout, layer, self.variants[index])
+                })?;
                 dispatches.push(recorder.dispatch(
                     kernel,
                     extent,
@@ -509,14 +567,16 @@ impl Plan {
                     buffer,
                 ));
                 if self.variants[index].input_signal && !layer.is_bias {
-                    let kernel = renderer.input_gradient(layout, layer, self.variants[index])?;
+                    let kernel = recorder.kernel("input_gradient", index, || {
+                        renderer.input_gradient(layout, layer, self.variants[index])
+                    })?;
                     let items = networks * episodes * layer.row / 4;
                     dispatches.push(recorder.dispatch(kernel, extent, items, buffer));
                 }
             }
         }
         if range.end.is_multiple_of(EPISODE_BLOCK) || range.end == work.batch {
-            let kernel = renderer.reduce(layout)?;
+            let kernel = recorder.kernel("reduce", 0, || renderer.reduce(layout))?;
             dispatches.push(recorder.dispatch(
                 kernel,
                 extent_of(0),
@@ -538,7 +598,7 @@ fn cut_sizes(
     layout: &DeviceLayout,
     work: &Work,
 ) -> Result<(usize, usize)> {
-    let parameters = work.networks as u64 * layout.stride as u64 * 4;
+    let parameters = (work.networks as u64).saturating_mul(layout.stride as u64 * 4);
     if parameters > profile.binding_bytes {
         return Err(Error::DeviceLimit {
             what: "parameters of one network (bytes)".into(),
@@ -584,17 +644,40 @@ fn cut_sizes(
 /// Collects kernels, each once, and dispatches.
 struct Recorder {
     kernels: Vec<Kernel>,
+    /// By purpose and layer.
+    rendered: HashMap<(&'static str, usize), usize>,
     workgroups: u32,
 }
 
 impl Recorder {
-    fn dispatch(
+    /// The index of the kernel for a purpose and a layer, rendered the first time.
+    fn kernel(
         &mut self,
-        kernel: Kernel,
+        purpose: &'static str,
+        layer: usize,
+        render: impl FnOnce() -> Result<Kernel>,
+    ) -> Result<usize> {
+        if let Some(&index) = self.rendered.get(&(purpose, layer)) {
+            return Ok(index);
+        }
+        let kernel = render()?;
+        let known = self.kernels.iter().position(|known| *known == kernel);
+        let index = known.unwrap_or_else(|| {
+            self.kernels.push(kernel);
+            self.kernels.len() - 1
+        });
+        self.rendered.insert((purpose, layer), index);
+        Ok(index)
+    }
+
+    fn dispatch(
+        &self,
+        index: usize,
         extent: Extent,
         items: usize,
         buffer: impl Fn(&str) -> Buffer,
     ) -> Dispatch {
+        let kernel = &self.kernels[index];
         let groups = items.div_ceil(kernel.items) as u64;
         let rows = groups.div_ceil(u64::from(self.workgroups)).max(1);
         let buffers = kernel
@@ -602,14 +685,6 @@ impl Recorder {
             .iter()
             .map(|binding| buffer(binding.name))
             .collect();
-        let index = self
-            .kernels
-            .iter()
-            .position(|known| *known == kernel)
-            .unwrap_or_else(|| {
-                self.kernels.push(kernel);
-                self.kernels.len() - 1
-            });
         Dispatch {
             kernel: index,
             buffers,

@@ -1,5 +1,13 @@
 //! What a plan needs to know of a device, as data: a plan can be made without one.
 
+use crate::{Error, Result};
+
+/// Lanes of the workgroups of kernels that do one element a lane: no device has fewer.
+const LEAST_WORKGROUP: u32 = 64;
+
+/// Bytes of the largest buffer that shaders can address: they count its elements in 32 bits.
+const MOST_BINDING_BYTES: u64 = 4 << 32;
+
 /// The properties of a device that decide how work is laid out and cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -11,20 +19,48 @@ pub struct Profile {
     pub workgroups: u32,
     /// Largest buffer that a shader can bind, in bytes.
     pub binding_bytes: u64,
+    /// Workgroup memory of one workgroup, in bytes. wgpu does not hold kernels to it: the planner does.
+    pub workgroup_bytes: u64,
     /// Synapse-steps of one submission, so that no watchdog ends it.
     pub submission_work: u64,
 }
 
 impl Profile {
     /// The limits by name.
-    pub(super) fn limits(&self) -> [(&'static str, u64); 5] {
+    pub(super) fn limits(&self) -> [(&'static str, u64); 6] {
         [
             ("subgroup_size", u64::from(self.subgroup_size)),
             ("workgroup_size", u64::from(self.workgroup_size)),
             ("workgroups", u64::from(self.workgroups)),
             ("binding_bytes", self.binding_bytes),
+            ("workgroup_bytes", self.workgroup_bytes),
             ("submission_work", self.submission_work),
         ]
+    }
+
+    /// Fails unless every limit is one that a plan can be made for.
+    ///
+    /// # Errors
+    /// Names the first limit that is not, and what is expected.
+    pub fn check(&self) -> Result<()> {
+        for (name, limit) in self.limits() {
+            let (least, most) = match name {
+                "workgroup_size" => (u64::from(LEAST_WORKGROUP), u64::MAX),
+                "binding_bytes" => (1, MOST_BINDING_BYTES),
+                _ => (1, u64::MAX),
+            };
+            if limit < least || limit > most {
+                let expected = match most {
+                    u64::MAX => format!("at least {least}"),
+                    most => format!("{least} to {most}"),
+                };
+                return Err(Error::setting(
+                    format!("profile.{name}"),
+                    format!("{limit}, expected {expected}"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn of(adapter: &wgpu::Adapter) -> Self {
@@ -43,7 +79,9 @@ impl Profile {
             workgroups: limits.max_compute_workgroups_per_dimension,
             binding_bytes: limits
                 .max_storage_buffer_binding_size
-                .min(limits.max_buffer_size),
+                .min(limits.max_buffer_size)
+                .min(MOST_BINDING_BYTES),
+            workgroup_bytes: u64::from(limits.max_compute_workgroup_storage_size),
             submission_work: match info.device_type {
                 wgpu::DeviceType::Cpu => 1 << 27,
                 wgpu::DeviceType::DiscreteGpu => 1 << 34,
@@ -54,14 +92,52 @@ impl Profile {
 }
 
 impl Default for Profile {
-    /// WebGPU's default limits and subgroups of 32.
+    /// WebGPU's default limits, subgroups of 32 and 32 KiB of workgroup memory.
     fn default() -> Self {
         Self {
             subgroup_size: 32,
             workgroup_size: 256,
             workgroups: 65_535,
             binding_bytes: 128 << 20,
+            workgroup_bytes: 32 << 10,
             submission_work: 1 << 31,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_no_plan_can_keep_are_refused_by_name() {
+        Profile::default().check().unwrap();
+        let default = Profile::default();
+        for (profile, parts) in [
+            (
+                Profile {
+                    subgroup_size: 0,
+                    ..default.clone()
+                },
+                ["profile.subgroup_size", "at least 1"],
+            ),
+            (
+                Profile {
+                    workgroup_size: 63,
+                    ..default.clone()
+                },
+                ["profile.workgroup_size", "at least 64"],
+            ),
+            (
+                Profile {
+                    binding_bytes: u64::MAX,
+                    ..default.clone()
+                },
+                ["profile.binding_bytes", "1 to 17179869184"],
+            ),
+        ] {
+            let error = profile.check().unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
         }
     }
 }

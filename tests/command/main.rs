@@ -2,6 +2,8 @@
 
 mod devices;
 mod gradient;
+#[cfg(feature = "gpu")]
+mod plan;
 mod support;
 mod train;
 

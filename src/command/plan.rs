@@ -1,0 +1,176 @@
+//! `metaplastic plan` and `metaplastic shaders`.
+
+use super::{Ending, read_network, say};
+use clap::Args;
+use indicatif::{HumanBytes, HumanCount};
+use metaplastic::{Error, PlanReport, Profile, Result, file::write_atomically};
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+#[derive(Args, Debug)]
+pub(super) struct PlanArguments {
+    #[command(flatten)]
+    work: WorkArguments,
+
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ShadersArguments {
+    #[command(flatten)]
+    work: WorkArguments,
+
+    /// The folder for the shaders; made if need be, and files of the same names are replaced
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+/// A meta-step, and the limits of a device.
+#[derive(Args, Debug)]
+struct WorkArguments {
+    /// The network, as TOML
+    #[arg(long, value_name = "FILE.toml")]
+    network: PathBuf,
+
+    /// Networks
+    #[arg(long, value_name = "P", default_value_t = 1)]
+    population: usize,
+
+    /// Episodes of each network
+    #[arg(long, value_name = "B")]
+    batch: usize,
+
+    /// Steps of an episode
+    #[arg(long, value_name = "T")]
+    steps: usize,
+
+    /// Lanes of a subgroup; 1 for a device without subgroup operations
+    #[arg(long, value_name = "LANES", default_value_t = Profile::default().subgroup_size)]
+    subgroup_size: u32,
+
+    /// Most lanes of a workgroup
+    #[arg(long, value_name = "LANES", default_value_t = Profile::default().workgroup_size)]
+    workgroup_size: u32,
+
+    /// Largest buffer that a shader can bind
+    #[arg(long, value_name = "BYTES", default_value_t = Profile::default().binding_bytes)]
+    binding_bytes: u64,
+
+    /// Workgroup memory of one workgroup
+    #[arg(long, value_name = "BYTES", default_value_t = Profile::default().workgroup_bytes)]
+    workgroup_bytes: u64,
+}
+
+impl WorkArguments {
+    fn plan(&self) -> Result<PlanReport> {
+        let network = read_network(&self.network)?;
+        let profile = Profile {
+            subgroup_size: self.subgroup_size,
+            workgroup_size: self.workgroup_size,
+            binding_bytes: self.binding_bytes,
+            workgroup_bytes: self.workgroup_bytes,
+            ..Profile::default()
+        };
+        metaplastic::plan(&network, &profile, self.population, self.batch, self.steps)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    resident_bytes: u64,
+    working_bytes: u64,
+    total_bytes: u64,
+    groups: usize,
+    cuts: usize,
+    segments: usize,
+    dispatches: usize,
+    kernels: Vec<Kernel>,
+}
+
+#[derive(Debug, Serialize)]
+struct Kernel {
+    name: String,
+    lines: usize,
+    workgroup_bytes: u64,
+}
+
+impl From<PlanReport> for Report {
+    fn from(plan: PlanReport) -> Self {
+        Self {
+            resident_bytes: plan.resident_bytes,
+            working_bytes: plan.working_bytes,
+            total_bytes: plan.bytes(),
+            groups: plan.groups,
+            cuts: plan.cuts,
+            segments: plan.segments,
+            dispatches: plan.dispatches,
+            kernels: plan
+                .kernels
+                .into_iter()
+                .map(|kernel| Kernel {
+                    lines: kernel.source.lines().count(),
+                    workgroup_bytes: kernel.workgroup_bytes,
+                    name: kernel.name,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = |bytes| format!("{} ({})", HumanBytes(bytes), HumanCount(bytes));
+        let count = |count: usize| HumanCount(count as u64);
+        writeln!(
+            f,
+            "device memory  {} bytes: {} for the population, {} for the batch",
+            bytes(self.total_bytes),
+            HumanBytes(self.resident_bytes),
+            HumanBytes(self.working_bytes)
+        )?;
+        writeln!(f, "groups         {} of networks", count(self.groups))?;
+        writeln!(f, "cuts           {} of a group's batch", count(self.cuts))?;
+        writeln!(f, "segments       {} of an episode", count(self.segments))?;
+        writeln!(f, "dispatches     {} per meta-step", count(self.dispatches))?;
+        write!(f, "kernels")?;
+        for kernel in &self.kernels {
+            write!(f, "\n  {}, {} lines", kernel.name, count(kernel.lines))?;
+            if kernel.workgroup_bytes > 0 {
+                write!(
+                    f,
+                    ", {} of workgroup memory",
+                    HumanBytes(kernel.workgroup_bytes)
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn run(arguments: &PlanArguments) -> Result<Ending> {
+    let report = Report::from(arguments.work.plan()?);
+    if arguments.json {
+        say(serde_json::to_string(&report).expect("a report is always representable as JSON"))?;
+    } else {
+        say(report)?;
+    }
+    Ok(Ending::Done)
+}
+
+pub(super) fn run_shaders(arguments: &ShadersArguments) -> Result<Ending> {
+    let plan = arguments.work.plan()?;
+    let folder = &arguments.output;
+    std::fs::create_dir_all(folder).map_err(|source| Error::Write {
+        path: folder.clone(),
+        source,
+    })?;
+    for kernel in &plan.kernels {
+        let path = folder.join(format!("{}.wgsl", kernel.name));
+        write_atomically(&path, |file| file.write_all(kernel.source.as_bytes()))?;
+        say(path.display())?;
+    }
+    Ok(Ending::Done)
+}

@@ -1,0 +1,307 @@
+//! What a meta-step of training will take of a device, told before anything is allocated, and without a device.
+
+use super::execute::resident_bytes;
+use super::learner::LEARNING;
+use super::plan::{Buffer, Dispatch, Plan, Work, Working, group_size};
+use super::profile::Profile;
+use super::render::Extent;
+use crate::{Error, Layout, Loss, Network, Result, memory};
+use std::collections::HashSet;
+
+/// Bytes from one dispatch's uniform to the next: WebGPU's default alignment.
+const UNIFORM_BYTES: u64 = 256;
+
+/// What one meta-step of training on the caller's episodes takes of a GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanReport {
+    /// Bytes of the population: parameters, gradients, the optimiser's state.
+    pub resident_bytes: u64,
+    /// Bytes of a batch: episodes, activity, partial sums, and the uniforms.
+    pub working_bytes: u64,
+    /// Groups of networks; each has its own buffers.
+    pub groups: usize,
+    /// Parts that a group's batch is cut into, one after the other in the same buffers.
+    pub cuts: usize,
+    /// Parts that an episode is cut into along time.
+    pub segments: usize,
+    /// Kernels that are started in one meta-step of the whole population.
+    pub dispatches: usize,
+    /// Every kernel, in the order of its first run.
+    pub kernels: Vec<KernelReport>,
+}
+
+/// A kernel of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelReport {
+    /// Which layer's it is and what it does: `layer0-forward`, `loss`.
+    pub name: String,
+    /// The whole shader, in WGSL.
+    pub source: String,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u64,
+}
+
+impl PlanReport {
+    /// Bytes of all device buffers.
+    pub fn bytes(&self) -> u64 {
+        self.resident_bytes.saturating_add(self.working_bytes)
+    }
+
+    fn add(&mut self, plan: &Plan, groups: usize) {
+        let count = groups as u64;
+        let residents = resident_bytes(&plan.layout, plan.work.networks, Some(&LEARNING));
+        let resident = residents
+            .iter()
+            .fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
+        let extents: HashSet<Extent> = plan.dispatches().map(|dispatch| dispatch.extent).collect();
+        let working = plan
+            .bytes()
+            .saturating_add(extents.len() as u64 * UNIFORM_BYTES);
+        self.resident_bytes = self
+            .resident_bytes
+            .saturating_add(resident.saturating_mul(count));
+        self.working_bytes = self
+            .working_bytes
+            .saturating_add(working.saturating_mul(count));
+        self.groups += groups;
+        self.cuts = self.cuts.max(plan.cuts.len());
+        self.segments = self.segments.max(plan.segments.len());
+        self.dispatches += groups * plan.dispatches().count();
+        let mut seen = HashSet::new();
+        for dispatch in plan.dispatches() {
+            let stem = name_of(plan, dispatch);
+            if seen.insert((stem.clone(), dispatch.kernel)) {
+                self.add_kernel(&stem, plan, dispatch.kernel);
+            }
+        }
+    }
+
+    /// Groups of another size may have other kernels of the same name: they are numbered.
+    fn add_kernel(&mut self, stem: &str, plan: &Plan, index: usize) {
+        let kernel = &plan.kernels[index];
+        let mut number = 1;
+        loop {
+            let name = match number {
+                1 => stem.to_owned(),
+                number => format!("{stem}-{number}"),
+            };
+            match self.kernels.iter().find(|known| known.name == name) {
+                Some(known) if known.source == kernel.source => return,
+                Some(_) => number += 1,
+                None => {
+                    return self.kernels.push(KernelReport {
+                        name,
+                        source: kernel.source.clone(),
+                        workgroup_bytes: kernel.workgroup_bytes(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// `layer0-forward`, or `reduce` for what belongs to no layer.
+fn name_of(plan: &Plan, dispatch: &Dispatch) -> String {
+    let name = plan.kernels[dispatch.kernel].name.replace('_', "-");
+    let layer = dispatch.buffers.iter().find_map(|buffer| match buffer {
+        Buffer::Working(Working::Signal(layer, _)) => Some(*layer),
+        _ => None,
+    });
+    // A forward sweep has no signal, but its input: the first of its activities.
+    let input = dispatch.buffers.iter().find_map(|buffer| match buffer {
+        Buffer::Working(Working::Activity(layer, _)) => Some(*layer),
+        _ => None,
+    });
+    match (name.as_str(), layer.or(input)) {
+        ("loss" | "episodes", _) | (_, None) => name,
+        (_, Some(layer)) => format!("layer{layer}-{name}"),
+    }
+}
+
+/// Plans one meta-step of training: `population` networks, on `batch` episodes of `steps` steps for each. No device is
+/// needed or asked.
+///
+/// Where the network has no loss, what is differentiated is `Σ output_gradient · output`.
+///
+/// # Errors
+/// If a size is zero or too large, or no cut makes the work fit the profile's limits.
+pub fn plan(
+    network: &Network,
+    profile: &Profile,
+    population: usize,
+    batch: usize,
+    steps: usize,
+) -> Result<PlanReport> {
+    profile.check()?;
+    for (field, size) in [
+        ("population", population),
+        ("batch", batch),
+        ("steps", steps),
+    ] {
+        if size == 0 {
+            return Err(Error::ZeroSize {
+                field: field.into(),
+            });
+        }
+        if size > i32::MAX as usize {
+            return Err(Error::setting(
+                field,
+                format!("{size}, at most {} are supported", i32::MAX),
+            ));
+        }
+    }
+    memory::elements("parameters", &[population, Layout::new(network)?.size()])?;
+    let size = group_size(network, profile, &Work::training(network, population, 1, 1));
+    let mut report = PlanReport {
+        resident_bytes: 0,
+        working_bytes: 0,
+        groups: 0,
+        cuts: 0,
+        segments: 0,
+        dispatches: 0,
+        kernels: Vec::new(),
+    };
+    for (networks, groups) in [(size, population / size), (population % size, 1)] {
+        if networks > 0 && groups > 0 {
+            let work = Work {
+                has_target: network.loss() != Loss::None,
+                ..Work::training(network, networks, batch, steps)
+            };
+            report.add(&Plan::new(network, profile, work)?, groups);
+        }
+    }
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Layer, Rate};
+
+    fn network(loss: Loss) -> Network {
+        Network::new(
+            loss,
+            [
+                Layer::plastic(64, 32, Rate::learned(0.1)),
+                Layer::plastic(32, 32, Rate::learned(0.1)),
+                Layer::dense(32, 4, Activation::Linear),
+                Layer::bias(4),
+            ],
+        )
+        .unwrap()
+    }
+
+    fn names(report: &PlanReport) -> Vec<&str> {
+        report
+            .kernels
+            .iter()
+            .map(|kernel| kernel.name.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn every_kernel_of_a_meta_step_has_a_name_of_its_own() {
+        let report = plan(&network(Loss::SquaredError), &Profile::default(), 3, 40, 10).unwrap();
+        let expected = [
+            "layer0-forward",
+            "layer1-forward",
+            "layer2-forward",
+            "layer3-bias-forward",
+            "loss",
+            "layer3-bias-backward",
+            "layer2-backward",
+            "layer2-input-gradient",
+            "layer1-backward",
+            "layer1-input-gradient",
+            "layer0-backward",
+            "reduce",
+            "check",
+            "optimiser",
+        ];
+        assert_eq!(names(&report), expected);
+        assert_eq!(report.dispatches, expected.len());
+        assert_eq!((report.groups, report.cuts, report.segments), (1, 1, 1));
+        let without = plan(&network(Loss::None), &Profile::default(), 3, 40, 10).unwrap();
+        assert!(!names(&without).contains(&"loss"));
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_arrays() {
+        let network = Network::new(Loss::None, [Layer::plastic(64, 32, Rate::learned(0.1))]);
+        let report = plan(&network.unwrap(), &Profile::default(), 2, 48, 10).unwrap();
+        // Weights and plasticity, 32 biases, and a rate, which takes a vec4.
+        let parameters = 2 * 64 * 32 + 32 + 4;
+        // Parameters, gradients and two moments of 2 networks; what each element is.
+        let values = 2 * 4 * 4 * parameters + 16 * parameters;
+        let state = 2 * (18 * 4 + 16 + 8 + 16 + 4) + 8;
+        assert_eq!(report.resident_bytes, values + state);
+        let losses = 2 * 48 * 4;
+        let partials = 2 * 3 * 4 * (2 * 64 * 32 + 4 * 32);
+        // Input; output, drive, signal.
+        let activity = 2 * 48 * 10 * 4 * (64 + 3 * 32);
+        let uniforms = report.working_bytes - losses - partials - activity;
+        assert_eq!(uniforms % UNIFORM_BYTES, 0);
+        assert!(uniforms > 0 && uniforms <= report.dispatches as u64 * UNIFORM_BYTES);
+        assert_eq!(report.bytes(), report.resident_bytes + report.working_bytes);
+    }
+
+    #[test]
+    fn groups_cuts_and_segments_are_counted() {
+        let profile = Profile {
+            binding_bytes: 60_000,
+            ..Profile::default()
+        };
+        let network = Network::new(Loss::None, [Layer::plastic(64, 8, Rate::learned(0.1))]);
+        let network = network.unwrap();
+        let report = plan(&network, &profile, 16, 3, 60).unwrap();
+        assert!(
+            report.groups > 1 && report.cuts == 3 && report.segments > 1,
+            "{report:?}"
+        );
+        let whole = plan(&network, &Profile::default(), 16, 3, 60).unwrap();
+        assert!(report.dispatches > report.groups * whole.dispatches);
+    }
+
+    #[test]
+    fn workgroup_memory_is_held_to_its_limit() {
+        let wide = Network::new(Loss::None, [Layer::plastic(4096, 8, Rate::learned(0.1))]);
+        let wide = wide.unwrap();
+        let profile = |workgroup_bytes| Profile {
+            subgroup_size: 1,
+            workgroup_bytes,
+            ..Profile::default()
+        };
+        let report = plan(&wide, &profile(32 << 10), 1, 16, 4).unwrap();
+        let most = report.kernels.iter().map(|kernel| kernel.workgroup_bytes);
+        let most = most.max().unwrap();
+        assert!(most >= 128 * 4, "{most}");
+        plan(&wide, &profile(most), 1, 16, 4).unwrap();
+        let error = plan(&wide, &profile(most - 1), 1, 16, 4).unwrap_err();
+        assert!(
+            matches!(&error, Error::DeviceLimit { requested, limit, .. } if (*requested, *limit) == (most, most - 1)),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused() {
+        let network = network(Loss::SquaredError);
+        let plan = |population, batch, steps| {
+            plan(&network, &Profile::default(), population, batch, steps)
+        };
+        for (sizes, field) in [
+            ((0, 1, 1), "population"),
+            ((1, 0, 1), "batch"),
+            ((1, 1, 0), "steps"),
+            ((1, usize::MAX, 1), "batch"),
+        ] {
+            let error = plan(sizes.0, sizes.1, sizes.2).unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+        }
+        let most = i32::MAX as usize;
+        plan(most, most, most).unwrap_err();
+        let huge = Layer::dense(1 << 24, 1 << 24, Activation::Linear);
+        let huge = Network::new(Loss::None, [huge.clone(), huge]).unwrap();
+        super::plan(&huge, &Profile::default(), most, 1, 1).unwrap_err();
+    }
+}

@@ -1,0 +1,203 @@
+//! `metaplastic plan` and `metaplastic shaders`: no device is needed by either.
+
+use crate::support::{NETWORK, assert_status, command, error_text, names};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Output;
+
+/// A folder with a network's description.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(network: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("net.toml"), network).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, name: &str, arguments: &[&str]) -> Output {
+        let mut command = command();
+        command.current_dir(self.folder.path());
+        // No driver may be asked.
+        command
+            .env("VK_DRIVER_FILES", "/nowhere")
+            .env("VK_ICD_FILENAMES", "/nowhere");
+        command
+            .args([name, "--network", "net.toml"])
+            .args(arguments);
+        command.output().unwrap()
+    }
+
+    #[track_caller]
+    fn plan(&self, arguments: &[&str]) -> Value {
+        let output = self.run("plan", &[arguments, &["--json"]].concat());
+        assert_status(&output, 0);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+const WORK: [&str; 6] = ["--population", "3", "--batch", "40", "--steps", "10"];
+
+const KERNELS: [&str; 11] = [
+    "check",
+    "layer0-backward",
+    "layer0-forward",
+    "layer1-backward",
+    "layer1-forward",
+    "layer1-input-gradient",
+    "layer2-bias-backward",
+    "layer2-bias-forward",
+    "loss",
+    "optimiser",
+    "reduce",
+];
+
+#[test]
+fn a_plan_names_bytes_cuts_and_kernels() {
+    let place = Place::new(NETWORK);
+    let plan = place.plan(&WORK);
+    let number = |key: &str| {
+        plan[key]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{key} in {plan}"))
+    };
+    assert_eq!(
+        number("total_bytes"),
+        number("resident_bytes") + number("working_bytes")
+    );
+    assert_eq!(number("dispatches"), KERNELS.len() as u64);
+    for key in ["groups", "cuts", "segments"] {
+        assert_eq!(number(key), 1, "{key}");
+    }
+    let mut kernels: Vec<_> = plan["kernels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|kernel| kernel["name"].as_str().unwrap())
+        .collect();
+    kernels.sort_unstable();
+    assert_eq!(kernels, KERNELS);
+
+    let output = place.run("plan", &WORK);
+    assert_status(&output, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for part in ["device memory", "11 per meta-step", "layer1-input-gradient"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+}
+
+#[test]
+fn narrower_limits_cut_the_work() {
+    let place = Place::new(NETWORK);
+    let whole = place.plan(&WORK);
+    let cut = place.plan(&[&WORK[..], &["--binding-bytes", "3000"]].concat());
+    let number = |plan: &Value, key: &str| plan[key].as_u64().unwrap();
+    assert!(number(&cut, "cuts") > 1, "{cut}");
+    assert!(number(&cut, "dispatches") > number(&whole, "dispatches"));
+    assert!(number(&cut, "working_bytes") < number(&whole, "working_bytes"));
+}
+
+#[test]
+fn shaders_are_files_of_wgsl() {
+    let place = Place::new(NETWORK);
+    let arguments = [&WORK[..], &["--output", "out/shaders"]].concat();
+    let output = place.run("shaders", &arguments);
+    assert_status(&output, 0);
+    let files = KERNELS.map(|kernel| format!("{kernel}.wgsl"));
+    let folder = place.path("out/shaders");
+    assert_eq!(names(&folder), files);
+    for (file, kernel) in files.iter().zip(KERNELS) {
+        let source = std::fs::read_to_string(folder.join(file)).unwrap();
+        let module = naga::front::wgsl::parse_str(&source).unwrap();
+        let entry = &module.entry_points[0].name;
+        assert!(
+            kernel.ends_with(&entry.replace('_', "-")),
+            "{kernel} {entry}"
+        );
+    }
+    // Again, over what is there: the same bytes.
+    let before = std::fs::read(folder.join("layer0-forward.wgsl")).unwrap();
+    assert_status(&place.run("shaders", &arguments), 0);
+    assert_eq!(names(&folder), files);
+    assert_eq!(
+        std::fs::read(folder.join("layer0-forward.wgsl")).unwrap(),
+        before
+    );
+}
+
+#[test]
+fn a_device_without_subgroups_sums_in_workgroup_memory() {
+    let wide = NETWORK.replace("inputs = 4", "inputs = 512");
+    let place = Place::new(&wide);
+    let forward = |arguments: &[&str]| {
+        let plan = place.plan(&[&WORK[..], arguments].concat());
+        let kernels = plan["kernels"].as_array().unwrap();
+        let forward = kernels
+            .iter()
+            .find(|kernel| kernel["name"] == "layer0-forward");
+        forward.unwrap()["workgroup_bytes"].as_u64().unwrap()
+    };
+    assert_eq!(forward(&[]), 0);
+    assert!(forward(&["--subgroup-size", "1"]) > 0);
+}
+
+#[test]
+fn bad_input_is_refused_by_name_and_nothing_is_written() {
+    let place = Place::new(NETWORK);
+    let refused = |arguments: &[&str], status: i32, part: &str| {
+        for (name, output) in [("plan", &[][..]), ("shaders", &["--output", "out"])] {
+            let output = place.run(name, &[arguments, output].concat());
+            assert_status(&output, status);
+            let message = error_text(&output);
+            assert!(message.contains(part), "{part:?} in {message}");
+            assert!(output.stdout.is_empty());
+            assert!(!place.path("out").exists());
+        }
+    };
+    refused(&["--steps", "5"], 2, "--batch");
+    refused(&["--batch", "-1", "--steps", "5"], 2, "-1");
+    refused(&["--batch", "0", "--steps", "5"], 2, "batch");
+    refused(&["--batch", "5", "--steps", "0"], 2, "steps");
+    refused(&["--batch", "5", "--steps", "99999999999"], 2, "steps");
+    for (option, value, status, part) in [
+        ("--population", "0", 2, "population"),
+        ("--subgroup-size", "0", 2, "profile.subgroup_size"),
+        ("--workgroup-size", "32", 2, "profile.workgroup_size"),
+        ("--binding-bytes", "0", 2, "profile.binding_bytes"),
+        // No cut helps against these.
+        ("--binding-bytes", "100", 1, "limit of 100"),
+        (
+            "--workgroup-bytes",
+            "16",
+            1,
+            "workgroup memory of the kernel check",
+        ),
+    ] {
+        refused(
+            &["--batch", "5", "--steps", "5", option, value],
+            status,
+            part,
+        );
+    }
+    std::fs::write(place.path("net.toml"), "[loss]\nkind = 3\n").unwrap();
+    refused(&["--batch", "5", "--steps", "5"], 2, "net.toml");
+    std::fs::remove_file(place.path("net.toml")).unwrap();
+    refused(&["--batch", "5", "--steps", "5"], 2, "net.toml");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_the_machines_fault() {
+    let place = Place::new(NETWORK);
+    let arguments = [&WORK[..], &["--output", "net.toml/out"]].concat();
+    let output = place.run("shaders", &arguments);
+    assert_status(&output, 1);
+    assert!(error_text(&output).contains("net.toml/out"));
+}
