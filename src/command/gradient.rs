@@ -1,6 +1,7 @@
 //! `metaplastic gradient`.
 
 use super::engine::{EngineArguments, describe};
+use super::input::read_text;
 use super::{Ending, note, say};
 use clap::{Args, ValueEnum};
 use metaplastic::tensors::{read_episodes, read_parameters, write_gradients};
@@ -97,10 +98,7 @@ fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
 }
 
 fn read_network(path: &Path) -> Result<Network> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = read_text(path)?;
     Network::from_toml(&text, &path.display().to_string())
 }
 

@@ -5,8 +5,11 @@ mod engine;
 mod figure;
 mod folder;
 mod gradient;
+mod input;
 mod interrupt;
 mod progress;
+mod recipe;
+mod settings;
 mod summary;
 mod train;
 
@@ -27,7 +30,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train a population of networks on one of the paper's tasks
-    Train(train::Arguments),
+    Train(Box<train::Arguments>),
+    /// Print a recipe, complete and commented; edited, it is one for `train --recipe FILE.toml`
+    Recipe(Box<recipe::Arguments>),
     /// Compute outputs and exact gradients of a network, from files to a file
     Gradient(gradient::Arguments),
     /// List the GPU adapters and the CPU engine of this machine
@@ -51,6 +56,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let ending = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
+        Command::Recipe(arguments) => recipe::run(arguments),
         Command::Gradient(arguments) => gradient::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
     };

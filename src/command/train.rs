@@ -4,36 +4,24 @@ use super::engine::{EngineArguments, describe};
 use super::folder::Folder;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
+use super::settings::{Settings, TaskName};
 use super::summary::Summary;
 use super::{Ending, note, say};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use metaplastic::Result;
-use metaplastic::training::{Experiment, Recipe, Training};
+use metaplastic::training::Training;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// What the networks learn, with the settings of Miconi 2016
+    /// What the networks learn
     #[arg(value_enum)]
     task: TaskName,
 
     #[command(flatten)]
     engine: EngineArguments,
-
-    /// Seed of the first network; the next ones have the seeds that follow
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
-    seed: u64,
-
-    /// Networks to train, each on its own
-    #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
-    population: usize,
-
-    /// Episodes that each network sees; the last 500 (a tenth of fewer than 1,000) measure the final error
-    /// [default: the paper's]
-    #[arg(long, allow_negative_numbers = true)]
-    episodes: Option<u64>,
 
     /// Folder for the results [default: runs/TASK-seedSEED, numbered where that holds a run]
     #[arg(long, value_name = "DIR")]
@@ -50,37 +38,13 @@ pub(super) struct Arguments {
     /// Print the summary as one line of JSON on standard output
     #[arg(long)]
     json: bool,
-}
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TaskName {
-    /// Complete a pattern seen once from one of its bits
-    Completion,
-    /// Remember which of two patterns has which label, told once
-    OneShot,
-    /// As one-shot, but the labels swap half-way
-    Reversal,
-}
-
-impl Arguments {
-    fn recipe(&self) -> Recipe {
-        let recipe = Recipe::paper(match self.task {
-            TaskName::Completion => Experiment::Completion,
-            TaskName::OneShot => Experiment::OneShot,
-            TaskName::Reversal => Experiment::Reversal,
-        });
-        Recipe {
-            seed: self.seed,
-            population: self.population,
-            episodes: self.episodes.unwrap_or(recipe.episodes),
-            ..recipe
-        }
-    }
+    #[command(flatten)]
+    settings: Settings,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let recipe = arguments.recipe();
-    recipe.check()?;
+    let recipe = arguments.settings.recipe(arguments.task)?;
     let folder = Folder::choose(arguments.output.as_deref(), arguments.force, &recipe)?;
     let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
     let training = Training::new(&choice.engine, &recipe)?;

@@ -11,7 +11,9 @@
 //! # Ok::<(), metaplastic::Error>(())
 //! ```
 
+mod commented;
 mod recipe;
+mod recipes;
 mod run;
 mod statistics;
 
