@@ -2,16 +2,24 @@
 
 mod devices;
 mod engine;
+mod evaluate;
 mod figure;
 mod folder;
 mod gradient;
 mod input;
+mod inspect;
 mod interrupt;
+mod names;
 mod progress;
 mod recipe;
+mod report;
+mod reproduce;
+mod run;
 mod settings;
 mod summary;
+mod table;
 mod train;
+mod typical;
 
 use clap::{Parser, Subcommand};
 use metaplastic::Error;
@@ -33,6 +41,12 @@ enum Command {
     Train(Box<train::Arguments>),
     /// Print a recipe, complete and commented; edited, it is one for `train --recipe FILE.toml`
     Recipe(Box<recipe::Arguments>),
+    /// Run the paper's three experiments and write a report with figures
+    Reproduce(reproduce::Arguments),
+    /// Show what the networks of a run do on fresh episodes, step by step
+    Evaluate(evaluate::Arguments),
+    /// Show the structure of a run's networks: strong connections, and the signs of their plasticity
+    Inspect(inspect::Arguments),
     /// Compute outputs and exact gradients of a network, from files to a file
     Gradient(gradient::Arguments),
     /// List the GPU adapters and the CPU engine of this machine
@@ -57,6 +71,9 @@ pub fn main() -> ExitCode {
     let ending = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
         Command::Recipe(arguments) => recipe::run(arguments),
+        Command::Reproduce(arguments) => reproduce::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
         Command::Gradient(arguments) => gradient::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
     };

@@ -9,7 +9,7 @@ use super::summary::Summary;
 use super::{Ending, note, say};
 use clap::Args;
 use metaplastic::Result;
-use metaplastic::training::Training;
+use metaplastic::training::{Recipe, Trained, Training};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -55,8 +55,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     }
 
     let start = Instant::now();
+    let trained = watched(training, &recipe, &interrupt, arguments.quiet)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let summary = Summary::new(&recipe, &trained, &choice, seconds, folder.path());
+    folder.write(&recipe, &trained, &choice, &summary)?;
+    if arguments.json {
+        say(summary.to_json())?;
+    } else if !arguments.quiet {
+        say(summary)?;
+    }
+    Ok(ending(&trained))
+}
+
+/// Trains under the eyes of a progress bar, until the end or Ctrl-C, and says which networks failed.
+pub(super) fn watched(
+    training: Training,
+    recipe: &Recipe,
+    interrupt: &Interrupt,
+    quiet: bool,
+) -> Result<Trained> {
     let episodes = u64::from(recipe.meta_steps()) * recipe.batch as u64;
-    let progress = Progress::new(episodes, arguments.quiet);
+    let progress = Progress::new(episodes, quiet);
     let trained = training.run(|report| {
         progress.report(report);
         if interrupt.asked() {
@@ -66,26 +85,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         }
     })?;
     progress.finish();
-
-    let seconds = start.elapsed().as_secs_f64();
-    let summary = Summary::new(&recipe, &trained, &choice, seconds, folder.path());
-    folder.write(&recipe, &trained, &choice, &summary)?;
     for failure in &trained.failures {
         note(format_args!(
             "network {} stopped learning after {} episodes: {} is not finite",
             failure.network, failure.episode, failure.tensor
         ));
     }
-    if arguments.json {
-        say(summary.to_json())?;
-    } else if !arguments.quiet {
-        say(summary)?;
-    }
-    Ok(if trained.stopped {
+    Ok(trained)
+}
+
+/// How a command that trains ends.
+pub(super) fn ending(trained: &Trained) -> Ending {
+    if trained.stopped {
         Ending::Interrupted
     } else if trained.failures.is_empty() {
         Ending::Done
     } else {
         Ending::NotFinite
-    })
+    }
 }
