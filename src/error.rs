@@ -123,6 +123,14 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A folder does not hold a complete run, or its files contradict each other.
+    #[error("{}: not the file of a complete run: {reason}", path.display())]
+    Run {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The engine cannot compute in the precision asked for.
     #[error("the {engine} engine computes in {supported} only, not in {asked}")]
     Precision {

@@ -194,20 +194,7 @@ impl<R: Real> Parameters<R> {
         population: usize,
         seed: u64,
     ) -> Result<Self> {
-        for (field, scale) in [
-            ("initial.scale", initial.scale),
-            (
-                "initial.plasticity_scale",
-                initial.plasticity_scale.unwrap_or(0.0),
-            ),
-        ] {
-            if !scale.is_finite() {
-                return Err(Error::setting(
-                    field,
-                    format!("{scale}, expected a finite value"),
-                ));
-            }
-        }
+        initial.check()?;
         let mut parameters = Self::new(network, population)?;
         let last_dense = network
             .layers()
@@ -372,6 +359,30 @@ pub struct Initial {
     /// Whether a final dense layer starts at the absolute values of its draws.
     #[serde(default)]
     pub positive_output: bool,
+}
+
+impl Initial {
+    /// Fails unless every scale is finite.
+    ///
+    /// # Errors
+    /// Names the first that is not.
+    pub fn check(&self) -> Result<()> {
+        for (field, scale) in [
+            ("initial.scale", self.scale),
+            (
+                "initial.plasticity_scale",
+                self.plasticity_scale.unwrap_or(0.0),
+            ),
+        ] {
+            if !scale.is_finite() {
+                return Err(Error::setting(
+                    field,
+                    format!("{scale}, expected a finite value"),
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for Initial {

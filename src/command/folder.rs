@@ -30,49 +30,23 @@ impl Folder {
     ///
     /// Fails if the folder asked for holds a run, unless `force`. Changes nothing.
     pub fn choose(asked: Option<&Path>, force: bool, recipe: &Recipe) -> Result<Self> {
-        if let Some(path) = asked {
-            if path.exists() && !path.is_dir() {
-                return Err(Error::Setting {
-                    field: "--output".into(),
-                    reason: format!("{} is no folder", path.display()),
-                });
-            }
-            if holds_a_run(path) && !force {
-                return Err(Error::RunExists {
-                    path: path.to_owned(),
-                });
-            }
-            return Ok(Self {
-                path: path.to_owned(),
-            });
-        }
-        let first = Path::new("runs").join(format!("{}-seed{}", recipe.task.name(), recipe.seed));
-        let mut path = first.clone();
-        let mut count = 1;
-        while holds_a_run(&path) && !force {
-            count += 1;
-            path = first.with_file_name(format!(
-                "{}-seed{}-{count}",
-                recipe.task.name(),
-                recipe.seed
-            ));
-        }
+        let first = format!("{}-seed{}", recipe.task.name(), recipe.seed);
+        let path = choose(asked, force, &first, holds_a_run)?;
         Ok(Self { path })
+    }
+
+    /// A folder inside another that was chosen.
+    pub fn inside(path: PathBuf) -> Self {
+        Self { path }
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes the folder and finds out whether it can be written to, before any time is spent on the run.
+    /// As [`prepare`].
     pub fn prepare(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.path)
-            .and_then(|()| tempfile::tempfile_in(&self.path))
-            .map(drop)
-            .map_err(|source| Error::Write {
-                path: self.path.clone(),
-                source,
-            })
+        prepare(&self.path)
     }
 
     /// Writes every file of the run, the one that took longest to make first.
@@ -109,11 +83,55 @@ impl Folder {
     }
 }
 
-fn holds_a_run(path: &Path) -> bool {
+/// The folder asked for, or the first free one of `runs/NAME`, `runs/NAME-2`, …, where `name` is the first name.
+///
+/// Fails if the folder asked for is taken, unless `force`. Changes nothing.
+pub(super) fn choose(
+    asked: Option<&Path>,
+    force: bool,
+    name: &str,
+    is_taken: impl Fn(&Path) -> bool,
+) -> Result<PathBuf> {
+    if let Some(path) = asked {
+        if path.exists() && !path.is_dir() {
+            return Err(Error::Setting {
+                field: "--output".into(),
+                reason: format!("{} is no folder", path.display()),
+            });
+        }
+        if is_taken(path) && !force {
+            return Err(Error::RunExists {
+                path: path.to_owned(),
+            });
+        }
+        return Ok(path.to_owned());
+    }
+    let first = Path::new("runs").join(name);
+    let mut path = first.clone();
+    let mut count = 1;
+    while is_taken(&path) && !force {
+        count += 1;
+        path = first.with_file_name(format!("{name}-{count}"));
+    }
+    Ok(path)
+}
+
+/// Makes a folder and finds out whether it can be written to, before any time is spent on what will lie there.
+pub(super) fn prepare(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path)
+        .and_then(|()| tempfile::tempfile_in(path))
+        .map(drop)
+        .map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+pub(super) fn holds_a_run(path: &Path) -> bool {
     FILES.iter().any(|name| path.join(name).exists())
 }
 
-fn write_text(path: &Path, text: &str) -> Result<()> {
+pub(super) fn write_text(path: &Path, text: &str) -> Result<()> {
     write_atomically(path, |file| file.write_all(text.as_bytes()))
 }
 

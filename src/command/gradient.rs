@@ -1,7 +1,8 @@
 //! `metaplastic gradient`.
 
 use super::engine::{EngineArguments, describe};
-use super::{Ending, note, read_network, say};
+use super::input::read_network;
+use super::{Ending, note, say};
 use clap::{Args, ValueEnum};
 use metaplastic::tensors::{read_episodes, read_parameters, write_gradients};
 use metaplastic::{Error, Gradients, Real, Result, Want};

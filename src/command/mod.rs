@@ -2,21 +2,31 @@
 
 mod devices;
 mod engine;
+mod evaluate;
 mod figure;
 mod folder;
 mod gradient;
+mod input;
+mod inspect;
 mod interrupt;
+mod names;
 #[cfg(feature = "gpu")]
 mod plan;
 mod progress;
+mod recipe;
+mod report;
+mod reproduce;
+mod run;
+mod settings;
 mod summary;
+mod table;
 mod train;
+mod typical;
 
 use clap::{Parser, Subcommand};
-use metaplastic::{Error, Network};
+use metaplastic::Error;
 use std::fmt::Display;
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Trains neural networks that keep learning after training.
@@ -30,7 +40,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train a population of networks on one of the paper's tasks
-    Train(train::Arguments),
+    Train(Box<train::Arguments>),
+    /// Print a recipe, complete and commented; edited, it is one for `train --recipe FILE.toml`
+    Recipe(Box<recipe::Arguments>),
+    /// Run the paper's three experiments and write a report with figures
+    Reproduce(reproduce::Arguments),
+    /// Show what the networks of a run do on fresh episodes, step by step
+    Evaluate(evaluate::Arguments),
+    /// Show the structure of a run's networks: strong connections, and the signs of their plasticity
+    Inspect(inspect::Arguments),
     /// Compute outputs and exact gradients of a network, from files to a file
     Gradient(gradient::Arguments),
     /// Say what a meta-step will take of a GPU: memory, cuts, dispatches; needs no GPU
@@ -60,6 +78,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let ending = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
+        Command::Recipe(arguments) => recipe::run(arguments),
+        Command::Reproduce(arguments) => reproduce::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
         Command::Gradient(arguments) => gradient::run(arguments),
         #[cfg(feature = "gpu")]
         Command::Plan(arguments) => plan::run(arguments),
@@ -91,15 +113,6 @@ fn exit_status(error: &Error) -> u8 {
         Error::Shader { .. } => 1,
         _ => 2,
     }
-}
-
-/// The network that a TOML file describes.
-fn read_network(path: &Path) -> metaplastic::Result<Network> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    Network::from_toml(&text, &path.display().to_string())
 }
 
 /// Writes a line to standard error. Where nobody listens, there is nobody to tell.

@@ -1,6 +1,7 @@
 //! `metaplastic plan` and `metaplastic shaders`.
 
-use super::{Ending, read_network, say};
+use super::input::read_network;
+use super::{Ending, say};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use metaplastic::{Error, PlanReport, Profile, Result, file::write_atomically};

@@ -80,6 +80,19 @@ impl Summary {
         }
     }
 
+    /// `task, solved, median, quartiles, worst, time`, as texts for a table.
+    pub fn row(&self) -> [String; 6] {
+        let error = &self.final_error;
+        [
+            self.task.to_owned(),
+            format!("{} of {}", self.solved, self.population),
+            number(error.median),
+            format!("{} to {}", number(error.q25), number(error.q75)),
+            number(error.worst),
+            format!("{:.1} s", self.seconds),
+        ]
+    }
+
     /// One line.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a summary is always representable as JSON")
@@ -88,10 +101,6 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = |value: Option<f64>| match value {
-            Some(value) => format!("{value:.4}"),
-            None => "not finite".to_owned(),
-        };
         let error = &self.final_error;
         if self.interrupted {
             writeln!(f, "{}: stopped after {} episodes", self.task, self.episodes)?;
@@ -116,5 +125,12 @@ impl fmt::Display for Summary {
             self.seconds, self.engine, self.device
         )?;
         write!(f, "  files        {}", self.run)
+    }
+}
+
+fn number(value: Option<f64>) -> String {
+    match value {
+        Some(value) => format!("{value:.4}"),
+        None => "not finite".to_owned(),
     }
 }

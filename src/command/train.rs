@@ -4,36 +4,24 @@ use super::engine::{EngineArguments, describe};
 use super::folder::Folder;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
+use super::settings::{Settings, TaskName};
 use super::summary::Summary;
 use super::{Ending, note, say};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use metaplastic::Result;
-use metaplastic::training::{Experiment, Recipe, Training};
+use metaplastic::training::{Recipe, Trained, Training};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// What the networks learn, with the settings of Miconi 2016
+    /// What the networks learn
     #[arg(value_enum)]
     task: TaskName,
 
     #[command(flatten)]
     engine: EngineArguments,
-
-    /// Seed of the first network; the next ones have the seeds that follow
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
-    seed: u64,
-
-    /// Networks to train, each on its own
-    #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
-    population: usize,
-
-    /// Episodes that each network sees; the last 500 (a tenth of fewer than 1,000) measure the final error
-    /// [default: the paper's]
-    #[arg(long, allow_negative_numbers = true)]
-    episodes: Option<u64>,
 
     /// Folder for the results [default: runs/TASK-seedSEED, numbered where that holds a run]
     #[arg(long, value_name = "DIR")]
@@ -50,37 +38,13 @@ pub(super) struct Arguments {
     /// Print the summary as one line of JSON on standard output
     #[arg(long)]
     json: bool,
-}
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TaskName {
-    /// Complete a pattern seen once from one of its bits
-    Completion,
-    /// Remember which of two patterns has which label, told once
-    OneShot,
-    /// As one-shot, but the labels swap half-way
-    Reversal,
-}
-
-impl Arguments {
-    fn recipe(&self) -> Recipe {
-        let recipe = Recipe::paper(match self.task {
-            TaskName::Completion => Experiment::Completion,
-            TaskName::OneShot => Experiment::OneShot,
-            TaskName::Reversal => Experiment::Reversal,
-        });
-        Recipe {
-            seed: self.seed,
-            population: self.population,
-            episodes: self.episodes.unwrap_or(recipe.episodes),
-            ..recipe
-        }
-    }
+    #[command(flatten)]
+    settings: Settings,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let recipe = arguments.recipe();
-    recipe.check()?;
+    let recipe = arguments.settings.recipe(arguments.task)?;
     let folder = Folder::choose(arguments.output.as_deref(), arguments.force, &recipe)?;
     let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
     let training = Training::new(&choice.engine, &recipe)?;
@@ -91,8 +55,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     }
 
     let start = Instant::now();
+    let trained = watched(training, &recipe, &interrupt, arguments.quiet)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let summary = Summary::new(&recipe, &trained, &choice, seconds, folder.path());
+    folder.write(&recipe, &trained, &choice, &summary)?;
+    if arguments.json {
+        say(summary.to_json())?;
+    } else if !arguments.quiet {
+        say(summary)?;
+    }
+    Ok(ending(&trained))
+}
+
+/// Trains under the eyes of a progress bar, until the end or Ctrl-C, and says which networks failed.
+pub(super) fn watched(
+    training: Training,
+    recipe: &Recipe,
+    interrupt: &Interrupt,
+    quiet: bool,
+) -> Result<Trained> {
     let episodes = u64::from(recipe.meta_steps()) * recipe.batch as u64;
-    let progress = Progress::new(episodes, arguments.quiet);
+    let progress = Progress::new(episodes, quiet);
     let trained = training.run(|report| {
         progress.report(report);
         if interrupt.asked() {
@@ -102,26 +85,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         }
     })?;
     progress.finish();
-
-    let seconds = start.elapsed().as_secs_f64();
-    let summary = Summary::new(&recipe, &trained, &choice, seconds, folder.path());
-    folder.write(&recipe, &trained, &choice, &summary)?;
     for failure in &trained.failures {
         note(format_args!(
             "network {} stopped learning after {} episodes: {} is not finite",
             failure.network, failure.episode, failure.tensor
         ));
     }
-    if arguments.json {
-        say(summary.to_json())?;
-    } else if !arguments.quiet {
-        say(summary)?;
-    }
-    Ok(if trained.stopped {
+    Ok(trained)
+}
+
+/// How a command that trains ends.
+pub(super) fn ending(trained: &Trained) -> Ending {
+    if trained.stopped {
         Ending::Interrupted
     } else if trained.failures.is_empty() {
         Ending::Done
     } else {
         Ending::NotFinite
-    })
+    }
 }

@@ -120,13 +120,13 @@ pub(super) struct Kernel {
 impl Kernel {
     /// Workgroup memory that one workgroup takes; 0 for a text that is no WGSL, which every device refuses.
     pub fn workgroup_bytes(&self) -> u64 {
-        let Ok(module) = wgpu::naga::front::wgsl::parse_str(&self.source) else {
+        let Ok(module) = naga::front::wgsl::parse_str(&self.source) else {
             return 0;
         };
         module
             .global_variables
             .iter()
-            .filter(|(_, variable)| variable.space == wgpu::naga::AddressSpace::WorkGroup)
+            .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
             .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
             .map(|bytes| u64::from(bytes.next_multiple_of(16)))
             .sum()

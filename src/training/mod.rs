@@ -11,10 +11,16 @@
 //! # Ok::<(), metaplastic::Error>(())
 //! ```
 
+mod commented;
+mod evaluation;
 mod recipe;
+mod recipes;
 mod run;
 mod statistics;
+mod structure;
 
+pub use evaluation::Evaluation;
 pub use recipe::{Experiment, Recipe};
 pub use run::{NetworkResult, Phase, Report, Trained, Training};
 pub use statistics::Statistics;
+pub use structure::{Connection, Matrix, PatternSigns};

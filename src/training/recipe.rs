@@ -15,6 +15,20 @@ pub enum Experiment {
     Reversal,
 }
 
+impl Experiment {
+    /// Every experiment.
+    pub const ALL: [Self; 3] = [Self::Completion, Self::OneShot, Self::Reversal];
+
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completion => "completion",
+            Self::OneShot => "one-shot",
+            Self::Reversal => "reversal",
+        }
+    }
+}
+
 /// Every setting of a training run; together with the version and the engine it determines the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,6 +129,7 @@ impl Recipe {
         }
         self.source(crate::random::Purpose::Training)
             .check(&self.network)?;
+        self.initial.check()?;
         self.optimiser.check()?;
         let batches = self.episodes.div_ceil(self.batch as u64);
         if batches > u64::from(u32::MAX) {

@@ -4,6 +4,7 @@ mod devices;
 mod gradient;
 #[cfg(feature = "gpu")]
 mod plan;
+mod settings;
 mod support;
 mod train;
 
@@ -11,7 +12,14 @@ mod train;
 fn help_names_every_command_and_exit_status() {
     let output = support::metaplastic(&["--help"]);
     let text = String::from_utf8(output.stdout).unwrap();
-    for word in ["train", "gradient", "devices", "Exit status", "130"] {
+    for word in [
+        "train",
+        "recipe",
+        "gradient",
+        "devices",
+        "Exit status",
+        "130",
+    ] {
         assert!(text.contains(word), "{word} in\n{text}");
     }
 }

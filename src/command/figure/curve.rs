@@ -1,51 +1,23 @@
 //! The learning curve, as an SVG drawing.
 
+use super::{
+    BAND, Canvas, FAINT, GRID, INK, LINE, SHADE, at, capitalised, chart, decimals, font, grouped,
+    nice_step, px,
+};
 use metaplastic::training::{Recipe, Statistics, Trained};
-use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// In pixels of the drawing as it is shown.
 const SIZE: (u32, u32) = (880, 500);
-/// The drawing library rounds to whole units; a finer unit keeps curves smooth.
-const UNITS_PER_PIXEL: u32 = 8;
 /// Margins of the plot, in pixels.
 const TOP: u32 = 78;
 const RIGHT: u32 = 34;
 
-const INK: RGBColor = RGBColor(0x2b, 0x2f, 0x36);
-const FAINT: RGBColor = RGBColor(0x8a, 0x90, 0x99);
-const GRID: RGBColor = RGBColor(0xe9, 0xeb, 0xee);
-const LINE: RGBColor = RGBColor(0x1f, 0x5f, 0xa8);
-const BAND: RGBColor = RGBColor(0xc9, 0xdc, 0xf1);
-const FROZEN: RGBColor = RGBColor(0xf4, 0xf4, 0xf1);
-
 /// Median and quartiles of the error over the population, against episodes.
-pub(super) fn curve(recipe: &Recipe, trained: &Trained) -> String {
-    let mut text = String::new();
-    let units = (SIZE.0 * UNITS_PER_PIXEL, SIZE.1 * UNITS_PER_PIXEL);
-    {
-        let area = SVGBackend::with_string(&mut text, units).into_drawing_area();
-        draw(&area, recipe, trained).expect("drawing into a string does not fail");
-    }
-    let size = |(width, height)| format!("width=\"{width}\" height=\"{height}\"");
-    text.replacen(&size(units), &size(SIZE), 1)
-}
-
-/// Pixels in the drawing's units.
-const fn px(pixels: u32) -> u32 {
-    pixels * UNITS_PER_PIXEL
-}
-
-/// As [`px`], for coordinates.
-const fn at(x: u32, y: u32) -> (i32, i32) {
-    (px(x) as i32, px(y) as i32)
-}
-
-fn font(pixels: u32, colour: &RGBColor) -> TextStyle<'static> {
-    ("sans-serif", px(pixels)).into_font().color(colour)
+pub(crate) fn curve(recipe: &Recipe, trained: &Trained) -> String {
+    chart(SIZE, |area| draw(area, recipe, trained))
 }
 
 /// A point of the curve: the error's statistics over one report, at its middle.
@@ -72,12 +44,7 @@ fn points(trained: &Trained) -> Vec<Point> {
     points
 }
 
-fn draw(
-    area: &DrawingArea<SVGBackend<'_>, Shift>,
-    recipe: &Recipe,
-    trained: &Trained,
-) -> Result<()> {
-    area.fill(&WHITE)?;
+fn draw(area: &Canvas<'_>, recipe: &Recipe, trained: &Trained) -> Result<()> {
     let points = points(trained);
     let episodes = u64::from(recipe.meta_steps()) * recipe.batch as u64;
     let frozen = u64::from(recipe.meta_steps() - recipe.frozen_meta_steps()) * recipe.batch as u64;
@@ -111,7 +78,7 @@ fn draw(
 
     chart.draw_series([Rectangle::new(
         [(frozen as f64, 0.0), (episodes as f64, top)],
-        FROZEN.filled(),
+        SHADE.filled(),
     )])?;
     chart
         .configure_mesh()
@@ -169,7 +136,6 @@ fn draw(
     for (text, x) in ["median", "quartiles", &solved].into_iter().zip(columns) {
         area.draw_text(text, &key, at(x + 32, y))?;
     }
-    area.present()?;
     Ok(())
 }
 
@@ -189,33 +155,6 @@ fn subtitle(recipe: &Recipe, trained: &Trained) -> String {
             trained.failures.len()
         ),
     }
-}
-
-fn capitalised(name: &str) -> String {
-    let mut letters = name.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default()
-}
-
-/// 1, 2 or 5 times a power of ten, at least `step`.
-fn nice_step(step: f64) -> f64 {
-    let power = 10f64.powf(step.max(f64::MIN_POSITIVE).log10().floor());
-    [1.0, 2.0, 5.0]
-        .map(|factor| factor * power)
-        .into_iter()
-        .find(|&nice| nice >= step)
-        .unwrap_or(10.0 * power)
-}
-
-fn decimals(step: f64) -> usize {
-    (-step.log10().floor()).clamp(0.0, 9.0) as usize
-}
-
-/// `10000` as `10,000`.
-fn grouped(value: u64) -> String {
-    indicatif::HumanCount(value).to_string()
 }
 
 #[cfg(test)]
@@ -239,16 +178,5 @@ mod tests {
         let trained = training.run(|_| ControlFlow::Continue(())).unwrap();
         assert!(points(&trained).is_empty());
         assert!(curve(&recipe, &trained).contains("no median"));
-    }
-
-    #[test]
-    fn steps_are_round() {
-        let steps = [0.13, 0.2, 0.7, 3.1, 1_667.0].map(nice_step);
-        let expected = [0.2, 0.2, 1.0, 5.0, 2_000.0];
-        for (step, expected) in steps.into_iter().zip(expected) {
-            assert!((step / expected - 1.0).abs() < 1e-9, "{step} {expected}");
-        }
-        assert_eq!(decimals(0.2), 1);
-        assert_eq!(decimals(20.0), 0);
     }
 }

@@ -1,0 +1,231 @@
+//! `metaplastic evaluate`.
+
+use super::engine::{EngineArguments, describe};
+use super::folder::write_text;
+use super::run::Run;
+use super::table::table;
+use super::{Ending, figure, note, say};
+use clap::Args;
+use metaplastic::training::{Evaluation, Statistics};
+use metaplastic::{Choice, Result};
+use serde::Serialize;
+use std::path::PathBuf;
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The folder of a run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// Fresh episodes for each network
+    #[arg(long, default_value_t = 1_000, allow_negative_numbers = true)]
+    episodes: u64,
+
+    /// Seed of the first network's episodes; none of them occurred in training [default: the run's]
+    #[arg(long, allow_negative_numbers = true)]
+    seed: Option<u64>,
+
+    #[command(flatten)]
+    engine: EngineArguments,
+
+    /// A file for the figure
+    #[arg(long, value_name = "FILE.svg")]
+    output: Option<PathBuf>,
+
+    /// Print the results as one line of JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// The results, for programs. What is not finite is `null`.
+#[derive(Serialize)]
+struct Report<'a> {
+    task: &'static str,
+    population: usize,
+    episodes: u64,
+    seed: u64,
+    /// Networks whose error is below the task's threshold on these episodes.
+    solved: usize,
+    /// Over the networks, per counted step.
+    error: Statistics,
+    /// Over the networks, per counted step; `worst` is the lowest.
+    accuracy: Statistics,
+    steps: Vec<Step>,
+    networks: Vec<NetworkReport>,
+    engine: &'static str,
+    device: String,
+    figure: Option<&'a std::path::Path>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    step: usize,
+    counted: bool,
+    error: Statistics,
+    accuracy: Statistics,
+}
+
+#[derive(Serialize)]
+struct NetworkReport {
+    seed: u64,
+    error: f64,
+    accuracy: f64,
+    error_at_step: Vec<f64>,
+    accuracy_at_step: Vec<f64>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
+    let run = Run::read(&arguments.run)?;
+    let recipe = &run.recipe;
+    let seed = arguments.seed.unwrap_or(recipe.seed);
+    let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
+    if !arguments.json {
+        note(format_args!("engine: {}", describe(&choice)));
+    }
+    let evaluation = Evaluation::new(
+        &choice.engine,
+        &recipe.network,
+        &run.parameters,
+        recipe.task,
+        seed,
+        arguments.episodes,
+    )?;
+    let report = Report::new(&run, &evaluation, seed, &choice, arguments);
+    if let Some(path) = &arguments.output {
+        let title = format!("{}: what happens within an episode", recipe.task.name());
+        let figure = figure::steps(&evaluation, &title, &report.subtitle());
+        write_text(path, &figure)?;
+    }
+    if arguments.json {
+        say(serde_json::to_string(&report).expect("a report is always representable as JSON"))?;
+    } else {
+        say(report.to_text(recipe.task.solved_below()))?;
+    }
+    let finite = report
+        .networks
+        .iter()
+        .all(|network| network.error.is_finite());
+    Ok(if finite {
+        Ending::Done
+    } else {
+        Ending::NotFinite
+    })
+}
+
+/// Of accuracies the lowest is the worst.
+fn accuracy(values: &[f64]) -> Statistics {
+    let wrong: Vec<f64> = values.iter().map(|value| 1.0 - value).collect();
+    let wrong = statistics(&wrong);
+    Statistics {
+        median: 1.0 - wrong.median,
+        q25: 1.0 - wrong.q75,
+        q75: 1.0 - wrong.q25,
+        worst: 1.0 - wrong.worst,
+    }
+}
+
+fn statistics(values: &[f64]) -> Statistics {
+    Statistics::of(values).expect("a population is not empty")
+}
+
+impl<'a> Report<'a> {
+    fn new(
+        run: &Run,
+        evaluation: &Evaluation,
+        seed: u64,
+        choice: &Choice,
+        arguments: &'a Arguments,
+    ) -> Self {
+        let (errors, accuracies) = (evaluation.mean_error(), evaluation.mean_accuracy());
+        let threshold = run.recipe.task.solved_below();
+        let steps = evaluation
+            .counted
+            .iter()
+            .enumerate()
+            .map(|(step, &counted)| Step {
+                step,
+                counted,
+                error: statistics(&evaluation.error.column(step).to_vec()),
+                accuracy: accuracy(&evaluation.accuracy.column(step).to_vec()),
+            });
+        let networks = errors.iter().zip(&accuracies).enumerate();
+        let networks = networks.map(|(index, (&error, &accuracy))| NetworkReport {
+            seed: seed.wrapping_add(index as u64),
+            error,
+            accuracy,
+            error_at_step: evaluation.error.row(index).to_vec(),
+            accuracy_at_step: evaluation.accuracy.row(index).to_vec(),
+        });
+        Self {
+            task: run.recipe.task.name(),
+            population: run.recipe.population,
+            episodes: evaluation.episodes,
+            seed,
+            solved: errors.iter().filter(|error| **error < threshold).count(),
+            error: statistics(&errors),
+            accuracy: accuracy(&accuracies),
+            steps: steps.collect(),
+            networks: networks.collect(),
+            engine: choice.engine.kind(),
+            device: choice.engine.device(),
+            figure: arguments.output.as_deref(),
+        }
+    }
+
+    fn subtitle(&self) -> String {
+        format!(
+            "{} networks, {} fresh episodes each, frozen parameters",
+            self.population, self.episodes
+        )
+    }
+
+    fn to_text(&self, threshold: f64) -> String {
+        let steps: Vec<_> = self.steps.iter().map(Step::row).collect();
+        let heading = [
+            "step",
+            "median error",
+            "quartiles",
+            "right",
+            "worst network",
+            "",
+        ];
+        let mut text = format!(
+            "{}: {}\n{} of {} networks have an error below {threshold} per counted step; \
+             median {:.4}, {:.2} % right\n\n{}\n",
+            self.task,
+            self.subtitle(),
+            self.solved,
+            self.population,
+            self.error.median,
+            100.0 * self.accuracy.median,
+            table(heading, &steps),
+        );
+        let networks: Vec<_> = self.networks.iter().map(NetworkReport::row).collect();
+        text += "\n";
+        text += &table(["seed", "error", "right"], &networks);
+        text
+    }
+}
+
+impl Step {
+    fn row(&self) -> [String; 6] {
+        [
+            self.step.to_string(),
+            format!("{:.4}", self.error.median),
+            format!("{:.4} to {:.4}", self.error.q25, self.error.q75),
+            format!("{:.1} %", 100.0 * self.accuracy.median),
+            format!("{:.1} %", 100.0 * self.accuracy.worst),
+            if self.counted { "" } else { "not counted" }.to_owned(),
+        ]
+    }
+}
+
+impl NetworkReport {
+    fn row(&self) -> [String; 3] {
+        [
+            self.seed.to_string(),
+            format!("{:.4}", self.error),
+            format!("{:.2} %", 100.0 * self.accuracy),
+        ]
+    }
+}

@@ -1,0 +1,22 @@
+//! `metaplastic recipe`.
+
+use super::settings::{Settings, TaskName};
+use super::{Ending, say};
+use clap::Args;
+use metaplastic::Result;
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The task whose recipe is printed
+    #[arg(value_enum)]
+    task: TaskName,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
+    let recipe = arguments.settings.recipe(arguments.task)?;
+    say(recipe.to_commented_toml().trim_end())?;
+    Ok(Ending::Done)
+}

@@ -1,0 +1,166 @@
+//! A run that was made before, read back from its folder.
+
+use super::input::read_text;
+use super::typical::typical;
+use metaplastic::tensors::read_parameters;
+use metaplastic::training::Recipe;
+use metaplastic::{Error, Network, Parameters, Result};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// What later commands need of a run.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub recipe: Recipe,
+    pub parameters: Parameters<f32>,
+    /// `None` where the run was stopped, or where the error is not finite.
+    pub final_errors: Vec<Option<f64>>,
+    pub solved: Vec<bool>,
+}
+
+/// `run.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(rename = "version")]
+    _version: String,
+    #[serde(rename = "engine")]
+    _engine: String,
+    #[serde(rename = "device")]
+    _device: String,
+    #[serde(rename = "reason")]
+    _reason: String,
+    #[serde(rename = "frozen_episodes")]
+    _frozen_episodes: u64,
+    recipe: Recipe,
+}
+
+/// The part of `summary.json` that is needed.
+#[derive(Deserialize)]
+struct Summary {
+    task: String,
+    population: usize,
+    solved: usize,
+    solved_below: f64,
+    final_error: FinalError,
+    failures: Vec<Failure>,
+}
+
+#[derive(Deserialize)]
+struct FinalError {
+    per_network: Vec<Option<f64>>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    network: usize,
+}
+
+impl Run {
+    /// Reads the folder of a run. Its files are checked, by themselves and against each other.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let (settings, recipe) = read_settings(folder)?;
+        let path = folder.join("network.toml");
+        let network = Network::from_toml(&read_text(&path)?, &path.display().to_string())?;
+        if network != recipe.network {
+            let reason = format!("another network than that of {}", settings.display());
+            return Err(Error::Run { path, reason });
+        }
+        let path = folder.join("parameters.safetensors");
+        let parameters = read_parameters(&path, &network)?;
+        if parameters.population() != recipe.population {
+            let reason = format!(
+                "of {} networks, but {} has a population of {}",
+                parameters.population(),
+                settings.display(),
+                recipe.population
+            );
+            return Err(Error::Run { path, reason });
+        }
+        let summary = Summary::read(&folder.join("summary.json"), &recipe)?;
+        let final_errors = summary.final_error.per_network;
+        let solved = (0..recipe.population)
+            .map(|index| {
+                let failed = summary.failures.iter().any(|f| f.network == index);
+                let error = final_errors[index];
+                !failed && error.is_some_and(|error| error < summary.solved_below)
+            })
+            .collect();
+        Ok(Self {
+            recipe,
+            parameters,
+            final_errors,
+            solved,
+        })
+    }
+
+    /// The index of the network that stands for the others.
+    pub fn typical(&self) -> usize {
+        typical(&self.final_errors, &self.solved)
+    }
+
+    /// `network 3 (seed 3), solved, final error 0.0014`.
+    pub fn describe(&self, index: usize) -> String {
+        let seed = self.recipe.seed.wrapping_add(index as u64);
+        let solved = if self.solved[index] {
+            "solved"
+        } else {
+            "not solved"
+        };
+        let error = match self.final_errors[index] {
+            Some(error) => format!("final error {error:.4}"),
+            None => "no final error".to_owned(),
+        };
+        format!("network {index} (seed {seed}), {solved}, {error}")
+    }
+}
+
+fn read_settings(folder: &Path) -> Result<(PathBuf, Recipe)> {
+    let path = folder.join("run.toml");
+    let text = read_text(&path)?;
+    let settings: Settings = toml::from_str(&text).map_err(|source| Error::Toml {
+        origin: path.display().to_string(),
+        source: Box::new(source),
+    })?;
+    settings.recipe.check()?;
+    Ok((path, settings.recipe))
+}
+
+impl Summary {
+    fn read(path: &Path, recipe: &Recipe) -> Result<Self> {
+        let wrong = |reason: String| Error::Run {
+            path: path.to_owned(),
+            reason,
+        };
+        let text = read_text(path)?;
+        let summary: Self = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        let (task, population) = (recipe.task.name(), recipe.population);
+        if summary.task != task || summary.population != population {
+            return Err(wrong(format!(
+                "of {} networks on {}, but run.toml is of {population} on {task}",
+                summary.population, summary.task
+            )));
+        }
+        let errors = summary.final_error.per_network.len();
+        if errors != population {
+            return Err(wrong(format!(
+                "final_error.per_network has {errors} values, expected {population}"
+            )));
+        }
+        if let Some(failure) = summary.failures.iter().find(|f| f.network >= population) {
+            return Err(wrong(format!(
+                "failures: network {}, expected one below {population}",
+                failure.network
+            )));
+        }
+        if summary.solved > population || summary.solved_below != recipe.task.solved_below() {
+            return Err(wrong(format!(
+                "solved {} below {}, expected at most {population} below {}",
+                summary.solved,
+                summary.solved_below,
+                recipe.task.solved_below()
+            )));
+        }
+        Ok(summary)
+    }
+}

@@ -1,0 +1,114 @@
+//! Every setting of a run, from a recipe and from the command line, which has the last word.
+
+mod network;
+mod optimiser;
+mod values;
+
+use clap::{Args, ValueEnum};
+use metaplastic::training::{Experiment, Recipe};
+use metaplastic::{Error, Result};
+use network::NetworkSettings;
+use optimiser::OptimiserSettings;
+use std::path::{Path, PathBuf};
+
+/// A task of the paper.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum TaskName {
+    /// Complete a pattern seen once from one of its bits
+    Completion,
+    /// Remember which of two patterns has which label, told once
+    OneShot,
+    /// As one-shot, but the labels swap half-way
+    Reversal,
+}
+
+impl TaskName {
+    fn experiment(self) -> Experiment {
+        match self {
+            Self::Completion => Experiment::Completion,
+            Self::OneShot => Experiment::OneShot,
+            Self::Reversal => Experiment::Reversal,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Settings {
+    /// What every setting is that is not given here: `paper`, or a TOML file (see `metaplastic recipe`)
+    #[arg(long, value_name = "NAME|FILE.toml", default_value = "paper")]
+    recipe: PathBuf,
+
+    /// Seed of the first network; the next ones have the seeds that follow
+    #[arg(long, allow_negative_numbers = true)]
+    seed: Option<u64>,
+
+    /// Networks to train, each on its own
+    #[arg(long, allow_negative_numbers = true)]
+    population: Option<usize>,
+
+    /// Episodes that each network sees, the frozen ones included
+    #[arg(long, allow_negative_numbers = true)]
+    episodes: Option<u64>,
+
+    /// Episodes per network and update
+    #[arg(long, allow_negative_numbers = true)]
+    batch: Option<usize>,
+
+    /// Episodes at the end that run with frozen parameters and measure the final error
+    /// [default: 500, or a tenth of fewer than 1,000]
+    #[arg(long, allow_negative_numbers = true)]
+    frozen: Option<u64>,
+
+    #[command(flatten)]
+    network: NetworkSettings,
+
+    #[command(flatten)]
+    optimiser: OptimiserSettings,
+}
+
+impl Settings {
+    /// The recipe of a run: checked, and complete.
+    pub fn recipe(&self, task: TaskName) -> Result<Recipe> {
+        let mut recipe = find(task.experiment(), &self.recipe)?;
+        if let Some(seed) = self.seed {
+            recipe.seed = seed;
+        }
+        if let Some(population) = self.population {
+            recipe.population = population;
+        }
+        if let Some(episodes) = self.episodes {
+            recipe.episodes = episodes;
+        }
+        if let Some(batch) = self.batch {
+            recipe.batch = batch;
+        }
+        if self.frozen.is_some() {
+            recipe.frozen = self.frozen;
+        }
+        self.network.apply(&mut recipe)?;
+        self.optimiser.apply(&mut recipe)?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+}
+
+/// The recipe of a name, or of a file laid over the paper's.
+fn find(experiment: Experiment, asked: &Path) -> Result<Recipe> {
+    if let Some(recipe) = asked.to_str().and_then(|n| Recipe::named(experiment, n)) {
+        return Ok(recipe);
+    }
+    let is_path = asked.components().count() > 1 || asked.extension().is_some_and(|e| e == "toml");
+    if !is_path {
+        return Err(Error::Setting {
+            field: "--recipe".into(),
+            reason: format!(
+                "{} has no recipe {:?}; expected {}, or a file whose name ends in .toml",
+                experiment.name(),
+                asked.display().to_string(),
+                Recipe::names(experiment).join(", "),
+            ),
+        });
+    }
+    let text = super::input::read_text(asked)?;
+    Recipe::paper(experiment).variation(&text, &asked.display().to_string())
+}

@@ -1,0 +1,256 @@
+//! What trained networks do on fresh episodes, step by step.
+
+use crate::random::Purpose;
+use crate::task::{EpisodeSource, Task};
+use crate::{Engine, Error, Network, Objective, Parameters, Result, memory};
+use ndarray::{Array2, ArrayView1};
+
+/// Episodes that are made at once, whatever their number in all, so that an episode is the same in any evaluation.
+const BATCH: usize = 64;
+
+/// The behaviour of networks with frozen parameters, mean over fresh episodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Episodes that each network saw.
+    pub episodes: u64,
+    /// The loss at each step, `[P, T]`.
+    pub error: Array2<f64>,
+    /// The fraction of right answers at each step, `[P, T]`: of labels, or of bits for completion.
+    pub accuracy: Array2<f64>,
+    /// Whether a step counts towards the loss, `[T]`.
+    pub counted: Vec<bool>,
+}
+
+impl Evaluation {
+    /// Runs `episodes` fresh episodes of `task` through every network. Network `n` sees those of seed `seed + n`.
+    ///
+    /// # Errors
+    /// If the task or the parameters do not fit the network, there is no episode, memory is short, or the device fails.
+    pub fn new(
+        engine: &Engine,
+        network: &Network,
+        parameters: &Parameters<f32>,
+        task: Task,
+        seed: u64,
+        episodes: u64,
+    ) -> Result<Self> {
+        if episodes == 0 {
+            return Err(Error::ZeroSize {
+                field: "episodes".into(),
+            });
+        }
+        let batches = u32::try_from(episodes.div_ceil(BATCH as u64)).map_err(|_| {
+            let most = u64::from(u32::MAX) * BATCH as u64;
+            Error::setting(
+                "episodes",
+                format!("{episodes}, at most {most} are supported"),
+            )
+        })?;
+        let population = parameters.population();
+        let (steps, neurons) = (task.steps(), task.inputs() + task.outputs());
+        let values = memory::elements("episodes", &[population, BATCH, steps, 3 * neurons])?;
+        memory::require("episodes", values as u128 * size_of::<f32>() as u128)?;
+        let mut sums = Sums {
+            task,
+            error: Array2::zeros((population, steps)),
+            right: Array2::zeros((population, steps)),
+        };
+        for batch in 0..batches {
+            let left = episodes - u64::from(batch) * BATCH as u64;
+            let source = EpisodeSource {
+                task,
+                seed,
+                purpose: Purpose::Evaluation,
+                batch: left.min(BATCH as u64) as usize,
+            };
+            source.check(network)?;
+            let made = source.episodes(population, batch);
+            let output = engine.forward(network, parameters, &made)?.output;
+            let Objective::Target { target, .. } = &made.objective else {
+                unreachable!("a task's episodes have a target");
+            };
+            // In the order [P, B, T].
+            let rows = output.rows().into_iter().zip(target.rows());
+            for (index, (output, target)) in rows.enumerate() {
+                let network = index / (source.batch * steps);
+                sums.add((network, index % steps), output, target);
+            }
+        }
+        let count = episodes as f64;
+        Ok(Self {
+            episodes,
+            error: sums.error / count,
+            accuracy: sums.right / count,
+            counted: (0..steps).map(|step| task.counts(step)).collect(),
+        })
+    }
+
+    /// Per network, the error per counted step.
+    pub fn mean_error(&self) -> Vec<f64> {
+        self.over_counted_steps(&self.error)
+    }
+
+    /// Per network, the fraction of right answers over the counted steps.
+    pub fn mean_accuracy(&self) -> Vec<f64> {
+        self.over_counted_steps(&self.accuracy)
+    }
+
+    fn over_counted_steps(&self, values: &Array2<f64>) -> Vec<f64> {
+        let count = self.counted.iter().filter(|&&counted| counted).count();
+        let counted = |row: ArrayView1<'_, f64>| -> f64 {
+            let pairs = row.into_iter().zip(&self.counted);
+            pairs.filter(|(_, counted)| **counted).map(|(v, _)| v).sum()
+        };
+        let rows = values.rows().into_iter();
+        rows.map(|row| counted(row) / count as f64).collect()
+    }
+}
+
+struct Sums {
+    task: Task,
+    error: Array2<f64>,
+    right: Array2<f64>,
+}
+
+impl Sums {
+    fn add(
+        &mut self,
+        at: (usize, usize),
+        output: ArrayView1<'_, f32>,
+        target: ArrayView1<'_, f32>,
+    ) {
+        let double = |values: ArrayView1<'_, f32>| -> Vec<f64> {
+            values.iter().map(|&value| f64::from(value)).collect()
+        };
+        let (output, target) = (double(output), double(target));
+        let mut gradient = vec![0.0; output.len()];
+        self.error[at] += self.task.loss().step(&output, &target, 0.0, &mut gradient);
+        self.right[at] += match self.task {
+            Task::Completion(_) => {
+                let right = output.iter().zip(&target).filter(|(z, t)| *z * *t > 0.0);
+                right.count() as f64 / output.len() as f64
+            }
+            Task::OneShot(_) | Task::Reversal(_) => {
+                f64::from(u8::from(is_largest(&output, largest(&target))))
+            }
+        };
+    }
+}
+
+fn largest(values: &[f64]) -> usize {
+    let pairs = values.iter().enumerate();
+    pairs
+        .max_by(|a, b| a.1.total_cmp(b.1))
+        .map_or(0, |(index, _)| index)
+}
+
+/// Whether a value is larger than every other; no answer at all is not a right one.
+fn is_largest(values: &[f64], index: usize) -> bool {
+    let others = values
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != index);
+    others.into_iter().all(|(_, other)| values[index] > *other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::{Experiment, Recipe, Training};
+    use std::ops::ControlFlow;
+
+    fn evaluate(recipe: &Recipe, parameters: &Parameters<f32>, episodes: u64) -> Evaluation {
+        let Recipe {
+            network,
+            task,
+            seed,
+            ..
+        } = recipe;
+        Evaluation::new(&Engine::cpu(), network, parameters, *task, *seed, episodes).unwrap()
+    }
+
+    fn initial(recipe: &Recipe) -> Parameters<f32> {
+        Parameters::initialise(
+            &recipe.network,
+            &recipe.initial,
+            recipe.population,
+            recipe.seed,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn untrained_networks_answer_at_chance() {
+        for experiment in Experiment::ALL {
+            let recipe = Recipe {
+                population: 2,
+                ..Recipe::paper(experiment)
+            };
+            let evaluation = evaluate(&recipe, &initial(&recipe), 2_000);
+            for accuracy in evaluation.mean_accuracy() {
+                assert!((accuracy - 0.5).abs() < 0.15, "{experiment:?}: {accuracy}");
+            }
+        }
+    }
+
+    #[test]
+    fn trained_networks_answer_right_and_stumble_where_labels_swap() {
+        let recipe = Recipe {
+            population: 6,
+            ..Recipe::paper(Experiment::Reversal)
+        };
+        let training = Training::new(&Engine::cpu(), &recipe).unwrap();
+        let trained = training.run(|_| ControlFlow::Continue(())).unwrap();
+        let evaluation = evaluate(&recipe, &trained.parameters, 500);
+        let solved = trained.networks.iter().position(|network| network.solved);
+        let network = solved.expect("most networks solve reversal");
+        assert!(evaluation.mean_error()[network] < 0.1);
+        assert!(evaluation.mean_accuracy()[network] > 0.97);
+        assert!(evaluation.accuracy[[network, 9]] > 0.97);
+        assert!(evaluation.accuracy[[network, 19]] > 0.95);
+        assert_eq!(
+            evaluation
+                .counted
+                .iter()
+                .filter(|&&counted| counted)
+                .count(),
+            16
+        );
+    }
+
+    #[test]
+    fn a_network_alone_and_fewer_episodes_are_the_same() {
+        let recipe = Recipe {
+            population: 3,
+            ..Recipe::paper(Experiment::OneShot)
+        };
+        let parameters = initial(&recipe);
+        let many = evaluate(&recipe, &parameters, 100);
+        let alone = Recipe {
+            seed: 2,
+            ..recipe.clone()
+        };
+        let one = evaluate(&alone, &parameters.slice(2..3), 100);
+        assert_eq!(one.error.row(0), many.error.row(2));
+        assert_eq!(one.accuracy.row(0), many.accuracy.row(2));
+    }
+
+    #[test]
+    fn no_answer_is_not_right() {
+        assert!(is_largest(&[1.0, 0.0], 0));
+        assert!(!is_largest(&[1.0, 1.0], 0));
+        assert!(!is_largest(&[f64::NAN, 1.0], 0));
+    }
+
+    #[test]
+    fn counts_out_of_range_are_refused() {
+        let recipe = Recipe::paper(Experiment::OneShot);
+        let parameters = initial(&recipe);
+        for episodes in [0, u64::MAX] {
+            let Recipe { network, task, .. } = &recipe;
+            let engine = Engine::cpu();
+            let error = Evaluation::new(&engine, network, &parameters, *task, 0, episodes);
+            assert!(error.unwrap_err().to_string().contains("episodes"));
+        }
+    }
+}

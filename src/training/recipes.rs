@@ -1,0 +1,180 @@
+//! The recipes that come with the crate, by name, and recipes as variations of others.
+
+use super::{Experiment, Recipe};
+use crate::{Error, Result};
+use toml::{Table, Value};
+
+/// The recipe that every other one is a variation of.
+const PAPER: &str = "paper";
+
+/// The other recipes: experiment, name, and what differs from the paper's.
+const SHIPPED: &[(Experiment, &str, &str)] = &[];
+
+impl Recipe {
+    /// The names of the recipes for an experiment.
+    pub fn names(experiment: Experiment) -> Vec<&'static str> {
+        let others = SHIPPED.iter().filter(|(of, ..)| *of == experiment);
+        std::iter::once(PAPER)
+            .chain(others.map(|(_, name, _)| *name))
+            .collect()
+    }
+
+    /// The recipe of a name for an experiment, if there is one.
+    pub fn named(experiment: Experiment, name: &str) -> Option<Self> {
+        let paper = Self::paper(experiment);
+        if name == PAPER {
+            return Some(paper);
+        }
+        let (.., text) = SHIPPED
+            .iter()
+            .find(|(of, known, _)| *of == experiment && *known == name)?;
+        Some(
+            paper
+                .variation(text, name)
+                .expect("recipes of the crate are valid"),
+        )
+    }
+
+    /// This recipe with the settings of a TOML text in the place of its own; what the text leaves out stays. A table
+    /// whose `kind` differs is replaced whole, and so is the list of layers. `origin` names the text in errors.
+    ///
+    /// # Errors
+    /// If the text is not TOML, has unknown keys, is for another task, or the settings are not valid together (see
+    /// [`Recipe::check`]).
+    pub fn variation(&self, text: &str, origin: &str) -> Result<Self> {
+        let invalid = |source| Error::Toml {
+            origin: origin.to_owned(),
+            source: Box::new(source),
+        };
+        let changes: Table = text.parse().map_err(invalid)?;
+        let mut table = self.to_table();
+        overlay(&mut table, &changes);
+        let recipe: Self = table.try_into().map_err(invalid)?;
+        // What no setting has read would be ignored without a word.
+        if let Some(key) = first_unknown(&changes, &recipe.to_table(), "") {
+            return Err(Error::setting(
+                format!("{origin}: {key}"),
+                "an unknown setting",
+            ));
+        }
+        if recipe.task.name() != self.task.name() {
+            return Err(Error::setting(
+                format!("{origin}: task.kind"),
+                format!(
+                    "{}, but the recipe is wanted for {}",
+                    recipe.task.name(),
+                    self.task.name()
+                ),
+            ));
+        }
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    fn to_table(&self) -> Table {
+        Table::try_from(self).expect("a recipe is always representable as TOML")
+    }
+}
+
+fn overlay(table: &mut Table, changes: &Table) {
+    for (key, change) in changes {
+        match (table.get_mut(key), change) {
+            (Some(Value::Table(old)), Value::Table(new)) if same_kind(old, new) => {
+                overlay(old, new);
+            }
+            _ => {
+                table.insert(key.clone(), change.clone());
+            }
+        }
+    }
+}
+
+fn same_kind(old: &Table, new: &Table) -> bool {
+    new.get("kind")
+        .is_none_or(|kind| old.get("kind") == Some(kind))
+}
+
+/// The first key of `given` that is not in `known`.
+fn first_unknown(given: &Table, known: &Table, path: &str) -> Option<String> {
+    given.iter().find_map(|(key, value)| {
+        let path = format!("{path}{key}");
+        match (value, known.get(key)) {
+            (_, None) => Some(path),
+            (Value::Table(given), Some(Value::Table(known))) => {
+                first_unknown(given, known, &format!("{path}."))
+            }
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Method, Schedule};
+
+    #[test]
+    fn every_recipe_by_name_is_valid_and_for_its_task() {
+        for experiment in Experiment::ALL {
+            for name in Recipe::names(experiment) {
+                let recipe = Recipe::named(experiment, name).unwrap();
+                recipe.check().unwrap();
+                assert_eq!(recipe.task.name(), experiment.name());
+            }
+            assert_eq!(Recipe::named(experiment, "no-such-recipe"), None);
+        }
+    }
+
+    #[test]
+    fn a_variation_changes_what_it_names_and_nothing_else() {
+        let paper = Recipe::paper(Experiment::Reversal);
+        assert_eq!(paper.variation("", "none").unwrap(), paper);
+        let text = "batch = 4\n[optimiser]\nplasticity_min = 0\nmethod = { kind = \"adam\" }\n";
+        let changed = paper.variation(text, "test").unwrap();
+        assert_eq!(changed.batch, 4);
+        assert_eq!(changed.optimiser.plasticity_min, Some(0.0));
+        assert!(matches!(changed.optimiser.method, Method::Adam { .. }));
+        let mut rest = changed;
+        rest.batch = paper.batch;
+        rest.optimiser.plasticity_min = None;
+        rest.optimiser.method = paper.optimiser.method;
+        assert_eq!(rest, paper);
+
+        let text = "[optimiser.method]\nmean_rate = 0.1\n[optimiser.schedule]\nkind = \"cosine\"\nupdates = 9\n";
+        let changed = paper.variation(text, "test").unwrap();
+        let method = Method::Rmsprop {
+            mean_rate: 0.1,
+            epsilon: 1e-8,
+        };
+        assert_eq!(changed.optimiser.method, method);
+        let schedule = Schedule::Cosine {
+            updates: 9,
+            floor: 0.0,
+        };
+        assert_eq!(changed.optimiser.schedule, schedule);
+    }
+
+    #[test]
+    fn what_is_no_recipe_is_named() {
+        let paper = Recipe::paper(Experiment::Reversal);
+        for (text, parts) in [
+            ("bathc = 4", ["bathc", "unknown"]),
+            ("[optimiser]\nspeed = 4", ["speed", "unknown"]),
+            ("[optimiser.schedule]\nfloor = 1", ["floor", "unknown"]),
+            ("[task]\nkind = \"reversal\"\nsize = 4", ["size", "unknown"]),
+            (
+                "[task]\nkind = \"one-shot\"\nbits = 8\npatterns = 2\nsteps = 20",
+                ["one-shot", "reversal"],
+            ),
+            ("[task]\nbits = 9", ["inputs of the network", "11"]),
+            ("batch = 0", ["batch", "zero"]),
+            ("batch = -1", ["origin", "-1"]),
+            ("batch = ", ["origin", "line 1"]),
+            ("optimiser = 3", ["origin", "optimiser"]),
+            ("[initial]\nscale = nan", ["initial.scale", "NaN"]),
+        ] {
+            let error = paper.variation(text, "origin").unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Recipes, and the options that change them: `metaplastic recipe`, `train --recipe`.
+
+use crate::support::{assert_status, command, error_text, metaplastic};
+use std::path::Path;
+use toml::Table;
+
+/// What `metaplastic recipe` prints.
+#[track_caller]
+fn recipe(arguments: &[&str]) -> String {
+    let output = command().arg("recipe").args(arguments).output().unwrap();
+    assert_status(&output, 0);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn table(arguments: &[&str]) -> Table {
+    recipe(arguments).parse().unwrap()
+}
+
+/// Trains with `arguments` and returns the recipe that the run was made by.
+#[track_caller]
+fn trained(folder: &Path, arguments: &[&str]) -> Table {
+    let output = command()
+        .arg("train")
+        .args(arguments)
+        .args(["--engine", "cpu", "--force", "--output"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert_status(&output, 0);
+    let text = std::fs::read_to_string(folder.join("run.toml")).unwrap();
+    let run: Table = text.parse().unwrap();
+    run["recipe"].as_table().unwrap().clone()
+}
+
+#[test]
+fn a_printed_recipe_trains_what_the_task_alone_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    for task in ["completion", "one-shot", "reversal"] {
+        let text = recipe(&[task]);
+        assert!(text.lines().filter(|line| line.contains("# ")).count() > 20);
+        std::fs::write(&file, &text).unwrap();
+        let small = ["--population", "2", "--episodes", "200"];
+        let runs = [&[task][..], &[task, "--recipe", file.to_str().unwrap()]].map(|arguments| {
+            let folder = tempfile::tempdir().unwrap();
+            let recipe = trained(folder.path(), &[arguments, &small].concat());
+            let parameters = std::fs::read(folder.path().join("parameters.safetensors")).unwrap();
+            (recipe, parameters)
+        });
+        assert!(runs[0] == runs[1], "{task}");
+    }
+}
+
+#[test]
+fn every_setting_is_open_to_the_command_line() {
+    let changed = table(&[
+        "reversal",
+        "--seed",
+        "4",
+        "--population",
+        "5",
+        "--episodes",
+        "800",
+        "--batch",
+        "2",
+        "--frozen",
+        "40",
+        "--bits",
+        "9",
+        "--patterns",
+        "3",
+        "--steps",
+        "30",
+        "--hidden",
+        "6",
+        "--rate",
+        "0.1",
+        "--rate-learned",
+        "--rate-per",
+        "neuron",
+        "--rule",
+        "oja",
+        "--activation",
+        "logistic",
+        "--plasticity",
+        "neuron",
+        "--optimiser",
+        "adam",
+        "--learning-rate",
+        "0.5",
+        "--beta1",
+        "0.8",
+        "--beta2",
+        "0.98",
+        "--epsilon",
+        "1e-7",
+        "--schedule",
+        "cosine",
+        "--schedule-floor",
+        "0.1",
+        "--max-step",
+        "none",
+        "--max-gradient-norm",
+        "2",
+        "--l1",
+        "0.2",
+        "--l2",
+        "0.3",
+        "--plasticity-min",
+        "0",
+        "--plasticity-max",
+        "7",
+        "--rate-min",
+        "0.01",
+        "--rate-max",
+        "0.9",
+        "--scale",
+        "0.4",
+        "--plasticity-scale",
+        "0.6",
+        "--positive-output",
+        "false",
+    ]);
+    let expected: Table = r#"
+        seed = 4
+        population = 5
+        episodes = 800
+        batch = 2
+        frozen = 40
+        [task]
+        kind = "reversal"
+        bits = 9
+        patterns = 3
+        steps = 30
+        [initial]
+        scale = 0.4
+        plasticity_scale = 0.6
+        positive_output = false
+        [optimiser]
+        learning_rate = 0.5
+        max_gradient_norm = 2.0
+        l1 = 0.2
+        l2 = 0.3
+        rate_bounds = [0.01, 0.9]
+        plasticity_min = 0.0
+        plasticity_max = 7.0
+        method = { kind = "adam", beta1 = 0.8, beta2 = 0.98, epsilon = 1e-7 }
+        schedule = { kind = "cosine", updates = 380, floor = 0.1 }
+        [network]
+        loss = { kind = "softmax-cross-entropy" }
+        [[network.layer]]
+        kind = "plastic"
+        inputs = 12
+        outputs = 6
+        activation = "logistic"
+        rule = "oja"
+        plasticity = "neuron"
+        rate = { value = 0.1, per = "neuron", learned = true }
+        bias = true
+        [[network.layer]]
+        kind = "dense"
+        inputs = 6
+        outputs = 3
+        activation = "linear"
+        bias = true
+    "#
+    .parse()
+    .unwrap();
+    assert_eq!(changed, expected);
+
+    let method = |arguments: &[&str]| {
+        let recipe = table(&[&["completion", "--bits", "12"], arguments].concat());
+        assert_eq!(
+            recipe["network"]["layer"][1]["outputs"].as_integer(),
+            Some(12)
+        );
+        recipe["optimiser"].clone()
+    };
+    let sgd = method(&["--optimiser", "sgd", "--momentum", "0.7"]);
+    assert_eq!(sgd["method"]["momentum"].as_float(), Some(0.7));
+    let step = method(&[
+        "--mean-rate",
+        "0.2",
+        "--schedule",
+        "step",
+        "--schedule-every",
+        "9",
+    ]);
+    assert_eq!(step["method"]["mean_rate"].as_float(), Some(0.2));
+    assert_eq!(step["schedule"]["every"].as_integer(), Some(9));
+    assert_eq!(step["schedule"]["factor"].as_float(), Some(0.5));
+}
+
+#[test]
+fn the_command_line_overrides_a_recipe_file_and_the_file_the_paper() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clipped.toml");
+    std::fs::write(
+        &file,
+        "population = 3\nbatch = 2\n[optimiser]\nplasticity_min = 0\n",
+    )
+    .unwrap();
+    let file = file.to_str().unwrap();
+    let run = folder.path().join("run");
+    let recipe = trained(
+        &run,
+        &[
+            "reversal",
+            "--recipe",
+            file,
+            "--batch",
+            "4",
+            "--episodes",
+            "400",
+        ],
+    );
+    assert_eq!(recipe["population"].as_integer(), Some(3));
+    assert_eq!(recipe["batch"].as_integer(), Some(4));
+    assert_eq!(recipe["optimiser"]["plasticity_min"].as_float(), Some(0.0));
+    assert_eq!(recipe["optimiser"]["learning_rate"].as_float(), Some(0.01));
+
+    let parameters = crate::support::read(&run.join("parameters.safetensors"));
+    let plasticity = &parameters["layer0.plasticity"].values;
+    assert!(plasticity.iter().all(|&value| value >= 0.0));
+    assert!(plasticity.contains(&0.0));
+}
+
+#[test]
+fn other_sizes_train() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &[
+            "one-shot",
+            "--bits",
+            "12",
+            "--patterns",
+            "4",
+            "--hidden",
+            "5",
+        ][..],
+        &["completion", "--bits", "5"],
+        &[
+            "reversal",
+            "--steps",
+            "31",
+            "--plasticity",
+            "layer",
+            "--rule",
+            "oja",
+        ],
+    ] {
+        let small = ["--population", "2", "--episodes", "100"];
+        trained(folder.path(), &[arguments, &small].concat());
+    }
+}
+
+#[test]
+fn bad_settings_are_refused_with_nothing_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let file = folder.path().join("bad.toml");
+    let file = file.to_str().unwrap();
+    let output_of = |command_name: &str, task: &str, arguments: &[&str]| {
+        let mut command = command();
+        command.args([command_name, task]).args(arguments);
+        if command_name == "train" {
+            command.args(["--engine", "cpu", "--output"]).arg(&run);
+        }
+        command.output().unwrap()
+    };
+    let refused = |task: &str, arguments: &[&str], parts: &[&str]| {
+        for name in ["train", "recipe"] {
+            let output = output_of(name, task, arguments);
+            assert_status(&output, 2);
+            let message = error_text(&output);
+            for part in parts {
+                assert!(message.contains(part), "{arguments:?}: {part} in {message}");
+            }
+            assert!(output.stdout.is_empty() && !run.exists(), "{arguments:?}");
+        }
+    };
+    let options: [(&str, &[&str], &[&str]); 21] = [
+        (
+            "one-shot",
+            &["--learning-rate", "-1"],
+            &["learning_rate", "-1"],
+        ),
+        (
+            "one-shot",
+            &["--learning-rate", "nan"],
+            &["learning_rate", "NaN"],
+        ),
+        ("one-shot", &["--max-step", "0"], &["max_step", "0"]),
+        ("one-shot", &["--max-step", "much"], &["--max-step", "much"]),
+        (
+            "one-shot",
+            &["--momentum", "0.5"],
+            &["--momentum", "rmsprop"],
+        ),
+        (
+            "one-shot",
+            &["--optimiser", "adam", "--mean-rate", "1"],
+            &["--mean-rate", "adam"],
+        ),
+        (
+            "one-shot",
+            &["--optimiser", "newton"],
+            &["newton", "rmsprop"],
+        ),
+        (
+            "one-shot",
+            &["--schedule-floor", "0"],
+            &["--schedule-floor", "constant"],
+        ),
+        (
+            "one-shot",
+            &["--schedule", "step", "--schedule-updates", "3"],
+            &["--schedule-updates", "step"],
+        ),
+        (
+            "one-shot",
+            &["--schedule", "cosine", "--schedule-updates", "0"],
+            &["schedule.updates", "0"],
+        ),
+        (
+            "one-shot",
+            &["--plasticity-min", "1", "--plasticity-max", "0"],
+            &["plasticity", "1", "0"],
+        ),
+        ("one-shot", &["--scale", "inf"], &["initial.scale", "inf"]),
+        ("one-shot", &["--rate", "nan"], &["rate", "NaN"]),
+        ("one-shot", &["--hidden", "0"], &["layer0.outputs", "zero"]),
+        (
+            "completion",
+            &["--hidden", "3"],
+            &["--hidden", "no hidden layer"],
+        ),
+        (
+            "completion",
+            &["--patterns", "3"],
+            &["--patterns", "completion"],
+        ),
+        ("completion", &["--steps", "3"], &["--steps", "completion"]),
+        ("one-shot", &["--bits", "129"], &["task.bits", "129"]),
+        ("reversal", &["--steps", "4"], &["task.steps", "4"]),
+        (
+            "one-shot",
+            &["--recipe", "best"],
+            &["--recipe", "best", "paper"],
+        ),
+        (
+            "one-shot",
+            &["--recipe", "no-such-file.toml"],
+            &["no-such-file.toml", "cannot read"],
+        ),
+    ];
+    for (task, arguments, parts) in options {
+        refused(task, arguments, parts);
+    }
+    for (text, parts) in [
+        ("batch = 0", &["batch", "zero"][..]),
+        ("bathc = 3", &["bad.toml", "bathc"]),
+        (
+            "[optimiser]\nplasticity-min = 0",
+            &["bad.toml", "plasticity-min"],
+        ),
+        (
+            "[task]\nkind = \"completion\"\nbits = 8",
+            &["bad.toml", "completion", "one-shot"],
+        ),
+        ("[task]\nbits = 9", &["inputs of the network", "10"]),
+        (
+            "[[network.layer]]\nkind = \"plastic\"\ninputs = 1",
+            &["bad.toml", "outputs"],
+        ),
+        ("batch = [", &["bad.toml", "line 1"]),
+        ("[initial]\nscale = inf", &["initial.scale", "inf"]),
+        ("\0", &["bad.toml"]),
+    ] {
+        std::fs::write(file, text).unwrap();
+        refused("one-shot", &["--recipe", file], parts);
+    }
+    std::fs::write(file, b"\xff\xfe").unwrap();
+    refused("one-shot", &["--recipe", file], &["bad.toml", "UTF-8"]);
+    refused("one-shot", &["--recipe", "/tmp/.."], &["cannot read"]);
+}
+
+#[test]
+fn help_says_what_each_setting_is() {
+    let text = String::from_utf8(metaplastic(&["train", "--help"]).stdout).unwrap();
+    for word in [
+        "--recipe",
+        "--plasticity-min",
+        "--schedule",
+        "Task and network",
+        "rmsprop",
+    ] {
+        assert!(text.contains(word), "{word} in\n{text}");
+    }
+}
