@@ -1,5 +1,6 @@
 //! The command, end to end, as a user meets it.
 
+mod bench;
 mod devices;
 #[cfg(feature = "gpu")]
 mod gpu;
