@@ -1,5 +1,6 @@
 //! What the command line offers; everything it computes is the library's.
 
+mod bench;
 mod devices;
 mod engine;
 mod evaluate;
@@ -51,6 +52,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Compute outputs and exact gradients of a network, from files to a file
     Gradient(gradient::Arguments),
+    /// Time the full gradient of one plastic layer
+    Bench(bench::Arguments),
     /// Say what a meta-step will take of a GPU: memory, cuts, dispatches; needs no GPU
     #[cfg(feature = "gpu")]
     Plan(plan::PlanArguments),
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Gradient(arguments) => gradient::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
         #[cfg(feature = "gpu")]
         Command::Plan(arguments) => plan::run(arguments),
         #[cfg(feature = "gpu")]

@@ -53,7 +53,8 @@ impl Device {
         let name = adapter.get_info().name;
         let descriptor = DeviceDescriptor {
             label: Some("metaplastic"),
-            required_features: adapter.features() & Features::SUBGROUP,
+            required_features: adapter.features()
+                & (Features::SUBGROUP | Features::TIMESTAMP_QUERY),
             required_limits: adapter.limits(),
             ..DeviceDescriptor::default()
         };

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferUsages,
-    CommandEncoder,
+    CommandEncoder, ComputePassDescriptor, ComputePassTimestampWrites, QuerySet,
 };
 
 /// The buffers of a group of networks that outlive a batch.
@@ -222,12 +222,23 @@ impl Loaded {
 
     /// Records one cut.
     pub fn record_cut(&self, encoder: &mut CommandEncoder, cut: usize) {
-        record(encoder, &self.cuts[cut]);
+        record(encoder, &self.cuts[cut], None);
+    }
+
+    /// Records one cut between two readings of the device's clock, of `queries` those of the cut.
+    pub fn record_timed_cut(
+        &self,
+        encoder: &mut CommandEncoder,
+        cut: usize,
+        queries: Option<&QuerySet>,
+    ) {
+        let writes = queries.map(|queries| around(queries, cut));
+        record(encoder, &self.cuts[cut], writes);
     }
 
     /// Records what follows the last cut.
     pub fn record_finish(&self, encoder: &mut CommandEncoder) {
-        record(encoder, &self.finish);
+        record(encoder, &self.finish, None);
     }
 
     /// Dispatches of one whole meta-step.
@@ -240,8 +251,25 @@ impl Loaded {
     }
 }
 
-fn record(encoder: &mut CommandEncoder, dispatches: &[Bound]) {
-    let mut pass = encoder.begin_compute_pass(&Default::default());
+/// Two readings of the device's clock, before and after a pass.
+pub(super) fn around(queries: &QuerySet, pass: usize) -> ComputePassTimestampWrites<'_> {
+    let first = 2 * pass as u32;
+    ComputePassTimestampWrites {
+        query_set: queries,
+        beginning_of_pass_write_index: Some(first),
+        end_of_pass_write_index: Some(first + 1),
+    }
+}
+
+fn record(
+    encoder: &mut CommandEncoder,
+    dispatches: &[Bound],
+    timestamp_writes: Option<ComputePassTimestampWrites<'_>>,
+) {
+    let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor {
+        label: None,
+        timestamp_writes,
+    });
     for dispatch in dispatches {
         pass.set_pipeline(&dispatch.pipeline.pipeline);
         pass.set_bind_group(0, &dispatch.group, &[dispatch.offset]);

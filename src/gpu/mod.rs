@@ -13,11 +13,13 @@ mod profile;
 mod render;
 mod report;
 mod sweep;
+mod timing;
 
 pub use adapter::{AdapterReport, adapters};
 pub use learner::GpuLearner;
 pub use profile::Profile;
 pub use report::{KernelReport, PlanReport, plan};
+pub(crate) use timing::GpuRun;
 
 use crate::{Error, Result};
 use device::Device;

@@ -11,6 +11,8 @@ use crate::task::Task;
 use crate::{Error, Result, Role};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
+use naga::AddressSpace;
+use naga::front::wgsl;
 
 /// Lanes of the workgroups of kernels that do one element a lane.
 const WORKGROUP: usize = 64;
@@ -120,13 +122,13 @@ pub(super) struct Kernel {
 impl Kernel {
     /// Workgroup memory that one workgroup takes; 0 for a text that is no WGSL, which every device refuses.
     pub fn workgroup_bytes(&self) -> u64 {
-        let Ok(module) = naga::front::wgsl::parse_str(&self.source) else {
+        let Ok(module) = wgsl::parse_str(&self.source) else {
             return 0;
         };
         module
             .global_variables
             .iter()
-            .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
+            .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
             .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
             .map(|bytes| u64::from(bytes.next_multiple_of(16)))
             .sum()
@@ -200,6 +202,7 @@ impl Renderer {
             "input_gradient.wgsl",
             "learning.wgsl",
             "loss.wgsl",
+            "multiply_add.wgsl",
             "optimiser.wgsl",
             "reduce.wgsl",
             "row_parameters.wgsl",
@@ -482,6 +485,15 @@ impl Renderer {
         self.kernel("optimiser", bindings, WORKGROUP, learning(layout))
     }
 
+    /// A kernel of multiply-adds alone, and how many each lane does a step.
+    pub fn multiply_add(&self) -> Result<(Kernel, u32)> {
+        let (chains, turns) = (8u32, 16u32);
+        let bindings = vec![writes("result", "f32")];
+        let values = context! { chains, turns, workgroup => WORKGROUP };
+        let kernel = self.kernel("multiply_add", bindings, WORKGROUP, values)?;
+        Ok((kernel, 4 * chains * turns))
+    }
+
     pub fn episodes(&self, layout: &DeviceLayout, task: &Task) -> Result<Kernel> {
         let mut bindings = vec![
             reads("keys", "vec4<u32>"),
@@ -538,7 +550,7 @@ mod tests {
 
     /// Parses and validates as a driver's front end would.
     fn validate(kernel: &Kernel) {
-        let module = naga::front::wgsl::parse_str(&kernel.source).unwrap_or_else(|error| {
+        let module = wgsl::parse_str(&kernel.source).unwrap_or_else(|error| {
             panic!(
                 "{}\n{}",
                 kernel.source,
@@ -569,7 +581,7 @@ mod tests {
         let uniform = module
             .global_variables
             .iter()
-            .find(|(_, variable)| variable.space == naga::AddressSpace::Uniform)
+            .find(|(_, variable)| variable.space == AddressSpace::Uniform)
             .expect("every kernel has its extent");
         let size = module.types[uniform.1.ty].inner.size(module.to_ctx());
         assert_eq!(size as usize, size_of::<Extent>());
@@ -692,6 +704,7 @@ mod tests {
                 validate(&renderer.loss(loss, &layout.layers[1]).unwrap());
             }
             validate(&renderer.reduce(&layout).unwrap());
+            validate(&renderer.multiply_add().unwrap().0);
             validate(&renderer.check(&layout).unwrap());
             validate(&renderer.optimiser(&layout).unwrap());
             for task in [

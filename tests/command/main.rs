@@ -1,5 +1,6 @@
 //! The command, end to end, as a user meets it.
 
+mod bench;
 mod devices;
 mod gradient;
 #[cfg(feature = "gpu")]

@@ -1,0 +1,141 @@
+//! `metaplastic bench`.
+
+use super::engine::{EngineArguments, describe};
+use super::{Ending, note, say};
+use clap::Args;
+use indicatif::{HumanBytes, HumanCount};
+use metaplastic::Result;
+use metaplastic::measure::{
+    FLOOR, Problem, Run, Shape, Sweep, multiply_adds_per_second, peak_process_bytes,
+};
+use serde::Serialize;
+use std::fmt;
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Presynaptic neurons
+    #[arg(long, value_name = "I")]
+    inputs: usize,
+
+    /// Postsynaptic neurons
+    #[arg(long, value_name = "O")]
+    outputs: usize,
+
+    /// Steps of an episode
+    #[arg(long, value_name = "T")]
+    steps: usize,
+
+    /// Episodes of each network
+    #[arg(long, value_name = "B")]
+    episodes: usize,
+
+    /// Networks
+    #[arg(long, value_name = "P", default_value_t = 1)]
+    population: usize,
+
+    #[command(flatten)]
+    engine: EngineArguments,
+
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Of one sweep: the device's own clock where it has one, else the wall clock.
+    seconds: f64,
+    synapse_steps_per_second: f64,
+    peak_bytes: Option<u64>,
+    /// What `peak_bytes` counts.
+    peak_of: &'static str,
+    engine: &'static str,
+    device: String,
+    wall_seconds: f64,
+    device_seconds: Option<f64>,
+    sweeps: usize,
+    synapse_steps: u64,
+    /// Measured on this machine.
+    fma_per_second: f64,
+    /// Of the measured rate, what the sweep's arithmetic takes at the least.
+    fma_share: f64,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
+    let shape = Shape {
+        population: arguments.population,
+        episodes: arguments.episodes,
+        steps: arguments.steps,
+        inputs: arguments.inputs,
+        outputs: arguments.outputs,
+    };
+    let problem = Problem::new(shape)?;
+    let choice = arguments.engine.choose(shape.synapse_steps(), false)?;
+    note(format_args!("engine: {}", describe(&choice)));
+    let engine = &choice.engine;
+    let run = Run::new(engine, &problem, Sweep::Gradient)?;
+    let median = run.median()?;
+    let (peak_bytes, peak_of) = match run.device_bytes() {
+        Some(bytes) => (Some(bytes), "device buffers"),
+        None => (peak_process_bytes(), "resident set of the process"),
+    };
+    let wall_seconds = median.sample.wall.as_secs_f64();
+    let device_seconds = median.sample.device.map(|time| time.as_secs_f64());
+    let seconds = device_seconds.unwrap_or(wall_seconds);
+    let synapse_steps_per_second = shape.synapse_steps() as f64 / seconds;
+    let fma_per_second = multiply_adds_per_second(engine)?;
+    let report = Report {
+        seconds,
+        synapse_steps_per_second,
+        peak_bytes,
+        peak_of,
+        engine: engine.kind(),
+        device: engine.device(),
+        wall_seconds,
+        device_seconds,
+        sweeps: median.sweeps,
+        synapse_steps: shape.synapse_steps(),
+        fma_per_second,
+        fma_share: synapse_steps_per_second * FLOOR as f64 / fma_per_second,
+    };
+    if arguments.json {
+        say(serde_json::to_string(&report).expect("a report is always representable as JSON"))?;
+    } else {
+        say(report)?;
+    }
+    Ok(Ending::Done)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "time         {:.3e} s, median of {}",
+            self.seconds,
+            HumanCount(self.sweeps as u64)
+        )?;
+        match self.device_seconds {
+            Some(_) => writeln!(
+                f,
+                " by the device's clock; {:.3e} s in all",
+                self.wall_seconds
+            )?,
+            None => writeln!(f)?,
+        }
+        writeln!(
+            f,
+            "throughput   {:.3e} synapse-steps/s",
+            self.synapse_steps_per_second
+        )?;
+        match self.peak_bytes {
+            Some(bytes) => writeln!(f, "memory       {}, {}", HumanBytes(bytes), self.peak_of)?,
+            None => writeln!(f, "memory       not measured on this system")?,
+        }
+        write!(
+            f,
+            "arithmetic   {:.1}% of the {:.3e} multiply-adds/s measured here",
+            100.0 * self.fma_share,
+            self.fma_per_second
+        )
+    }
+}

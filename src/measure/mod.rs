@@ -1,0 +1,363 @@
+//! How fast the engines are: a problem of a given shape, run again and again.
+//!
+//! The unit of all figures is the synapse-step, `P·B·T·Σ O·I` of them in a sweep. [`Run`] keeps what it can where the
+//! engine computes: the GPU engine's episodes and parameters stay in device buffers, as they do in training.
+
+mod multiply_add;
+
+pub use multiply_add::{FLOOR, multiply_adds_per_second};
+
+#[cfg(feature = "gpu")]
+use crate::gpu::GpuRun;
+use crate::{
+    Activation, Engine, Episodes, Error, Initial, Layer, Loss, Network, Parameters, Plastic, Rate,
+    Result, Want, memory,
+};
+use ndarray::Array4;
+use std::time::{Duration, Instant};
+
+/// The sizes of a problem: a population of networks of one plastic layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Networks `P`.
+    pub population: usize,
+    /// Episodes of each `B`.
+    pub episodes: usize,
+    /// Steps of an episode `T`.
+    pub steps: usize,
+    /// Presynaptic neurons `I`.
+    pub inputs: usize,
+    /// Postsynaptic neurons `O`.
+    pub outputs: usize,
+}
+
+impl Shape {
+    /// Synapse-steps of one sweep; `u64::MAX` where there are more.
+    pub fn synapse_steps(&self) -> u64 {
+        [self.episodes, self.steps, self.inputs, self.outputs]
+            .iter()
+            .fold(self.population as u64, |product, &size| {
+                product.saturating_mul(size as u64)
+            })
+    }
+}
+
+/// A population, its episodes, and a gradient on its outputs.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    shape: Shape,
+    network: Network,
+    parameters: Parameters<f32>,
+    episodes: Episodes<f32>,
+}
+
+impl Problem {
+    /// One plastic layer (tanh, Hebb's rule, a learned rate) and smooth inputs that differ from each other.
+    ///
+    /// # Errors
+    /// If a size is zero or too large, or memory is short.
+    pub fn new(shape: Shape) -> Result<Self> {
+        for (field, size) in [
+            ("population", shape.population),
+            ("episodes", shape.episodes),
+            ("steps", shape.steps),
+        ] {
+            if size == 0 {
+                return Err(Error::ZeroSize {
+                    field: field.into(),
+                });
+            }
+            if size > i32::MAX as usize {
+                return Err(Error::setting(
+                    field,
+                    format!("{size}, at most {} are supported", i32::MAX),
+                ));
+            }
+        }
+        let layer = Layer::Plastic(Plastic {
+            activation: Activation::Tanh,
+            ..plastic(shape)
+        });
+        let network = Network::new(Loss::None, [layer])?;
+        let sizes = |neurons: usize| [shape.population, shape.episodes, shape.steps, neurons];
+        let elements = memory::elements("input", &sizes(shape.inputs))? as u128
+            + memory::elements("output_gradient", &sizes(shape.outputs))? as u128;
+        memory::require("the episodes", 4 * elements)?;
+        let initial = Initial {
+            scale: 0.5 / (shape.inputs as f64).sqrt(),
+            ..Initial::default()
+        };
+        let parameters = Parameters::initialise(&network, &initial, shape.population, 0)?;
+        let waves = |neurons: usize, scale: f32| {
+            let mut phase = 0.0f32;
+            Array4::from_shape_simple_fn(sizes(neurons), || {
+                phase = (phase + 1.3) % std::f32::consts::TAU;
+                scale * phase.sin()
+            })
+        };
+        let scale = 1.0 / (shape.episodes as f32 * shape.steps as f32);
+        let episodes = Episodes::new(waves(shape.inputs, 0.7))
+            .with_output_gradient(waves(shape.outputs, scale));
+        Ok(Self {
+            shape,
+            network,
+            parameters,
+            episodes,
+        })
+    }
+
+    /// Its sizes.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+}
+
+fn plastic(shape: Shape) -> Plastic {
+    match Layer::plastic(shape.inputs, shape.outputs, Rate::learned(0.1)) {
+        Layer::Plastic(plastic) => plastic,
+        _ => unreachable!("a plastic layer is one"),
+    }
+}
+
+/// What is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// The outputs.
+    Forward,
+    /// The outputs, and the gradients of weights, plasticity, biases and rate.
+    Gradient,
+}
+
+/// How long one sweep took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// From the call to the end of the computation.
+    pub wall: Duration,
+    /// Of it, the time that the device's own clock saw its kernels run; where it has one.
+    pub device: Option<Duration>,
+}
+
+/// A problem where an engine can run it again and again.
+#[derive(Debug)]
+pub struct Run<'a> {
+    problem: &'a Problem,
+    sweep: Sweep,
+    place: Place<'a>,
+}
+
+#[derive(Debug)]
+enum Place<'a> {
+    /// The caller's arrays.
+    Host(&'a Engine),
+    #[cfg(feature = "gpu")]
+    Device(Box<GpuRun>),
+}
+
+impl<'a> Run<'a> {
+    /// Takes the problem to the engine.
+    ///
+    /// # Errors
+    /// If memory is short, or the device fails.
+    pub fn new(engine: &'a Engine, problem: &'a Problem, sweep: Sweep) -> Result<Self> {
+        let place = match engine {
+            Engine::Cpu(_) => Place::Host(engine),
+            #[cfg(feature = "gpu")]
+            Engine::Gpu(gpu) => {
+                let Problem {
+                    network,
+                    parameters,
+                    episodes,
+                    ..
+                } = problem;
+                let gradient = sweep == Sweep::Gradient;
+                let run = GpuRun::new(gpu, network, parameters, episodes, gradient)?;
+                Place::Device(Box::new(run))
+            }
+        };
+        Ok(Self {
+            problem,
+            sweep,
+            place,
+        })
+    }
+
+    /// One sweep.
+    ///
+    /// # Errors
+    /// If memory is short, or the device fails.
+    pub fn once(&self) -> Result<Sample> {
+        match &self.place {
+            Place::Host(engine) => self.on(engine),
+            #[cfg(feature = "gpu")]
+            Place::Device(run) => run.once(),
+        }
+    }
+
+    fn on(&self, engine: &Engine) -> Result<Sample> {
+        let Problem {
+            network,
+            parameters,
+            episodes,
+            ..
+        } = self.problem;
+        let start = Instant::now();
+        match self.sweep {
+            Sweep::Forward => drop(engine.forward(network, parameters, episodes)?),
+            Sweep::Gradient => {
+                drop(engine.gradient(network, parameters, episodes, Want::default())?);
+            }
+        }
+        Ok(Sample {
+            wall: start.elapsed(),
+            device: None,
+        })
+    }
+
+    /// Bytes of all device buffers; `None` on the CPU.
+    pub fn device_bytes(&self) -> Option<u64> {
+        match &self.place {
+            Place::Host(_) => None,
+            #[cfg(feature = "gpu")]
+            Place::Device(run) => Some(run.bytes()),
+        }
+    }
+
+    /// Warms up, then runs at least 5 times and for about a second, but for 10 seconds at most.
+    ///
+    /// # Errors
+    /// If memory is short, or the device fails.
+    pub fn median(&self) -> Result<Median> {
+        let start = Instant::now();
+        while {
+            self.once()?;
+            start.elapsed() < Duration::from_millis(200)
+        } {}
+        let start = Instant::now();
+        let mut samples = Vec::new();
+        loop {
+            samples.push(self.once()?);
+            let elapsed = start.elapsed();
+            let enough = samples.len() >= 5 && elapsed >= Duration::from_secs(1);
+            if enough || elapsed >= Duration::from_secs(10) {
+                break;
+            }
+        }
+        let middle = |mut times: Vec<Duration>| {
+            times.sort_unstable();
+            times[times.len() / 2]
+        };
+        let on_device: Option<Vec<_>> = samples.iter().map(|sample| sample.device).collect();
+        Ok(Median {
+            sweeps: samples.len(),
+            sample: Sample {
+                device: on_device.map(middle),
+                wall: middle(samples.into_iter().map(|sample| sample.wall).collect()),
+            },
+        })
+    }
+}
+
+/// The median of repeated sweeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Median {
+    /// How many sweeps were timed.
+    pub sweeps: usize,
+    /// The medians of their times, each by itself.
+    pub sample: Sample,
+}
+
+/// The most memory that this process has had in use so far, in bytes; where the system tells.
+pub fn peak_process_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape {
+        population: 2,
+        episodes: 3,
+        steps: 4,
+        inputs: 5,
+        outputs: 6,
+    };
+
+    #[test]
+    fn a_problem_has_its_shape_and_runs() {
+        let problem = Problem::new(SHAPE).unwrap();
+        assert_eq!(problem.shape().synapse_steps(), 720);
+        assert_eq!(problem.episodes.input.shape(), [2, 3, 4, 5]);
+        let engine = Engine::cpu();
+        for sweep in [Sweep::Forward, Sweep::Gradient] {
+            let run = Run::new(&engine, &problem, sweep).unwrap();
+            let sample = run.once().unwrap();
+            assert!(sample.wall > Duration::ZERO && sample.device.is_none());
+            assert_eq!(run.device_bytes(), None);
+        }
+    }
+
+    #[test]
+    fn absurd_shapes_are_refused_before_anything_is_allocated() {
+        for (shape, part) in [
+            (
+                Shape {
+                    population: 0,
+                    ..SHAPE
+                },
+                "population",
+            ),
+            (
+                Shape {
+                    episodes: 0,
+                    ..SHAPE
+                },
+                "episodes",
+            ),
+            (
+                Shape {
+                    steps: usize::MAX,
+                    ..SHAPE
+                },
+                "steps",
+            ),
+            (Shape { inputs: 0, ..SHAPE }, "inputs"),
+            (
+                Shape {
+                    outputs: usize::MAX,
+                    ..SHAPE
+                },
+                "outputs",
+            ),
+            (
+                Shape {
+                    episodes: i32::MAX as usize,
+                    steps: i32::MAX as usize,
+                    ..SHAPE
+                },
+                "input",
+            ),
+        ] {
+            let error = Problem::new(shape).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        let most = Shape {
+            episodes: usize::MAX,
+            ..SHAPE
+        };
+        assert_eq!(most.synapse_steps(), u64::MAX);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_peak_is_at_least_what_is_in_use() {
+        let held = vec![1u8; 32 << 20];
+        let peak = peak_process_bytes().unwrap();
+        assert!(peak >= held.iter().map(|&byte| u64::from(byte)).sum());
+    }
+}

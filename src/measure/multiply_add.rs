@@ -1,0 +1,79 @@
+//! How many multiply-adds in `f32` a machine does, and how many a sweep needs.
+
+use crate::{Engine, Result};
+use pulp::{Arch, Simd, WithSimd};
+use std::hint::black_box;
+use std::time::Instant;
+
+/// Multiply-adds, or instructions of that cost, that a synapse needs for each step at the least: 4 forward and 7 for the
+/// full gradient.
+///
+/// Forward: `w + α H`, `· x`, `d H`, `+ g x`; a learned rate, which needs `Σ α H x` by itself, takes one more. Backward:
+/// `α M`, `· x`, `g x`, `· M`, `d M`, `+ δ x`, and `δ x` into the weight's gradient.
+pub const FLOOR: u64 = 11;
+
+/// Independent chains of multiply-adds: more than any processor has in flight, and they fit 16 registers.
+const CHAINS: usize = 12;
+
+/// Multiply-adds in `f32` per second that the engine's device reaches when it does nothing else: all threads of the CPU
+/// with its widest vectors, or all lanes of the GPU. The best of several measurements.
+///
+/// # Errors
+/// If the device fails.
+pub fn multiply_adds_per_second(engine: &Engine) -> Result<f64> {
+    match engine {
+        Engine::Cpu(_) => Ok(on_all_threads()),
+        #[cfg(feature = "gpu")]
+        Engine::Gpu(gpu) => gpu.multiply_adds_per_second(),
+    }
+}
+
+fn on_all_threads() -> f64 {
+    let mut best = 0.0f64;
+    // About 10 ms on a thread of today; the first measurement wakes the threads.
+    for _ in 0..8 {
+        let start = Instant::now();
+        let counts = rayon::broadcast(|_| Arch::new().dispatch(Chains { turns: 4 << 20 }));
+        let count: u64 = counts.into_iter().sum();
+        best = best.max(count as f64 / start.elapsed().as_secs_f64());
+    }
+    best
+}
+
+/// Runs chains of multiply-adds; returns how many there were.
+struct Chains {
+    turns: u64,
+}
+
+impl WithSimd for Chains {
+    type Output = u64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> u64 {
+        let factor = simd.splat_f32s(black_box(0.5));
+        let term = simd.splat_f32s(black_box(1.0));
+        let mut chains = [term; CHAINS];
+        for _ in 0..self.turns {
+            for chain in &mut chains {
+                *chain = simd.mul_add_f32s(*chain, factor, term);
+            }
+        }
+        for chain in chains {
+            black_box(simd.reduce_sum_f32s(chain));
+        }
+        self.turns * (CHAINS * S::F32_LANES) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_thread_counts() {
+        let count = Arch::new().dispatch(Chains { turns: 10 });
+        assert!(count > 0 && count.is_multiple_of(10 * CHAINS as u64));
+        let rate = multiply_adds_per_second(&Engine::cpu()).unwrap();
+        assert!(rate > 1e6 && rate.is_finite(), "{rate:e}");
+    }
+}
