@@ -43,7 +43,7 @@ pub use network::{
     Rule,
 };
 pub use optimiser::{Method, Optimiser, Schedule};
-pub use parameters::{Initial, Layout, Parameters, Role, Tensor};
+pub use parameters::{Initial, Layout, Parameters, Role, Sign, Tensor};
 pub use real::Real;
 
 /// The examples of the README are tests.

@@ -221,7 +221,12 @@ impl<R: Real> Parameters<R> {
                     for value in &mut values[tensor.range()] {
                         let normal: f64 = StandardNormal.sample(&mut stream);
                         let drawn = scale * normal;
-                        *value = R::from_f64(if positive { drawn.abs() } else { drawn });
+                        let drawn = match tensor.role {
+                            Role::Plasticity => initial.plasticity_sign.of(drawn),
+                            _ if positive => drawn.abs(),
+                            _ => drawn,
+                        };
+                        *value = R::from_f64(drawn);
                     }
                 }
             });
@@ -356,6 +361,9 @@ pub struct Initial {
     /// Standard deviation of plasticity coefficients, if another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plasticity_scale: Option<f64>,
+    /// The sign of plasticity coefficients.
+    #[serde(default)]
+    pub plasticity_sign: Sign,
     /// Whether a final dense layer starts at the absolute values of its draws.
     #[serde(default)]
     pub positive_output: bool,
@@ -391,7 +399,31 @@ impl Default for Initial {
         Self {
             scale: 0.1,
             plasticity_scale: None,
+            plasticity_sign: Sign::Either,
             positive_output: false,
+        }
+    }
+}
+
+/// The sign of random values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sign {
+    /// As drawn.
+    #[default]
+    Either,
+    /// Absolute values of the draws.
+    Positive,
+    /// Minus the absolute values of the draws.
+    Negative,
+}
+
+impl Sign {
+    fn of(self, drawn: f64) -> f64 {
+        match self {
+            Self::Either => drawn,
+            Self::Positive => drawn.abs(),
+            Self::Negative => -drawn.abs(),
         }
     }
 }
@@ -441,6 +473,33 @@ mod tests {
                 .all(|&w| w >= 0.0)
         );
         assert!(many.view(0, Role::Weight).unwrap().iter().any(|&w| w < 0.0));
+    }
+
+    #[test]
+    fn plasticity_starts_with_the_sign_asked_for_and_nothing_else_changes() {
+        let start = |plasticity_sign| {
+            let initial = Initial {
+                plasticity_sign,
+                ..Initial::default()
+            };
+            Parameters::<f32>::initialise(&network(), &initial, 2, 5).unwrap()
+        };
+        let plasticity = |parameters: &Parameters<f32>| {
+            let view = parameters.view(0, Role::Plasticity).unwrap();
+            view.iter().copied().collect::<Vec<_>>()
+        };
+        let either = start(Sign::Either);
+        for (sign, factor) in [(Sign::Positive, 1.0), (Sign::Negative, -1.0)] {
+            let signed = start(sign);
+            let expected: Vec<f32> = plasticity(&either)
+                .iter()
+                .map(|value| factor * value.abs())
+                .collect();
+            assert_eq!(plasticity(&signed), expected);
+            for (layer, role) in [(0, Role::Weight), (0, Role::Bias), (1, Role::Weight)] {
+                assert_eq!(signed.view(layer, role), either.view(layer, role));
+            }
+        }
     }
 
     #[test]
