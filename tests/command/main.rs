@@ -4,6 +4,8 @@ mod devices;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod gradient;
+mod reproduce;
+mod runs;
 mod settings;
 mod support;
 mod train;
