@@ -7,7 +7,7 @@ use toml::{Table, Value};
 /// The recipe that every other one is a variation of.
 const PAPER: &str = "paper";
 
-/// The other recipes: experiment, name, and what differs from the paper's.
+/// The other recipes: experiment, name, and what differs from the paper's, which is the text of a file in `recipes`.
 const SHIPPED: &[(Experiment, &str, &str)] = &[];
 
 impl Recipe {
