@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     )?;
     let report = Report::new(&run, &evaluation, seed, &choice, arguments);
     if let Some(path) = &arguments.output {
-        let title = format!("{}: what happens within an episode", recipe.task.name());
+        let title = format!("{}: within an episode", recipe.task.name());
         let figure = figure::steps(&evaluation, &title, &report.subtitle());
         write_text(path, &figure)?;
     }

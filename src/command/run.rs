@@ -61,13 +61,14 @@ impl Run {
     pub fn read(folder: &Path) -> Result<Self> {
         let (settings, recipe) = read_settings(folder)?;
         let path = folder.join("network.toml");
-        let network = Network::from_toml(&read_text(&path)?, &path.display().to_string())?;
+        let network = Network::from_toml(&read_text(&path)?, &path.display().to_string())
+            .map_err(|error| in_file(&path, error))?;
         if network != recipe.network {
             let reason = format!("another network than that of {}", settings.display());
             return Err(Error::Run { path, reason });
         }
         let path = folder.join("parameters.safetensors");
-        let parameters = read_parameters(&path, &network)?;
+        let parameters = read_parameters(&path, &network).map_err(|error| in_file(&path, error))?;
         if parameters.population() != recipe.population {
             let reason = format!(
                 "of {} networks, but {} has a population of {}",
@@ -122,8 +123,24 @@ fn read_settings(folder: &Path) -> Result<(PathBuf, Recipe)> {
         origin: path.display().to_string(),
         source: Box::new(source),
     })?;
-    settings.recipe.check()?;
+    settings
+        .recipe
+        .check()
+        .map_err(|error| in_file(&path, error))?;
     Ok((path, settings.recipe))
+}
+
+/// An error that names the file, if it does not yet.
+fn in_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Read { .. } | Error::Toml { .. } | Error::Tensors { .. } | Error::Memory { .. } => {
+            error
+        }
+        other => Error::Run {
+            path: path.to_owned(),
+            reason: other.to_string(),
+        },
+    }
 }
 
 impl Summary {

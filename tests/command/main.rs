@@ -5,6 +5,8 @@ mod devices;
 mod gradient;
 #[cfg(feature = "gpu")]
 mod plan;
+mod reproduce;
+mod runs;
 mod settings;
 mod support;
 mod train;

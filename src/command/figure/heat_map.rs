@@ -12,10 +12,10 @@ use plotters::style::RGBColor;
 /// Rows and columns of a map that are drawn.
 const MOST: usize = 64;
 /// The space for the squares of one map.
-const MAP: f64 = 330.0;
-const LARGEST_CELL: f64 = 33.0;
+const MAP: f64 = 370.0;
+const LARGEST_CELL: f64 = 37.0;
 /// From which size on a square has room for its number, and a row for its name.
-const CELL_WITH_NUMBER: f64 = 32.0;
+const CELL_WITH_NUMBER: f64 = 36.0;
 const CELL_WITH_NAME: f64 = 12.0;
 /// Space for a row's name, and between maps.
 const NAMES: f64 = 72.0;
@@ -104,11 +104,7 @@ impl Map<'_> {
                     } else {
                         INK
                     };
-                    let text = if value == 0.0 {
-                        "0".into()
-                    } else {
-                        number(value)
-                    };
+                    let text = number(value);
                     let middle = (place.0 + (cell - gap) / 2.0, middle - gap / 2.0);
                     svg.text(middle, Anchor::Middle, 11, ink, &text);
                 }

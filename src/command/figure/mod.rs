@@ -100,8 +100,12 @@ fn number(value: f64) -> String {
         size if size >= 9.995 => 1,
         _ => 2,
     };
-    // A hyphen is narrower than a minus sign.
-    format!("{value:.digits$}").replace('-', "−")
+    let text = format!("{value:.digits$}");
+    match text.as_str() {
+        "0.00" | "-0.00" => "0".to_owned(),
+        // A hyphen is narrower than a minus sign.
+        _ => text.replace('-', "−"),
+    }
 }
 
 #[cfg(test)]
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn numbers_have_three_digits() {
-        let numbers = [-0.123, 9.99, 9.999, -12.34, 99.96, 1234.5].map(number);
-        assert_eq!(numbers, ["−0.12", "9.99", "10.0", "−12.3", "100", "1234"]);
+        let numbers = [-0.123, 9.99, 9.999, -12.34, 99.96, -0.001].map(number);
+        assert_eq!(numbers, ["−0.12", "9.99", "10.0", "−12.3", "100", "0"]);
     }
 }

@@ -28,6 +28,8 @@ const RIGHT: f64 = WIDTH - 150.0;
 /// How far the lines of the two kinds bend to either side.
 const BEND: f64 = 13.0;
 const WIDEST: f64 = 6.0;
+/// From this number of lines on they get narrower, or they would cover each other.
+const FEW_LINES: f64 = 26.0;
 const DASHES: &str = "7 5";
 
 /// Which network of a population is drawn, for what, under which title.
@@ -61,6 +63,8 @@ pub(crate) fn network(picture: &Picture<'_>) -> String {
             && columns.place(column + 1, line.postsynaptic).is_some()
     });
     keep_strongest(&mut lines);
+    let crowded = FEW_LINES / (lines.len() as f64).max(FEW_LINES);
+    let widest = 1.0 + (WIDEST - 1.0) * crowded;
     // The strongest are drawn last, on top.
     for line in lines.iter().rev() {
         let column = columns.of_layer[&line.layer];
@@ -69,12 +73,13 @@ pub(crate) fn network(picture: &Picture<'_>) -> String {
             columns.place(column + 1, line.postsynaptic),
         );
         if let (Some(from), Some(to)) = ends {
-            draw_line(&mut svg, line, largest[kind(line.role)], from, to);
+            let width = width(line.value, largest[kind(line.role)], widest);
+            draw_line(&mut svg, line, width, from, to);
         }
     }
     draw_nodes(&mut svg, &columns, picture.task);
     let left_out = possible - lines.len();
-    legend(&mut svg, height, largest, lines.len(), left_out);
+    legend(&mut svg, (height, widest), largest, lines.len(), left_out);
     svg.finish(WIDTH, height)
 }
 
@@ -147,11 +152,11 @@ fn colour(value: f64) -> plotters::style::RGBColor {
     if value < 0.0 { NEGATIVE } else { LINE }
 }
 
-fn width(value: f64, largest: f64) -> f64 {
-    0.7 + (WIDEST - 0.7) * value.abs() / largest.max(f64::MIN_POSITIVE)
+fn width(value: f64, largest: f64, widest: f64) -> f64 {
+    0.7 + (widest - 0.7) * value.abs() / largest.max(f64::MIN_POSITIVE)
 }
 
-fn draw_line(svg: &mut Svg, line: &Connection, largest: f64, from: (f64, f64), to: (f64, f64)) {
+fn draw_line(svg: &mut Svg, line: &Connection, width: f64, from: (f64, f64), to: (f64, f64)) {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let length = dx.hypot(dy).max(1.0);
     let side = if line.role == Role::Plasticity {
@@ -165,12 +170,7 @@ fn draw_line(svg: &mut Svg, line: &Connection, largest: f64, from: (f64, f64), t
     );
     let dashes = (line.role == Role::Plasticity).then_some(DASHES);
     let points = [from, middle, to];
-    svg.curve(
-        points,
-        colour(line.value),
-        width(line.value, largest),
-        dashes,
-    );
+    svg.curve(points, colour(line.value), width, dashes);
 }
 
 fn draw_nodes(svg: &mut Svg, columns: &Columns, task: &Task) {
@@ -182,14 +182,13 @@ fn draw_nodes(svg: &mut Svg, columns: &Columns, task: &Task) {
             };
             svg.circle((x, y), RADIUS);
             let name = names::neuron(task, column, last, neuron);
-            let (point, anchor) = if column == 0 {
-                ((x - RADIUS - 9.0, y), Anchor::End)
+            if column == 0 {
+                svg.text((x - RADIUS - 9.0, y), Anchor::End, 14, INK, &name);
             } else if column == last {
-                ((x + RADIUS + 9.0, y), Anchor::Start)
+                svg.text((x + RADIUS + 9.0, y), Anchor::Start, 14, INK, &name);
             } else {
-                ((x, y - RADIUS - 11.0), Anchor::Middle)
-            };
-            svg.text(point, anchor, 14, INK, &name);
+                svg.text_on_lines((x, y - RADIUS - 11.0), 14, &name);
+            }
         }
         if size > MOST_NODES
             && let Some((x, y)) = columns.place(column, MOST_NODES - 1)
@@ -200,7 +199,13 @@ fn draw_nodes(svg: &mut Svg, columns: &Columns, task: &Task) {
     }
 }
 
-fn legend(svg: &mut Svg, height: f64, largest: [f64; 2], drawn: usize, left_out: usize) {
+fn legend(
+    svg: &mut Svg,
+    (height, widest): (f64, f64),
+    largest: [f64; 2],
+    drawn: usize,
+    left_out: usize,
+) {
     let y = height - 52.0;
     let mut sample = |x: f64, colour, width: f64, dashes, text: &str| {
         let points = [(x, y), (x + 19.0, y), (x + 38.0, y)];
@@ -208,13 +213,13 @@ fn legend(svg: &mut Svg, height: f64, largest: [f64; 2], drawn: usize, left_out:
         svg.text((x + 46.0, y), Anchor::Start, 14, INK, text);
     };
     let [weight, plasticity] = largest.map(number);
-    sample(30.0, INK, WIDEST, None, &format!("fixed: |w| = {weight}"));
+    sample(30.0, INK, widest, None, &format!("fixed: |w| = {weight}"));
     if largest[1] > 0.0 {
         let text = format!("plastic: |α| = {plasticity}");
-        sample(230.0, INK, WIDEST, Some(DASHES), &text);
+        sample(230.0, INK, widest, Some(DASHES), &text);
     }
-    sample(450.0, LINE, 4.0, None, "positive");
-    sample(580.0, NEGATIVE, 4.0, None, "negative");
+    sample(450.0, LINE, widest, None, "positive");
+    sample(580.0, NEGATIVE, widest, None, "negative");
     let rest = match left_out {
         0 => String::new(),
         count => format!("; {count} weaker or hidden ones are not drawn"),

@@ -1,7 +1,8 @@
 //! What networks do at each step of an episode.
 
 use super::{
-    BAND, Canvas, FAINT, GRID, INK, LINE, SHADE, at, chart, decimals, font, nice_step, px,
+    BAND, Canvas, FAINT, GRID, INK, LINE, SHADE, at, capitalised, chart, decimals, font, nice_step,
+    px,
 };
 use metaplastic::training::{Evaluation, Statistics};
 use ndarray::Array2;
@@ -19,15 +20,11 @@ const MOST_SINGLE: usize = 40;
 /// Error above, accuracy below, against the steps of an episode.
 pub(crate) fn steps(evaluation: &Evaluation, title: &str, subtitle: &str) -> String {
     chart(SIZE, |area| {
-        area.draw_text(title, &font(21, &INK), at(30, 18))?;
+        area.draw_text(&capitalised(title), &font(21, &INK), at(30, 18))?;
         area.draw_text(subtitle, &font(14, &FAINT), at(30, 48))?;
         let (_, rest) = area.split_vertically(px(TOP));
         let (above, below) = rest.split_vertically(px((SIZE.1 - TOP) / 2));
-        let highest = summaries(&evaluation.error)
-            .iter()
-            .map(|statistics| statistics.q75)
-            .filter(|value| value.is_finite())
-            .fold(0.1, f64::max);
+        let highest = highest(evaluation);
         panel(&above, evaluation, &evaluation.error, highest, "error")?;
         panel(
             &below,
@@ -101,43 +98,62 @@ fn panel(
         .y_label_formatter(&|value| format!("{value:.*}", decimals(step)))
         .draw()?;
 
-    // A pattern alone, before anything is asked, has no answer worth a line.
-    let single_step = evaluation
-        .counted
-        .iter()
-        .filter(|counted| **counted)
-        .count()
-        < 2;
-    let drawn: Vec<usize> = (0..steps)
-        .filter(|&step| !single_step || evaluation.counted[step])
-        .collect();
     let all = summaries(values);
-    let point = |step: usize, value: f64| (step as f64, value.clamp(0.0, top));
-    let line = |value: fn(&Statistics) -> f64| -> Vec<(f64, f64)> {
-        drawn
-            .iter()
-            .map(|&step| point(step, value(&all[step])))
-            .collect()
+    let point = |step: usize, value: f64| (step as f64, finite(value, top).clamp(0.0, top));
+    for steps in stretches(&evaluation.counted) {
+        let line = |value: fn(&Statistics) -> f64| -> Vec<(f64, f64)> {
+            let points = steps.clone().map(|step| point(step, value(&all[step])));
+            points.collect()
+        };
+        let (low, high) = (line(|s| s.q25), line(|s| s.q75));
+        let corners: Vec<_> = high.iter().chain(low.iter().rev()).copied().collect();
+        chart.draw_series([Polygon::new(corners, BAND.filled())])?;
+        if values.nrows() <= MOST_SINGLE {
+            for row in values.rows() {
+                let points = steps.clone().map(|step| point(step, row[step]));
+                let style = FAINT.mix(0.55);
+                // One point makes no line.
+                if steps.len() == 1 {
+                    chart.draw_series(points.map(|at| Circle::new(at, px(3), style.filled())))?;
+                } else {
+                    chart.draw_series(LineSeries::new(points, style.stroke_width(px(1))))?;
+                }
+            }
+        }
+        let medians = line(|s| s.median);
+        chart.draw_series(LineSeries::new(medians.clone(), LINE.stroke_width(px(2))))?;
+        let dots = medians.into_iter();
+        chart.draw_series(dots.map(|place| Circle::new(place, px(3), LINE.filled())))?;
+    }
+    Ok(())
+}
+
+/// The largest value that is drawn.
+fn highest(evaluation: &Evaluation) -> f64 {
+    let values = &evaluation.error;
+    let all = summaries(values);
+    let counted = (0..evaluation.counted.len()).filter(|&step| evaluation.counted[step]);
+    let of_step = |step: usize| -> f64 {
+        let single = values.nrows() <= MOST_SINGLE;
+        let drawn = values
+            .column(step)
+            .into_iter()
+            .filter(|value| single && value.is_finite());
+        drawn.copied().fold(finite(all[step].q75, 0.0), f64::max)
     };
-    let (low, high) = (line(|s| s.q25), line(|s| s.q75));
-    let corners: Vec<_> = high.iter().chain(low.iter().rev()).copied().collect();
-    chart.draw_series([Polygon::new(corners, BAND.filled())])?;
-    if values.nrows() <= MOST_SINGLE {
-        for row in values.rows() {
-            let points = drawn
-                .iter()
-                .map(|&step| point(step, finite(row[step], top)));
-            let style = FAINT.mix(0.45).stroke_width(px(1));
-            chart.draw_series(LineSeries::new(points, style))?;
+    counted.map(of_step).fold(0.02, f64::max)
+}
+
+/// The stretches of steps that count.
+fn stretches(counted: &[bool]) -> Vec<std::ops::Range<usize>> {
+    let mut stretches: Vec<std::ops::Range<usize>> = Vec::new();
+    for step in (0..counted.len()).filter(|&step| counted[step]) {
+        match stretches.last_mut() {
+            Some(last) if last.end == step => last.end = step + 1,
+            _ => stretches.push(step..step + 1),
         }
     }
-    let medians = line(|s| s.median);
-    chart.draw_series(LineSeries::new(medians.clone(), LINE.stroke_width(px(2))))?;
-    let dots = medians
-        .into_iter()
-        .map(|place| Circle::new(place, px(3), LINE.filled()));
-    chart.draw_series(dots)?;
-    Ok(())
+    stretches
 }
 
 fn finite(value: f64, otherwise: f64) -> f64 {
@@ -192,6 +208,13 @@ mod tests {
         let [one, few, many] = [1, 10, 100].map(lines);
         assert_eq!(few - one, 2 * 9);
         assert_eq!(one - many, 2);
+    }
+
+    #[test]
+    fn steps_that_do_not_count_part_the_lines() {
+        let counted = [false, true, true, false, false, true];
+        assert_eq!(stretches(&counted), [1..3, 5..6]);
+        assert_eq!(stretches(&[false]), []);
     }
 
     #[test]

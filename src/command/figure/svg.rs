@@ -53,6 +53,19 @@ impl Svg {
         ));
     }
 
+    /// A text that stays legible on top of lines.
+    pub fn text_on_lines(&mut self, (x, y): (f64, f64), size: u32, text: &str) {
+        let ink = hex(INK);
+        let text = escape(text);
+        writeln!(
+            self.body,
+            "<text x=\"{x:.2}\" y=\"{y:.2}\" dy=\"0.35em\" text-anchor=\"middle\" font-family=\"sans-serif\" \
+             font-size=\"{size}\" fill=\"{ink}\" stroke=\"white\" stroke-width=\"5\" stroke-linejoin=\"round\" \
+             paint-order=\"stroke\">{text}</text>"
+        )
+        .expect("writing into a string does not fail");
+    }
+
     pub fn text(
         &mut self,
         (x, y): (f64, f64),

@@ -105,7 +105,7 @@ fn find(experiment: Experiment, asked: &Path) -> Result<Recipe> {
                 "{} has no recipe {:?}; expected {}, or a file whose name ends in .toml",
                 experiment.name(),
                 asked.display().to_string(),
-                Recipe::names(experiment).join(", "),
+                Recipe::NAMES.join(", "),
             ),
         });
     }
