@@ -11,7 +11,7 @@ use super::typical::typical;
 use super::{Ending, note, say, train};
 use clap::Args;
 use metaplastic::training::{Experiment, Recipe, Trained, Training};
-use metaplastic::{Choice, Result};
+use metaplastic::{Choice, Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -92,6 +92,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     }
     let interrupt = Interrupt::listen();
     folder::prepare(&path)?;
+    // A report of other runs must not stay beside these, should they be stopped.
+    match std::fs::remove_file(path.join(REPORT)) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            let path = path.join(REPORT);
+            return Err(Error::Write { path, source });
+        }
+        _ => {}
+    }
 
     let mut done: Vec<Done> = Vec::new();
     let mut ending = Ending::Done;

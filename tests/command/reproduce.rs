@@ -133,3 +133,42 @@ fn bad_arguments_are_refused_with_nothing_written() {
     std::fs::write(&place, "").unwrap();
     assert_status(&reproduce(&place, &["--runs", "1"]), 2);
 }
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_the_runs_so_far_and_no_report() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_status(&reproduce(folder.path(), &["--runs", "1"]), 0);
+    let child = command()
+        .args([
+            "reproduce",
+            "--runs",
+            "3000",
+            "--force",
+            "--engine",
+            "cpu",
+            "--output",
+        ])
+        .arg(folder.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // The old report goes when the handler listens.
+    let start = std::time::Instant::now();
+    while folder.path().join("report.html").exists() {
+        assert!(start.elapsed() < std::time::Duration::from_secs(60));
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    assert_status(&child.wait_with_output().unwrap(), 130);
+    assert!(!folder.path().join("report.html").exists());
+    let summary = std::fs::read(folder.path().join("summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    assert!(summary["report"].is_null());
+    assert_eq!(summary["experiments"][0]["interrupted"], true);
+}
