@@ -85,6 +85,11 @@ const SETTINGS: &[Setting] = &[
     ),
     setting(
         "initial",
+        "plasticity_sign",
+        "of initial plasticity coefficients: \"either\", \"positive\" or \"negative\"",
+    ),
+    setting(
+        "initial",
         "positive_output",
         "whether a final dense layer starts at absolute values",
     ),

@@ -3,7 +3,7 @@
 use super::values::{Bound, one_of, set};
 use clap::Args;
 use metaplastic::training::Recipe;
-use metaplastic::{Error, Method, Optimiser, Result, Schedule};
+use metaplastic::{Error, Method, Optimiser, Result, Schedule, Sign};
 
 #[derive(Clone, Copy, Debug)]
 enum MethodName {
@@ -29,6 +29,12 @@ const SCHEDULES: [(&str, ScheduleName); 3] = [
     ("constant", ScheduleName::Constant),
     ("cosine", ScheduleName::Cosine),
     ("step", ScheduleName::Step),
+];
+
+const SIGNS: [(&str, Sign); 3] = [
+    ("either", Sign::Either),
+    ("positive", Sign::Positive),
+    ("negative", Sign::Negative),
 ];
 
 #[derive(Args, Debug)]
@@ -122,6 +128,10 @@ pub(super) struct OptimiserSettings {
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     plasticity_scale: Option<Bound>,
 
+    /// Sign of initial plasticity coefficients
+    #[arg(long, value_name = "SIGN", value_parser = one_of(SIGNS))]
+    plasticity_sign: Option<Sign>,
+
     /// Whether a final dense layer starts at absolute values
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     positive_output: Option<bool>,
@@ -151,6 +161,7 @@ impl OptimiserSettings {
             set(place, given.map(|Bound(value)| value));
         }
         set(&mut recipe.initial.scale, self.scale);
+        set(&mut recipe.initial.plasticity_sign, self.plasticity_sign);
         set(&mut recipe.initial.positive_output, self.positive_output);
         Ok(())
     }
