@@ -105,6 +105,7 @@ fn draw(
     let mut chart = ChartBuilder::on(area)
         .caption(experiment.name(), ("sans-serif", 16))
         .margin(12)
+        .margin_right(26)
         .x_label_area_size(44)
         .y_label_area_size(52)
         .build_cartesian_2d(0.0..episodes, 0.0..1.02)?;
@@ -125,8 +126,12 @@ fn draw(
         eprintln!("{} {name}: {frozen} of {NETWORKS}", experiment.name());
         chart
             .draw_series(LineSeries::new(curve, colour.stroke_width(2)))?
-            .label(format!("{name}: {frozen}"))
+            .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
+    }
+    // One legend serves all panels; the first has room for it.
+    if experiment != Experiment::Completion {
+        return Ok(());
     }
     chart
         .configure_series_labels()
