@@ -6,6 +6,7 @@ use super::plan::{Buffer, Cut, Dispatch, Plan, Resident, Working};
 use super::render::Extent;
 use crate::{Parameters, Result};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferUsages,
@@ -73,6 +74,41 @@ impl Residents {
             &layout.elements(parameters.layout()),
         );
         Ok(residents)
+    }
+
+    /// Copies, on the device, what belongs to networks `part` of the `networks` that are here.
+    pub fn part(
+        &self,
+        device: &Device,
+        layout: &DeviceLayout,
+        networks: usize,
+        part: Range<usize>,
+        learning: &ResidentBytes,
+    ) -> Result<Self> {
+        let mut encoder = device.device.create_command_encoder(&Default::default());
+        let mut buffers = HashMap::new();
+        for (resident, bytes) in resident_bytes(layout, part.len(), Some(learning)) {
+            let buffer = device.buffer(&format!("{resident:?}"), bytes)?;
+            // Planes of one value, or some, for every network; or one plane that all share.
+            let planes = match resident {
+                Resident::Elements | Resident::Control => 0,
+                Resident::Moments => 2,
+                _ => 1,
+            };
+            let from = self.get(resident);
+            if planes == 0 {
+                encoder.copy_buffer_to_buffer(from, 0, &buffer, 0, bytes);
+            }
+            for plane in 0..planes {
+                let here = bytes / planes;
+                let of_network = here / part.len() as u64;
+                let start = (plane * networks as u64 + part.start as u64) * of_network;
+                encoder.copy_buffer_to_buffer(from, start, &buffer, plane * here, here);
+            }
+            buffers.insert(resident, buffer);
+        }
+        device.wait(device.submit(encoder.finish()))?;
+        Ok(Self { buffers })
     }
 
     pub fn get(&self, resident: Resident) -> &wgpu::Buffer {

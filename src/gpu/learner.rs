@@ -225,6 +225,36 @@ impl GpuLearner {
         })
     }
 
+    /// Splits groups that are too large for the buffers of `work`, the whole population's.
+    fn fit(&mut self, work: &Work) -> Result<()> {
+        let size = group_size(&self.network, &self.gpu.profile, work);
+        if self.groups.iter().all(|group| group.networks.len() <= size) {
+            return Ok(());
+        }
+        let mut groups = Vec::new();
+        for group in &self.groups {
+            let Range { start, end } = group.networks;
+            for first in (start..end).step_by(size) {
+                let networks = first..(first + size).min(end);
+                let residents = group.residents.part(
+                    &self.gpu.device,
+                    &group.layout,
+                    group.networks.len(),
+                    networks.start - start..networks.end - start,
+                    &LEARNING,
+                )?;
+                groups.push(Group {
+                    networks,
+                    layout: group.layout.clone(),
+                    residents,
+                    loaded: None,
+                });
+            }
+        }
+        self.groups = groups;
+        Ok(())
+    }
+
     pub(crate) fn step(&mut self, episodes: &Episodes<f32>) -> Result<Vec<f32>> {
         episodes.check(&self.network, self.parameters.population())?;
         if !matches!(episodes.objective, Objective::Target { .. }) {
@@ -233,17 +263,17 @@ impl GpuLearner {
                 "none, but a meta-step needs a target",
             ));
         }
-        let mut losses = Vec::with_capacity(self.parameters.population());
+        let population = self.parameters.population();
+        let whole = Work {
+            learn: true,
+            ..work_of(&self.network, episodes, population, Want::default(), true)
+        };
+        self.fit(&whole)?;
+        let mut losses = Vec::with_capacity(population);
         for group in &mut self.groups {
             let work = Work {
-                learn: true,
-                ..work_of(
-                    &self.network,
-                    episodes,
-                    group.networks.len(),
-                    Want::default(),
-                    true,
-                )
+                networks: group.networks.len(),
+                ..whole.clone()
             };
             let key = Key::Given {
                 batch: work.batch,
@@ -344,26 +374,24 @@ impl GpuLearner {
         source.check(&self.network)?;
         let task = source.task;
         let counted = (meta_steps.len() * task.counted_steps()) as f64;
-        let mut errors = Vec::with_capacity(self.parameters.population());
+        let population = self.parameters.population();
+        let whole = Work {
+            gradient: learn,
+            task: Some(task),
+            learn,
+            ..Work::training(&self.network, population, source.batch, task.steps())
+        };
+        self.fit(&whole)?;
+        let mut errors = Vec::with_capacity(population);
         for group in &mut self.groups {
             let networks = group.networks.clone();
             let key = Key::Generated {
                 source: source.clone(),
                 learn,
             };
-            let given = vec![(false, false); self.network.layers().len()];
             let work = || Work {
                 networks: networks.len(),
-                batch: source.batch,
-                steps: task.steps(),
-                gradient: learn,
-                input_gradient: false,
-                final_traces: false,
-                has_target: true,
-                mask_per_episode: false,
-                given,
-                task: Some(task),
-                learn,
+                ..whole.clone()
             };
             let loaded = group.loaded(&self.gpu, &self.network, key, work)?;
             let mask = task.mask().to_vec();

@@ -62,6 +62,10 @@ pub fn bodies() -> Vec<Body> {
         assert!(run::<f32>(&narrow, &case) == run::<f32>(engine, &case));
     }));
     bodies.push(body("cuts change nothing in training", cut_training));
+    bodies.push(body(
+        "a population is split where later episodes need it",
+        population_split_later,
+    ));
     bodies.push(body("limits beyond the device's are refused", |engine| {
         let Engine::Gpu(gpu) = engine else {
             unreachable!("GPU trials run on a GPU")
@@ -193,4 +197,36 @@ fn cut_training(engine: &Engine) {
             "within {bytes} bytes"
         );
     }
+}
+
+/// The parameters of 16 networks fit one binding, and one step of theirs, but not the traces of longer episodes.
+fn population_split_later(engine: &Engine) {
+    let first = Plastic {
+        rate: Rate::learned(0.3),
+        ..plastic(64, 8)
+    };
+    let mut case = Case::new([Layer::Plastic(first)]);
+    case.goal = Goal::Target(Loss::SquaredError, MaskKind::All);
+    case.population = 16;
+    let train = |engine: &Engine| {
+        let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
+        let optimisers: Vec<_> = (1..=16)
+            .map(|n| Optimiser::adam(1e-3 * f64::from(n)))
+            .collect();
+        let mut learner = engine
+            .learner(&network, &parameters, &optimisers)
+            .expect("a learner");
+        let mut losses = Vec::new();
+        for (batch, steps) in [(1, 1), (3, 300), (2, 5)] {
+            let longer = Case {
+                batch,
+                steps,
+                ..case.clone()
+            };
+            let episodes = crate::common::cases::cast::<f32>(&longer.episodes());
+            losses.push(learner.step(&episodes).expect("a meta-step"));
+        }
+        (losses, learner.parameters().expect("parameters"))
+    };
+    assert!(train(&with_bindings_of(engine, 60_000)) == train(engine));
 }
