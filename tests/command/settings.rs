@@ -118,6 +118,8 @@ fn every_setting_is_open_to_the_command_line() {
         "0.4",
         "--plasticity-scale",
         "0.6",
+        "--plasticity-sign",
+        "negative",
         "--positive-output",
         "false",
     ]);
@@ -135,6 +137,7 @@ fn every_setting_is_open_to_the_command_line() {
         [initial]
         scale = 0.4
         plasticity_scale = 0.6
+        plasticity_sign = "negative"
         positive_output = false
         [optimiser]
         learning_rate = 0.5
