@@ -1,7 +1,7 @@
 //! One network's parameters and their gradients as the kernels take them: a row of synapses per postsynaptic neuron,
 //! padded to whole vector lanes, every granularity of plasticity and rate spread out to its synapses and rows.
 
-use super::simd::padded;
+use super::simd::{Aligned, padded, zeros};
 use crate::{Activation, Layer, Layout, Network, Plasticity, RatePer, Real, Role, Rule};
 
 /// What the kernels need to know of a layer, without its values.
@@ -68,27 +68,27 @@ impl Shape {
 #[derive(Clone, Debug)]
 pub(super) struct Synapses<R> {
     /// `[O, row]`.
-    pub weight: Vec<R>,
+    pub weight: Aligned<R>,
     /// `[O, row]`; empty unless plastic.
-    pub plasticity: Vec<R>,
+    pub plasticity: Aligned<R>,
     /// `[O]`.
-    pub bias: Vec<R>,
+    pub bias: Aligned<R>,
     /// `[O]`; empty unless plastic.
-    pub rate: Vec<R>,
+    pub rate: Aligned<R>,
 }
 
 impl<R: Real> Synapses<R> {
     pub fn zeros(shape: &Shape) -> Self {
         let plastic = shape.is_plastic();
         Self {
-            weight: vec![R::zero(); shape.synapses()],
-            plasticity: vec![R::zero(); if plastic { shape.synapses() } else { 0 }],
-            bias: vec![R::zero(); shape.outputs],
-            rate: vec![R::zero(); if plastic { shape.outputs } else { 0 }],
+            weight: zeros(shape.synapses()),
+            plasticity: zeros(if plastic { shape.synapses() } else { 0 }),
+            bias: zeros(shape.outputs),
+            rate: zeros(if plastic { shape.outputs } else { 0 }),
         }
     }
 
-    fn parts(&mut self) -> [&mut Vec<R>; 4] {
+    fn parts(&mut self) -> [&mut Aligned<R>; 4] {
         [
             &mut self.weight,
             &mut self.plasticity,
@@ -104,9 +104,10 @@ impl<R: Real> Synapses<R> {
     }
 
     /// Adds `other`, element by element.
-    pub fn add(&mut self, other: &mut Self) {
-        for (sum, part) in self.parts().into_iter().zip(other.parts()) {
-            for (sum, part) in sum.iter_mut().zip(part) {
+    pub fn add(&mut self, other: &Self) {
+        let parts = [&other.weight, &other.plasticity, &other.bias, &other.rate];
+        for (sum, part) in self.parts().into_iter().zip(parts) {
+            for (sum, part) in sum.iter_mut().zip(part.iter()) {
                 *sum += *part;
             }
         }

@@ -1,8 +1,9 @@
 //! A population in training on the CPU.
 
+use super::job::{Block, Job, Results, Source};
 use super::layers::{Shape, Synapses, pack, unpack};
 use super::optimiser::Moments;
-use super::sweep::{self, Job, Results, Source, Workspace};
+use super::sweep::{self, Workspace};
 use super::{EPISODE_BLOCK, slice_mut};
 use crate::engine::{Failure, Want};
 use crate::task::EpisodeSource;
@@ -145,17 +146,11 @@ impl CpuLearner {
                 let loss = match &mut workspace {
                     Some(workspace) => {
                         pack(network, layout, values, &mut state.layers);
-                        let sum = workspace.block(
-                            &job,
-                            &state.layers,
-                            &episodes,
-                            index,
-                            meta_step,
-                            0,
-                            None,
-                        );
+                        let block = Block::new(&job, &episodes, index, meta_step, 0);
+                        let sum = workspace.block(&job, &state.layers, &block, None);
                         if learn {
-                            unpack(network, layout, &workspace.gradients, &mut state.gradient);
+                            let gradients = workspace.gradients();
+                            unpack(network, layout, gradients, &mut state.gradient);
                         }
                         sum / source.batch as f64
                     }

@@ -3,13 +3,14 @@
 //! Work is split over networks, over blocks of episodes, and over rows of synapses. Sums over episodes are taken block
 //! by block and sums over rows chunk by chunk, in order, so that the result does not depend on the number of threads.
 
-mod backward;
-mod forward;
-mod input_gradient;
+mod chunks;
+mod job;
 mod layers;
 mod learner;
 mod optimiser;
-mod rows;
+mod over_episodes;
+mod over_synapses;
+mod retention;
 pub(crate) mod simd;
 mod sweep;
 
@@ -17,10 +18,10 @@ pub use learner::CpuLearner;
 
 use crate::engine::{Gradients, Outcome, Want};
 use crate::{Episodes, Network, Objective, Parameters, Real, Result, memory};
+use job::{Job, Results, Source};
 use layers::{Synapses, pack, unpack};
 use ndarray::{Array1, Array4};
 use rayon::prelude::*;
-use sweep::{Job, Results, Source};
 
 /// Episodes whose gradients are summed before the sum goes on: part of the result's last bits, on every engine.
 pub(crate) const EPISODE_BLOCK: usize = 16;

@@ -1,10 +1,23 @@
 //! Run-time selection of the instruction set, and vectors of either precision.
 
+use crate::Real;
+use aligned_vec::{AVec, ConstAlign};
 use pulp::{Arch, Simd, WithSimd};
+use std::marker::PhantomData;
 
 /// Rows of synapses are padded to a multiple of this many elements: a whole number of pairs of vectors on every
 /// processor, so that inner loops have no remainder.
 pub(super) const LANES: usize = 16;
+
+/// An array whose first element begins a line of the cache, so that no vector of a row straddles two.
+pub(super) type Aligned<R> = AVec<R, ConstAlign<64>>;
+
+/// `size` zeros.
+pub(super) fn zeros<R: Real>(size: usize) -> Aligned<R> {
+    let mut values = Aligned::with_capacity(64, size);
+    values.resize(size, R::zero());
+    values
+}
 
 /// `size` rounded up to whole lanes.
 pub(super) fn padded(size: usize) -> usize {
@@ -32,10 +45,27 @@ pub(super) fn vectorise(kernel: impl Kernel) {
     Arch::new().dispatch(Selected(kernel));
 }
 
+/// Elements of a pair of the vectors that [`vectorise`] selects.
+pub(super) fn pair_width<R: Lanes>() -> usize {
+    struct Width<R>(PhantomData<R>);
+    impl<R: Lanes> WithSimd for Width<R> {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            R::pair_width::<S>()
+        }
+    }
+    Arch::new().dispatch(Width::<R>(PhantomData))
+}
+
 /// A floating-point type that has vectors.
 pub trait Lanes: Copy {
     /// A vector of the instruction set `S`.
     type Vector<S: Simd>: Copy;
+
+    /// Elements of a pair of vectors.
+    fn pair_width<S: Simd>() -> usize;
 
     /// Every lane is `value`.
     fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
@@ -48,13 +78,16 @@ pub trait Lanes: Copy {
         c: Self::Vector<S>,
     ) -> Self::Vector<S>;
 
+    /// `a + b`.
+    fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
     /// `a · b`.
     fn multiply<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
     /// The sum over the lanes of `a + b`, always in the same order.
     fn sum_lanes<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self;
 
-    /// A padded row as pairs of vectors.
+    /// A padded row, or a whole number of pairs, as pairs of vectors.
     fn pairs<S: Simd>(row: &[Self]) -> &[[Self::Vector<S>; 2]];
 
     /// A padded row as pairs of vectors, to be changed.
@@ -62,10 +95,15 @@ pub trait Lanes: Copy {
 }
 
 macro_rules! lanes {
-    ($real:ty, $vector:ident, $splat:ident, $multiply_add:ident, $multiply:ident, $add:ident, $sum:ident,
+    ($real:ty, $lanes:ident, $vector:ident, $splat:ident, $multiply_add:ident, $multiply:ident, $add:ident, $sum:ident,
      $slice:ident, $slice_mut:ident) => {
         impl Lanes for $real {
             type Vector<S: Simd> = S::$vector;
+
+            #[inline(always)]
+            fn pair_width<S: Simd>() -> usize {
+                2 * S::$lanes
+            }
 
             #[inline(always)]
             fn splat<S: Simd>(simd: S, value: Self) -> S::$vector {
@@ -83,6 +121,11 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
+            fn add<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$add(a, b)
+            }
+
+            #[inline(always)]
             fn multiply<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
                 simd.$multiply(a, b)
             }
@@ -94,14 +137,13 @@ macro_rules! lanes {
 
             #[inline(always)]
             fn pairs<S: Simd>(row: &[Self]) -> &[[S::$vector; 2]] {
-                let (pairs, rest) = S::$slice(row).0.as_chunks::<2>();
-                debug_assert!(rest.is_empty() && row.len() % LANES == 0);
-                pairs
+                debug_assert!(row.len().is_multiple_of(Self::pair_width::<S>()));
+                S::$slice(row).0.as_chunks::<2>().0
             }
 
             #[inline(always)]
             fn pairs_mut<S: Simd>(row: &mut [Self]) -> &mut [[S::$vector; 2]] {
-                debug_assert!(row.len() % LANES == 0);
+                debug_assert!(row.len().is_multiple_of(Self::pair_width::<S>()));
                 S::$slice_mut(row).0.as_chunks_mut::<2>().0
             }
         }
@@ -110,6 +152,7 @@ macro_rules! lanes {
 
 lanes!(
     f32,
+    F32_LANES,
     f32s,
     splat_f32s,
     mul_add_e_f32s,
@@ -121,6 +164,7 @@ lanes!(
 );
 lanes!(
     f64,
+    F64_LANES,
     f64s,
     splat_f64s,
     mul_add_e_f64s,

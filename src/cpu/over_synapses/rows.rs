@@ -1,13 +1,7 @@
-//! Rows of synapses: how they are split over threads, and the few loops over one row.
+//! The few loops over one row of synapses.
 
 use crate::Real;
 use pulp::Simd;
-use rayon::prelude::*;
-use std::ops::Range;
-
-/// Rows that one thread works on at a time. Sums over rows are taken chunk by chunk, so this number is part of the
-/// result's last bits; it does not depend on the number of threads.
-const CHUNK: usize = 32;
 
 /// Rows whose sweeps are interleaved step by step: each row's next step waits for its own sum, and the processor has the
 /// others to do meanwhile.
@@ -15,42 +9,6 @@ pub(super) const TOGETHER: usize = 4;
 
 /// Scratch rows of a chunk.
 pub(super) const SCRATCH: usize = TOGETHER;
-
-/// The chunks of `outputs` rows.
-pub(super) fn chunks(outputs: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..outputs)
-        .step_by(CHUNK)
-        .map(move |first| first..(first + CHUNK).min(outputs))
-}
-
-/// How many chunks there are.
-pub(super) fn chunk_count(outputs: usize) -> usize {
-    outputs.div_ceil(CHUNK)
-}
-
-/// The parts of `values`, `[O, width]`, that belong to each chunk; empty parts where there are no values.
-pub(super) fn split<R>(values: &mut [R], width: usize) -> impl Iterator<Item = &mut [R]> {
-    let mut rest = values;
-    std::iter::repeat_with(move || {
-        let all = std::mem::take(&mut rest);
-        let (part, after) = all.split_at_mut(all.len().min(CHUNK * width));
-        rest = after;
-        part
-    })
-}
-
-/// Calls `work` on every chunk, on several threads if the work is worth it.
-pub(super) fn for_each<T: Send>(
-    parallel: bool,
-    chunks: impl Iterator<Item = T>,
-    work: impl Fn(T) + Send + Sync,
-) {
-    if parallel {
-        chunks.collect::<Vec<_>>().into_par_iter().for_each(work);
-    } else {
-        chunks.for_each(work);
-    }
-}
 
 /// Row `index` of `values`, `[…, row]`.
 #[inline(always)]

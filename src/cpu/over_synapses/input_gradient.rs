@@ -4,9 +4,10 @@
 //! first sum, a reverse sweep the adjoint trace for the second. Both go over a few steps' rows at a time.
 
 use super::forward::Activity;
-use super::layers::{Kind, Shape, Synapses};
 use super::rows;
-use super::simd::{Kernel, vectorise};
+use crate::cpu::chunks;
+use crate::cpu::layers::{Kind, Shape, Synapses};
+use crate::cpu::simd::{Kernel, vectorise};
 use crate::{Real, Rule};
 use pulp::Simd;
 
@@ -25,10 +26,10 @@ pub(super) fn input_gradient<R: Real>(
     parallel: bool,
 ) {
     let size = gradient.len();
-    let chunks = rows::chunks(shape.outputs)
+    let chunks = chunks::ranges(shape.outputs)
         .zip(partial.chunks_exact_mut(size))
         .zip(scratch.chunks_mut(rows::SCRATCH * shape.row));
-    rows::for_each(parallel, chunks, |((rows, gradient), scratch)| {
+    chunks::for_each(parallel, chunks, |((rows, gradient), scratch)| {
         vectorise(InputGradient {
             shape,
             layer,
@@ -40,15 +41,7 @@ pub(super) fn input_gradient<R: Real>(
             row: &mut scratch[..shape.row],
         });
     });
-    let mut partials = partial
-        .chunks_exact(size)
-        .take(rows::chunk_count(shape.outputs));
-    gradient.copy_from_slice(partials.next().expect("a layer has rows"));
-    for partial in partials {
-        for (sum, &part) in gradient.iter_mut().zip(partial) {
-            *sum += part;
-        }
-    }
+    chunks::sum_in_order(partial, chunks::count(shape.outputs), gradient);
 }
 
 struct InputGradient<'a, R> {

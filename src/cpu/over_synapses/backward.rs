@@ -4,17 +4,15 @@
 //! gradient on the final trace and `e_i` the product of the later retentions, the gradient sweep is itself a Hebbian
 //! trace that runs backwards in time (`ARCHITECTURE.md`, "The reverse sweep").
 
-use super::forward::{Activity, CHECKPOINT, checkpoints};
-use super::layers::{Kind, Shape, Synapses};
+use super::forward::Activity;
 use super::rows;
-use super::simd::{Kernel, vectorise};
+use crate::cpu::chunks;
+use crate::cpu::layers::{Kind, Shape, Synapses};
+use crate::cpu::retention::{self, CHECKPOINT, checkpoints};
+use crate::cpu::simd::{Kernel, vectorise};
 use crate::{Real, Rule};
 use pulp::Simd;
 use std::ops::Range;
-
-/// Below this retention the gradient of the retention is summed from its definition: the recurrence divides by it.
-/// The sum over earlier steps is short there, since each step back multiplies its terms by such a retention.
-const SMALL_RETENTION: f64 = 0.25;
 
 /// Takes the gradient of a layer. `signal`, `[O, T]`, holds `∂L/∂y` and is overwritten by the gradient on the summed
 /// input, `δ`. Adds to `gradient`. `trace_gradient`, `[O, row]`, is the gradient on the final trace, empty where it is
@@ -32,15 +30,15 @@ pub(super) fn backward<R: Real>(
     parallel: bool,
 ) {
     let steps = signal.len() / shape.outputs;
-    let chunks = rows::chunks(shape.outputs)
-        .zip(rows::split(signal, steps))
-        .zip(rows::split(&mut gradient.weight, shape.row))
-        .zip(rows::split(&mut gradient.plasticity, shape.row))
-        .zip(rows::split(&mut gradient.bias, 1))
-        .zip(rows::split(&mut gradient.rate, 1))
-        .zip(rows::split(initial_gradient, shape.row))
+    let chunks = chunks::ranges(shape.outputs)
+        .zip(chunks::split(signal, steps))
+        .zip(chunks::split(&mut gradient.weight, shape.row))
+        .zip(chunks::split(&mut gradient.plasticity, shape.row))
+        .zip(chunks::split(&mut gradient.bias, 1))
+        .zip(chunks::split(&mut gradient.rate, 1))
+        .zip(chunks::split(initial_gradient, shape.row))
         .zip(scratch.chunks_mut(rows::SCRATCH * shape.row));
-    rows::for_each(
+    chunks::for_each(
         parallel,
         chunks,
         |(((((((range, signal), weight), plasticity), bias), rate), initial_gradient), scratch)| {
@@ -161,7 +159,7 @@ impl<R: Real> Backward<'_, R> {
                         let trace = rows::of(&self.activity.checkpoints, at, row);
                         state.inner = on_trace(plasticity, adjoint, upstream, state.decay, trace);
                     }
-                    if d.abs().as_f64() < SMALL_RETENTION {
+                    if d.abs().as_f64() < retention::SMALL {
                         q = Lookback {
                             rule,
                             rate,

@@ -1,8 +1,10 @@
 //! The forward sweep of one layer over one episode; the twin of `shaders/forward.wgsl`.
 
-use super::layers::{Kind, Shape, Synapses};
 use super::rows;
-use super::simd::{Kernel, vectorise};
+use crate::cpu::chunks;
+use crate::cpu::layers::{Kind, Shape, Synapses};
+use crate::cpu::retention::{CHECKPOINT, checkpoints};
+use crate::cpu::simd::{Aligned, Kernel, vectorise, zeros};
 use crate::{Real, Rule};
 use pulp::Simd;
 use std::ops::Range;
@@ -11,27 +13,18 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub(super) struct Activity<R> {
     /// Presynaptic activity `x`, `[T, row]`, padded with zeros.
-    pub input: Vec<R>,
+    pub input: Aligned<R>,
     /// Postsynaptic activity `y`, `[O, T]`.
-    pub output: Vec<R>,
+    pub output: Aligned<R>,
     /// The traces' part of the summed input, `p_i(t) = Σ_j α_ij H_ij(t) x_j(t)`, `[O, T]`; plastic layers only.
-    pub drive: Vec<R>,
+    pub drive: Aligned<R>,
     /// The trace at the first step, `[O, row]`; empty where it is zero.
-    pub initial_trace: Vec<R>,
+    pub initial_trace: Aligned<R>,
     /// The trace after the last step, `[O, row]`; empty where it is not wanted.
-    pub final_trace: Vec<R>,
+    pub final_trace: Aligned<R>,
     /// The traces before steps `CHECKPOINT`, `2 CHECKPOINT`, …, `[O, checkpoints, row]`; empty where the gradient of
     /// the retention is not needed.
-    pub checkpoints: Vec<R>,
-}
-
-/// Steps between the traces that are kept. The gradient of the retention comes from a sum that is carried back over the
-/// steps and never forgets a rounding error; at a checkpoint it is made afresh. Part of the result's last bits.
-pub(super) const CHECKPOINT: usize = 64;
-
-/// Checkpoints of an episode.
-pub(super) fn checkpoints(steps: usize) -> usize {
-    (steps - 1) / CHECKPOINT
+    pub checkpoints: Aligned<R>,
 }
 
 impl<R: Real> Activity<R> {
@@ -42,15 +35,15 @@ impl<R: Real> Activity<R> {
         final_trace: bool,
         gradient: bool,
     ) -> Self {
-        let zeros = |wanted, size| vec![R::zero(); if wanted { size } else { 0 }];
+        let zeros_if = |wanted: bool, size: usize| zeros(if wanted { size } else { 0 });
         let plastic = shape.is_plastic();
         Self {
-            input: zeros(true, steps * shape.row),
-            output: zeros(true, steps * shape.outputs),
-            drive: zeros(plastic, steps * shape.outputs),
-            initial_trace: zeros(plastic && initial_trace, shape.synapses()),
-            final_trace: zeros(plastic && final_trace, shape.synapses()),
-            checkpoints: zeros(
+            input: zeros_if(true, steps * shape.row),
+            output: zeros_if(true, steps * shape.outputs),
+            drive: zeros_if(plastic, steps * shape.outputs),
+            initial_trace: zeros_if(plastic && initial_trace, shape.synapses()),
+            final_trace: zeros_if(plastic && final_trace, shape.synapses()),
+            checkpoints: zeros_if(
                 gradient && shape.retention_gradient,
                 shape.synapses() * checkpoints(steps),
             ),
@@ -77,13 +70,13 @@ pub(super) fn forward<R: Real>(
         checkpoints,
     } = activity;
     let kept = checkpoints.len() / shape.outputs;
-    let chunks = rows::chunks(shape.outputs)
-        .zip(rows::split(output, steps))
-        .zip(rows::split(drive, steps))
-        .zip(rows::split(final_trace, shape.row))
-        .zip(rows::split(checkpoints, kept))
+    let chunks = chunks::ranges(shape.outputs)
+        .zip(chunks::split(output, steps))
+        .zip(chunks::split(drive, steps))
+        .zip(chunks::split(final_trace, shape.row))
+        .zip(chunks::split(checkpoints, kept))
         .zip(scratch.chunks_mut(rows::SCRATCH * shape.row));
-    rows::for_each(
+    chunks::for_each(
         parallel,
         chunks,
         |(((((range, output), drive), final_trace), checkpoints), scratch)| {

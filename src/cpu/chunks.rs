@@ -1,0 +1,68 @@
+//! How the rows of a layer are split over threads.
+
+use super::job::Job;
+use super::layers::Shape;
+use crate::Real;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Rows that one thread works on at a time. Sums over rows are taken chunk by chunk, so this number is part of the
+/// result's last bits; it does not depend on the number of threads.
+pub(super) const CHUNK: usize = 32;
+
+/// Synapse-steps from which the rows of one layer's sweep are worth splitting over threads.
+const WORTH_SPLITTING: usize = 1 << 17;
+
+/// The chunks of `outputs` rows.
+pub(super) fn ranges(outputs: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..outputs)
+        .step_by(CHUNK)
+        .map(move |first| first..(first + CHUNK).min(outputs))
+}
+
+/// How many chunks there are.
+pub(super) fn count(outputs: usize) -> usize {
+    outputs.div_ceil(CHUNK)
+}
+
+/// The parts of `values`, `[O, width]`, that belong to each chunk; empty parts where there are no values.
+pub(super) fn split<R>(values: &mut [R], width: usize) -> impl Iterator<Item = &mut [R]> {
+    let mut rest = values;
+    std::iter::repeat_with(move || {
+        let all = std::mem::take(&mut rest);
+        let (part, after) = all.split_at_mut(all.len().min(CHUNK * width));
+        rest = after;
+        part
+    })
+}
+
+/// Calls `work` on every chunk, on several threads if the work is worth it.
+pub(super) fn for_each<T: Send>(
+    parallel: bool,
+    chunks: impl Iterator<Item = T>,
+    work: impl Fn(T) + Send + Sync,
+) {
+    if parallel {
+        chunks.collect::<Vec<_>>().into_par_iter().for_each(work);
+    } else {
+        chunks.for_each(work);
+    }
+}
+
+/// Whether a layer's rows are split over threads, in a sweep over `episodes` episodes.
+pub(super) fn is_split(job: &Job, shape: &Shape, episodes: usize) -> bool {
+    job.split_rows
+        && count(shape.outputs) > 1
+        && shape.synapses() * job.steps * episodes >= WORTH_SPLITTING
+}
+
+/// Adds the chunks' parts of `partials`, `[chunks, size]`, up in order.
+pub(super) fn sum_in_order<R: Real>(partials: &[R], chunks: usize, sum: &mut [R]) {
+    let mut partials = partials.chunks_exact(sum.len()).take(chunks);
+    sum.copy_from_slice(partials.next().expect("a layer has rows"));
+    for partial in partials {
+        for (sum, &part) in sum.iter_mut().zip(partial) {
+            *sum += part;
+        }
+    }
+}

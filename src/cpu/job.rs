@@ -1,0 +1,335 @@
+//! A computation as data: what is computed, where episodes come from, where results go.
+
+use super::EPISODE_BLOCK;
+use super::layers::Shape;
+use super::sweep;
+use crate::engine::Want;
+use crate::task::EpisodeSource;
+use crate::{Episodes, Loss, Mask, Network, Objective, Real};
+use ndarray::{ArrayView4, CowArray, Ix4};
+use std::ops::Range;
+
+/// What is the same for every episode of a computation.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub shapes: Vec<Shape>,
+    pub loss: Loss,
+    pub batch: usize,
+    pub steps: usize,
+    /// Whether gradients are taken, or only the forward sweep.
+    pub gradient: bool,
+    pub want: Want,
+    /// Per layer: an initial trace is given; a gradient on the final trace is given.
+    pub given: Vec<(bool, bool)>,
+    /// Whether there are too few networks and blocks to occupy the threads, so that rows are split too.
+    pub split_rows: bool,
+}
+
+impl Job {
+    pub fn new(
+        network: &Network,
+        population: usize,
+        batch: usize,
+        steps: usize,
+        want: Want,
+        gradient: bool,
+        given: impl Fn(usize) -> (bool, bool),
+    ) -> Self {
+        let shapes = Shape::all(network);
+        let blocks = population.saturating_mul(batch.div_ceil(EPISODE_BLOCK));
+        Self {
+            loss: network.loss(),
+            batch,
+            steps,
+            gradient,
+            want,
+            given: (0..shapes.len()).map(given).collect(),
+            split_rows: blocks < rayon::current_num_threads(),
+            shapes,
+        }
+    }
+
+    /// Bytes that the computation allocates, results included.
+    pub fn bytes<R: Real>(&self, population: usize) -> u128 {
+        let threads = rayon::current_num_threads() as u128;
+        let gradients: u128 = self
+            .shapes
+            .iter()
+            .map(|shape| 2 * (shape.synapses() + shape.outputs) as u128)
+            .sum();
+        let results: u128 = population as u128
+            * self.batch as u128
+            * (self
+                .shapes
+                .iter()
+                .map(|shape| 2 * shape.synapses() as u128)
+                .sum::<u128>()
+                * u128::from(self.want.final_traces)
+                + self.steps as u128
+                    * (self.shapes[0].row + self.shapes[self.shapes.len() - 1].outputs) as u128);
+        let working = sweep::workspace_elements::<R>(self) * threads
+            + gradients * (threads + 1 + sweep::wave(self) as u128);
+        (working + results) * size_of::<R>() as u128
+    }
+
+    /// Whether layer `index` needs the gradient on its input: a layer below has parameters, or the caller wants it.
+    pub fn needs_input_gradient(&self, index: usize) -> bool {
+        index > 0 || self.want.input_gradient
+    }
+}
+
+/// Where episodes come from.
+pub(super) enum Source<'a, R> {
+    /// The caller's arrays.
+    Given(Box<Given<'a, R>>),
+    /// A task's generator.
+    Generated(&'a EpisodeSource),
+}
+
+/// The caller's arrays, in standard layout.
+pub(super) struct Given<'a, R> {
+    input: CowArray<'a, R, Ix4>,
+    /// A target or an output gradient, by `is_target`.
+    objective: Option<CowArray<'a, R, Ix4>>,
+    is_target: bool,
+    mask: &'a Mask<R>,
+    initial_traces: Vec<Option<CowArray<'a, R, Ix4>>>,
+    trace_gradients: Vec<Option<CowArray<'a, R, Ix4>>>,
+}
+
+impl<'a, R: Real> Source<'a, R> {
+    pub fn given(episodes: &'a Episodes<R>) -> Self {
+        let contiguous = |array: &'a ndarray::Array4<R>| array.as_standard_layout();
+        let traces = |traces: &'a [Option<ndarray::Array4<R>>]| {
+            traces
+                .iter()
+                .map(|trace| trace.as_ref().map(contiguous))
+                .collect()
+        };
+        let (objective, is_target, mask) = match &episodes.objective {
+            Objective::Target { target, mask } => (Some(contiguous(target)), true, mask),
+            Objective::OutputGradient(gradient) => (Some(contiguous(gradient)), false, &Mask::All),
+            Objective::None => (None, false, &Mask::All),
+        };
+        Self::Given(Box::new(Given {
+            input: contiguous(&episodes.input),
+            objective,
+            is_target,
+            mask,
+            initial_traces: traces(&episodes.initial_traces),
+            trace_gradients: traces(&episodes.trace_gradients),
+        }))
+    }
+
+    fn episode<'b>(
+        &'b self,
+        index: usize,
+        meta_step: u32,
+        b: usize,
+        generated: &'b mut Generated<R>,
+    ) -> Episode<'b, 'a, R> {
+        match self {
+            Self::Generated(source) => {
+                let Generated { drawn, values } = generated;
+                source.task.fill(
+                    source.key(index),
+                    meta_step,
+                    b as u32,
+                    &mut drawn.0,
+                    &mut drawn.1,
+                );
+                for (to, from) in [(&mut values.0, &drawn.0), (&mut values.1, &drawn.1)] {
+                    for (to, &value) in to.iter_mut().zip(from) {
+                        *to = R::from_f64(f64::from(value));
+                    }
+                }
+                Episode {
+                    input: &values.0,
+                    objective: Some(&values.1),
+                    is_target: true,
+                    of: Of::Task(source),
+                }
+            }
+            Self::Given(given) => Episode {
+                input: part(&given.input, index, b),
+                objective: given
+                    .objective
+                    .as_ref()
+                    .map(|objective| part(objective, index, b)),
+                is_target: given.is_target,
+                of: Of::Given(given, index, b),
+            },
+        }
+    }
+}
+
+/// A block of one network's episodes.
+pub(super) struct Block<'a, 's, R> {
+    source: &'a Source<'s, R>,
+    network: usize,
+    meta_step: u32,
+    /// Of the batch.
+    pub episodes: Range<usize>,
+}
+
+impl<'a, 's, R: Real> Block<'a, 's, R> {
+    pub fn new(
+        job: &Job,
+        source: &'a Source<'s, R>,
+        network: usize,
+        meta_step: u32,
+        number: usize,
+    ) -> Self {
+        let first = number * EPISODE_BLOCK;
+        Self {
+            source,
+            network,
+            meta_step,
+            episodes: first..(first + EPISODE_BLOCK).min(job.batch),
+        }
+    }
+
+    /// Episode `b` of the batch; `generated` holds it where the task makes it.
+    pub fn episode<'b>(&'b self, b: usize, generated: &'b mut Generated<R>) -> Episode<'b, 's, R> {
+        self.source
+            .episode(self.network, self.meta_step, b, generated)
+    }
+}
+
+/// Room for one episode of a task.
+#[derive(Debug)]
+pub(super) struct Generated<R> {
+    drawn: (Vec<f32>, Vec<f32>),
+    values: (Vec<R>, Vec<R>),
+}
+
+impl<R: Real> Generated<R> {
+    pub fn new(job: &Job) -> Self {
+        let input = job.steps * job.shapes[0].inputs;
+        let target = job.steps * job.shapes[job.shapes.len() - 1].outputs;
+        Self {
+            drawn: (vec![0.0; input], vec![0.0; target]),
+            values: (vec![R::zero(); input], vec![R::zero(); target]),
+        }
+    }
+}
+
+/// One episode.
+pub(super) struct Episode<'a, 's, R> {
+    /// `[T, I]`.
+    pub input: &'a [R],
+    /// A target or a gradient on the output, by `is_target`, `[T, O]`; none for a gradient of zero.
+    pub objective: Option<&'a [R]>,
+    pub is_target: bool,
+    of: Of<'a, 's, R>,
+}
+
+enum Of<'a, 's, R> {
+    Task(&'a EpisodeSource),
+    /// Of a network, the episode of a number.
+    Given(&'a Given<'s, R>, usize, usize),
+}
+
+impl<'s, R: Real> Episode<'_, 's, R> {
+    /// How much the loss of step `t` counts.
+    pub fn mask(&self, t: usize) -> R {
+        match &self.of {
+            Of::Task(source) if source.task.counts(t) => R::one(),
+            Of::Task(_) => R::zero(),
+            Of::Given(given, index, b) => match given.mask {
+                Mask::All => R::one(),
+                Mask::Steps(mask) => mask[t],
+                Mask::Episodes(mask) => mask[[*index, *b, t]],
+            },
+        }
+    }
+
+    /// The trace of a layer at the first step, `[O, I]`.
+    pub fn initial_trace(&self, layer: usize) -> Option<&[R]> {
+        self.of_layer(layer, |given| &given.initial_traces)
+    }
+
+    /// The gradient on the final trace of a layer, `[O, I]`.
+    pub fn trace_gradient(&self, layer: usize) -> Option<&[R]> {
+        self.of_layer(layer, |given| &given.trace_gradients)
+    }
+
+    fn of_layer<'b>(
+        &'b self,
+        layer: usize,
+        arrays: impl Fn(&'b Given<'s, R>) -> &'b [Option<CowArray<'s, R, Ix4>>],
+    ) -> Option<&'b [R]> {
+        match &self.of {
+            Of::Task(_) => None,
+            Of::Given(given, index, b) => {
+                let array = arrays(given).get(layer)?.as_ref()?;
+                Some(part(array, *index, *b))
+            }
+        }
+    }
+}
+
+/// Episode `b` of network `p`, contiguous.
+fn part<'a, R>(array: &'a CowArray<'_, R, Ix4>, p: usize, b: usize) -> &'a [R] {
+    let view: ArrayView4<'a, R> = array.view();
+    let (_, batch, rows, columns) = view.dim();
+    let all = view.to_slice().expect("in standard layout");
+    &all[(p * batch + b) * rows * columns..][..rows * columns]
+}
+
+/// Where results go: the parts of the caller's arrays for `episodes` episodes; empty parts are not wanted.
+pub(super) struct Results<'a, R> {
+    pub episodes: usize,
+    /// `[episodes]`.
+    pub losses: &'a mut [f64],
+    /// `[episodes, T, O]`.
+    pub output: &'a mut [R],
+    /// `[episodes, T, I]`.
+    pub input: &'a mut [R],
+    /// Per layer, `[episodes, O, I]`.
+    pub traces: Vec<&'a mut [R]>,
+    /// Per layer, `[episodes, O, I]`.
+    pub initial: Vec<&'a mut [R]>,
+}
+
+impl<'a, R> Results<'a, R> {
+    /// Consecutive parts of `size` episodes; the last may have fewer.
+    pub fn split(self, size: usize) -> Vec<Self> {
+        let mut parts = Vec::with_capacity(self.episodes.div_ceil(size));
+        let mut rest = self;
+        while rest.episodes > size {
+            let episodes = rest.episodes;
+            fn cut<'a, T>(slice: &mut &'a mut [T], size: usize, episodes: usize) -> &'a mut [T] {
+                let all = std::mem::take(slice);
+                let (part, rest) = all.split_at_mut(all.len() / episodes * size);
+                *slice = rest;
+                part
+            }
+            parts.push(Self {
+                episodes: size,
+                losses: cut(&mut rest.losses, size, episodes),
+                output: cut(&mut rest.output, size, episodes),
+                input: cut(&mut rest.input, size, episodes),
+                traces: rest
+                    .traces
+                    .iter_mut()
+                    .map(|slice| cut(slice, size, episodes))
+                    .collect(),
+                initial: rest
+                    .initial
+                    .iter_mut()
+                    .map(|slice| cut(slice, size, episodes))
+                    .collect(),
+            });
+            rest.episodes -= size;
+        }
+        parts.push(rest);
+        parts
+    }
+
+    /// Of `values`, `[episodes, …]`, the part of one episode; empty where they are not wanted.
+    pub fn of_episode(values: &mut [R], episodes: usize, episode: usize) -> &mut [R] {
+        let size = values.len() / episodes;
+        &mut values[episode * size..][..size]
+    }
+}

@@ -1,0 +1,414 @@
+//! The reverse-time sweep of one layer over a group of episodes; the twin of `shaders/backward.wgsl`.
+//!
+//! It stores no trace. With the adjoint trace `M`, defined by `∂L/∂H_ij(t) = α_ij M_ij(t) + e_i(t) Ḡ_ij` where `Ḡ` is the
+//! gradient on the final trace and `e_i` the product of the later retentions, the gradient sweep is itself a Hebbian
+//! trace that runs backwards in time (`ARCHITECTURE.md`, "The reverse sweep").
+
+use super::forward::Activity;
+use super::lanes::{self, BLOCK};
+use crate::cpu::chunks;
+use crate::cpu::layers::{Kind, Shape, Synapses};
+use crate::cpu::retention::{self, CHECKPOINT, checkpoints};
+use crate::cpu::simd::{Kernel, Lanes, vectorise};
+use crate::{Real, Rule};
+use pulp::Simd;
+
+/// Takes the gradient of a layer over the first `count` episodes of the group. `signal`, `[O, T, W]`, holds `∂L/∂y` and
+/// is overwritten by the gradient on the summed input, `δ`. Adds to `gradient`. `trace_gradient`, `[O, I, W]`, is the
+/// gradient on the final trace, empty where it is zero; `initial_gradient`, `[O, I, W]`, receives the gradient on the
+/// initial trace, unless it is empty.
+#[expect(clippy::too_many_arguments, reason = "each is one array of the sweep")]
+pub(super) fn backward<R: Real>(
+    shape: &Shape,
+    layer: &Synapses<R>,
+    activity: &Activity<R>,
+    count: usize,
+    signal: &mut [R],
+    trace_gradient: &[R],
+    gradient: &mut Synapses<R>,
+    initial_gradient: &mut [R],
+    scratch: &mut [R],
+    parallel: bool,
+) {
+    let row = lanes::row::<R>(shape);
+    let per_row = signal.len() / shape.outputs;
+    let chunks = chunks::ranges(shape.outputs)
+        .zip(chunks::split(signal, per_row))
+        .zip(chunks::split(&mut gradient.weight, shape.row))
+        .zip(chunks::split(&mut gradient.plasticity, shape.row))
+        .zip(chunks::split(&mut gradient.bias, 1))
+        .zip(chunks::split(&mut gradient.rate, 1))
+        .zip(chunks::split(initial_gradient, row))
+        .zip(scratch.chunks_mut(lanes::SCRATCH * row));
+    chunks::for_each(
+        parallel,
+        chunks,
+        |(((((((range, signal), weight), plasticity), bias), rate), initial_gradient), scratch)| {
+            let (adjoint, rest) = scratch.split_at_mut(row);
+            let (by_weight, by_plasticity) = rest.split_at_mut(row);
+            vectorise(Backward {
+                shape,
+                layer,
+                activity,
+                count,
+                trace_gradient,
+                first: range.start,
+                rows: range.len(),
+                signal,
+                weight,
+                plasticity,
+                bias,
+                rate,
+                initial_gradient,
+                adjoint,
+                by_weight,
+                by_plasticity: &mut by_plasticity[..row],
+            });
+        },
+    );
+}
+
+struct Backward<'a, R> {
+    shape: &'a Shape,
+    layer: &'a Synapses<R>,
+    activity: &'a Activity<R>,
+    count: usize,
+    trace_gradient: &'a [R],
+    /// First row of the chunk that the slices below hold.
+    first: usize,
+    rows: usize,
+    signal: &'a mut [R],
+    weight: &'a mut [R],
+    plasticity: &'a mut [R],
+    bias: &'a mut [R],
+    rate: &'a mut [R],
+    initial_gradient: &'a mut [R],
+    /// `[I, W]`, as the next two.
+    adjoint: &'a mut [R],
+    by_weight: &'a mut [R],
+    by_plasticity: &'a mut [R],
+}
+
+impl<R: Real> Kernel for Backward<'_, R> {
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        for local in 0..self.rows {
+            match self.shape.kind {
+                // Each rule by itself, so that its formulas are compiled in.
+                Kind::Plastic(Rule::Hebb) => self.plastic_row(simd, Rule::Hebb, local),
+                Kind::Plastic(Rule::Oja) => self.plastic_row(simd, Rule::Oja, local),
+                Kind::Dense | Kind::Bias => self.fixed_row(simd, local),
+            }
+        }
+    }
+}
+
+impl<R: Real> Backward<'_, R> {
+    /// A row without a trace: the steps are independent.
+    #[inline(always)]
+    fn fixed_row<S: Simd>(&mut self, simd: S, local: usize) {
+        let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
+        let row = inputs * width;
+        let steps = self.activity.input.len() / row;
+        let i = self.first + local;
+        let mut by_bias = [R::zero(); BLOCK];
+        self.by_weight.fill(R::zero());
+        for t in (0..steps).rev() {
+            let mut slope = [R::zero(); BLOCK];
+            slope[..width].copy_from_slice(lanes::of(&self.activity.output, i * steps + t, width));
+            self.shape.activation.derive_all(&mut slope[..width]);
+            let delta = lanes::of_mut(self.signal, local * steps + t, width);
+            for k in 0..width {
+                delta[k] *= slope[k];
+                by_bias[k] += delta[k];
+            }
+            if self.shape.kind == Kind::Dense {
+                let x = lanes::of(&self.activity.input, t, row);
+                lanes::add_scaled(simd, delta, x, self.by_weight);
+            }
+        }
+        self.bias[local] += by_bias[..self.count].iter().copied().sum();
+        if self.shape.kind == Kind::Dense {
+            let sums = &mut self.weight[local * self.shape.row..][..inputs];
+            lanes::add_over_episodes(simd, self.by_weight, self.count, sums);
+        }
+    }
+
+    /// A postsynaptic neuron over all steps, backwards. Its adjoint trace is passed over once per step: the update of step
+    /// `t` and the read-out of step `t - 1` in one go. `M_ij(t) x_j(t - 1)` serves both the read-out and the gradient of
+    /// the plasticity.
+    #[inline(always)]
+    fn plastic_row<S: Simd>(&mut self, simd: S, rule: Rule, local: usize) {
+        let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
+        let row = inputs * width;
+        let Activity {
+            input,
+            output,
+            drive,
+            initial_trace,
+            final_trace,
+            checkpoints: kept,
+        } = self.activity;
+        let steps = input.len() / row;
+        let i = self.first + local;
+        let plasticity = &self.layer.plasticity[i * self.shape.row..][..inputs];
+        let rate = self.layer.rate[i];
+        let of_row = |values: &'_ [R]| (!values.is_empty()).then_some(i * row..(i + 1) * row);
+        let upstream = of_row(self.trace_gradient).map(|range| &self.trace_gradient[range]);
+        let initial = of_row(initial_trace).map(|range| &initial_trace[range]);
+        let output = lanes::of(output, i, steps * width);
+        let drive = lanes::of(drive, i, steps * width);
+        for values in [
+            &mut *self.adjoint,
+            &mut *self.by_weight,
+            &mut *self.by_plasticity,
+        ] {
+            values.fill(R::zero());
+        }
+        let zero = R::splat(simd, R::zero());
+        let mut state = State::default();
+        if let Some(upstream) = upstream {
+            let last = lanes::of(final_trace, i, row);
+            let x = lanes::of(input, steps - 1, row);
+            for (at, &u) in upstream.iter().enumerate() {
+                state.inner[at % width] += (u * last[at]).as_f64();
+                state.read[at % width] += u * x[at];
+            }
+        }
+        for t in (0..steps).rev() {
+            let y = lanes::load::<S, R>(lanes::of(output, t, width));
+            let signal = lanes::of_mut(self.signal, local * steps + t, width);
+            let by_output = lanes::load::<S, R>(signal);
+            let r = state.read;
+            let (mut d, mut g) = ([R::zero(); BLOCK], [R::zero(); BLOCK]);
+            for k in 0..width {
+                d[k] = rule.retention(y[k], rate);
+                g[k] = rule.gain(y[k], rate);
+            }
+            // q = ∂L/∂d; `retained` = d q.
+            let (mut q, mut retained) = ([R::zero(); BLOCK], [0.0; BLOCK]);
+            if self.shape.retention_gradient {
+                let towards = Towards {
+                    plasticity,
+                    adjoint: self.adjoint,
+                    upstream,
+                    decay: &state.decay[..width],
+                };
+                if t + 1 < steps && (t + 1) % CHECKPOINT == 0 {
+                    let at = i * checkpoints(steps) + (t + 1) / CHECKPOINT - 1;
+                    state.inner = towards.sum(lanes::of(kept, at, row));
+                }
+                for k in 0..width {
+                    retained[k] = state.inner[k] - g[k].as_f64() * r[k].as_f64();
+                }
+                let mut rounded = [R::zero(); BLOCK];
+                for k in 0..width {
+                    rounded[k] = R::from_f64(retained[k]);
+                }
+                let mut least = R::infinity();
+                for k in 0..width {
+                    q[k] = rounded[k] / d[k];
+                    least = least.min(d[k].abs());
+                }
+                if least.as_f64() < retention::SMALL {
+                    let lookback = Lookback {
+                        rule,
+                        rate,
+                        input,
+                        output,
+                        initial,
+                        towards,
+                    }
+                    .sum(t);
+                    for k in 0..width {
+                        if d[k].abs().as_f64() < retention::SMALL {
+                            q[k] = lookback[k];
+                            retained[k] = d[k].as_f64() * q[k].as_f64();
+                        }
+                    }
+                }
+            }
+            let mut slope = y;
+            self.shape.activation.derive_all(&mut slope[..width]);
+            let mut delta = [R::zero(); BLOCK];
+            for k in 0..width {
+                let on_output = by_output[k]
+                    + r[k] * rule.gain_by_output(y[k], rate)
+                    + q[k] * rule.retention_by_output(y[k], rate);
+                delta[k] = on_output * slope[k];
+            }
+            for k in 0..width {
+                state.by_rate[k] += r[k] * rule.gain_by_rate(y[k], rate)
+                    + q[k] * rule.retention_by_rate(y[k], rate);
+                state.by_bias[k] += delta[k];
+                state.decay[k] *= d[k];
+            }
+            if self.shape.retention_gradient {
+                let p = lanes::load::<S, R>(lanes::of(drive, t, width));
+                for k in 0..width {
+                    state.inner[k] = retained[k] + delta[k].as_f64() * p[k].as_f64();
+                }
+            }
+            signal.copy_from_slice(&delta[..width]);
+            // At t = 0 the read-out is of no use, and no earlier gain adds to the plasticity's gradient.
+            let earlier = t.saturating_sub(1);
+            let mut gain = [R::zero(); BLOCK];
+            if t > 0 {
+                let y = lanes::load::<S, R>(lanes::of(output, earlier, width));
+                for k in 0..width {
+                    gain[k] = rule.gain(y[k], rate);
+                }
+            }
+            let x_before = lanes::of(input, earlier, row);
+            let (d, g) = (
+                R::pairs::<S>(&d[..width])[0],
+                R::pairs::<S>(&gain[..width])[0],
+            );
+            let delta = R::pairs::<S>(&delta[..width])[0];
+            let mut read = [zero; 2];
+            let synapses = R::pairs_mut::<S>(self.adjoint)
+                .iter_mut()
+                .zip(R::pairs_mut::<S>(self.by_weight))
+                .zip(R::pairs_mut::<S>(self.by_plasticity))
+                .zip(R::pairs::<S>(lanes::of(input, t, row)))
+                .zip(R::pairs::<S>(x_before))
+                .zip(plasticity);
+            for (((((m, dw), da), x), before), &a) in synapses {
+                let a = R::splat(simd, a);
+                for k in 0..2 {
+                    let added = R::multiply(simd, delta[k], x[k]);
+                    dw[k] = <R as Lanes>::add(simd, added, dw[k]);
+                    m[k] = R::multiply_add(simd, d[k], m[k], added);
+                    let with_before = R::multiply(simd, m[k], before[k]);
+                    read[k] = R::multiply_add(simd, a, with_before, read[k]);
+                    da[k] = R::multiply_add(simd, g[k], with_before, da[k]);
+                }
+            }
+            R::pairs_mut::<S>(&mut state.read[..width])[0] = read;
+            if let Some(upstream) = upstream {
+                for (at, &u) in upstream.iter().enumerate() {
+                    state.read[at % width] += state.decay[at % width] * u * x_before[at];
+                }
+            }
+        }
+        self.bias[local] += state.by_bias[..self.count].iter().copied().sum();
+        self.rate[local] += state.by_rate[..self.count].iter().copied().sum();
+        if let Some(initial) = initial {
+            for (at, da) in self.by_plasticity.iter_mut().enumerate() {
+                *da += initial[at] * self.adjoint[at];
+            }
+        }
+        if !self.initial_gradient.is_empty() {
+            let gradient = lanes::of_mut(self.initial_gradient, local, row);
+            for (at, gradient) in gradient.iter_mut().enumerate() {
+                *gradient = plasticity[at / width] * self.adjoint[at]
+                    + upstream.map_or(R::zero(), |upstream| state.decay[at % width] * upstream[at]);
+            }
+        }
+        let sums = local * self.shape.row..local * self.shape.row + inputs;
+        let (weight, plasticity) = (&mut self.weight[sums.clone()], &mut self.plasticity[sums]);
+        lanes::add_over_episodes(simd, self.by_weight, self.count, weight);
+        lanes::add_over_episodes(simd, self.by_plasticity, self.count, plasticity);
+    }
+}
+
+/// What one row carries from step to step beside its adjoint trace, in each episode.
+struct State<R> {
+    /// `e_i(t + 1)`.
+    decay: [R; BLOCK],
+    /// `S_i(t + 1) = Σ_j H_ij(t + 1) ∂L/∂H_ij(t + 1)`: a difference of near numbers, so kept in f64.
+    inner: [f64; BLOCK],
+    /// `r_i(t)`.
+    read: [R; BLOCK],
+    by_bias: [R; BLOCK],
+    by_rate: [R; BLOCK],
+}
+
+impl<R: Real> Default for State<R> {
+    fn default() -> Self {
+        Self {
+            decay: [R::one(); BLOCK],
+            inner: [0.0; BLOCK],
+            read: [R::zero(); BLOCK],
+            by_bias: [R::zero(); BLOCK],
+            by_rate: [R::zero(); BLOCK],
+        }
+    }
+}
+
+/// The gradient on one row's trace, `G_ij = α_ij M_ij + e_i Ḡ_ij`.
+#[derive(Clone, Copy)]
+struct Towards<'a, R> {
+    /// `[I]`.
+    plasticity: &'a [R],
+    /// `[I, W]`.
+    adjoint: &'a [R],
+    upstream: Option<&'a [R]>,
+    /// `[W]`.
+    decay: &'a [R],
+}
+
+impl<R: Real> Towards<'_, R> {
+    /// `Σ_j G_ij v_j` in each episode, with `values` `[I, W]`.
+    fn sum(&self, values: &[R]) -> [f64; BLOCK] {
+        let width = self.decay.len();
+        let mut sums = [0.0; BLOCK];
+        for (at, &value) in values.iter().enumerate() {
+            let upstream = self
+                .upstream
+                .map_or(R::zero(), |upstream| self.decay[at % width] * upstream[at]);
+            let gradient = self.plasticity[at / width] * self.adjoint[at] + upstream;
+            sums[at % width] += (gradient * value).as_f64();
+        }
+        sums
+    }
+}
+
+/// The gradient of a retention from its definition, `q_i(t) = Σ_j H_ij(t) ∂L/∂H_ij(t+1)`, with `H(t)` written out over
+/// the earlier steps:
+/// `q_i(t) = Σ_{u<t} g_i(u) (Π_{u<s<t} d_i(s)) Σ_j G_ij x_j(u) + (Π_{s<t} d_i(s)) Σ_j G_ij H_ij(0)`, `G = ∂L/∂H(t+1)`.
+struct Lookback<'a, R> {
+    rule: Rule,
+    rate: R,
+    /// `[T, I, W]`.
+    input: &'a [R],
+    /// `[T, W]`.
+    output: &'a [R],
+    initial: Option<&'a [R]>,
+    towards: Towards<'a, R>,
+}
+
+impl<R: Real> Lookback<'_, R> {
+    /// In each episode; an episode whose product of retentions has vanished adds no more.
+    #[inline(never)]
+    fn sum(&self, t: usize) -> [R; BLOCK] {
+        let width = self.towards.decay.len();
+        let row = self.towards.adjoint.len();
+        let mut totals = [0.0; BLOCK];
+        let mut products = [R::one(); BLOCK];
+        let vanished = |product: R| product.abs() < R::epsilon() * R::epsilon();
+        for u in (0..t).rev() {
+            let y = lanes::of(self.output, u, width);
+            let sums = self.towards.sum(lanes::of(self.input, u, row));
+            for k in 0..width {
+                if vanished(products[k]) {
+                    continue;
+                }
+                totals[k] += (products[k] * self.rule.gain(y[k], self.rate)).as_f64() * sums[k];
+                products[k] *= self.rule.retention(y[k], self.rate);
+            }
+            if products[..width].iter().all(|&product| vanished(product)) {
+                return totals.map(R::from_f64);
+            }
+        }
+        if let Some(initial) = self.initial {
+            let sums = self.towards.sum(initial);
+            for k in 0..width {
+                if !vanished(products[k]) {
+                    totals[k] += products[k].as_f64() * sums[k];
+                }
+            }
+        }
+        totals.map(R::from_f64)
+    }
+}

@@ -1,0 +1,229 @@
+//! The forward sweep of one layer over a group of episodes; the twin of `shaders/forward.wgsl`.
+
+use super::lanes::{self, BLOCK};
+use crate::cpu::chunks;
+use crate::cpu::layers::{Kind, Shape, Synapses};
+use crate::cpu::retention::{CHECKPOINT, checkpoints};
+use crate::cpu::simd::{Aligned, Kernel, vectorise, zeros};
+use crate::{Real, Rule};
+use pulp::Simd;
+
+/// What a layer did in a group of `W` episodes; the episode is the last axis of every array.
+#[derive(Clone, Debug)]
+pub(super) struct Activity<R> {
+    /// Presynaptic activity `x`, `[T, I, W]`.
+    pub input: Aligned<R>,
+    /// Postsynaptic activity `y`, `[O, T, W]`.
+    pub output: Aligned<R>,
+    /// The traces' part of the summed input, `p_i(t) = Σ_j α_ij H_ij(t) x_j(t)`, `[O, T, W]`; plastic layers only.
+    pub drive: Aligned<R>,
+    /// The trace at the first step, `[O, I, W]`; empty where it is zero.
+    pub initial_trace: Aligned<R>,
+    /// The trace after the last step, `[O, I, W]`; empty where it is not wanted.
+    pub final_trace: Aligned<R>,
+    /// The traces before steps `CHECKPOINT`, `2 CHECKPOINT`, …, `[O, checkpoints, I, W]`; empty where the gradient of
+    /// the retention is not needed.
+    pub checkpoints: Aligned<R>,
+}
+
+impl<R: Real> Activity<R> {
+    pub fn new(
+        shape: &Shape,
+        steps: usize,
+        width: usize,
+        initial_trace: bool,
+        final_trace: bool,
+        gradient: bool,
+    ) -> Self {
+        let zeros_if = |wanted: bool, size: usize| zeros(if wanted { size * width } else { 0 });
+        let plastic = shape.is_plastic();
+        let synapses = shape.outputs * shape.inputs;
+        Self {
+            input: zeros_if(true, steps * shape.inputs),
+            output: zeros_if(true, steps * shape.outputs),
+            drive: zeros_if(plastic, steps * shape.outputs),
+            initial_trace: zeros_if(plastic && initial_trace, synapses),
+            final_trace: zeros_if(plastic && final_trace, synapses),
+            checkpoints: zeros_if(
+                gradient && shape.retention_gradient,
+                synapses * checkpoints(steps),
+            ),
+        }
+    }
+}
+
+/// Runs the layer over all steps: reads `activity.input` and `initial_trace`, writes the rest.
+/// `scratch` has [`lanes::SCRATCH`] rows for every chunk of rows.
+pub(super) fn forward<R: Real>(
+    shape: &Shape,
+    layer: &Synapses<R>,
+    activity: &mut Activity<R>,
+    scratch: &mut [R],
+    parallel: bool,
+) {
+    let Activity {
+        input,
+        output,
+        drive,
+        initial_trace,
+        final_trace,
+        checkpoints,
+    } = activity;
+    let of_row = |values: &[R]| values.len() / shape.outputs;
+    let widths = [&*output, &*drive, &*final_trace, &*checkpoints].map(|values| of_row(values));
+    let chunks = chunks::ranges(shape.outputs)
+        .zip(chunks::split(output, widths[0]))
+        .zip(chunks::split(drive, widths[1]))
+        .zip(chunks::split(final_trace, widths[2]))
+        .zip(chunks::split(checkpoints, widths[3]))
+        .zip(scratch.chunks_mut(lanes::SCRATCH * lanes::row::<R>(shape)));
+    chunks::for_each(
+        parallel,
+        chunks,
+        |(((((range, output), drive), final_trace), checkpoints), scratch)| {
+            vectorise(Forward {
+                shape,
+                layer,
+                first: range.start,
+                rows: range.len(),
+                input,
+                initial_trace,
+                output,
+                drive,
+                final_trace,
+                checkpoints,
+                trace: &mut scratch[..lanes::row::<R>(shape)],
+            });
+        },
+    );
+}
+
+struct Forward<'a, R> {
+    shape: &'a Shape,
+    layer: &'a Synapses<R>,
+    /// First row of the chunk that the slices below hold.
+    first: usize,
+    rows: usize,
+    input: &'a [R],
+    initial_trace: &'a [R],
+    output: &'a mut [R],
+    drive: &'a mut [R],
+    final_trace: &'a mut [R],
+    checkpoints: &'a mut [R],
+    /// `[I, W]`
+    trace: &'a mut [R],
+}
+
+impl<R: Real> Kernel for Forward<'_, R> {
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        for local in 0..self.rows {
+            match self.shape.kind {
+                // Each rule by itself, so that its formulas are compiled in.
+                Kind::Plastic(Rule::Hebb) => self.plastic_row(simd, Rule::Hebb, local),
+                Kind::Plastic(Rule::Oja) => self.plastic_row(simd, Rule::Oja, local),
+                Kind::Dense | Kind::Bias => self.fixed_row(simd, local),
+            }
+        }
+    }
+}
+
+impl<R: Real> Forward<'_, R> {
+    /// A row without a trace.
+    #[inline(always)]
+    fn fixed_row<S: Simd>(&mut self, simd: S, local: usize) {
+        let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
+        let i = self.first + local;
+        let bias = self.layer.bias[i];
+        let steps = self.input.chunks_exact(inputs * width);
+        let output = lanes::of_mut(self.output, local, steps.len() * width);
+        for (now, y) in steps.zip(output.chunks_exact_mut(width)) {
+            match self.shape.kind {
+                Kind::Bias => y.copy_from_slice(&now[i * width..][..width]),
+                _ => {
+                    let weight = &self.layer.weight[i * self.shape.row..][..inputs];
+                    R::pairs_mut::<S>(y)[0] = lanes::dot(simd, weight, now);
+                }
+            }
+            for y in &mut *y {
+                *y += bias;
+            }
+            self.shape.activation.apply_to_all(y);
+        }
+    }
+
+    /// A postsynaptic neuron over all steps. Its trace is passed over once per step: the update of step `t` and the
+    /// read-out of step `t + 1` in one go.
+    #[inline(always)]
+    fn plastic_row<S: Simd>(&mut self, simd: S, rule: Rule, local: usize) {
+        let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
+        let row = inputs * width;
+        let steps = self.input.len() / row;
+        let i = self.first + local;
+        let weight = &self.layer.weight[i * self.shape.row..][..inputs];
+        let plasticity = &self.layer.plasticity[i * self.shape.row..][..inputs];
+        let (bias, rate) = (self.layer.bias[i], self.layer.rate[i]);
+        let kept = match self.checkpoints {
+            [] => 0,
+            _ => checkpoints(steps) * row,
+        };
+        match self.initial_trace {
+            [] => self.trace.fill(R::zero()),
+            traces => self.trace.copy_from_slice(lanes::of(traces, i, row)),
+        }
+        let zero = R::splat(simd, R::zero());
+        // A first update that changes nothing gives the read-out of step 0.
+        let (mut retention, mut gain) = ([R::one(); BLOCK], [R::zero(); BLOCK]);
+        for t in 0..steps {
+            let d = R::pairs::<S>(&retention[..width])[0];
+            let g = R::pairs::<S>(&gain[..width])[0];
+            let (mut fixed, mut plastic) = ([zero; 2], [zero; 2]);
+            let synapses = R::pairs_mut::<S>(self.trace)
+                .iter_mut()
+                .zip(R::pairs::<S>(lanes::of(
+                    self.input,
+                    t.saturating_sub(1),
+                    row,
+                )))
+                .zip(R::pairs::<S>(lanes::of(self.input, t, row)))
+                .zip(weight)
+                .zip(plasticity);
+            for ((((h, before), x), &w), &a) in synapses {
+                let (w, a) = (R::splat(simd, w), R::splat(simd, a));
+                for k in 0..2 {
+                    let added = R::multiply(simd, g[k], before[k]);
+                    h[k] = R::multiply_add(simd, d[k], h[k], added);
+                    fixed[k] = R::multiply_add(simd, w, x[k], fixed[k]);
+                    let plastic_weight = R::multiply(simd, a, h[k]);
+                    plastic[k] = R::multiply_add(simd, plastic_weight, x[k], plastic[k]);
+                }
+            }
+            if kept > 0 && t > 0 && t % CHECKPOINT == 0 {
+                let at = local * kept + (t / CHECKPOINT - 1) * row;
+                self.checkpoints[at..][..row].copy_from_slice(self.trace);
+            }
+            let (mut y, mut p) = ([R::zero(); BLOCK], [R::zero(); BLOCK]);
+            R::pairs_mut::<S>(&mut y[..width])[0] = fixed;
+            R::pairs_mut::<S>(&mut p[..width])[0] = plastic;
+            for k in 0..width {
+                y[k] = bias + y[k] + p[k];
+            }
+            self.shape.activation.apply_to_all(&mut y[..width]);
+            for k in 0..width {
+                retention[k] = rule.retention(y[k], rate);
+                gain[k] = rule.gain(y[k], rate);
+            }
+            let at = local * steps + t;
+            lanes::of_mut(self.output, at, width).copy_from_slice(&y[..width]);
+            lanes::of_mut(self.drive, at, width).copy_from_slice(&p[..width]);
+        }
+        if !self.final_trace.is_empty() {
+            let last = lanes::of(self.input, steps - 1, row);
+            let after = lanes::of_mut(self.final_trace, local, row);
+            for (j, (after, h)) in after.iter_mut().zip(&*self.trace).enumerate() {
+                let k = j % width;
+                *after = retention[k] * *h + gain[k] * last[j];
+            }
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Vectors over episodes: as many episodes at a time as a pair of vectors has lanes.
+//!
+//! A synapse's weight is the same in every lane, and what a row computes once a step beside its synapses (the sum's
+//! end, the activation, the scalars of the reverse sweep) it computes for all episodes at once. That suits small layers;
+//! a large row's arrays, one vector a synapse, would not stay in the nearest cache.
+
+mod backward;
+mod forward;
+mod input_gradient;
+mod lanes;
+
+use super::chunks;
+use super::job::{Block, Generated, Job, Results};
+use super::layers::{Shape, Synapses};
+use super::retention::checkpoints;
+use super::simd::{self, Aligned, pair_width, vectorise};
+use crate::Real;
+use backward::backward;
+use forward::{Activity, forward};
+use input_gradient::input_gradient;
+use lanes::{Deinterleave, Interleave};
+
+/// Presynaptic neurons up to which this way is the faster one, as measured.
+const MOST_INPUTS: usize = 96;
+
+/// Whether to compute this way: rows are short, and enough lanes have an episode.
+pub(super) fn suits<R: Real>(job: &Job) -> bool {
+    let width = width::<R>();
+    let groups = job.batch.div_ceil(width);
+    lanes::BLOCK.is_multiple_of(width)
+        && job.shapes.iter().all(|shape| shape.inputs <= MOST_INPUTS)
+        && 4 * job.batch >= groups * width
+}
+
+/// Episodes of a group, `W`.
+pub(super) fn width<R: Real>() -> usize {
+    pair_width::<R>()
+}
+
+/// Elements of one layer's part of a workspace, for each of its episodes.
+pub(super) fn elements(shape: &Shape, steps: usize) -> u128 {
+    let synapses = match shape.synapses() {
+        0 => 0,
+        _ => shape.inputs * shape.outputs,
+    };
+    (2 * shape.inputs + 5 * shape.outputs) as u128 * steps as u128
+        + (4 + checkpoints(steps)) as u128 * synapses as u128
+        + (chunks::count(shape.outputs) * shape.inputs) as u128 * (steps + lanes::SCRATCH) as u128
+}
+
+/// The arrays of one group of `W` episodes at a time; the episode is their last axis.
+#[derive(Debug)]
+pub(super) struct Workspace<R> {
+    /// Sums of the gradients of the block's episodes.
+    pub gradients: Vec<Synapses<R>>,
+    activities: Vec<Activity<R>>,
+    /// Per layer, `∂L/∂y`, then `δ`: `[O, T, W]`.
+    signals: Vec<Aligned<R>>,
+    /// Per layer, `∂L/∂x`: `[T, I, W]`.
+    input_gradients: Vec<Aligned<R>>,
+    /// Per layer, the gradient on the final trace, `[O, I, W]`; empty where it is zero.
+    trace_gradients: Vec<Aligned<R>>,
+    /// Per layer, the gradient on the initial trace, `[O, I, W]`; empty where it is not wanted.
+    initial_gradients: Vec<Aligned<R>>,
+    /// The gradient on the last layer's output, `[T, O, W]`.
+    output_gradient: Aligned<R>,
+    /// Targets, or gradients on the output, `[W, T, O]`; how much each step counts, `[W, T]`.
+    target: Aligned<R>,
+    mask: Aligned<R>,
+    generated: Generated<R>,
+    /// Rows of the episodes of a group on their way between the two layouts, `[W, …]`.
+    rows: Aligned<R>,
+    /// One step of one episode: output and the gradient on it, `[O]` each.
+    step: (Vec<R>, Vec<R>),
+    partial: Aligned<R>,
+    scratch: Aligned<R>,
+}
+
+impl<R: Real> Workspace<R> {
+    pub fn new(job: &Job) -> Self {
+        let width = width::<R>();
+        let zeros = |wanted: bool, size: usize| simd::zeros(if wanted { size * width } else { 0 });
+        let shapes = || job.shapes.iter().enumerate();
+        let outputs = job.shapes[job.shapes.len() - 1].outputs;
+        let largest =
+            |size: &dyn Fn(&Shape) -> usize| job.shapes.iter().map(size).max().unwrap_or(0);
+        let traces = |wanted: bool, shape: &Shape| {
+            zeros(wanted && shape.is_plastic(), shape.outputs * shape.inputs)
+        };
+        Self {
+            gradients: job.shapes.iter().map(Synapses::zeros).collect(),
+            activities: shapes()
+                .map(|(index, shape)| {
+                    let (initial, upstream) = job.given[index];
+                    let last = job.want.final_traces || upstream;
+                    Activity::new(shape, job.steps, width, initial, last, job.gradient)
+                })
+                .collect(),
+            signals: shapes()
+                .map(|(_, shape)| zeros(job.gradient, shape.outputs * job.steps))
+                .collect(),
+            input_gradients: shapes()
+                .map(|(index, shape)| {
+                    let wanted = job.gradient && job.needs_input_gradient(index);
+                    zeros(wanted, job.steps * shape.inputs)
+                })
+                .collect(),
+            trace_gradients: shapes()
+                .map(|(index, shape)| traces(job.gradient && job.given[index].1, shape))
+                .collect(),
+            initial_gradients: shapes()
+                .map(|(index, shape)| traces(job.gradient && job.given[index].0, shape))
+                .collect(),
+            output_gradient: zeros(true, job.steps * outputs),
+            target: zeros(true, job.steps * outputs),
+            mask: zeros(true, job.steps),
+            generated: Generated::new(job),
+            rows: zeros(true, job.steps * job.shapes[0].inputs.max(outputs)),
+            step: (vec![R::zero(); outputs], vec![R::zero(); outputs]),
+            partial: zeros(
+                job.gradient,
+                largest(&|shape| chunks::count(shape.outputs) * shape.inputs * job.steps),
+            ),
+            scratch: zeros(
+                true,
+                largest(&|shape| chunks::count(shape.outputs) * lanes::SCRATCH * shape.inputs),
+            ),
+        }
+    }
+
+    /// Runs the episodes of one block and sums their gradients; returns the sum of their losses.
+    pub fn block(
+        &mut self,
+        job: &Job,
+        layers: &[Synapses<R>],
+        block: &Block<'_, '_, R>,
+        mut results: Option<Results<'_, R>>,
+    ) -> f64 {
+        for gradient in &mut self.gradients {
+            gradient.clear();
+        }
+        let width = width::<R>();
+        let mut total = 0.0;
+        for first in block.episodes.clone().step_by(width) {
+            let count = width.min(block.episodes.end - first);
+            let is_target = self.load(job, block, first, count);
+            self.forward(job, layers);
+            let losses = self.objective(job, is_target, count);
+            total = losses[..count].iter().fold(total, |sum, loss| sum + loss);
+            if job.gradient {
+                self.backward(job, layers, count);
+            }
+            if let Some(results) = &mut results {
+                let within = first - block.episodes.start;
+                results.losses[within..][..count].copy_from_slice(&losses[..count]);
+                self.store(job, results, within, count);
+            }
+        }
+        total
+    }
+
+    /// Takes `count` episodes from number `first` of the batch on in; returns whether they have targets. Lanes without an
+    /// episode get input and gradients of zero.
+    fn load(&mut self, job: &Job, block: &Block<'_, '_, R>, first: usize, count: usize) -> bool {
+        let width = width::<R>();
+        let mut is_target = false;
+        if count < width {
+            self.rows.fill(R::zero());
+            self.target.fill(R::zero());
+            self.output_gradient.fill(R::zero());
+            for values in &mut self.trace_gradients {
+                values.fill(R::zero());
+            }
+            for activity in &mut self.activities {
+                activity.initial_trace.fill(R::zero());
+            }
+        }
+        let of_input = job.steps * job.shapes[0].inputs;
+        let (objectives, per_objective) = (&mut self.target, self.output_gradient.len() / width);
+        let rows = &mut self.rows[..of_input * width];
+        for lane in 0..count {
+            let episode = block.episode(first + lane, &mut self.generated);
+            is_target = episode.is_target;
+            lanes::of_mut(rows, lane, of_input).copy_from_slice(episode.input);
+            let objective = lanes::of_mut(objectives, lane, per_objective);
+            match episode.objective {
+                Some(values) => objective.copy_from_slice(values),
+                None => objective.fill(R::zero()),
+            }
+            let mask = lanes::of_mut(&mut self.mask, lane, job.steps);
+            for (t, mask) in mask.iter_mut().enumerate() {
+                *mask = episode.mask(t);
+            }
+            for layer in 0..job.shapes.len() {
+                if let Some(trace) = episode.initial_trace(layer) {
+                    let to = &mut self.activities[layer].initial_trace;
+                    lanes::put_lane(trace, to, width, lane);
+                }
+                if let Some(gradient) = episode.trace_gradient(layer) {
+                    lanes::put_lane(gradient, &mut self.trace_gradients[layer], width, lane);
+                }
+            }
+        }
+        vectorise(Interleave {
+            from: rows,
+            to: &mut self.activities[0].input,
+            width,
+        });
+        if !is_target {
+            vectorise(Interleave {
+                from: objectives,
+                to: &mut self.output_gradient,
+                width,
+            });
+        }
+        is_target
+    }
+
+    fn forward(&mut self, job: &Job, layers: &[Synapses<R>]) {
+        let width = width::<R>();
+        for (index, shape) in job.shapes.iter().enumerate() {
+            let (before, after) = self.activities.split_at_mut(index + 1);
+            let activity = &mut before[index];
+            let parallel = chunks::is_split(job, shape, width);
+            forward(shape, &layers[index], activity, &mut self.scratch, parallel);
+            if let Some(next) = after.first_mut() {
+                transpose(
+                    &activity.output,
+                    job.steps,
+                    &mut next.input,
+                    shape.outputs,
+                    width,
+                );
+            }
+        }
+    }
+
+    /// The episodes' losses; leaves the gradient on the output in place.
+    fn objective(&mut self, job: &Job, is_target: bool, count: usize) -> [f64; lanes::BLOCK] {
+        let mut losses = [0.0; lanes::BLOCK];
+        if !is_target {
+            return losses;
+        }
+        let width = width::<R>();
+        let last = job.shapes.len() - 1;
+        let outputs = job.shapes[last].outputs;
+        let batch = R::from_f64(job.batch as f64);
+        let (output, gradient) = &mut self.step;
+        for (lane, loss) in losses.iter_mut().enumerate().take(count) {
+            for t in 0..job.steps {
+                let mask = self.mask[lane * job.steps + t];
+                if mask == R::zero() {
+                    gradient.fill(R::zero());
+                } else {
+                    for (o, y) in output.iter_mut().enumerate() {
+                        *y = self.activities[last].output[(o * job.steps + t) * width + lane];
+                    }
+                    let target = lanes::of(&self.target, lane * job.steps + t, outputs);
+                    let step = job.loss.step(output, target, mask / batch, gradient);
+                    *loss += (mask * step).as_f64();
+                }
+                let to = lanes::of_mut(&mut self.output_gradient, t, outputs * width);
+                lanes::put_lane(gradient, to, width, lane);
+            }
+        }
+        losses
+    }
+
+    fn backward(&mut self, job: &Job, layers: &[Synapses<R>], count: usize) {
+        let width = width::<R>();
+        for (index, shape) in job.shapes.iter().enumerate().rev() {
+            let signal = &mut self.signals[index];
+            let gradient = self.input_gradients.get(index + 1);
+            let gradient = gradient.unwrap_or(&self.output_gradient);
+            transpose(gradient, shape.outputs, signal, job.steps, width);
+            let parallel = chunks::is_split(job, shape, width);
+            backward(
+                shape,
+                &layers[index],
+                &self.activities[index],
+                count,
+                signal,
+                &self.trace_gradients[index],
+                &mut self.gradients[index],
+                &mut self.initial_gradients[index],
+                &mut self.scratch,
+                parallel,
+            );
+            if job.needs_input_gradient(index) {
+                input_gradient(
+                    shape,
+                    &layers[index],
+                    &self.activities[index],
+                    signal,
+                    &self.trace_gradients[index],
+                    &mut self.input_gradients[index],
+                    &mut self.partial,
+                    &mut self.scratch,
+                    parallel,
+                );
+            }
+        }
+    }
+
+    /// Copies the wanted results of the group out, which begins with number `first` of the block.
+    fn store(&mut self, job: &Job, results: &mut Results<'_, R>, first: usize, count: usize) {
+        let (width, episodes) = (width::<R>(), results.episodes);
+        let last = job.shapes.len() - 1;
+        let outputs = job.shapes[last].outputs;
+        // Neither is needed any more: the gradient on the output, and the objective.
+        let (output, rows) = (&mut self.output_gradient, &mut self.target);
+        let from = &self.activities[last].output;
+        transpose(from, job.steps, output, outputs, width);
+        vectorise(Deinterleave {
+            from: output,
+            to: rows,
+            width,
+        });
+        for lane in 0..count {
+            let output = Results::of_episode(results.output, episodes, first + lane);
+            output.copy_from_slice(lanes::of(rows, lane, job.steps * outputs));
+            let input = Results::of_episode(results.input, episodes, first + lane);
+            lanes::take_lane(&self.input_gradients[0], width, lane, input);
+            for (index, activity) in self.activities.iter().enumerate() {
+                let arrays = [
+                    (&activity.final_trace, &mut results.traces[index]),
+                    (&self.initial_gradients[index], &mut results.initial[index]),
+                ];
+                for (from, to) in arrays {
+                    let to = Results::of_episode(to, episodes, first + lane);
+                    lanes::take_lane(from, width, lane, to);
+                }
+            }
+        }
+    }
+}
+
+/// `[rows, columns, W]` to `[columns, rows, W]`.
+fn transpose<R: Real>(from: &[R], columns: usize, to: &mut [R], rows: usize, width: usize) {
+    for (i, from) in from.chunks_exact(columns * width).enumerate() {
+        for (k, from) in from.chunks_exact(width).enumerate() {
+            lanes::of_mut(to, k * rows + i, width).copy_from_slice(from);
+        }
+    }
+}
