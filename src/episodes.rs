@@ -2,6 +2,7 @@
 
 use crate::{Error, Loss, Network, Real, Result, memory};
 use ndarray::{Array1, Array3, Array4, ArrayView, Dimension};
+use rayon::prelude::*;
 
 /// `B` episodes of `T` steps for each network of a population, and what is differentiated on their outputs.
 #[derive(Clone, Debug, PartialEq)]
@@ -234,7 +235,7 @@ pub(crate) fn require_finite<R: Real, D: Dimension>(
     // Without an early end, whole vectors are looked at.
     let all_finite = |values: &[R]| values.iter().fold(true, |all, x| all & x.is_finite());
     let is_finite = match array.as_slice() {
-        Some(values) => values.chunks(4096).all(all_finite),
+        Some(values) => values.par_chunks(1 << 14).all(all_finite),
         None => array.iter().all(|value| value.is_finite()),
     };
     if is_finite {

@@ -44,7 +44,7 @@ pub use network::{
 };
 pub use optimiser::{Method, Optimiser, Schedule};
 pub use parameters::{Initial, Layout, Parameters, Role, Sign, Tensor};
-pub use real::Real;
+pub use real::{Number, Real};
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

@@ -1,12 +1,37 @@
 //! The two floating-point types that the CPU engine computes in.
 
-use crate::cpu::simd::Lanes;
+use crate::cpu::simd::{Lanes, Pair};
 use num_traits::{Float, NumAssign};
+use pulp::Simd;
 use std::iter::Sum;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// What rules and activations are formulas of: one number, or one in each lane of a vector.
+pub trait Number:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// `value`, in every lane that `self` has.
+    fn constant(self, value: f64) -> Self;
+
+    /// `tanh`, to five units in the last place.
+    fn hyperbolic_tangent(self) -> Self;
+
+    /// `exp`.
+    fn exponential(self) -> Self;
+
+    /// `then` where `self < bound`, `otherwise` elsewhere: also where one of the two is NaN.
+    fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self;
+}
 
 /// A floating-point type of the engines: `f32` or `f64`.
 pub trait Real:
-    Lanes
+    Number
+    + Lanes
     + Float
     + NumAssign
     + Sum
@@ -26,35 +51,92 @@ pub trait Real:
     /// The value as `f64`, exactly.
     fn as_f64(self) -> f64;
 
-    /// `tanh`, to five units in the last place.
-    fn hyperbolic_tangent(self) -> Self;
+    /// `tanh` in each lane.
+    #[doc(hidden)]
+    fn tangents<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self>;
+}
+
+/// `tanh` in `f32` precision: a quotient of polynomials, odd and even, fitted to the range in which `tanh` is not yet ±1
+/// in `f32`. A third of a small layer's time would go to the library's function.
+#[inline(always)]
+fn rational_hyperbolic_tangent<N: Number>(x: N, multiply_add: impl Fn(N, N, N) -> N) -> N {
+    const ODD: [f32; 7] = [
+        -2.760_768_5e-16,
+        2.000_188e-13,
+        -8.604_672e-11,
+        5.122_297e-8,
+        1.485_722_4e-5,
+        6.372_619_3e-4,
+        4.893_524_6e-3,
+    ];
+    const EVEN: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.893_525e-3];
+    let constant = |value: f32| x.constant(f64::from(value));
+    let (low, high) = (constant(-7.905_311), constant(7.905_311));
+    // A NaN stays one.
+    let x = x.where_less(low, low, x);
+    let x = high.where_less(x, high, x);
+    let square = x * x;
+    let horner = |sum, &coefficient: &f32| multiply_add(sum, square, constant(coefficient));
+    let odd = ODD[1..].iter().fold(constant(ODD[0]), horner);
+    let even = EVEN[1..].iter().fold(constant(EVEN[0]), horner);
+    x * (odd / even)
+}
+
+/// What both floating-point types have in common as numbers.
+macro_rules! number {
+    ($real:ty, $tangent:expr) => {
+        impl Number for $real {
+            #[inline(always)]
+            fn constant(self, value: f64) -> Self {
+                value as Self
+            }
+
+            #[inline(always)]
+            fn hyperbolic_tangent(self) -> Self {
+                let tangent: fn(Self) -> Self = $tangent;
+                tangent(self)
+            }
+
+            #[inline(always)]
+            fn exponential(self) -> Self {
+                self.exp()
+            }
+
+            #[inline(always)]
+            fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
+                if self < bound { then } else { otherwise }
+            }
+        }
+    };
+}
+
+number!(f32, |x| rational_hyperbolic_tangent(x, |a, b, c| a * b + c));
+number!(f64, |x| x.tanh());
+
+impl<S: Simd, R: Real> Number for Pair<S, R> {
+    #[inline(always)]
+    fn constant(self, value: f64) -> Self {
+        self.splat(R::from_f64(value))
+    }
+
+    #[inline(always)]
+    fn hyperbolic_tangent(self) -> Self {
+        R::tangents(self)
+    }
+
+    #[inline(always)]
+    fn exponential(self) -> Self {
+        self.map(R::exp)
+    }
+
+    #[inline(always)]
+    fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
+        self.choose_less(bound, then, otherwise)
+    }
 }
 
 impl Real for f32 {
     const NAME: &'static str = "f32";
-
-    /// A quotient of polynomials, odd and even, fitted to the range in which `tanh` is not yet ±1 in `f32`: a third of
-    /// a small layer's time would go to the library's function.
-    #[inline(always)]
-    fn hyperbolic_tangent(self) -> Self {
-        const ODD: [f32; 7] = [
-            -2.760_768_5e-16,
-            2.000_188e-13,
-            -8.604_672e-11,
-            5.122_297e-8,
-            1.485_722_4e-5,
-            6.372_619_3e-4,
-            4.893_524_6e-3,
-        ];
-        const EVEN: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.893_525e-3];
-        // `clamp` leaves a NaN one.
-        let x = self.clamp(-7.905_311, 7.905_311);
-        let square = x * x;
-        let horner = |sum: f32, &coefficient: &f32| sum * square + coefficient;
-        let odd = ODD.iter().fold(0.0, horner);
-        let even = EVEN.iter().fold(0.0, horner);
-        x * (odd / even)
-    }
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
@@ -65,15 +147,15 @@ impl Real for f32 {
     fn as_f64(self) -> f64 {
         f64::from(self)
     }
+
+    #[inline(always)]
+    fn tangents<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self> {
+        rational_hyperbolic_tangent(x, Pair::multiply_add)
+    }
 }
 
 impl Real for f64 {
     const NAME: &'static str = "f64";
-
-    #[inline(always)]
-    fn hyperbolic_tangent(self) -> Self {
-        self.tanh()
-    }
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
@@ -83,6 +165,11 @@ impl Real for f64 {
     #[inline(always)]
     fn as_f64(self) -> f64 {
         self
+    }
+
+    #[inline(always)]
+    fn tangents<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self> {
+        x.map(Self::tanh)
     }
 }
 
@@ -104,6 +191,11 @@ mod tests {
             let relative = tiny.hyperbolic_tangent() / tiny;
             assert!((relative - 1.0).abs() < 5e-7, "{tiny:e}: {relative}");
         }
+        // An exact zero stays one, of its sign.
+        assert_eq!(
+            (-0.0f32).hyperbolic_tangent().to_bits(),
+            (-0.0f32).to_bits()
+        );
         assert!(f32::NAN.hyperbolic_tangent().is_nan());
         assert!((f32::INFINITY.hyperbolic_tangent() - 1.0).abs() < 5e-7);
         assert!(f32::MAX.hyperbolic_tangent() <= 1.0);

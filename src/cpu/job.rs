@@ -131,6 +131,11 @@ impl<'a, R: Real> Source<'a, R> {
         match self {
             Self::Generated(source) => {
                 let Generated { drawn, values } = generated;
+                let task = source.task;
+                drawn.0.resize(task.steps() * task.inputs(), 0.0);
+                drawn.1.resize(task.steps() * task.outputs(), 0.0);
+                values.0.resize(drawn.0.len(), R::zero());
+                values.1.resize(drawn.1.len(), R::zero());
                 source.task.fill(
                     source.key(index),
                     meta_step,
@@ -196,22 +201,11 @@ impl<'a, 's, R: Real> Block<'a, 's, R> {
     }
 }
 
-/// Room for one episode of a task.
-#[derive(Debug)]
+/// Room for one episode of a task, taken when it is needed.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Generated<R> {
     drawn: (Vec<f32>, Vec<f32>),
     values: (Vec<R>, Vec<R>),
-}
-
-impl<R: Real> Generated<R> {
-    pub fn new(job: &Job) -> Self {
-        let input = job.steps * job.shapes[0].inputs;
-        let target = job.steps * job.shapes[job.shapes.len() - 1].outputs;
-        Self {
-            drawn: (vec![0.0; input], vec![0.0; target]),
-            values: (vec![R::zero(); input], vec![R::zero(); target]),
-        }
-    }
 }
 
 /// One episode.

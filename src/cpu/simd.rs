@@ -4,6 +4,7 @@ use crate::Real;
 use aligned_vec::{AVec, ConstAlign};
 use pulp::{Arch, Simd, WithSimd};
 use std::marker::PhantomData;
+use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// Rows of synapses are padded to a multiple of this many elements: a whole number of pairs of vectors on every
 /// processor, so that inner loops have no remainder.
@@ -81,11 +82,37 @@ pub trait Lanes: Copy {
     /// `a + b`.
     fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
+    /// `a · b + c`, always rounded once.
+    fn fused_multiply_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+
+    /// `a - b`.
+    fn subtract<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// `a / b`.
+    fn divide<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// `then` in the lanes where `a < b`, `otherwise` in the others.
+    fn choose_less<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        then: Self::Vector<S>,
+        otherwise: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+
     /// `a · b`.
     fn multiply<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
     /// The sum over the lanes of `a + b`, always in the same order.
     fn sum_lanes<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self;
+
+    /// The elements of a pair.
+    fn elements_mut<S: Simd>(pair: &mut [Self::Vector<S>; 2]) -> &mut [Self];
 
     /// A padded row, or a whole number of pairs, as pairs of vectors.
     fn pairs<S: Simd>(row: &[Self]) -> &[[Self::Vector<S>; 2]];
@@ -95,8 +122,8 @@ pub trait Lanes: Copy {
 }
 
 macro_rules! lanes {
-    ($real:ty, $lanes:ident, $vector:ident, $splat:ident, $multiply_add:ident, $multiply:ident, $add:ident, $sum:ident,
-     $slice:ident, $slice_mut:ident) => {
+    ($real:ty, $lanes:ident, $vector:ident, $splat:ident, $multiply_add:ident, $fused:ident, $multiply:ident, $add:ident,
+     $subtract:ident, $divide:ident, $less:ident, $select:ident, $sum:ident, $slice:ident, $slice_mut:ident) => {
         impl Lanes for $real {
             type Vector<S: Simd> = S::$vector;
 
@@ -126,6 +153,37 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
+            fn fused_multiply_add<S: Simd>(
+                simd: S,
+                a: S::$vector,
+                b: S::$vector,
+                c: S::$vector,
+            ) -> S::$vector {
+                simd.$fused(a, b, c)
+            }
+
+            #[inline(always)]
+            fn subtract<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$subtract(a, b)
+            }
+
+            #[inline(always)]
+            fn divide<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$divide(a, b)
+            }
+
+            #[inline(always)]
+            fn choose_less<S: Simd>(
+                simd: S,
+                a: S::$vector,
+                b: S::$vector,
+                then: S::$vector,
+                otherwise: S::$vector,
+            ) -> S::$vector {
+                simd.$select(simd.$less(a, b), then, otherwise)
+            }
+
+            #[inline(always)]
             fn multiply<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
                 simd.$multiply(a, b)
             }
@@ -133,6 +191,11 @@ macro_rules! lanes {
             #[inline(always)]
             fn sum_lanes<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> Self {
                 simd.$sum(simd.$add(a, b))
+            }
+
+            #[inline(always)]
+            fn elements_mut<S: Simd>(pair: &mut [S::$vector; 2]) -> &mut [Self] {
+                bytemuck::cast_slice_mut(pair)
             }
 
             #[inline(always)]
@@ -156,8 +219,13 @@ lanes!(
     f32s,
     splat_f32s,
     mul_add_e_f32s,
+    mul_add_f32s,
     mul_f32s,
     add_f32s,
+    sub_f32s,
+    div_f32s,
+    less_than_f32s,
+    select_f32s,
     reduce_sum_f32s,
     as_simd_f32s,
     as_mut_simd_f32s
@@ -168,12 +236,125 @@ lanes!(
     f64s,
     splat_f64s,
     mul_add_e_f64s,
+    mul_add_f64s,
     mul_f64s,
     add_f64s,
+    sub_f64s,
+    div_f64s,
+    less_than_f64s,
+    select_f64s,
     reduce_sum_f64s,
     as_simd_f64s,
     as_mut_simd_f64s
 );
+
+/// A pair of vectors: one number for each episode of a group, say.
+#[derive(Clone, Copy)]
+pub struct Pair<S: Simd, R: Lanes> {
+    simd: S,
+    /// The two vectors.
+    pub vectors: [R::Vector<S>; 2],
+}
+
+impl<S: Simd, R: Lanes> Pair<S, R> {
+    #[inline(always)]
+    pub(crate) fn new(simd: S, vectors: [R::Vector<S>; 2]) -> Self {
+        Self { simd, vectors }
+    }
+
+    /// The first elements of `values`.
+    #[inline(always)]
+    pub(crate) fn load(simd: S, values: &[R]) -> Self {
+        Self::new(simd, R::pairs::<S>(&values[..R::pair_width::<S>()])[0])
+    }
+
+    #[inline(always)]
+    pub(crate) fn store(self, values: &mut [R]) {
+        R::pairs_mut::<S>(&mut values[..R::pair_width::<S>()])[0] = self.vectors;
+    }
+
+    /// `value` in every lane.
+    #[inline(always)]
+    pub(crate) fn splat(self, value: R) -> Self {
+        Self::new(self.simd, [R::splat(self.simd, value); 2])
+    }
+
+    /// `self · b + c`, rounded once where the processor does that in one instruction.
+    #[inline(always)]
+    pub(crate) fn multiply_add(self, b: Self, c: Self) -> Self {
+        self.zip3(b, c, |a, b, c| R::multiply_add(self.simd, a, b, c))
+    }
+
+    /// `self · b + c`, always rounded once.
+    #[inline(always)]
+    pub(crate) fn fused_multiply_add(self, b: Self, c: Self) -> Self {
+        self.zip3(b, c, |a, b, c| R::fused_multiply_add(self.simd, a, b, c))
+    }
+
+    /// `then` in the lanes where `self < bound`, `otherwise` in the others.
+    #[inline(always)]
+    pub(crate) fn choose_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
+        let choose = |k: usize| {
+            R::choose_less(
+                self.simd,
+                self.vectors[k],
+                bound.vectors[k],
+                then.vectors[k],
+                otherwise.vectors[k],
+            )
+        };
+        Self::new(self.simd, [choose(0), choose(1)])
+    }
+
+    /// `function` of each lane by itself.
+    #[inline(always)]
+    pub(crate) fn map(mut self, function: impl Fn(R) -> R) -> Self {
+        for value in R::elements_mut::<S>(&mut self.vectors) {
+            *value = function(*value);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn zip3(
+        self,
+        b: Self,
+        c: Self,
+        operation: impl Fn(R::Vector<S>, R::Vector<S>, R::Vector<S>) -> R::Vector<S>,
+    ) -> Self {
+        let at = |k: usize| operation(self.vectors[k], b.vectors[k], c.vectors[k]);
+        Self::new(self.simd, [at(0), at(1)])
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $lanes:ident) => {
+        impl<S: Simd, R: Lanes> $trait for Pair<S, R> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                let at =
+                    |k: usize| <R as Lanes>::$lanes(self.simd, self.vectors[k], other.vectors[k]);
+                Self::new(self.simd, [at(0), at(1)])
+            }
+        }
+    };
+}
+
+operator!(Add, add, add);
+operator!(Sub, sub, subtract);
+operator!(Mul, mul, multiply);
+operator!(Div, div, divide);
+
+impl<S: Simd, R: Real> Neg for Pair<S, R> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn neg(self) -> Self {
+        self.splat(-R::one()) * self
+    }
+}
 
 /// The instruction set in use, for people.
 pub(super) fn instruction_set() -> &'static str {

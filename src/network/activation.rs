@@ -1,6 +1,6 @@
 //! The functions applied to a postsynaptic neuron's summed input.
 
-use crate::Real;
+use crate::real::Number;
 use serde::{Deserialize, Serialize};
 
 /// The activation `f` of a layer: `y = f(summed input)`.
@@ -34,61 +34,27 @@ impl Activation {
 
     /// `f(z)`.
     #[inline(always)]
-    pub fn apply<R: Real>(self, z: R) -> R {
+    pub fn apply<N: Number>(self, z: N) -> N {
         match self {
             Self::Linear => z,
             Self::Tanh => z.hyperbolic_tangent(),
-            Self::Logistic => R::one() / (R::one() + (-z).exp()),
-            // A NaN stays one: `max` would hide it.
-            Self::Relu if z <= R::zero() => R::zero(),
-            Self::Relu => z,
+            Self::Logistic => z.constant(1.0) / (z.constant(1.0) + (-z).exponential()),
+            // A NaN stays one.
+            Self::Relu => z.where_less(z.constant(0.0), z.constant(0.0), z),
         }
-    }
-
-    /// `f` of every element, in place. One loop for each activation, so that compilers vectorise it.
-    #[inline(always)]
-    pub(crate) fn apply_to_all<R: Real>(self, values: &mut [R]) {
-        macro_rules! apply {
-            ($($activation:ident)*) => {
-                match self {
-                    $(Self::$activation => {
-                        for value in values {
-                            *value = Self::$activation.apply(*value);
-                        }
-                    })*
-                }
-            };
-        }
-        apply!(Linear Tanh Logistic Relu);
-    }
-
-    /// `f'` for every element, in place: outputs `y` become derivatives.
-    #[inline(always)]
-    pub(crate) fn derive_all<R: Real>(self, outputs: &mut [R]) {
-        macro_rules! derive {
-            ($($activation:ident)*) => {
-                match self {
-                    $(Self::$activation => {
-                        for value in outputs {
-                            *value = Self::$activation.derivative(*value);
-                        }
-                    })*
-                }
-            };
-        }
-        derive!(Linear Tanh Logistic Relu);
     }
 
     /// `f'(z)`, from `y = f(z)` alone.
     #[inline(always)]
-    pub fn derivative<R: Real>(self, y: R) -> R {
+    pub fn derivative<N: Number>(self, y: N) -> N {
         match self {
-            Self::Linear => R::one(),
+            Self::Linear => y.constant(1.0),
             // (1 - y)(1 + y) keeps its digits where 1 - y² would cancel.
-            Self::Tanh => (R::one() - y) * (R::one() + y),
-            Self::Logistic => y * (R::one() - y),
-            Self::Relu if y > R::zero() => R::one(),
-            Self::Relu => R::zero(),
+            Self::Tanh => (y.constant(1.0) - y) * (y.constant(1.0) + y),
+            Self::Logistic => y * (y.constant(1.0) - y),
+            Self::Relu => y
+                .constant(0.0)
+                .where_less(y, y.constant(1.0), y.constant(0.0)),
         }
     }
 }

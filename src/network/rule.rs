@@ -4,7 +4,7 @@
 //! of the neuron's output `y_i` and rate `η_i`, and their four partial derivatives. Nothing else of the engines depends
 //! on the rule.
 
-use crate::Real;
+use crate::real::Number;
 use serde::{Deserialize, Serialize};
 
 /// How a trace follows activity.
@@ -41,16 +41,16 @@ impl Rule {
 
     /// `d(y, η)`.
     #[inline(always)]
-    pub fn retention<R: Real>(self, y: R, rate: R) -> R {
+    pub fn retention<N: Number>(self, y: N, rate: N) -> N {
         match self {
-            Self::Hebb => R::one() - rate,
-            Self::Oja => R::one() - rate * y * y,
+            Self::Hebb => rate.constant(1.0) - rate,
+            Self::Oja => rate.constant(1.0) - rate * y * y,
         }
     }
 
     /// `g(y, η)`.
     #[inline(always)]
-    pub fn gain<R: Real>(self, y: R, rate: R) -> R {
+    pub fn gain<N: Number>(self, y: N, rate: N) -> N {
         match self {
             Self::Hebb | Self::Oja => rate * y,
         }
@@ -58,7 +58,7 @@ impl Rule {
 
     /// `∂g/∂y`.
     #[inline(always)]
-    pub fn gain_by_output<R: Real>(self, _y: R, rate: R) -> R {
+    pub fn gain_by_output<N: Number>(self, _y: N, rate: N) -> N {
         match self {
             Self::Hebb | Self::Oja => rate,
         }
@@ -66,16 +66,16 @@ impl Rule {
 
     /// `∂d/∂y`.
     #[inline(always)]
-    pub fn retention_by_output<R: Real>(self, y: R, rate: R) -> R {
+    pub fn retention_by_output<N: Number>(self, y: N, rate: N) -> N {
         match self {
-            Self::Hebb => R::zero(),
+            Self::Hebb => rate.constant(0.0),
             Self::Oja => -(rate * y + rate * y),
         }
     }
 
     /// `∂g/∂η`.
     #[inline(always)]
-    pub fn gain_by_rate<R: Real>(self, y: R, _rate: R) -> R {
+    pub fn gain_by_rate<N: Number>(self, y: N, _rate: N) -> N {
         match self {
             Self::Hebb | Self::Oja => y,
         }
@@ -83,9 +83,9 @@ impl Rule {
 
     /// `∂d/∂η`.
     #[inline(always)]
-    pub fn retention_by_rate<R: Real>(self, y: R, _rate: R) -> R {
+    pub fn retention_by_rate<N: Number>(self, y: N, _rate: N) -> N {
         match self {
-            Self::Hebb => -R::one(),
+            Self::Hebb => y.constant(-1.0),
             Self::Oja => -(y * y),
         }
     }

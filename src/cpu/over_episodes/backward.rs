@@ -4,12 +4,13 @@
 //! gradient on the final trace and `e_i` the product of the later retentions, the gradient sweep is itself a Hebbian
 //! trace that runs backwards in time (`ARCHITECTURE.md`, "The reverse sweep").
 
+use super::compensated::Compensated;
 use super::forward::Activity;
 use super::lanes::{self, BLOCK};
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{self, CHECKPOINT, checkpoints};
-use crate::cpu::simd::{Kernel, Lanes, vectorise};
+use crate::cpu::simd::{Kernel, Lanes, Pair, vectorise};
 use crate::{Real, Rule};
 use pulp::Simd;
 
@@ -111,27 +112,52 @@ impl<R: Real> Backward<'_, R> {
         let row = inputs * width;
         let steps = self.activity.input.len() / row;
         let i = self.first + local;
-        let mut by_bias = [R::zero(); BLOCK];
+        let mut by_bias = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
         self.by_weight.fill(R::zero());
         for t in (0..steps).rev() {
-            let mut slope = [R::zero(); BLOCK];
-            slope[..width].copy_from_slice(lanes::of(&self.activity.output, i * steps + t, width));
-            self.shape.activation.derive_all(&mut slope[..width]);
-            let delta = lanes::of_mut(self.signal, local * steps + t, width);
-            for k in 0..width {
-                delta[k] *= slope[k];
-                by_bias[k] += delta[k];
-            }
+            let y = lanes::of(&self.activity.output, i * steps + t, width);
+            let signal = lanes::of_mut(self.signal, local * steps + t, width);
+            let slope = self.shape.activation.derivative(Pair::load(simd, y));
+            let delta = Pair::load(simd, signal) * slope;
+            delta.store(signal);
+            by_bias = by_bias + delta;
             if self.shape.kind == Kind::Dense {
                 let x = lanes::of(&self.activity.input, t, row);
                 lanes::add_scaled(simd, delta, x, self.by_weight);
             }
         }
-        self.bias[local] += by_bias[..self.count].iter().copied().sum();
+        self.bias[local] += self.sum(by_bias);
         if self.shape.kind == Kind::Dense {
             let sums = &mut self.weight[local * self.shape.row..][..inputs];
             lanes::add_over_episodes(simd, self.by_weight, self.count, sums);
         }
+    }
+
+    /// The gradient on the trace of the row in progress.
+    #[inline(always)]
+    fn towards<'b, S: Simd>(
+        &'b self,
+        plasticity: &'b [R],
+        upstream: Option<&'b [R]>,
+        decay: Pair<S, R>,
+    ) -> Towards<'b, R> {
+        let mut lanes = [R::zero(); BLOCK];
+        decay.store(&mut lanes);
+        Towards {
+            plasticity,
+            adjoint: self.adjoint,
+            upstream,
+            decay: lanes,
+            width: R::pair_width::<S>(),
+        }
+    }
+
+    /// The sum over the group's episodes.
+    #[inline(always)]
+    fn sum<S: Simd>(&self, values: Pair<S, R>) -> R {
+        let mut lanes = [R::zero(); BLOCK];
+        values.store(&mut lanes);
+        lanes[..self.count].iter().copied().sum()
     }
 
     /// A postsynaptic neuron over all steps, backwards. Its adjoint trace is passed over once per step: the update of step
@@ -151,8 +177,9 @@ impl<R: Real> Backward<'_, R> {
         } = self.activity;
         let steps = input.len() / row;
         let i = self.first + local;
-        let plasticity = &self.layer.plasticity[i * self.shape.row..][..inputs];
-        let rate = self.layer.rate[i];
+        let plasticity = lanes::of_row(&self.layer.plasticity, i, self.shape);
+        let zero = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
+        let rate = zero.splat(self.layer.rate[i]);
         let of_row = |values: &'_ [R]| (!values.is_empty()).then_some(i * row..(i + 1) * row);
         let upstream = of_row(self.trace_gradient).map(|range| &self.trace_gradient[range]);
         let initial = of_row(initial_trace).map(|range| &initial_trace[range]);
@@ -165,107 +192,90 @@ impl<R: Real> Backward<'_, R> {
         ] {
             values.fill(R::zero());
         }
-        let zero = R::splat(simd, R::zero());
-        let mut state = State::default();
+        let mut state = State {
+            decay: zero.splat(R::one()),
+            inner: Compensated::zero(simd),
+            read: zero,
+            by_bias: zero,
+            by_rate: zero,
+        };
         if let Some(upstream) = upstream {
             let last = lanes::of(final_trace, i, row);
             let x = lanes::of(input, steps - 1, row);
-            for (at, &u) in upstream.iter().enumerate() {
-                state.inner[at % width] += (u * last[at]).as_f64();
-                state.read[at % width] += u * x[at];
+            for ((u, h), x) in upstream
+                .chunks_exact(width)
+                .zip(last.chunks_exact(width))
+                .zip(x.chunks_exact(width))
+            {
+                let u = Pair::load(simd, u);
+                state.inner = state.inner.add_product(u, Pair::load(simd, h));
+                state.read = u.multiply_add(Pair::load(simd, x), state.read);
             }
         }
         for t in (0..steps).rev() {
-            let y = lanes::load::<S, R>(lanes::of(output, t, width));
-            let signal = lanes::of_mut(self.signal, local * steps + t, width);
-            let by_output = lanes::load::<S, R>(signal);
+            let y = Pair::load(simd, lanes::of(output, t, width));
+            let (d, g) = (rule.retention(y, rate), rule.gain(y, rate));
             let r = state.read;
-            let (mut d, mut g) = ([R::zero(); BLOCK], [R::zero(); BLOCK]);
-            for k in 0..width {
-                d[k] = rule.retention(y[k], rate);
-                g[k] = rule.gain(y[k], rate);
-            }
             // q = ∂L/∂d; `retained` = d q.
-            let (mut q, mut retained) = ([R::zero(); BLOCK], [0.0; BLOCK]);
+            let (mut q, mut retained) = (zero, state.inner);
             if self.shape.retention_gradient {
-                let towards = Towards {
-                    plasticity,
-                    adjoint: self.adjoint,
-                    upstream,
-                    decay: &state.decay[..width],
-                };
                 if t + 1 < steps && (t + 1) % CHECKPOINT == 0 {
                     let at = i * checkpoints(steps) + (t + 1) / CHECKPOINT - 1;
-                    state.inner = towards.sum(lanes::of(kept, at, row));
+                    let sums = self
+                        .towards(plasticity, upstream, state.decay)
+                        .sum(lanes::of(kept, at, row));
+                    retained = Compensated::from_f64(simd, &sums);
                 }
-                for k in 0..width {
-                    retained[k] = state.inner[k] - g[k].as_f64() * r[k].as_f64();
-                }
-                let mut rounded = [R::zero(); BLOCK];
-                for k in 0..width {
-                    rounded[k] = R::from_f64(retained[k]);
-                }
-                let mut least = R::infinity();
-                for k in 0..width {
-                    q[k] = rounded[k] / d[k];
-                    least = least.min(d[k].abs());
-                }
-                if least.as_f64() < retention::SMALL {
+                retained = retained.add_product(-g, r);
+                q = retained.high / d;
+                let mut retentions = [R::one(); BLOCK];
+                d.store(&mut retentions);
+                let is_small = retentions.map(|d| d.abs().as_f64() < retention::SMALL);
+                if is_small.contains(&true) {
                     let lookback = Lookback {
                         rule,
-                        rate,
+                        rate: self.layer.rate[i],
                         input,
                         output,
                         initial,
-                        towards,
+                        towards: self.towards(plasticity, upstream, state.decay),
                     }
                     .sum(t);
+                    let (mut quotients, mut products) = ([R::zero(); BLOCK], retained.to_f64());
+                    q.store(&mut quotients);
                     for k in 0..width {
-                        if d[k].abs().as_f64() < retention::SMALL {
-                            q[k] = lookback[k];
-                            retained[k] = d[k].as_f64() * q[k].as_f64();
+                        if is_small[k] {
+                            quotients[k] = lookback[k];
+                            products[k] = retentions[k].as_f64() * lookback[k].as_f64();
                         }
                     }
+                    q = Pair::load(simd, &quotients);
+                    retained = Compensated::from_f64(simd, &products);
                 }
             }
-            let mut slope = y;
-            self.shape.activation.derive_all(&mut slope[..width]);
-            let mut delta = [R::zero(); BLOCK];
-            for k in 0..width {
-                let on_output = by_output[k]
-                    + r[k] * rule.gain_by_output(y[k], rate)
-                    + q[k] * rule.retention_by_output(y[k], rate);
-                delta[k] = on_output * slope[k];
-            }
-            for k in 0..width {
-                state.by_rate[k] += r[k] * rule.gain_by_rate(y[k], rate)
-                    + q[k] * rule.retention_by_rate(y[k], rate);
-                state.by_bias[k] += delta[k];
-                state.decay[k] *= d[k];
-            }
+            let signal = lanes::of_mut(self.signal, local * steps + t, width);
+            let on_output = Pair::load(simd, signal)
+                + r * rule.gain_by_output(y, rate)
+                + q * rule.retention_by_output(y, rate);
+            let delta = on_output * self.shape.activation.derivative(y);
+            delta.store(signal);
+            state.by_rate = state.by_rate
+                + (r * rule.gain_by_rate(y, rate) + q * rule.retention_by_rate(y, rate));
+            state.by_bias = state.by_bias + delta;
+            state.decay = state.decay * d;
             if self.shape.retention_gradient {
-                let p = lanes::load::<S, R>(lanes::of(drive, t, width));
-                for k in 0..width {
-                    state.inner[k] = retained[k] + delta[k].as_f64() * p[k].as_f64();
-                }
+                let p = Pair::load(simd, lanes::of(drive, t, width));
+                state.inner = retained.add_product(delta, p);
             }
-            signal.copy_from_slice(&delta[..width]);
             // At t = 0 the read-out is of no use, and no earlier gain adds to the plasticity's gradient.
             let earlier = t.saturating_sub(1);
-            let mut gain = [R::zero(); BLOCK];
-            if t > 0 {
-                let y = lanes::load::<S, R>(lanes::of(output, earlier, width));
-                for k in 0..width {
-                    gain[k] = rule.gain(y[k], rate);
-                }
-            }
+            let gain = match t {
+                0 => zero,
+                _ => rule.gain(Pair::load(simd, lanes::of(output, earlier, width)), rate),
+            };
             let x_before = lanes::of(input, earlier, row);
-            let (d, g) = (
-                R::pairs::<S>(&d[..width])[0],
-                R::pairs::<S>(&gain[..width])[0],
-            );
-            let delta = R::pairs::<S>(&delta[..width])[0];
-            let mut read = [zero; 2];
+            let (d, g, delta) = (d.vectors, gain.vectors, delta.vectors);
+            let mut read = zero.vectors;
             let synapses = R::pairs_mut::<S>(self.adjoint)
                 .iter_mut()
                 .zip(R::pairs_mut::<S>(self.by_weight))
@@ -284,25 +294,32 @@ impl<R: Real> Backward<'_, R> {
                     da[k] = R::multiply_add(simd, g[k], with_before, da[k]);
                 }
             }
-            R::pairs_mut::<S>(&mut state.read[..width])[0] = read;
+            state.read = Pair::new(simd, read);
             if let Some(upstream) = upstream {
-                for (at, &u) in upstream.iter().enumerate() {
-                    state.read[at % width] += state.decay[at % width] * u * x_before[at];
-                }
+                let steps = upstream
+                    .chunks_exact(width)
+                    .zip(x_before.chunks_exact(width));
+                let sum = steps.fold(zero, |sum, (u, x)| {
+                    Pair::load(simd, u).multiply_add(Pair::load(simd, x), sum)
+                });
+                state.read = state.decay.multiply_add(sum, state.read);
             }
         }
-        self.bias[local] += state.by_bias[..self.count].iter().copied().sum();
-        self.rate[local] += state.by_rate[..self.count].iter().copied().sum();
+        self.bias[local] += self.sum(state.by_bias);
+        self.rate[local] += self.sum(state.by_rate);
         if let Some(initial) = initial {
             for (at, da) in self.by_plasticity.iter_mut().enumerate() {
                 *da += initial[at] * self.adjoint[at];
             }
         }
         if !self.initial_gradient.is_empty() {
+            let mut decay = [R::zero(); BLOCK];
+            state.decay.store(&mut decay);
             let gradient = lanes::of_mut(self.initial_gradient, local, row);
             for (at, gradient) in gradient.iter_mut().enumerate() {
-                *gradient = plasticity[at / width] * self.adjoint[at]
-                    + upstream.map_or(R::zero(), |upstream| state.decay[at % width] * upstream[at]);
+                let upstream =
+                    upstream.map_or(R::zero(), |upstream| decay[at % width] * upstream[at]);
+                *gradient = plasticity[at / width] * self.adjoint[at] + upstream;
             }
         }
         let sums = local * self.shape.row..local * self.shape.row + inputs;
@@ -313,27 +330,15 @@ impl<R: Real> Backward<'_, R> {
 }
 
 /// What one row carries from step to step beside its adjoint trace, in each episode.
-struct State<R> {
+struct State<S: Simd, R: Real> {
     /// `e_i(t + 1)`.
-    decay: [R; BLOCK],
-    /// `S_i(t + 1) = Σ_j H_ij(t + 1) ∂L/∂H_ij(t + 1)`: a difference of near numbers, so kept in f64.
-    inner: [f64; BLOCK],
+    decay: Pair<S, R>,
+    /// `S_i(t + 1) = Σ_j H_ij(t + 1) ∂L/∂H_ij(t + 1)`: a difference of near numbers.
+    inner: Compensated<S, R>,
     /// `r_i(t)`.
-    read: [R; BLOCK],
-    by_bias: [R; BLOCK],
-    by_rate: [R; BLOCK],
-}
-
-impl<R: Real> Default for State<R> {
-    fn default() -> Self {
-        Self {
-            decay: [R::one(); BLOCK],
-            inner: [0.0; BLOCK],
-            read: [R::zero(); BLOCK],
-            by_bias: [R::zero(); BLOCK],
-            by_rate: [R::zero(); BLOCK],
-        }
-    }
+    read: Pair<S, R>,
+    by_bias: Pair<S, R>,
+    by_rate: Pair<S, R>,
 }
 
 /// The gradient on one row's trace, `G_ij = α_ij M_ij + e_i Ḡ_ij`.
@@ -345,13 +350,14 @@ struct Towards<'a, R> {
     adjoint: &'a [R],
     upstream: Option<&'a [R]>,
     /// `[W]`.
-    decay: &'a [R],
+    decay: [R; BLOCK],
+    width: usize,
 }
 
 impl<R: Real> Towards<'_, R> {
     /// `Σ_j G_ij v_j` in each episode, with `values` `[I, W]`.
     fn sum(&self, values: &[R]) -> [f64; BLOCK] {
-        let width = self.decay.len();
+        let width = self.width;
         let mut sums = [0.0; BLOCK];
         for (at, &value) in values.iter().enumerate() {
             let upstream = self
@@ -382,7 +388,7 @@ impl<R: Real> Lookback<'_, R> {
     /// In each episode; an episode whose product of retentions has vanished adds no more.
     #[inline(never)]
     fn sum(&self, t: usize) -> [R; BLOCK] {
-        let width = self.towards.decay.len();
+        let width = self.towards.width;
         let row = self.towards.adjoint.len();
         let mut totals = [0.0; BLOCK];
         let mut products = [R::one(); BLOCK];

@@ -1,10 +1,10 @@
 //! The forward sweep of one layer over a group of episodes; the twin of `shaders/forward.wgsl`.
 
-use super::lanes::{self, BLOCK};
+use super::lanes;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{CHECKPOINT, checkpoints};
-use crate::cpu::simd::{Aligned, Kernel, vectorise, zeros};
+use crate::cpu::simd::{Aligned, Kernel, Pair, vectorise, zeros};
 use crate::{Real, Rule};
 use pulp::Simd;
 
@@ -138,17 +138,11 @@ impl<R: Real> Forward<'_, R> {
         let steps = self.input.chunks_exact(inputs * width);
         let output = lanes::of_mut(self.output, local, steps.len() * width);
         for (now, y) in steps.zip(output.chunks_exact_mut(width)) {
-            match self.shape.kind {
-                Kind::Bias => y.copy_from_slice(&now[i * width..][..width]),
-                _ => {
-                    let weight = &self.layer.weight[i * self.shape.row..][..inputs];
-                    R::pairs_mut::<S>(y)[0] = lanes::dot(simd, weight, now);
-                }
-            }
-            for y in &mut *y {
-                *y += bias;
-            }
-            self.shape.activation.apply_to_all(y);
+            let sum = match self.shape.kind {
+                Kind::Bias => Pair::load(simd, lanes::of(now, i, width)),
+                _ => lanes::dot(simd, lanes::of_row(&self.layer.weight, i, self.shape), now),
+            };
+            self.shape.activation.apply(sum + sum.splat(bias)).store(y);
         }
     }
 
@@ -160,9 +154,13 @@ impl<R: Real> Forward<'_, R> {
         let row = inputs * width;
         let steps = self.input.len() / row;
         let i = self.first + local;
-        let weight = &self.layer.weight[i * self.shape.row..][..inputs];
-        let plasticity = &self.layer.plasticity[i * self.shape.row..][..inputs];
-        let (bias, rate) = (self.layer.bias[i], self.layer.rate[i]);
+        let weight = lanes::of_row(&self.layer.weight, i, self.shape);
+        let plasticity = lanes::of_row(&self.layer.plasticity, i, self.shape);
+        let zero = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
+        let (bias, rate) = (
+            zero.splat(self.layer.bias[i]),
+            zero.splat(self.layer.rate[i]),
+        );
         let kept = match self.checkpoints {
             [] => 0,
             _ => checkpoints(steps) * row,
@@ -171,13 +169,11 @@ impl<R: Real> Forward<'_, R> {
             [] => self.trace.fill(R::zero()),
             traces => self.trace.copy_from_slice(lanes::of(traces, i, row)),
         }
-        let zero = R::splat(simd, R::zero());
         // A first update that changes nothing gives the read-out of step 0.
-        let (mut retention, mut gain) = ([R::one(); BLOCK], [R::zero(); BLOCK]);
+        let (mut retention, mut gain) = (zero.splat(R::one()), zero);
         for t in 0..steps {
-            let d = R::pairs::<S>(&retention[..width])[0];
-            let g = R::pairs::<S>(&gain[..width])[0];
-            let (mut fixed, mut plastic) = ([zero; 2], [zero; 2]);
+            let (d, g) = (retention.vectors, gain.vectors);
+            let (mut fixed, mut plastic) = (zero.vectors, zero.vectors);
             let synapses = R::pairs_mut::<S>(self.trace)
                 .iter_mut()
                 .zip(R::pairs::<S>(lanes::of(
@@ -202,27 +198,23 @@ impl<R: Real> Forward<'_, R> {
                 let at = local * kept + (t / CHECKPOINT - 1) * row;
                 self.checkpoints[at..][..row].copy_from_slice(self.trace);
             }
-            let (mut y, mut p) = ([R::zero(); BLOCK], [R::zero(); BLOCK]);
-            R::pairs_mut::<S>(&mut y[..width])[0] = fixed;
-            R::pairs_mut::<S>(&mut p[..width])[0] = plastic;
-            for k in 0..width {
-                y[k] = bias + y[k] + p[k];
-            }
-            self.shape.activation.apply_to_all(&mut y[..width]);
-            for k in 0..width {
-                retention[k] = rule.retention(y[k], rate);
-                gain[k] = rule.gain(y[k], rate);
-            }
+            let p = Pair::new(simd, plastic);
+            let y = self
+                .shape
+                .activation
+                .apply(bias + Pair::new(simd, fixed) + p);
+            (retention, gain) = (rule.retention(y, rate), rule.gain(y, rate));
             let at = local * steps + t;
-            lanes::of_mut(self.output, at, width).copy_from_slice(&y[..width]);
-            lanes::of_mut(self.drive, at, width).copy_from_slice(&p[..width]);
+            y.store(lanes::of_mut(self.output, at, width));
+            p.store(lanes::of_mut(self.drive, at, width));
         }
         if !self.final_trace.is_empty() {
-            let last = lanes::of(self.input, steps - 1, row);
             let after = lanes::of_mut(self.final_trace, local, row);
-            for (j, (after, h)) in after.iter_mut().zip(&*self.trace).enumerate() {
-                let k = j % width;
-                *after = retention[k] * *h + gain[k] * last[j];
+            let last = lanes::of(self.input, steps - 1, row);
+            let traces = self.trace.chunks_exact(width).zip(last.chunks_exact(width));
+            for (after, (h, x)) in after.chunks_exact_mut(width).zip(traces) {
+                let (h, x) = (Pair::load(simd, h), Pair::load(simd, x));
+                retention.multiply_add(h, gain * x).store(after);
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::Real;
 use crate::cpu::EPISODE_BLOCK;
 use crate::cpu::layers::Shape;
-use crate::cpu::simd::{Kernel, pair_width};
+use crate::cpu::simd::{Kernel, Pair, pair_width};
 use pulp::Simd;
 
 /// The most episodes of a group.
@@ -29,27 +29,29 @@ pub(super) fn of_mut<R>(values: &mut [R], index: usize, size: usize) -> &mut [R]
     &mut values[index * size..][..size]
 }
 
+/// Row `i` of `values`, `[O, row]`, without its padding.
+#[inline(always)]
+pub(super) fn of_row<'a, R>(values: &'a [R], i: usize, shape: &Shape) -> &'a [R] {
+    &values[i * shape.row..][..shape.inputs]
+}
+
 /// `Σ_j a_j x_j` in each episode: `a` is `[I]`, `x` `[I, W]`.
 #[inline(always)]
-pub(super) fn dot<S: Simd, R: Real>(simd: S, a: &[R], x: &[R]) -> [R::Vector<S>; 2] {
-    let mut sum = [R::splat(simd, R::zero()); 2];
-    for (&a, x) in a.iter().zip(R::pairs::<S>(x)) {
-        let a = R::splat(simd, a);
-        for k in 0..2 {
-            sum[k] = R::multiply_add(simd, a, x[k], sum[k]);
-        }
+pub(super) fn dot<S: Simd, R: Real>(simd: S, a: &[R], x: &[R]) -> Pair<S, R> {
+    let mut sum = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
+    for (&a, &x) in a.iter().zip(R::pairs::<S>(x)) {
+        sum = Pair::new(simd, x).multiply_add(sum.splat(a), sum);
     }
     sum
 }
 
-/// `y_j += a x_j` in each episode: `a` is `[W]`, `x` and `y` are `[I, W]`.
+/// `y_j += a x_j` in each episode: `x` and `y` are `[I, W]`.
 #[inline(always)]
-pub(super) fn add_scaled<S: Simd, R: Real>(simd: S, a: &[R], x: &[R], y: &mut [R]) {
-    let a = R::pairs::<S>(a)[0];
-    for (y, x) in R::pairs_mut::<S>(y).iter_mut().zip(R::pairs::<S>(x)) {
-        for k in 0..2 {
-            y[k] = R::multiply_add(simd, a[k], x[k], y[k]);
-        }
+pub(super) fn add_scaled<S: Simd, R: Real>(simd: S, a: Pair<S, R>, x: &[R], y: &mut [R]) {
+    for (y, &x) in R::pairs_mut::<S>(y).iter_mut().zip(R::pairs::<S>(x)) {
+        *y = a
+            .multiply_add(Pair::new(simd, x), Pair::new(simd, *y))
+            .vectors;
     }
 }
 
@@ -72,89 +74,85 @@ pub(super) fn add_over_episodes<S: Simd, R: Real>(
     }
 }
 
-/// A group's values of one row and step, in an array of its own: compilers can tell that it overlaps no other, and make
-/// vectors of the loops over it.
-#[inline(always)]
-pub(super) fn load<S: Simd, R: Real>(values: &[R]) -> [R; BLOCK] {
-    let width = R::pair_width::<S>();
-    let mut lanes = [R::zero(); BLOCK];
-    lanes[..width].copy_from_slice(&values[..width]);
-    lanes
-}
-
-/// Rows that are interleaved at a time; compilers know how to do four.
+/// Rows that are interleaved at a time: compilers know how to do four.
 const STRANDS: usize = 4;
 
-/// `[width, size]` to `[size, width]`: a kernel, for its vectors.
+/// Columns of a tile that stays in the nearest cache.
+const TILE: usize = 256;
+
+/// `W` rows of `size` elements to `[size, W]`: a kernel, for its vectors.
 pub(super) struct Interleave<'a, R> {
-    pub from: &'a [R],
+    pub from: &'a [&'a [R]],
     pub to: &'a mut [R],
-    pub width: usize,
 }
 
 impl<R: Real> Kernel for Interleave<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self { from, to, width } = self;
-        let size = from.len() / width;
-        let strands = STRANDS.min(width);
-        // Tiles that stay in the nearest cache; `braid` holds four rows of one, interleaved.
-        let mut braid = [R::zero(); STRANDS * TILE];
-        for (tile, to) in to.chunks_mut(TILE * width).enumerate() {
+        let width = R::pair_width::<S>();
+        // Four rows of a tile, interleaved.
+        let mut braid = [[R::zero(); STRANDS]; TILE];
+        for (tile, to) in self.to.chunks_mut(TILE * width).enumerate() {
             let columns = to.len() / width;
-            for first in (0..width).step_by(strands) {
-                let row = |n: usize| &from[(first + n) * size + tile * TILE..][..columns];
-                if strands == STRANDS {
-                    let rows = [row(0), row(1), row(2), row(3)];
-                    for (k, four) in braid.as_chunks_mut::<STRANDS>().0[..columns]
-                        .iter_mut()
-                        .enumerate()
-                    {
-                        *four = [rows[0][k], rows[1][k], rows[2][k], rows[3][k]];
-                    }
-                } else {
-                    for n in 0..strands {
-                        for (k, &value) in row(n).iter().enumerate() {
-                            braid[k * strands + n] = value;
-                        }
-                    }
+            let row = |n: usize| &self.from[n][tile * TILE..][..columns];
+            let whole = width / STRANDS * STRANDS;
+            for first in (0..whole).step_by(STRANDS) {
+                let rows = [row(first), row(first + 1), row(first + 2), row(first + 3)];
+                for (k, four) in braid[..columns].iter_mut().enumerate() {
+                    *four = [rows[0][k], rows[1][k], rows[2][k], rows[3][k]];
                 }
-                let braided = braid.chunks_exact(strands);
-                for (to, four) in to.chunks_exact_mut(width).zip(braided) {
-                    to[first..first + strands].copy_from_slice(four);
+                for (to, four) in to.chunks_exact_mut(width).zip(&braid) {
+                    to[first..first + STRANDS].copy_from_slice(four);
                 }
+            }
+            for lane in whole..width {
+                put_lane(row(lane), to, width, lane);
             }
         }
     }
 }
 
-/// `[size, width]` to `[width, size]`, the inverse of [`Interleave`].
+/// `[size, W]` to `[count, size]`: the inverse of [`Interleave`] for the first lanes.
 pub(super) struct Deinterleave<'a, R> {
     pub from: &'a [R],
     pub to: &'a mut [R],
-    pub width: usize,
 }
 
 impl<R: Real> Kernel for Deinterleave<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self { from, to, width } = self;
-        let size = from.len() / width;
-        for (tile, from) in from.chunks(TILE * width).enumerate() {
-            for lane in 0..width {
-                let row = &mut to[lane * size + tile * TILE..];
-                for (to, from) in row.iter_mut().zip(from.chunks_exact(width)) {
-                    *to = from[lane];
-                }
+        let width = R::pair_width::<S>();
+        let size = self.from.len() / width;
+        for (tile, from) in self.from.chunks(TILE * width).enumerate() {
+            for (lane, row) in self.to.chunks_exact_mut(size).enumerate() {
+                take_lane(from, width, lane, &mut row[tile * TILE..]);
             }
         }
     }
 }
 
-/// Columns of a tile of the two.
-const TILE: usize = 64;
+/// `[rows, columns, W]` to `[columns, rows, W]`.
+pub(super) struct Transpose<'a, R> {
+    pub from: &'a [R],
+    pub columns: usize,
+    pub to: &'a mut [R],
+}
+
+impl<R: Real> Kernel for Transpose<'_, R> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let width = R::pair_width::<S>();
+        let rows = self.from.len() / (self.columns * width);
+        for (i, from) in self.from.chunks_exact(self.columns * width).enumerate() {
+            for (k, from) in from.chunks_exact(width).enumerate() {
+                of_mut(self.to, k * rows + i, width).copy_from_slice(from);
+            }
+        }
+    }
+}
 
 /// `[size]` to one lane of `to`, `[size, width]`.
+#[inline(always)]
 pub(super) fn put_lane<R: Copy>(from: &[R], to: &mut [R], width: usize, lane: usize) {
     for (to, &from) in to.chunks_exact_mut(width).zip(from) {
         to[lane] = from;
@@ -162,6 +160,7 @@ pub(super) fn put_lane<R: Copy>(from: &[R], to: &mut [R], width: usize, lane: us
 }
 
 /// One lane of `from`, `[size, width]`, to `[size]`.
+#[inline(always)]
 pub(super) fn take_lane<R: Copy>(from: &[R], width: usize, lane: usize, to: &mut [R]) {
     for (to, from) in to.iter_mut().zip(from.chunks_exact(width)) {
         *to = from[lane];

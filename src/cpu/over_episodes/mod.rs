@@ -5,6 +5,7 @@
 //! a large row's arrays, one vector a synapse, would not stay in the nearest cache.
 
 mod backward;
+mod compensated;
 mod forward;
 mod input_gradient;
 mod lanes;
@@ -18,7 +19,7 @@ use crate::Real;
 use backward::backward;
 use forward::{Activity, forward};
 use input_gradient::input_gradient;
-use lanes::{Deinterleave, Interleave};
+use lanes::{Deinterleave, Interleave, Transpose};
 
 /// Presynaptic neurons up to which this way is the faster one, as measured.
 const MOST_INPUTS: usize = 96;
@@ -64,12 +65,13 @@ pub(super) struct Workspace<R> {
     initial_gradients: Vec<Aligned<R>>,
     /// The gradient on the last layer's output, `[T, O, W]`.
     output_gradient: Aligned<R>,
-    /// Targets, or gradients on the output, `[W, T, O]`; how much each step counts, `[W, T]`.
+    /// `[W, T, O]`; how much each step counts, `[W, T]`.
     target: Aligned<R>,
     mask: Aligned<R>,
-    generated: Generated<R>,
-    /// Rows of the episodes of a group on their way between the two layouts, `[W, …]`.
-    rows: Aligned<R>,
+    /// `[W]`.
+    generated: Vec<Generated<R>>,
+    /// What a lane without an episode gets: zeros.
+    nothing: Aligned<R>,
     /// One step of one episode: output and the gradient on it, `[O]` each.
     step: (Vec<R>, Vec<R>),
     partial: Aligned<R>,
@@ -114,8 +116,8 @@ impl<R: Real> Workspace<R> {
             output_gradient: zeros(true, job.steps * outputs),
             target: zeros(true, job.steps * outputs),
             mask: zeros(true, job.steps),
-            generated: Generated::new(job),
-            rows: zeros(true, job.steps * job.shapes[0].inputs.max(outputs)),
+            generated: vec![Generated::default(); width],
+            nothing: simd::zeros(job.steps * job.shapes[0].inputs.max(outputs)),
             step: (vec![R::zero(); outputs], vec![R::zero(); outputs]),
             partial: zeros(
                 job.gradient,
@@ -163,11 +165,7 @@ impl<R: Real> Workspace<R> {
     /// episode get input and gradients of zero.
     fn load(&mut self, job: &Job, block: &Block<'_, '_, R>, first: usize, count: usize) -> bool {
         let width = width::<R>();
-        let mut is_target = false;
         if count < width {
-            self.rows.fill(R::zero());
-            self.target.fill(R::zero());
-            self.output_gradient.fill(R::zero());
             for values in &mut self.trace_gradients {
                 values.fill(R::zero());
             }
@@ -175,22 +173,23 @@ impl<R: Real> Workspace<R> {
                 activity.initial_trace.fill(R::zero());
             }
         }
+        let episodes: Vec<_> = self
+            .generated
+            .iter_mut()
+            .take(count)
+            .enumerate()
+            .map(|(lane, generated)| block.episode(first + lane, generated))
+            .collect();
         let of_input = job.steps * job.shapes[0].inputs;
-        let (objectives, per_objective) = (&mut self.target, self.output_gradient.len() / width);
-        let rows = &mut self.rows[..of_input * width];
-        for lane in 0..count {
-            let episode = block.episode(first + lane, &mut self.generated);
-            is_target = episode.is_target;
-            lanes::of_mut(rows, lane, of_input).copy_from_slice(episode.input);
-            let objective = lanes::of_mut(objectives, lane, per_objective);
-            match episode.objective {
-                Some(values) => objective.copy_from_slice(values),
-                None => objective.fill(R::zero()),
-            }
-            let mask = lanes::of_mut(&mut self.mask, lane, job.steps);
-            for (t, mask) in mask.iter_mut().enumerate() {
-                *mask = episode.mask(t);
-            }
+        let mut rows = [&self.nothing[..of_input]; lanes::BLOCK];
+        for (row, episode) in rows.iter_mut().zip(&episodes) {
+            *row = episode.input;
+        }
+        vectorise(Interleave {
+            from: &rows[..width],
+            to: &mut self.activities[0].input,
+        });
+        for (lane, episode) in episodes.iter().enumerate() {
             for layer in 0..job.shapes.len() {
                 if let Some(trace) = episode.initial_trace(layer) {
                     let to = &mut self.activities[layer].initial_trace;
@@ -201,19 +200,29 @@ impl<R: Real> Workspace<R> {
                 }
             }
         }
-        vectorise(Interleave {
-            from: rows,
-            to: &mut self.activities[0].input,
-            width,
-        });
-        if !is_target {
+        let of_output = self.target.len() / width;
+        if !episodes[0].is_target {
+            let mut rows = [&self.nothing[..of_output]; lanes::BLOCK];
+            for (row, episode) in rows.iter_mut().zip(&episodes) {
+                *row = episode.objective.unwrap_or(row);
+            }
             vectorise(Interleave {
-                from: objectives,
+                from: &rows[..width],
                 to: &mut self.output_gradient,
-                width,
             });
+            return false;
         }
-        is_target
+        self.output_gradient.fill(R::zero());
+        for (lane, episode) in episodes.iter().enumerate() {
+            if let Some(target) = episode.objective {
+                lanes::of_mut(&mut self.target, lane, of_output).copy_from_slice(target);
+            }
+            let mask = lanes::of_mut(&mut self.mask, lane, job.steps);
+            for (t, mask) in mask.iter_mut().enumerate() {
+                *mask = episode.mask(t);
+            }
+        }
+        true
     }
 
     fn forward(&mut self, job: &Job, layers: &[Synapses<R>]) {
@@ -224,13 +233,11 @@ impl<R: Real> Workspace<R> {
             let parallel = chunks::is_split(job, shape, width);
             forward(shape, &layers[index], activity, &mut self.scratch, parallel);
             if let Some(next) = after.first_mut() {
-                transpose(
-                    &activity.output,
-                    job.steps,
-                    &mut next.input,
-                    shape.outputs,
-                    width,
-                );
+                vectorise(Transpose {
+                    from: &activity.output,
+                    columns: job.steps,
+                    to: &mut next.input,
+                });
             }
         }
     }
@@ -272,7 +279,11 @@ impl<R: Real> Workspace<R> {
             let signal = &mut self.signals[index];
             let gradient = self.input_gradients.get(index + 1);
             let gradient = gradient.unwrap_or(&self.output_gradient);
-            transpose(gradient, shape.outputs, signal, job.steps, width);
+            vectorise(Transpose {
+                from: gradient,
+                columns: shape.outputs,
+                to: signal,
+            });
             let parallel = chunks::is_split(job, shape, width);
             backward(
                 shape,
@@ -306,19 +317,18 @@ impl<R: Real> Workspace<R> {
     fn store(&mut self, job: &Job, results: &mut Results<'_, R>, first: usize, count: usize) {
         let (width, episodes) = (width::<R>(), results.episodes);
         let last = job.shapes.len() - 1;
-        let outputs = job.shapes[last].outputs;
-        // Neither is needed any more: the gradient on the output, and the objective.
-        let (output, rows) = (&mut self.output_gradient, &mut self.target);
-        let from = &self.activities[last].output;
-        transpose(from, job.steps, output, outputs, width);
+        // The gradient on the output is not needed any more.
+        vectorise(Transpose {
+            from: &self.activities[last].output,
+            columns: job.steps,
+            to: &mut self.output_gradient,
+        });
+        let of_output = job.steps * job.shapes[last].outputs;
         vectorise(Deinterleave {
-            from: output,
-            to: rows,
-            width,
+            from: &self.output_gradient,
+            to: &mut results.output[first * of_output..][..count * of_output],
         });
         for lane in 0..count {
-            let output = Results::of_episode(results.output, episodes, first + lane);
-            output.copy_from_slice(lanes::of(rows, lane, job.steps * outputs));
             let input = Results::of_episode(results.input, episodes, first + lane);
             lanes::take_lane(&self.input_gradients[0], width, lane, input);
             for (index, activity) in self.activities.iter().enumerate() {
@@ -331,15 +341,6 @@ impl<R: Real> Workspace<R> {
                     lanes::take_lane(from, width, lane, to);
                 }
             }
-        }
-    }
-}
-
-/// `[rows, columns, W]` to `[columns, rows, W]`.
-fn transpose<R: Real>(from: &[R], columns: usize, to: &mut [R], rows: usize, width: usize) {
-    for (i, from) in from.chunks_exact(columns * width).enumerate() {
-        for (k, from) in from.chunks_exact(width).enumerate() {
-            lanes::of_mut(to, k * rows + i, width).copy_from_slice(from);
         }
     }
 }

@@ -88,7 +88,7 @@ impl<R: Real> Workspace<R> {
             output_gradient: zeros(true, job.steps * last.outputs),
             target: zeros(true, job.steps * last.outputs),
             mask: zeros(true, job.steps),
-            generated: Generated::new(job),
+            generated: Generated::default(),
             partial: zeros(
                 job.gradient,
                 largest(&|shape| chunks::count(shape.outputs) * shape.row * job.steps),
