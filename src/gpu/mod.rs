@@ -6,6 +6,7 @@
 mod adapter;
 mod device;
 mod execute;
+mod fusion;
 mod layout;
 mod learner;
 mod plan;

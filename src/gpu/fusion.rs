@@ -1,0 +1,172 @@
+//! Whole meta-steps in one kernel, where networks are so small that a workgroup keeps everything of theirs in its memory:
+//! then a dispatch does as many meta-steps as it has time for, and nothing goes through device memory in between.
+
+use super::layout::{DeviceLayout, LayerLayout};
+use super::plan::{Work, Working, work_of};
+use super::profile::Profile;
+use super::render::{Kernel, Renderer};
+use crate::cpu::EPISODE_BLOCK;
+use crate::{Loss, Network, Result};
+
+/// Lanes of a workgroup.
+const WORKGROUP: usize = 64;
+
+/// The least lanes that own a network: rows may be fewer, but parameters, steps and columns are spread over all.
+const LEAST_LANES: usize = 8;
+
+/// Steps of a layer that one dispatch does one after the other. A lane takes about a microsecond for each, whatever the
+/// rest of the device does.
+const SERIAL_STEPS: u64 = 1 << 16;
+
+/// `vec4`s of a plastic or dense row, at most: one lane keeps it in its registers.
+const MOST_QUADS: usize = 8;
+
+/// `vec4`s of one row of each layer together, at most: the kernel's text writes them all out.
+const MOST_TEXT: usize = 16;
+
+/// One kernel that does whole meta-steps.
+#[derive(Debug)]
+pub(super) struct Fusion {
+    pub kernel: Kernel,
+    /// The batch's buffers and their bytes.
+    pub buffers: Vec<(Working, u64)>,
+    /// Meta-steps that one dispatch does at most.
+    pub meta_steps: usize,
+}
+
+/// How the kernel is laid out in a workgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Packing {
+    /// Lanes that own one network. The order of sums over lanes depends on it, so it is the network's alone.
+    pub lanes: usize,
+    /// Networks of a workgroup.
+    pub networks: usize,
+}
+
+impl Fusion {
+    /// The kernel for `work`, if one can do it.
+    pub fn new(
+        network: &Network,
+        profile: &Profile,
+        layout: &DeviceLayout,
+        work: &Work,
+    ) -> Result<Option<Self>> {
+        let buffers = buffers(layout, work);
+        if !is_small(layout) || !is_simple(network, work) || !fits(profile, layout, work, &buffers)
+        {
+            return Ok(None);
+        }
+        let of_one = work_of(network, work.networks, work.batch, work.steps);
+        if of_one > profile.submission_work {
+            return Ok(None);
+        }
+        let lanes = lanes(layout);
+        let renderer = Renderer::new(profile);
+        // Networks share nothing: how many a workgroup does changes nothing but the time.
+        let mut networks = (WORKGROUP / lanes).min(
+            work.networks
+                .checked_next_power_of_two()
+                .unwrap_or(WORKGROUP),
+        );
+        networks = 1 << networks.ilog2();
+        loop {
+            let kernel =
+                renderer.meta_step(network.loss(), layout, work, Packing { lanes, networks })?;
+            if kernel.workgroup_bytes() <= profile.workgroup_bytes {
+                let serial = serial_steps(layout, work, lanes);
+                let meta_steps = (profile.submission_work / of_one).min(SERIAL_STEPS / serial);
+                return Ok(Some(Self {
+                    kernel,
+                    buffers,
+                    meta_steps: meta_steps.max(1) as usize,
+                }));
+            }
+            if networks == 1 {
+                return Ok(None);
+            }
+            networks /= 2;
+        }
+    }
+}
+
+/// Whether a lane can hold a row of every layer, and a workgroup a network.
+fn is_small(layout: &DeviceLayout) -> bool {
+    let quads = |layer: &LayerLayout| layer.inputs.div_ceil(4);
+    let rows = layout.layers.iter().filter(|layer| !layer.is_bias);
+    rows.clone().all(|layer| quads(layer) <= MOST_QUADS)
+        && rows.map(quads).sum::<usize>() <= MOST_TEXT
+        && layout.layers.iter().all(|layer| layer.outputs <= WORKGROUP)
+}
+
+/// Whether the work is whole meta-steps, training or frozen, on one block of episodes, with nothing given or wanted
+/// beside.
+fn is_simple(network: &Network, work: &Work) -> bool {
+    let has_episodes = match &work.task {
+        Some(_) => work.has_target,
+        // Without a loss, the caller gives the gradient on the output.
+        None => work.learn && work.has_target == (network.loss() != Loss::None),
+    };
+    has_episodes
+        && work.gradient == work.learn
+        && work.batch <= EPISODE_BLOCK
+        && !work.input_gradient
+        && !work.final_traces
+        && work.given.iter().all(|given| *given == (false, false))
+}
+
+/// Whether every buffer fits a binding.
+fn fits(profile: &Profile, layout: &DeviceLayout, work: &Work, buffers: &[(Working, u64)]) -> bool {
+    let moments = (work.networks as u64).saturating_mul(8 * layout.stride as u64);
+    let elements = 16 * layout.stride as u64;
+    let largest = buffers.iter().map(|&(_, bytes)| bytes).max();
+    moments.max(elements).max(largest.unwrap_or(0)) <= profile.binding_bytes
+}
+
+/// The caller's episodes; those of a task are made in workgroup memory.
+fn buffers(layout: &DeviceLayout, work: &Work) -> Vec<(Working, u64)> {
+    if work.task.is_some() {
+        return Vec::new();
+    }
+    let planes = EpisodePlanes::new(layout, work);
+    let bytes = planes.elements.saturating_mul(4);
+    vec![(Working::Episodes, bytes)]
+}
+
+/// Where the caller's arrays lie in their one buffer, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EpisodePlanes {
+    pub target: u64,
+    pub mask: u64,
+    pub elements: u64,
+}
+
+impl EpisodePlanes {
+    pub fn new(layout: &DeviceLayout, work: &Work) -> Self {
+        let last = &layout.layers[layout.layers.len() - 1];
+        let episodes = (work.networks as u64).saturating_mul(work.batch as u64);
+        let steps = episodes.saturating_mul(work.steps as u64);
+        let target = steps.saturating_mul(layout.layers[0].row as u64);
+        let mask = target.saturating_add(steps.saturating_mul(last.output_row as u64));
+        let masks = match work.mask_per_episode {
+            true => steps,
+            false => work.steps as u64,
+        };
+        Self {
+            target,
+            mask,
+            elements: mask.saturating_add(masks),
+        }
+    }
+}
+
+fn lanes(layout: &DeviceLayout) -> usize {
+    let rows = layout.layers.iter().map(|layer| layer.outputs).max();
+    rows.unwrap_or(0).max(LEAST_LANES)
+}
+
+/// What one meta-step does one after the other, in steps of a layer.
+fn serial_steps(layout: &DeviceLayout, work: &Work, lanes: usize) -> u64 {
+    let steps = work.batch * (work.steps + 1) * layout.layers.len();
+    let updates = (layout.stride / 4).div_ceil(lanes);
+    (steps + updates) as u64
+}
