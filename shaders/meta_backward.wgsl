@@ -1,43 +1,71 @@
-{% from "meta_names.wgsl" import quad, one, row %}
+{% from "meta_names.wgsl" import quad, one, row, four %}
 
 // The gradient of a row goes on from the episodes before. The signal becomes the gradient on the summed input.
 fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
     if (lane < {{ layer.outputs }}u) {
         let i = lane;
-        let goes_on = episode > 0u;
-        let by_row_at = ({{ layer.partial_rows_at // 4 }}u + i) * {{ packed }}u + slot;
-        let earlier = select(vec4<f32>(), partials[by_row_at], goes_on);
-        var by_bias = earlier.x;
-        var by_rate = earlier.z;
+{% if layer.bias_at is not none %}
+        let by_bias_at = ({{ layer.bias_at }}u + i) * {{ packed }}u + slot;
+        var by_bias = 0.0;
+{% endif %}
+{% if layer.drive %}
+{% if layer.rate_per == "neuron" %}
+        let by_rate_at = ({{ layer.rate_at }}u + i) * {{ packed }}u + slot;
+{% endif %}
+        var by_rate = 0.0;
+        // S_i(t + 1)
+        var inner = 0.0;
+{% endif %}
+{% if layer.shares %}
+        let part = i * {{ packed }}u + slot;
+{% endif %}
+{% if layer.plastic and layer.plasticity != "connection" %}
+{% if layer.plasticity == "neuron" %}
+        let by_plasticity_at = ({{ layer.plasticity_at }}u + i) * {{ packed }}u + slot;
+{% endif %}
+        var by_plasticity = 0.0;
+        let a = held_one({{ layer.plasticity_at }}u{% if layer.plasticity == "neuron" %} + i{% endif %}, slot);
+{% endif %}
 {% if not layer.is_bias %}
-        let by_weight_at = ({{ layer.partial_weight_at // 4 }}u + i * {{ layer.row // 4 }}u) * {{ packed }}u + slot;
+        let by_weight_at = ({{ layer.weight_at }}u + i * {{ layer.row }}u) * {{ packed }}u + slot;
 {% if layer.plasticity == "connection" %}
-        let by_plasticity_at = ({{ layer.partial_plasticity_at // 4 }}u + i * {{ layer.row // 4 }}u) * {{ packed }}u + slot;
+        let by_plasticity_at = ({{ layer.plasticity_at }}u + i * {{ layer.row }}u) * {{ packed }}u + slot;
+        let plasticity_at = {{ layer.plasticity_at // 4 }}u + i * {{ layer.row // 4 }}u;
 {% endif %}
 {% for q in range(layer.quads) %}
-        var dw{{ q }} = select(vec4<f32>(), partials[by_weight_at + {{ q * packed }}u], goes_on);
+        var dw{{ q }} = vec4<f32>();
+{% if layer.plastic %}
+        let a{{ q }} = {% if layer.plasticity == "connection" %}held_quad(plasticity_at + {{ q }}u, slot){% else %}vec4<f32>(a){% endif %};
+        var da{{ q }} = vec4<f32>();
+        var m{{ q }} = vec4<f32>();
+{% endif %}
 {% endfor %}
 {% endif %}
 {% if layer.plastic %}
         let rate = held_one({{ layer.rate_at }}u{% if layer.rate_per == "neuron" %} + i{% endif %}, slot);
-{% if layer.plasticity == "connection" %}
-        let plasticity_at = {{ layer.plasticity_at // 4 }}u + i * {{ layer.row // 4 }}u;
-{% else %}
-        let a = held_one({{ layer.plasticity_at }}u{% if layer.plasticity == "neuron" %} + i{% endif %}, slot);
 {% endif %}
+        // A branch, so that the addresses are computed again where the sums are stored, and need no registers until then.
+        if (episode > 0u) {
+{% if layer.bias_at is not none %}
+            by_bias = gradients[by_bias_at];
+{% endif %}
+{% if layer.drive %}
+            by_rate = {% if layer.rate_per == "neuron" %}gradients[by_rate_at]{% else %}parts{{ layer.index }}[part].y{% endif %};
+{% endif %}
+{% if layer.plasticity == "neuron" %}
+            by_plasticity = gradients[by_plasticity_at];
+{% elif layer.plasticity == "layer" %}
+            by_plasticity = parts{{ layer.index }}[part].x;
+{% endif %}
+{% if not layer.is_bias %}
 {% for q in range(layer.quads) %}
+            dw{{ q }} = {{ four("gradients", "by_weight_at", q, packed) }};
 {% if layer.plasticity == "connection" %}
-        let a{{ q }} = held_quad(plasticity_at + {{ q }}u, slot);
-        var da{{ q }} = select(vec4<f32>(), partials[by_plasticity_at + {{ q * packed }}u], goes_on);
-{% else %}
-        let a{{ q }} = vec4<f32>(a);
-        var da{{ q }} = vec4<f32>();
+            da{{ q }} = {{ four("gradients", "by_plasticity_at", q, packed) }};
 {% endif %}
-        var m{{ q }} = vec4<f32>();
 {% endfor %}
-        // S_i(t + 1)
-        var inner = 0.0;
 {% endif %}
+        }
         for (var back = 0u; back < extent.steps; back++) {
             let t = extent.steps - 1u - back;
             let y = {{ row("output", layer, "i", "t", packed) }};
@@ -53,7 +81,6 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
             let x{{ q }} = {{ quad(layer, q, "t", packed) }};
 {% endfor %}
 {% if layer.plastic %}
-            let p = {% if layer.drive %}{{ row("drive", layer, "i", "t", packed) }}{% else %}0.0{% endif %};
             let d = retention_{{ layer.rule }}(y, rate);
             let g = gain_{{ layer.rule }}(y, rate);
             var read = a0 * m0 * x0;
@@ -86,7 +113,7 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
             let by_output = c + r * gain_by_output_{{ layer.rule }}(y, rate) + q * retention_by_output_{{ layer.rule }}(y, rate);
             let delta = by_output * derivative_{{ layer.activation }}(y);
             by_rate += r * gain_by_rate_{{ layer.rule }}(y, rate) + q * retention_by_rate_{{ layer.rule }}(y, rate);
-            inner = fma(delta, p, retained);
+            inner = fma(delta, {{ row("drive", layer, "i", "t", packed) }}, retained);
 {% else %}
             let by_output = c + r * gain_by_output_{{ layer.rule }}(y, rate);
             let delta = by_output * derivative_{{ layer.activation }}(y);
@@ -94,7 +121,9 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
 {% else %}
             let delta = c * derivative_{{ layer.activation }}(y);
 {% endif %}
+{% if layer.bias_at is not none %}
             by_bias += delta;
+{% endif %}
 {% if layer.index > 0 %}
             {{ row("signal", layer, "i", "t", packed) }} = delta;
 {% endif %}
@@ -107,7 +136,12 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
 {% endfor %}
 {% endif %}
         }
-        var by_plasticity = earlier.y;
+{% if layer.bias_at is not none %}
+        gradients[by_bias_at] = by_bias;
+{% endif %}
+{% if layer.drive and layer.rate_per == "neuron" %}
+        gradients[by_rate_at] = by_rate;
+{% endif %}
 {% if layer.plastic and layer.plasticity != "connection" %}
         var da = da0;
 {% for q in range(1, layer.quads) %}
@@ -115,14 +149,41 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
 {% endfor %}
         by_plasticity += total(da);
 {% endif %}
+{% if layer.plasticity == "neuron" %}
+        gradients[by_plasticity_at] = by_plasticity;
+{% endif %}
+{% if layer.shares %}
+        parts{{ layer.index }}[part] = vec2<f32>(
+            {{ "by_plasticity" if layer.plasticity == "layer" else "0.0" }},
+            {{ "by_rate" if layer.drive and layer.rate_per == "layer" else "0.0" }},
+        );
+{% endif %}
 {% if not layer.is_bias %}
 {% for q in range(layer.quads) %}
-        partials[by_weight_at + {{ q * packed }}u] = dw{{ q }};
+{% for c in "xyzw" %}
+        gradients[by_weight_at + {{ (4 * q + loop.index0) * packed }}u] = dw{{ q }}.{{ c }};
 {% if layer.plasticity == "connection" %}
-        partials[by_plasticity_at + {{ q * packed }}u] = da{{ q }};
+        gradients[by_plasticity_at + {{ (4 * q + loop.index0) * packed }}u] = da{{ q }}.{{ c }};
 {% endif %}
 {% endfor %}
+{% endfor %}
 {% endif %}
-        partials[by_row_at] = vec4<f32>(by_bias, by_plasticity, by_rate, 0.0);
     }
 }
+{% if layer.shares %}
+
+fn add_parts{{ layer.index }}(lane: u32, slot: u32) {
+    if (lane == 0u) {
+        var sum = vec2<f32>();
+        for (var i = 0u; i < {{ layer.outputs }}u; i++) {
+            sum += parts{{ layer.index }}[i * {{ packed }}u + slot];
+        }
+{% if layer.plasticity == "layer" %}
+        gradients[{{ layer.plasticity_at * packed }}u + slot] = sum.x;
+{% endif %}
+{% if layer.drive and layer.rate_per == "layer" %}
+        gradients[{{ layer.rate_at * packed }}u + slot] = sum.y;
+{% endif %}
+    }
+}
+{% endif %}

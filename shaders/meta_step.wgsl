@@ -31,13 +31,17 @@
 {% endfor %}
 {% set last = layers[-1] %}
 
-// Of the networks: their parameters{% if learn %}, and the gradient's sums over rows and episodes{% endif %}.
+// Of the networks: their parameters{% if learn %}, and the gradients{% endif %}.
 var<workgroup> held: array<vec4<f32>, {{ packed * stride // 4 }}>;
 {% if learn %}
-var<workgroup> partials: array<vec4<f32>, {{ packed * partial_stride // 4 }}>;
+var<workgroup> gradients: array<f32, {{ packed * stride }}>;
 var<workgroup> peaks: array<f32, {{ packed * lanes }}>;
 var<workgroup> squares: array<f32, {{ packed * lanes }}>;
 var<workgroup> failures: array<u32, {{ packed * lanes }}>;
+{% for layer in layers if layer.shares %}
+// Each row's part of the gradients of the plasticity and of the rate that all its rows have together.
+var<workgroup> parts{{ layer.index }}: array<vec2<f32>, {{ packed * layer.outputs }}>;
+{% endfor %}
 {% endif %}
 // Of one episode each.
 {% if task %}
@@ -79,27 +83,16 @@ fn held_one(at: u32, slot: u32) -> f32 {
 {% endfor %}
 {% if learn %}
 
-// One parameter's gradient, where it is learned: the sum over the rows that it serves.
-fn gradient_of(element: vec4<u32>, slot: u32) -> f32 {
-    var sum = 0.0;
-    if (element.w != FIXED) {
-        for (var row = 0u; row < element.y; row++) {
-            // They lie one vec4 apart.
-            let at = element.x + row * 4u;
-            sum += partials[at / 4u * {{ packed }}u + slot][at % 4u];
-        }
-    }
-    return sum;
-}
-
+// The gradient of four parameters, and which of them are learned.
 fn gradients_of(quad: u32, slot: u32) -> vec4<f32> {
-    let at = 4u * quad;
+    let at = 4u * quad * {{ packed }}u + slot;
     return vec4<f32>(
-        gradient_of(elements[at], slot),
-        gradient_of(elements[at + 1u], slot),
-        gradient_of(elements[at + 2u], slot),
-        gradient_of(elements[at + 3u], slot),
+        gradients[at], gradients[at + {{ packed }}u], gradients[at + {{ 2 * packed }}u], gradients[at + {{ 3 * packed }}u],
     );
+}
+fn roles_of(quad: u32) -> vec4<u32> {
+    let at = 4u * quad;
+    return vec4<u32>(elements[at].w, elements[at + 1u].w, elements[at + 2u].w, elements[at + 3u].w);
 }
 {% endif %}
 
@@ -118,6 +111,10 @@ fn meta_step(
     for (var quad = lane; quad < {{ stride // 4 }}u; quad += {{ lanes }}u) {
         held[quad * {{ packed }}u + slot] = parameters[network * {{ stride // 4 }}u + quad];
     }
+{% if learn %}
+    // {{ stride // 4 }}, but no constant, so that compilers do not write out the loops.
+    let quads = arrayLength(&elements) / 4u;
+{% endif %}
     // Every lane of a network has the same of these.
     var state = states[network];
     var done = progress[network];
@@ -162,13 +159,20 @@ fn meta_step(
         // As in `check.wgsl`.
         var failed = NONE;
 {% if learn %}
+{% for layer in layers if layer.shares %}
+        add_parts{{ layer.index }}(lane, slot);
+{% if loop.last %}
+        workgroupBarrier();
+{% endif %}
+{% endfor %}
         var peak = 0.0;
-        for (var quad = lane; quad < {{ stride // 4 }}u; quad += {{ lanes }}u) {
+        for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
             let g = gradients_of(quad, slot);
+            let learned = roles_of(quad) != vec4<u32>(FIXED);
 {% for c in "xyzw" %}
-            if (is_finite(g.{{ c }})) {
+            if (learned.{{ c }} && is_finite(g.{{ c }})) {
                 peak = max(peak, abs(g.{{ c }}));
-            } else {
+            } else if (learned.{{ c }}) {
                 failed = min(failed, elements[4u * quad + {{ loop.index0 }}u].z);
             }
 {% endfor %}
@@ -185,8 +189,9 @@ fn meta_step(
         let limited = largest < LARGEST && peak > 0.0;
         var square = 0.0;
         if (limited) {
-            for (var quad = lane; quad < {{ stride // 4 }}u; quad += {{ lanes }}u) {
-                let g = gradients_of(quad, slot) / peak;
+            for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
+                let learned = roles_of(quad) != vec4<u32>(FIXED);
+                let g = select(vec4<f32>(), gradients_of(quad, slot) / peak, learned);
                 square += dot(g, g);
             }
         }
@@ -212,18 +217,14 @@ fn meta_step(
         if (state.failed == NONE) {
             state.updates += 1u;
             let setting = settings[network];
-            for (var quad = lane; quad < {{ stride // 4 }}u; quad += {{ lanes }}u) {
-                let at = network * {{ stride // 4 }}u + quad;
-                let second_at = extent.networks * {{ stride // 4 }}u + at;
-                let element = 4u * quad;
-                let roles = vec4<u32>(
-                    elements[element].w, elements[element + 1u].w, elements[element + 2u].w, elements[element + 3u].w,
-                );
+            for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
+                let at = network * quads + quad;
+                let second_at = extent.networks * quads + at;
                 var old = Updated(held_quad(quad, slot), moments[at], vec4<f32>());
                 if (setting.method == ADAM) {
                     old.second = moments[second_at];
                 }
-                let now = update(old, roles, gradients_of(quad, slot) * scale, setting, state.updates);
+                let now = update(old, roles_of(quad), gradients_of(quad, slot) * scale, setting, state.updates);
                 held[quad * {{ packed }}u + slot] = now.value;
                 if (stores) {
                     moments[at] = now.first;

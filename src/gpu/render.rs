@@ -582,7 +582,6 @@ impl Renderer {
             steps => work.steps,
             lanes => packing.lanes,
             packed => packing.networks,
-            partial_stride => layout.partial_stride,
             small_retention => SMALL_RETENTION,
             ..merge_maps([of_task, learning(layout)])
         };
@@ -593,6 +592,8 @@ impl Renderer {
 /// A layer as the kernel `meta_step` sees it.
 fn fused_layer(index: usize, layer: &LayerLayout, learn: bool) -> Value {
     let (rule, plasticity, rate_per) = names_of(layer);
+    // Whether all rows have one plasticity coefficient or one learned rate.
+    let shares = learn && (plasticity == "layer" || (layer.retention && rate_per == "layer"));
     context! {
         index, rule, plasticity, rate_per,
         plastic => layer.plastic.is_some(),
@@ -605,13 +606,11 @@ fn fused_layer(index: usize, layer: &LayerLayout, learn: bool) -> Value {
         output_row => layer.output_row,
         ..context! {
             drive => layer.retention && learn,
+            shares => shares,
             weight_at => layer.weight_at,
             plasticity_at => layer.plasticity_at,
             bias_at => layer.bias_at,
             rate_at => layer.rate_at,
-            partial_weight_at => layer.partial_weight_at,
-            partial_plasticity_at => layer.partial_plasticity_at,
-            partial_rows_at => layer.partial_rows_at,
         }
     }
 }

@@ -233,7 +233,7 @@ mod tests {
         let parameters = 2 * 64 * 32 + 32 + 4;
         // Parameters, gradients and two moments of 2 networks; what each element is.
         let values = 2 * 4 * 4 * parameters + 16 * parameters;
-        let state = 2 * (18 * 4 + 16 + 8 + 16 + 4) + 8;
+        let state = 2 * (18 * 4 + 16 + 8 + 16 + 4) + 12;
         assert_eq!(report.resident_bytes, values + state);
         let losses = 2 * 48 * 4;
         let partials = 2 * 3 * 4 * (2 * 64 * 32 + 4 * 32);
