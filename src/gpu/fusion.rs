@@ -18,6 +18,9 @@ const LEAST_LANES: usize = 8;
 /// rest of the device does.
 const SERIAL_STEPS: u64 = 1 << 16;
 
+/// What a lane's step of a layer takes at least, in synapse-steps: rows are short, and some lanes have none.
+const LANE_STEP: u64 = 16;
+
 /// `vec4`s of a plastic or dense row, at most: one lane keeps it in its registers.
 const MOST_QUADS: usize = 8;
 
@@ -74,7 +77,11 @@ impl Fusion {
                 renderer.meta_step(network.loss(), layout, work, Packing { lanes, networks })?;
             if kernel.workgroup_bytes() <= profile.workgroup_bytes {
                 let serial = serial_steps(layout, work, lanes);
-                let meta_steps = (profile.submission_work / of_one).min(SERIAL_STEPS / serial);
+                let of_lanes = (work.networks as u64)
+                    .saturating_mul(lanes as u64 * LANE_STEP)
+                    .saturating_mul(serial);
+                let by_work = profile.submission_work / of_lanes.max(of_one);
+                let meta_steps = by_work.min(SERIAL_STEPS / serial);
                 return Ok(Some(Self {
                     kernel,
                     buffers,
