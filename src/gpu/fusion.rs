@@ -177,3 +177,84 @@ fn serial_steps(layout: &DeviceLayout, work: &Work, lanes: usize) -> u64 {
     let updates = (layout.stride / 4).div_ceil(lanes);
     (steps + updates) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::{Association, Task};
+    use crate::{Activation, Layer, Rate};
+
+    fn network(inputs: usize, outputs: usize) -> Network {
+        let layers = [
+            Layer::plastic(inputs, outputs, Rate::learned(0.1)),
+            Layer::dense(outputs, 2, Activation::Linear),
+        ];
+        Network::new(Loss::SoftmaxCrossEntropy, layers).unwrap()
+    }
+
+    fn fusion(network: &Network, profile: &Profile, work: &Work) -> Option<Fusion> {
+        let layout = DeviceLayout::new(network, profile);
+        Fusion::new(network, profile, &layout, work).unwrap()
+    }
+
+    #[test]
+    fn what_is_too_large_or_more_than_a_meta_step_is_not_fused() {
+        let profile = Profile::default();
+        let small = network(10, 2);
+        let work = Work::training(&small, 5, 16, 20);
+        assert!(fusion(&small, &profile, &work).is_some());
+        for (network, work) in [
+            (network(33, 2), work.clone()),
+            (network(4, 65), work.clone()),
+            (network(32, 33), work.clone()),
+            (small.clone(), Work::training(&small, 5, 17, 20)),
+            (small.clone(), Work::training(&small, 5, 1, 5000)),
+        ] {
+            assert!(fusion(&network, &profile, &work).is_none(), "{work:?}");
+        }
+        let changes: [fn(&mut Work); 6] = [
+            |work| work.input_gradient = true,
+            |work| work.final_traces = true,
+            |work| work.given[0] = (true, false),
+            |work| work.given[0] = (false, true),
+            |work| work.learn = false,
+            |work| work.has_target = false,
+        ];
+        for change in changes {
+            let mut other = work.clone();
+            change(&mut other);
+            assert!(fusion(&small, &profile, &other).is_none(), "{other:?}");
+        }
+        let tight: [fn(&mut Profile); 3] = [
+            |profile| profile.workgroup_bytes = 2 << 10,
+            |profile| profile.binding_bytes = 4 << 10,
+            |profile| profile.submission_work = 1,
+        ];
+        for change in tight {
+            let mut profile = profile.clone();
+            change(&mut profile);
+            assert!(fusion(&small, &profile, &work).is_none(), "{profile:?}");
+        }
+    }
+
+    #[test]
+    fn a_dispatch_does_no_more_than_its_share_of_time() {
+        let profile = Profile::default();
+        let network = network(10, 2);
+        let meta_steps = |networks: usize, batch: usize, steps: usize| {
+            let association = Association {
+                steps,
+                ..Association::PAPER
+            };
+            let work = Work {
+                task: Some(Task::OneShot(association)),
+                ..Work::training(&network, networks, batch, steps)
+            };
+            fusion(&network, &profile, &work).unwrap().meta_steps
+        };
+        assert!((1000..2000).contains(&meta_steps(1, 1, 20)));
+        assert!(meta_steps(1, 16, 20) < meta_steps(1, 1, 20) / 10);
+        assert!(meta_steps(10_000, 1, 20) < meta_steps(1000, 1, 20));
+        assert!(meta_steps(100_000, 1, 20) >= 1 && meta_steps(1, 16, 60) >= 1);
+    }
+}

@@ -661,6 +661,7 @@ fn rate_per_name(per: RatePer) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::fusion::Fusion;
     use crate::task::{Association, Completion};
     use crate::{Activation, Layer, Network, Plastic, Plasticity, Rate, Rule};
 
@@ -833,6 +834,86 @@ mod tests {
                 }),
             ] {
                 validate(&renderer.episodes(&layout, &task).unwrap());
+            }
+        }
+    }
+
+    /// Validates every kernel of whole meta-steps that a network may have, for each device's workgroup memory.
+    fn validate_fused(network: &Network, task: Option<Task>) {
+        for workgroup_bytes in [16 << 10, 32 << 10, 48 << 10] {
+            let profile = Profile {
+                workgroup_bytes,
+                ..Profile::default()
+            };
+            let layout = DeviceLayout::new(network, &profile);
+            for (networks, batch, learn) in [(1, 1, true), (1000, 16, true), (3, 2, false)] {
+                let work = Work {
+                    task,
+                    learn: learn || task.is_none(),
+                    gradient: learn || task.is_none(),
+                    has_target: network.loss() != Loss::None,
+                    ..Work::training(network, networks, batch, 10)
+                };
+                let fusion = Fusion::new(network, &profile, &layout, &work).unwrap();
+                let kernel = fusion.expect("a small network").kernel;
+                validate(&kernel);
+                assert!(kernel.workgroup_bytes() <= workgroup_bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn every_small_network_has_a_valid_kernel_of_whole_meta_steps() {
+        let rates = [Rate::fixed(0.1), Rate::learned(0.1)];
+        let rates = rates.into_iter().flat_map(|rate| [rate, rate.per_neuron()]);
+        for rate in rates {
+            for rule in Rule::ALL {
+                for plasticity in Plasticity::ALL {
+                    for activation in Activation::ALL {
+                        for inputs in [1, 3, 10] {
+                            let network = plastic(inputs, rule, plasticity, rate, activation);
+                            validate_fused(&network, None);
+                        }
+                    }
+                }
+            }
+        }
+        for loss in [Loss::None, Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
+            let stacks = [
+                vec![Layer::dense(9, 5, Activation::Relu), Layer::bias(5)],
+                vec![Layer::bias(9), Layer::plastic(9, 4, Rate::fixed(0.1))],
+                vec![
+                    Layer::plastic(9, 8, Rate::learned(0.1)),
+                    Layer::plastic(8, 5, Rate::learned(0.1).per_neuron()),
+                    Layer::dense(5, 3, Activation::Linear),
+                    Layer::dense(3, 2, Activation::Logistic),
+                    Layer::bias(2),
+                ],
+            ];
+            for layers in stacks {
+                validate_fused(&Network::new(loss, layers).unwrap(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn every_task_has_a_valid_kernel_of_whole_meta_steps() {
+        let association = Association {
+            bits: 7,
+            patterns: 3,
+            steps: 10,
+        };
+        for task in [
+            Task::Completion(Completion { bits: 10 }),
+            Task::OneShot(association),
+            Task::Reversal(association),
+        ] {
+            for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
+                let layers = [
+                    Layer::plastic(10, 4, Rate::learned(0.1)),
+                    Layer::dense(4, task.outputs(), Activation::Linear),
+                ];
+                validate_fused(&Network::new(loss, layers).unwrap(), Some(task));
             }
         }
     }

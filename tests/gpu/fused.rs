@@ -9,8 +9,8 @@ use crate::{Body, body};
 use metaplastic::random::Purpose;
 use metaplastic::task::{Association, Completion, EpisodeSource, Task};
 use metaplastic::{
-    Activation, Engine, Initial, Layer, Learner, Loss, Network, Optimiser, Parameters, Plastic,
-    Plasticity, Profile, Rate, RatePer, Rule, Schedule,
+    Activation, Engine, Initial, Layer, Learner, Loss, Network, Optimiser, Parameters, PlanReport,
+    Plastic, Plasticity, Profile, Rate, RatePer, Rule, Schedule,
 };
 
 pub fn bodies() -> Vec<Body> {
@@ -156,20 +156,19 @@ impl Run {
         }
     }
 
+    fn plan(&self, engine: &Engine) -> PlanReport {
+        let Self {
+            network, source, ..
+        } = self;
+        let (batch, task) = (source.batch, &source.task);
+        metaplastic::plan_task(network, profile(engine), POPULATION, batch, task).expect("it fits")
+    }
+
     fn agrees(&self, engine: &Engine) {
         let fused = self.on(engine);
-        let (separate, source) = (without_fusion(engine), &self.source);
-        for (engine, is_fused) in [(engine, true), (&separate, false)] {
-            let plan = metaplastic::plan_task(
-                &self.network,
-                profile(engine),
-                POPULATION,
-                source.batch,
-                &source.task,
-            );
-            let plan = plan.expect("it fits");
-            assert_eq!(plan.meta_steps_per_dispatch.is_some(), is_fused);
-        }
+        let separate = without_fusion(engine);
+        assert!(self.plan(engine).meta_steps_per_dispatch.is_some());
+        assert!(self.plan(&separate).meta_steps_per_dispatch.is_none());
         for other in [self.on(&separate), self.on(&Engine::cpu())] {
             same_changes(&self.parameters, &other.parameters, &fused.parameters);
             for (one, other) in [
@@ -200,28 +199,26 @@ impl Run {
     fn is_the_same_however_it_is_split(&self, engine: &Engine) {
         let whole = self.on(engine);
         assert_eq!(whole, self.on(engine));
-        let meta_step =
+        let synapse_steps =
             POPULATION * self.source.batch * self.source.task.steps() * self.network.synapses();
-        for meta_steps in [1, 3] {
+        let mut seen = Vec::new();
+        for doublings in 0..12 {
             let split = restricted(engine, |profile| {
-                profile.submission_work = (meta_step * meta_steps) as u64;
+                profile.submission_work = (synapse_steps as u64) << doublings;
             });
-            let plan = metaplastic::plan_task(
-                &self.network,
-                profile(&split),
-                POPULATION,
-                self.source.batch,
-                &self.source.task,
-            );
-            let plan = plan.expect("it fits");
-            assert_eq!(plan.meta_steps_per_dispatch, Some(meta_steps));
-            assert_eq!(whole, self.on(&split), "{meta_steps} meta-steps a dispatch");
+            let meta_steps = self.plan(&split).meta_steps_per_dispatch;
+            let meta_steps = meta_steps.expect("one kernel does everything");
+            if !seen.contains(&meta_steps) && meta_steps < META_STEPS as usize {
+                assert_eq!(whole, self.on(&split), "{meta_steps} meta-steps a dispatch");
+                seen.push(meta_steps);
+            }
         }
+        assert!(seen.contains(&1) && seen.len() >= 3, "{seen:?}");
         // One network a workgroup, and groups of some networks.
         let alone = restricted(engine, |profile| profile.workgroup_bytes = 6 << 10);
         assert_eq!(whole, self.on(&alone));
         let groups = restricted(engine, |profile| {
-            profile.submission_work = (4 * meta_step / POPULATION) as u64;
+            profile.submission_work = (4 * synapse_steps / POPULATION) as u64;
         });
         assert_eq!(whole, self.on(&groups));
     }
