@@ -14,9 +14,9 @@ const WORKGROUP: usize = 64;
 /// The least lanes that own a network: rows may be fewer, but parameters, steps and columns are spread over all.
 const LEAST_LANES: usize = 8;
 
-/// Steps of a layer that one dispatch does one after the other. A lane takes about a microsecond for each, whatever the
-/// rest of the device does.
-const SERIAL_STEPS: u64 = 1 << 16;
+/// Turns of loops that a lane makes in one dispatch, at most. Mesa's software driver ends a kernel's loops after 65,535
+/// turns of all of them together, in silence; and as each takes about a microsecond, this is a share of time as well.
+const TURNS: u64 = 65_000;
 
 /// What a lane's step of a layer takes at least, in synapse-steps: rows are short, and some lanes have none.
 const LANE_STEP: u64 = 16;
@@ -60,7 +60,8 @@ impl Fusion {
             return Ok(None);
         }
         let of_one = work_of(network, work.networks, work.batch, work.steps);
-        if of_one > profile.submission_work {
+        let turns = turns(layout, work);
+        if of_one > profile.submission_work || turns > TURNS {
             return Ok(None);
         }
         let lanes = lanes(layout);
@@ -76,12 +77,11 @@ impl Fusion {
             let kernel =
                 renderer.meta_step(network.loss(), layout, work, Packing { lanes, networks })?;
             if kernel.workgroup_bytes() <= profile.workgroup_bytes {
-                let serial = serial_steps(layout, work, lanes);
                 let of_lanes = (work.networks as u64)
                     .saturating_mul(lanes as u64 * LANE_STEP)
-                    .saturating_mul(serial);
+                    .saturating_mul(turns);
                 let by_work = profile.submission_work / of_lanes.max(of_one);
-                let meta_steps = by_work.min(SERIAL_STEPS / serial);
+                let meta_steps = by_work.min(TURNS / turns);
                 return Ok(Some(Self {
                     kernel,
                     buffers,
@@ -171,11 +171,41 @@ fn lanes(layout: &DeviceLayout) -> usize {
     rows.unwrap_or(0).max(LEAST_LANES)
 }
 
-/// What one meta-step does one after the other, in steps of a layer.
-fn serial_steps(layout: &DeviceLayout, work: &Work, lanes: usize) -> u64 {
-    let steps = work.batch * (work.steps + 1) * layout.layers.len();
-    let updates = (layout.stride / 4).div_ceil(lanes);
-    (steps + updates) as u64
+/// How many turns of its loops a lane makes in one meta-step, at most.
+fn turns(layout: &DeviceLayout, work: &Work) -> u64 {
+    let lanes = lanes(layout) as u64;
+    let spread = |items: u64| items.div_ceil(lanes);
+    let steps = work.steps as u64;
+    let patterns = work.task.as_ref().map_or(0, |task| task.patterns() as u64);
+    let last = &layout.layers[layout.layers.len() - 1];
+    // Twice as many draws as patterns: one that equals an earlier one is rare but where bits are few.
+    let mut episode = 2 * patterns * (2 + patterns)
+        + spread(steps * layout.layers[0].row as u64)
+        + spread(steps) * (1 + 3 * last.outputs as u64)
+        + steps;
+    for layer in &layout.layers {
+        let (inputs, outputs) = (layer.inputs as u64, layer.outputs as u64);
+        let is_plastic = layer.plastic.is_some();
+        episode += match is_plastic {
+            true => steps,
+            false => spread(steps * outputs),
+        };
+        if work.gradient {
+            // A small retention looks back over all steps before.
+            let back = if layer.retention { steps } else { 0 };
+            episode += steps.saturating_mul(1 + back);
+            episode += match (is_plastic, layer.is_bias) {
+                (true, _) => spread(inputs) * outputs.div_ceil(4) * (2 + 2 * steps),
+                (false, false) => spread(steps * inputs) * (1 + outputs),
+                (false, true) => 0,
+            };
+        }
+    }
+    let rows: u64 = layout.layers.iter().map(|it| it.outputs as u64).sum();
+    let update = 5 * spread(layout.stride as u64 / 4) + 2 * lanes + rows;
+    (work.batch as u64)
+        .saturating_mul(episode + 1)
+        .saturating_add(update + 1)
 }
 
 #[cfg(test)]
@@ -252,9 +282,12 @@ mod tests {
             };
             fusion(&network, &profile, &work).unwrap().meta_steps
         };
-        assert!((1000..2000).contains(&meta_steps(1, 1, 20)));
-        assert!(meta_steps(1, 16, 20) < meta_steps(1, 1, 20) / 10);
-        assert!(meta_steps(10_000, 1, 20) < meta_steps(1000, 1, 20));
+        assert!((100..1000).contains(&meta_steps(1, 1, 20)));
+        assert!(meta_steps(1, 16, 20) < meta_steps(1, 1, 20) / 8);
+        assert!(meta_steps(100_000, 1, 20) < meta_steps(1000, 1, 20));
         assert!(meta_steps(100_000, 1, 20) >= 1 && meta_steps(1, 16, 60) >= 1);
+        // As many steps as no workgroup memory has.
+        let work = Work::training(&network, 1, 1, i32::MAX as usize);
+        assert!(fusion(&network, &profile, &work).is_none());
     }
 }

@@ -378,7 +378,7 @@ impl Plan {
         Self {
             kernels: recorder.kernels,
             buffers: fusion.buffers,
-            segments: vec![0..work.steps],
+            segments: std::iter::once(0..work.steps).collect(),
             traces: vec![TraceSlots::default(); layers],
             variants: vec![Variant::default(); layers],
             fused: Some(fusion.meta_steps),
