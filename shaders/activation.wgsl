@@ -1,13 +1,13 @@
-// The activation of a layer and its derivative from the output.
+// The activation of a layer and its derivative from the output. `of` ends the names where a kernel has several.
 
-fn is_nan(z: f32) -> bool {
+fn is_nan{{ of }}(z: f32) -> bool {
     // The bits, because compilers may assume that no NaN is ever compared.
     return (bitcast<u32>(z) & 0x7fffffffu) > 0x7f800000u;
 }
 
 {% if activation == "tanh" %}
 // Not the built-in: drivers lose small arguments to cancellation and large ones to overflow.
-fn hyperbolic_tangent(z: f32) -> f32 {
+fn hyperbolic_tangent{{ of }}(z: f32) -> f32 {
     let size = abs(z);
     let square = z * z;
     let above = fma(square, fma(square, fma(square, 1.0, 378.0), 17325.0), 135135.0);
@@ -17,15 +17,15 @@ fn hyperbolic_tangent(z: f32) -> f32 {
 }
 {% endif %}
 
-fn activate(z: f32) -> f32 {
+fn activate{{ of }}(z: f32) -> f32 {
 {% if activation == "linear" %}
     return z;
 {% else %}
-    if (is_nan(z)) {
+    if (is_nan{{ of }}(z)) {
         return z;
     }
 {% if activation == "tanh" %}
-    return hyperbolic_tangent(z);
+    return hyperbolic_tangent{{ of }}(z);
 {% elif activation == "logistic" %}
     return 1.0 / (1.0 + exp(-clamp(z, -80.0, 80.0)));
 {% elif activation == "relu" %}
@@ -34,7 +34,7 @@ fn activate(z: f32) -> f32 {
 {% endif %}
 }
 
-fn derivative(y: f32) -> f32 {
+fn derivative{{ of }}(y: f32) -> f32 {
 {% if activation == "linear" %}
     return 1.0;
 {% elif activation == "tanh" %}

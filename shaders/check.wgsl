@@ -4,15 +4,11 @@
 // losses [P, B], gradients [P, parameters], elements [parameters] (…, tensor, role), settings [P], states [P], progress [P]
 {% include "extent.wgsl" %}
 {% include "learning.wgsl" %}
+{% include "finite.wgsl" %}
 
 var<workgroup> sums: array<f32, {{ workgroup }}>;
 var<workgroup> peaks: array<f32, {{ workgroup }}>;
 var<workgroup> failures: array<u32, {{ workgroup }}>;
-
-fn is_finite(value: f32) -> bool {
-    // The exponent's bits, because compilers may assume that no value is infinite.
-    return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
-}
 
 @compute @workgroup_size({{ workgroup }})
 fn check(

@@ -22,6 +22,8 @@ const NONE = 0xffffffffu;
 struct Control {
     first_meta_step: u32,
     learn: u32,
+    // Of one dispatch, where one does whole meta-steps.
+    meta_steps: u32,
 }
 
 struct Progress {

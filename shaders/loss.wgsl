@@ -26,33 +26,9 @@ fn loss(
             }
             continue;
         }
-        var step_loss = 0.0;
-{% if loss == "squared-error" %}
-        for (var o = 0u; o < {{ outputs }}u; o++) {
-            let difference = output[at + o] - target_of[at + o];
-            step_loss += difference * difference;
-            signal[at + o] = scale * (difference + difference);
-        }
-{% else %}
-        var largest = output[at];
-        for (var o = 1u; o < {{ outputs }}u; o++) {
-            largest = max(largest, output[at + o]);
-        }
-        var exponentials = 0.0;
-        var targets = 0.0;
-        for (var o = 0u; o < {{ outputs }}u; o++) {
-            let exponential = exp(output[at + o] - largest);
-            signal[at + o] = exponential;
-            exponentials += exponential;
-            targets += target_of[at + o];
-        }
-        let log_sum = log(exponentials);
-        for (var o = 0u; o < {{ outputs }}u; o++) {
-            let wanted = target_of[at + o];
-            step_loss += wanted * (log_sum - (output[at + o] - largest));
-            signal[at + o] = scale * (targets * (signal[at + o] / exponentials) - wanted);
-        }
-{% endif %}
+{% with y = "output[at + o]", wanted_y = "target_of[at + o]", c = "signal[at + o]" %}
+{% include "step_loss.wgsl" %}
+{% endwith %}
         sum += counts * step_loss;
     }
     losses[loss_at] = sum;

@@ -37,7 +37,7 @@ pub use engine::{
 pub use episodes::{Episodes, Mask, Objective};
 pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
-pub use gpu::{AdapterReport, Gpu, KernelReport, PlanReport, Profile, adapters, plan};
+pub use gpu::{AdapterReport, Gpu, KernelReport, PlanReport, Profile, adapters, plan, plan_task};
 pub use network::{
     Activation, Bias, Dense, Layer, Loss, MAX_NEURONS, Network, Plastic, Plasticity, Rate, RatePer,
     Rule,

@@ -1,9 +1,11 @@
 //! `metaplastic plan` and `metaplastic shaders`.
 
 use super::input::read_network;
+use super::settings::TaskName;
 use super::{Ending, say};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
+use metaplastic::training::Recipe;
 use metaplastic::{Error, PlanReport, Profile, Result, file::write_atomically};
 use serde::Serialize;
 use std::fmt;
@@ -32,21 +34,30 @@ pub(super) struct ShadersArguments {
 /// A meta-step, and the limits of a device.
 #[derive(Args, Debug)]
 struct WorkArguments {
-    /// The network, as TOML
-    #[arg(long, value_name = "FILE.toml")]
-    network: PathBuf,
+    /// The network, as TOML [default: the paper's for the task]
+    #[arg(long, value_name = "FILE.toml", required_unless_present = "task")]
+    network: Option<PathBuf>,
+
+    /// The task whose episodes the device makes, at the paper's sizes; without it, episodes are the caller's
+    #[arg(long)]
+    task: Option<TaskName>,
 
     /// Networks
     #[arg(long, value_name = "P", default_value_t = 1)]
     population: usize,
 
-    /// Episodes of each network
-    #[arg(long, value_name = "B")]
-    batch: usize,
+    /// Episodes of each network [default with a task: 1]
+    #[arg(long, value_name = "B", required_unless_present = "task")]
+    batch: Option<usize>,
 
-    /// Steps of an episode
-    #[arg(long, value_name = "T")]
-    steps: usize,
+    /// Steps of an episode; a task has its own
+    #[arg(
+        long,
+        value_name = "T",
+        required_unless_present = "task",
+        conflicts_with = "task"
+    )]
+    steps: Option<usize>,
 
     /// Lanes of a subgroup; 1 for a device without subgroup operations
     #[arg(long, value_name = "LANES", default_value_t = Profile::default().subgroup_size)]
@@ -67,7 +78,6 @@ struct WorkArguments {
 
 impl WorkArguments {
     fn plan(&self) -> Result<PlanReport> {
-        let network = read_network(&self.network)?;
         let profile = Profile {
             subgroup_size: self.subgroup_size,
             workgroup_size: self.workgroup_size,
@@ -75,7 +85,20 @@ impl WorkArguments {
             workgroup_bytes: self.workgroup_bytes,
             ..Profile::default()
         };
-        metaplastic::plan(&network, &profile, self.population, self.batch, self.steps)
+        let network = self.network.as_deref().map(read_network).transpose()?;
+        let (population, batch) = (self.population, self.batch.unwrap_or(1));
+        match self.task {
+            Some(task) => {
+                let recipe = Recipe::paper(task.experiment());
+                let network = network.unwrap_or(recipe.network);
+                metaplastic::plan_task(&network, &profile, population, batch, &recipe.task)
+            }
+            None => {
+                let network = network.expect("clap requires it without a task");
+                let steps = self.steps.expect("clap requires it without a task");
+                metaplastic::plan(&network, &profile, population, batch, steps)
+            }
+        }
     }
 }
 
@@ -88,6 +111,7 @@ struct Report {
     cuts: usize,
     segments: usize,
     dispatches: usize,
+    meta_steps_per_dispatch: Option<usize>,
     kernels: Vec<Kernel>,
 }
 
@@ -108,6 +132,7 @@ impl From<PlanReport> for Report {
             cuts: plan.cuts,
             segments: plan.segments,
             dispatches: plan.dispatches,
+            meta_steps_per_dispatch: plan.meta_steps_per_dispatch,
             kernels: plan
                 .kernels
                 .into_iter()
@@ -135,7 +160,13 @@ impl fmt::Display for Report {
         writeln!(f, "groups         {} of networks", count(self.groups))?;
         writeln!(f, "cuts           {} of a group's batch", count(self.cuts))?;
         writeln!(f, "segments       {} of an episode", count(self.segments))?;
-        writeln!(f, "dispatches     {} per meta-step", count(self.dispatches))?;
+        write!(f, "dispatches     {} per meta-step", count(self.dispatches))?;
+        match self.meta_steps_per_dispatch {
+            Some(meta_steps) if meta_steps > 1 => {
+                writeln!(f, ", or per {} of them at most", count(meta_steps))?;
+            }
+            _ => writeln!(f)?,
+        }
         write!(f, "kernels")?;
         for kernel in &self.kernels {
             write!(f, "\n  {}, {} lines", kernel.name, count(kernel.lines))?;

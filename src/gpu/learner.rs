@@ -62,6 +62,8 @@ enum Key {
 struct Control {
     first_meta_step: u32,
     learn: u32,
+    /// Of one dispatch, where one does whole meta-steps.
+    meta_steps: u32,
 }
 
 /// `Progress` of `shaders/learning.wgsl`.
@@ -285,6 +287,7 @@ impl GpuLearner {
             let control = Control {
                 first_meta_step: self.meta_steps,
                 learn: 1,
+                meta_steps: 1,
             };
             let (residents, networks) = (&group.residents, group.networks.clone());
             self.gpu
@@ -309,11 +312,13 @@ impl GpuLearner {
                 let submission = self.gpu.device.submit(encoder.finish());
                 self.gpu.device.wait(submission)?;
             }
-            losses.extend(
-                self.gpu
-                    .device
-                    .read::<f32>(residents.get(Resident::StepLosses), networks.len())?,
-            );
+            let (device, count) = (&self.gpu.device, networks.len());
+            if loaded.plan.fused.is_some() {
+                let progress = device.read::<Progress>(residents.get(Resident::Progress), count)?;
+                losses.extend(progress.into_iter().map(|progress| progress.loss));
+            } else {
+                losses.extend(device.read::<f32>(residents.get(Resident::StepLosses), count)?);
+            }
         }
         self.meta_steps += 1;
         self.batch = episodes.batch() as u64;
@@ -342,6 +347,7 @@ impl GpuLearner {
             let control = Control {
                 first_meta_step: self.meta_steps,
                 learn: 1,
+                meta_steps: 1,
             };
             self.gpu
                 .device
@@ -394,11 +400,13 @@ impl GpuLearner {
                 ..whole.clone()
             };
             let loaded = group.loaded(&self.gpu, &self.network, key, work)?;
-            let mask = task.mask().to_vec();
-            for (segment, steps) in loaded.plan.segments.iter().enumerate() {
-                self.gpu
-                    .device
-                    .write(loaded.buffer(Working::Mask(segment)), &mask[steps.clone()]);
+            if loaded.plan.fused.is_none() {
+                let mask = task.mask().to_vec();
+                for (segment, steps) in loaded.plan.segments.iter().enumerate() {
+                    self.gpu
+                        .device
+                        .write(loaded.buffer(Working::Mask(segment)), &mask[steps.clone()]);
+                }
             }
             let keys: Vec<_> = networks.clone().map(|index| source.key(index)).collect();
             let residents = &group.residents;
@@ -406,15 +414,20 @@ impl GpuLearner {
             let control = Control {
                 first_meta_step: meta_steps.start,
                 learn: u32::from(learn),
+                meta_steps: 1,
             };
-            self.gpu
-                .device
-                .write(residents.get(Resident::Control), &[control]);
             let cleared = vec![Progress::default(); networks.len()];
             self.gpu
                 .device
                 .write(residents.get(Resident::Progress), &cleared);
-            run_meta_steps(&self.gpu, &self.network, &loaded, meta_steps.len())?;
+            let controls = residents.get(Resident::Control);
+            run_meta_steps(
+                &self.gpu,
+                &self.network,
+                &loaded,
+                (controls, control),
+                meta_steps.len(),
+            )?;
             let progress: Vec<Progress> = self
                 .gpu
                 .device
@@ -501,7 +514,11 @@ impl Group {
         }
         // The old buffers go first.
         self.loaded = None;
-        let plan = Plan::new(network, &gpu.profile, work())?;
+        // An update alone has no episodes.
+        let plan = match key {
+            Key::Apply => Plan::separate(network, &gpu.profile, work())?,
+            _ => Plan::new(network, &gpu.profile, work())?,
+        };
         let loaded = Arc::new(Loaded::new(&gpu.device, &self.residents, plan)?);
         self.loaded = Some((key, loaded.clone()));
         Ok(loaded)
@@ -509,19 +526,38 @@ impl Group {
 }
 
 /// Submits meta-steps, several to a submission, with two submissions in flight.
-fn run_meta_steps(gpu: &Gpu, network: &Network, loaded: &Loaded, meta_steps: usize) -> Result<()> {
+fn run_meta_steps(
+    gpu: &Gpu,
+    network: &Network,
+    loaded: &Loaded,
+    (controls, control): (&wgpu::Buffer, Control),
+    meta_steps: usize,
+) -> Result<()> {
     let work = &loaded.plan.work;
     let synapse_steps =
         (work.networks * work.batch * work.steps * network.synapses().max(1)) as u64;
     let device = &gpu.device;
     let by_work = (gpu.profile.submission_work / synapse_steps.max(1)).max(1) as usize;
-    let per_submission = (DISPATCHES / loaded.dispatches()).clamp(1, by_work);
+    let fused = loaded.plan.fused;
+    let per_submission =
+        fused.unwrap_or_else(|| (DISPATCHES / loaded.dispatches()).clamp(1, by_work));
+    device.write(controls, &[control]);
     let mut in_flight = None;
     let mut left = meta_steps;
     while left > 0 {
         let now = left.min(per_submission);
         let mut encoder = device.device.create_command_encoder(&Default::default());
-        for _ in 0..now {
+        let mut recordings = now;
+        if fused.is_some() {
+            // Written before the submission, and after the ones before it.
+            let control = Control {
+                meta_steps: now as u32,
+                ..control
+            };
+            device.write(controls, &[control]);
+            recordings = 1;
+        }
+        for _ in 0..recordings {
             for cut in 0..loaded.plan.cuts.len() {
                 loaded.record_cut(&mut encoder, cut);
             }

@@ -6,6 +6,7 @@
 mod adapter;
 mod device;
 mod execute;
+mod fusion;
 mod layout;
 mod learner;
 mod plan;
@@ -18,7 +19,7 @@ mod timing;
 pub use adapter::{AdapterReport, adapters};
 pub use learner::GpuLearner;
 pub use profile::Profile;
-pub use report::{KernelReport, PlanReport, plan};
+pub use report::{KernelReport, PlanReport, plan, plan_task};
 pub(crate) use timing::GpuRun;
 
 use crate::{Error, Result};

@@ -4,6 +4,7 @@
 //! episodes, last over time, one episode at a time. A cut never changes the order in which gradients are summed: blocks
 //! of episodes have a fixed size, and a cut within a block goes on with that block's sums.
 
+use super::fusion::Fusion;
 use super::layout::DeviceLayout;
 use super::profile::Profile;
 use super::render::{Extent, Kernel, Renderer, Variant};
@@ -91,6 +92,8 @@ pub(super) enum Working {
     Losses,
     Partials,
     Patterns,
+    /// The caller's episodes where one kernel does whole meta-steps: input, target, mask.
+    Episodes,
     /// Of a segment.
     Mask(usize),
     Target(usize),
@@ -155,6 +158,8 @@ pub(super) struct Plan {
     /// Per layer.
     pub traces: Vec<TraceSlots>,
     pub variants: Vec<Variant>,
+    /// Meta-steps that one dispatch does at most, where one kernel does everything of a meta-step.
+    pub fused: Option<usize>,
     pub cuts: Vec<Cut>,
     /// What follows the last cut: check and optimiser.
     pub finish: Vec<Dispatch>,
@@ -190,7 +195,7 @@ fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-fn work_of(network: &Network, networks: usize, episodes: usize, steps: usize) -> u64 {
+pub(super) fn work_of(network: &Network, networks: usize, episodes: usize, steps: usize) -> u64 {
     [networks, episodes, steps, network.synapses().max(1)]
         .iter()
         .fold(1u64, |product, &size| product.saturating_mul(size as u64))
@@ -344,6 +349,52 @@ impl Plan {
     /// Plans the work of one group of networks, no more than [`group_size`] says.
     pub fn new(network: &Network, profile: &Profile, work: Work) -> Result<Self> {
         let layout = DeviceLayout::new(network, profile);
+        match Fusion::new(network, profile, &layout, &work)? {
+            Some(fusion) => Ok(Self::fused(profile, layout, work, fusion)),
+            None => Self::separate(network, profile, work),
+        }
+    }
+
+    /// One dispatch of one kernel.
+    fn fused(profile: &Profile, layout: DeviceLayout, work: Work, fusion: Fusion) -> Self {
+        let recorder = Recorder {
+            kernels: vec![fusion.kernel],
+            rendered: HashMap::new(),
+            workgroups: profile.workgroups,
+        };
+        let extent = Extent {
+            networks: work.networks as u32,
+            episodes: work.batch as u32,
+            batch: work.batch as u32,
+            steps: work.steps as u32,
+            mask_per_episode: u32::from(work.mask_per_episode),
+            ..Extent::default()
+        };
+        let dispatch = recorder.dispatch(0, extent, work.networks, |name| match name {
+            "episodes" => Buffer::Working(Working::Episodes),
+            name => resident_of(name),
+        });
+        let layers = layout.layers.len();
+        Self {
+            kernels: recorder.kernels,
+            buffers: fusion.buffers,
+            segments: std::iter::once(0..work.steps).collect(),
+            traces: vec![TraceSlots::default(); layers],
+            variants: vec![Variant::default(); layers],
+            fused: Some(fusion.meta_steps),
+            cuts: vec![Cut {
+                episodes: 0..work.batch,
+                dispatches: vec![dispatch],
+            }],
+            finish: Vec::new(),
+            layout,
+            work,
+        }
+    }
+
+    /// Plans the work as separate kernels, which any work can be.
+    pub fn separate(network: &Network, profile: &Profile, work: Work) -> Result<Self> {
+        let layout = DeviceLayout::new(network, profile);
         let (episodes, steps) = cut_sizes(network, profile, &layout, &work)?;
         let per_segment = 3 * layout.layers.len() as u64;
         let dispatches = (work.batch.div_ceil(episodes) as u64)
@@ -378,6 +429,7 @@ impl Plan {
             segments,
             traces,
             variants,
+            fused: None,
             cuts: Vec::new(),
             finish: Vec::new(),
         };

@@ -3,19 +3,25 @@
 //! A lane's synapses are named variables, written out by the template: arrays and loops over them would not stay in
 //! registers.
 
+use super::fusion::Packing;
 use super::layout::{DeviceLayout, FIXED, LayerLayout, role_code};
+use super::plan::Work;
 use super::profile::Profile;
 use crate::network::{Loss, RatePer};
 use crate::random::ROTATIONS;
 use crate::task::Task;
 use crate::{Error, Result, Role};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::merge_maps;
 use minijinja::{Environment, Value, context};
 use naga::AddressSpace;
 use naga::front::wgsl;
 
 /// Lanes of the workgroups of kernels that do one element a lane.
 const WORKGROUP: usize = 64;
+
+/// Retentions of a smaller size have their gradient summed from its definition.
+const SMALL_RETENTION: &str = "0.25";
 
 /// How much of the work one dispatch does: the uniform of every kernel. `shaders/extent.wgsl` is rendered from
 /// [`Extent::FIELDS`].
@@ -198,17 +204,28 @@ impl Renderer {
             "check.wgsl",
             "episodes.wgsl",
             "extent.wgsl",
+            "finite.wgsl",
             "forward.wgsl",
             "input_gradient.wgsl",
             "learning.wgsl",
             "loss.wgsl",
+            "meta_backward.wgsl",
+            "meta_episode.wgsl",
+            "meta_forward.wgsl",
+            "meta_input_gradient.wgsl",
+            "meta_names.wgsl",
+            "meta_step.wgsl",
             "multiply_add.wgsl",
             "optimiser.wgsl",
+            "patterns.wgsl",
             "reduce.wgsl",
             "row_parameters.wgsl",
             "row_sum.wgsl",
             "rule.wgsl",
+            "step_loss.wgsl",
+            "task.wgsl",
             "threefry.wgsl",
+            "update.wgsl",
         );
         Self {
             environment,
@@ -232,6 +249,7 @@ impl Renderer {
         let common = context! {
             extent => Extent::FIELDS.to_vec(),
             bindings => listed,
+            of => "",
             ..values
         };
         let failed = |source| Error::Shader {
@@ -267,10 +285,7 @@ impl Renderer {
             distances.push(distance);
             distance *= 2;
         }
-        let (rule, plasticity, rate_per) = match layer.plastic {
-            Some((rule, plasticity, per)) => (rule.name(), plasticity.name(), rate_per_name(per)),
-            None => ("", "", ""),
-        };
+        let (rule, plasticity, rate_per) = names_of(layer);
         let values = context! {
             plastic => layer.plastic.is_some(),
             rule, plasticity, rate_per,
@@ -306,7 +321,7 @@ impl Renderer {
                 initial_gradient => variant.initial_gradient,
                 signal_out => variant.input_signal,
                 input_signal => variant.input_signal,
-                small_retention => "0.25",
+                small_retention => SMALL_RETENTION,
                 episode_block => crate::cpu::EPISODE_BLOCK,
             }
         };
@@ -475,14 +490,14 @@ impl Renderer {
 
     pub fn optimiser(&self, layout: &DeviceLayout) -> Result<Kernel> {
         let bindings = vec![
-            reads("gradients", "f32"),
+            reads("gradients", "vec4<f32>"),
             reads("elements", "vec4<u32>"),
             reads("settings", "Settings"),
             reads("states", "State"),
-            writes("moments", "f32"),
-            writes("parameters", "f32"),
+            writes("moments", "vec4<f32>"),
+            writes("parameters", "vec4<f32>"),
         ];
-        self.kernel("optimiser", bindings, WORKGROUP, learning(layout))
+        self.kernel("optimiser", bindings, 4 * WORKGROUP, learning(layout))
     }
 
     /// A kernel of multiply-adds alone, and how many each lane does a step.
@@ -506,17 +521,118 @@ impl Renderer {
             bindings.push(writes("patterns", "vec4<u32>"));
         }
         let values = context! {
-            task => task.name(),
-            bits => task.bits(),
-            patterns => task.patterns(),
-            bit_masks => (0..4).map(|word| crate::task::bit_mask(task.bits(), word)).collect::<Vec<_>>(),
-            reversal => task.reversal_step().unwrap_or(u32::MAX as usize),
             row => layout.layers[0].row,
             output_row => layout.layers[layout.layers.len() - 1].output_row,
-            rotations => ROTATIONS.iter().map(|pair| pair.to_vec()).collect::<Vec<_>>(),
-            ..learning(layout)
+            ..merge_maps([of_task(task), learning(layout)])
         };
         self.kernel("episodes", bindings, WORKGROUP, values)
+    }
+
+    /// Whole meta-steps of networks that are small enough.
+    pub fn meta_step(
+        &self,
+        loss: Loss,
+        layout: &DeviceLayout,
+        work: &Work,
+        packing: Packing,
+    ) -> Result<Kernel> {
+        let mut bindings = Vec::new();
+        if work.learn {
+            bindings.extend([
+                writes("parameters", "vec4<f32>"),
+                writes("moments", "vec4<f32>"),
+                reads("elements", "vec4<u32>"),
+                reads("settings", "Settings"),
+            ]);
+        } else {
+            bindings.push(reads("parameters", "vec4<f32>"));
+        }
+        bindings.extend([
+            writes("states", "State"),
+            writes("progress", "Progress"),
+            reads("control", "Control"),
+            match work.task {
+                Some(_) => reads("keys", "vec4<u32>"),
+                None => reads("episodes", "f32"),
+            },
+        ]);
+        let layers = layout.layers.iter().enumerate();
+        let layers: Vec<_> = layers
+            .map(|(index, layer)| fused_layer(index, layer, work.learn))
+            .collect();
+        let mut activations: Vec<_> = layout
+            .layers
+            .iter()
+            .map(|it| it.activation.name())
+            .collect();
+        let plastic = layout.layers.iter().filter_map(|layer| layer.plastic);
+        let mut rules: Vec<_> = plastic.map(|(rule, ..)| rule.name()).collect();
+        for names in [&mut activations, &mut rules] {
+            names.sort_unstable();
+            names.dedup();
+        }
+        let of_task = match &work.task {
+            Some(task) => of_task(task),
+            None => context! { task => () },
+        };
+        let values = context! {
+            layers, activations, rules,
+            loss => loss.name(),
+            learn => work.learn,
+            steps => work.steps,
+            lanes => packing.lanes,
+            packed => packing.networks,
+            small_retention => SMALL_RETENTION,
+            ..merge_maps([of_task, learning(layout)])
+        };
+        self.kernel("meta_step", bindings, packing.networks, values)
+    }
+}
+
+/// A layer as the kernel `meta_step` sees it.
+fn fused_layer(index: usize, layer: &LayerLayout, learn: bool) -> Value {
+    let (rule, plasticity, rate_per) = names_of(layer);
+    // Whether all rows have one plasticity coefficient or one learned rate.
+    let shares = learn && (plasticity == "layer" || (layer.retention && rate_per == "layer"));
+    context! {
+        index, rule, plasticity, rate_per,
+        plastic => layer.plastic.is_some(),
+        is_bias => layer.is_bias,
+        activation => layer.activation.name(),
+        inputs => layer.inputs,
+        outputs => layer.outputs,
+        quads => layer.inputs.div_ceil(4),
+        row => layer.row,
+        output_row => layer.output_row,
+        ..context! {
+            drive => layer.retention && learn,
+            shares => shares,
+            weight_at => layer.weight_at,
+            plasticity_at => layer.plasticity_at,
+            bias_at => layer.bias_at,
+            rate_at => layer.rate_at,
+        }
+    }
+}
+
+/// The names of a plastic layer's rule, and of how many plasticity coefficients and rates it has.
+fn names_of(layer: &LayerLayout) -> (&'static str, &'static str, &'static str) {
+    match layer.plastic {
+        Some((rule, plasticity, per)) => (rule.name(), plasticity.name(), rate_per_name(per)),
+        None => ("", "", ""),
+    }
+}
+
+/// What the kernels that make a task's episodes have in common.
+fn of_task(task: &Task) -> Value {
+    let masks = (0..4).map(|word| crate::task::bit_mask(task.bits(), word));
+    context! {
+        task => task.name(),
+        bits => task.bits(),
+        patterns => task.patterns(),
+        bit_masks => masks.collect::<Vec<_>>(),
+        reversal => task.reversal_step().unwrap_or(u32::MAX as usize),
+        rotations => ROTATIONS.iter().map(|pair| pair.to_vec()).collect::<Vec<_>>(),
     }
 }
 
@@ -545,6 +661,7 @@ fn rate_per_name(per: RatePer) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::fusion::Fusion;
     use crate::task::{Association, Completion};
     use crate::{Activation, Layer, Network, Plastic, Plasticity, Rate, Rule};
 
@@ -717,6 +834,86 @@ mod tests {
                 }),
             ] {
                 validate(&renderer.episodes(&layout, &task).unwrap());
+            }
+        }
+    }
+
+    /// Validates every kernel of whole meta-steps that a network may have, for each device's workgroup memory.
+    fn validate_fused(network: &Network, task: Option<Task>) {
+        for workgroup_bytes in [16 << 10, 32 << 10, 48 << 10] {
+            let profile = Profile {
+                workgroup_bytes,
+                ..Profile::default()
+            };
+            let layout = DeviceLayout::new(network, &profile);
+            for (networks, batch, learn) in [(1, 1, true), (1000, 16, true), (3, 2, false)] {
+                let work = Work {
+                    task,
+                    learn: learn || task.is_none(),
+                    gradient: learn || task.is_none(),
+                    has_target: network.loss() != Loss::None,
+                    ..Work::training(network, networks, batch, 10)
+                };
+                let fusion = Fusion::new(network, &profile, &layout, &work).unwrap();
+                let kernel = fusion.expect("a small network").kernel;
+                validate(&kernel);
+                assert!(kernel.workgroup_bytes() <= workgroup_bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn every_small_network_has_a_valid_kernel_of_whole_meta_steps() {
+        let rates = [Rate::fixed(0.1), Rate::learned(0.1)];
+        let rates = rates.into_iter().flat_map(|rate| [rate, rate.per_neuron()]);
+        for rate in rates {
+            for rule in Rule::ALL {
+                for plasticity in Plasticity::ALL {
+                    for activation in Activation::ALL {
+                        for inputs in [1, 3, 10] {
+                            let network = plastic(inputs, rule, plasticity, rate, activation);
+                            validate_fused(&network, None);
+                        }
+                    }
+                }
+            }
+        }
+        for loss in [Loss::None, Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
+            let stacks = [
+                vec![Layer::dense(9, 5, Activation::Relu), Layer::bias(5)],
+                vec![Layer::bias(9), Layer::plastic(9, 4, Rate::fixed(0.1))],
+                vec![
+                    Layer::plastic(9, 8, Rate::learned(0.1)),
+                    Layer::plastic(8, 5, Rate::learned(0.1).per_neuron()),
+                    Layer::dense(5, 3, Activation::Linear),
+                    Layer::dense(3, 2, Activation::Logistic),
+                    Layer::bias(2),
+                ],
+            ];
+            for layers in stacks {
+                validate_fused(&Network::new(loss, layers).unwrap(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn every_task_has_a_valid_kernel_of_whole_meta_steps() {
+        let association = Association {
+            bits: 7,
+            patterns: 3,
+            steps: 10,
+        };
+        for task in [
+            Task::Completion(Completion { bits: 10 }),
+            Task::OneShot(association),
+            Task::Reversal(association),
+        ] {
+            for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
+                let layers = [
+                    Layer::plastic(10, 4, Rate::learned(0.1)),
+                    Layer::dense(4, task.outputs(), Activation::Linear),
+                ];
+                validate_fused(&Network::new(loss, layers).unwrap(), Some(task));
             }
         }
     }

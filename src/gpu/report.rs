@@ -5,13 +5,14 @@ use super::learner::LEARNING;
 use super::plan::{Buffer, Dispatch, Plan, Work, Working, group_size};
 use super::profile::Profile;
 use super::render::Extent;
+use crate::task::Task;
 use crate::{Error, Layout, Loss, Network, Result, memory};
 use std::collections::HashSet;
 
 /// Bytes from one dispatch's uniform to the next: WebGPU's default alignment.
 const UNIFORM_BYTES: u64 = 256;
 
-/// What one meta-step of training on the caller's episodes takes of a GPU.
+/// What one meta-step of training takes of a GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanReport {
     /// Bytes of the population: parameters, gradients, the optimiser's state.
@@ -26,6 +27,9 @@ pub struct PlanReport {
     pub segments: usize,
     /// Kernels that are started in one meta-step of the whole population.
     pub dispatches: usize,
+    /// Meta-steps that one dispatch does at most, where one kernel does everything of a meta-step; more than one only
+    /// where the device makes the episodes.
+    pub meta_steps_per_dispatch: Option<usize>,
     /// Every kernel, in the order of its first run.
     pub kernels: Vec<KernelReport>,
 }
@@ -67,6 +71,14 @@ impl PlanReport {
         self.cuts = self.cuts.max(plan.cuts.len());
         self.segments = self.segments.max(plan.segments.len());
         self.dispatches += groups * plan.dispatches().count();
+        let meta_steps = match plan.work.task {
+            Some(_) => plan.fused,
+            None => plan.fused.map(|_| 1),
+        };
+        self.meta_steps_per_dispatch = match (self.meta_steps_per_dispatch, meta_steps) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
         let mut seen = HashSet::new();
         for dispatch in plan.dispatches() {
             let stem = name_of(plan, dispatch);
@@ -132,6 +144,40 @@ pub fn plan(
     batch: usize,
     steps: usize,
 ) -> Result<PlanReport> {
+    report(network, profile, population, batch, steps, None)
+}
+
+/// Plans one meta-step of training on a task whose episodes the device makes: `population` networks, on `batch` episodes
+/// for each. No device is needed or asked.
+///
+/// # Errors
+/// As [`plan`], or if the task does not fit the network.
+pub fn plan_task(
+    network: &Network,
+    profile: &Profile,
+    population: usize,
+    batch: usize,
+    task: &Task,
+) -> Result<PlanReport> {
+    task.check(network)?;
+    report(
+        network,
+        profile,
+        population,
+        batch,
+        task.steps(),
+        Some(*task),
+    )
+}
+
+fn report(
+    network: &Network,
+    profile: &Profile,
+    population: usize,
+    batch: usize,
+    steps: usize,
+    task: Option<Task>,
+) -> Result<PlanReport> {
     profile.check()?;
     for (field, size) in [
         ("population", population),
@@ -159,12 +205,14 @@ pub fn plan(
         cuts: 0,
         segments: 0,
         dispatches: 0,
+        meta_steps_per_dispatch: None,
         kernels: Vec::new(),
     };
     for (networks, groups) in [(size, population / size), (population % size, 1)] {
         if networks > 0 && groups > 0 {
             let work = Work {
                 has_target: network.loss() != Loss::None,
+                task,
                 ..Work::training(network, networks, batch, steps)
             };
             report.add(&Plan::new(network, profile, work)?, groups);
@@ -233,7 +281,7 @@ mod tests {
         let parameters = 2 * 64 * 32 + 32 + 4;
         // Parameters, gradients and two moments of 2 networks; what each element is.
         let values = 2 * 4 * 4 * parameters + 16 * parameters;
-        let state = 2 * (18 * 4 + 16 + 8 + 16 + 4) + 8;
+        let state = 2 * (18 * 4 + 16 + 8 + 16 + 4) + 12;
         assert_eq!(report.resident_bytes, values + state);
         let losses = 2 * 48 * 4;
         let partials = 2 * 3 * 4 * (2 * 64 * 32 + 4 * 32);

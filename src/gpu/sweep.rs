@@ -2,6 +2,7 @@
 
 use super::Gpu;
 use super::execute::{Loaded, Residents};
+use super::fusion::EpisodePlanes;
 use super::plan::{Plan, Resident, Work, Working, group_size};
 use crate::engine::{Gradients, Outcome, Want};
 use crate::{Episodes, Loss, Mask, Network, Objective, Parameters, Result, memory};
@@ -216,6 +217,9 @@ pub(super) fn upload(
     let layers = &plan.layout.layers;
     let last = layers.len() - 1;
     let output_row = layers[last].output_row;
+    if plan.fused.is_some() {
+        return upload_planes(loaded, episodes, networks);
+    }
     for (segment, steps) in plan.segments.iter().enumerate() {
         let write = |buffer: Working, array: &Array4<f32>, row: usize| {
             let view = part(array, &[&networks, &range, steps]);
@@ -229,14 +233,7 @@ pub(super) fn upload(
         match &episodes.objective {
             Objective::Target { target, mask } => {
                 write(Working::Target(segment), target, output_row);
-                let mask: Vec<f32> = match mask {
-                    Mask::All => vec![1.0; steps.len()],
-                    Mask::Steps(mask) => part(mask, &[steps]).to_vec(),
-                    Mask::Episodes(mask) => part(mask, &[&networks, &range, steps])
-                        .iter()
-                        .copied()
-                        .collect(),
-                };
+                let mask = mask_part(mask, &networks, &range, steps);
                 device.write(loaded.buffer(Working::Mask(segment)), &mask);
             }
             Objective::OutputGradient(gradient) if plan.work.gradient => {
@@ -284,6 +281,50 @@ pub(super) fn upload(
     // Staged writes take memory until they are submitted.
     device.queue.submit([]);
     device.check()
+}
+
+/// Writes the caller's episodes to the one buffer that the kernel of whole meta-steps reads them from.
+fn upload_planes(loaded: &Loaded, episodes: &Episodes<f32>, networks: Range<usize>) -> Result<()> {
+    let (device, plan) = (loaded.device(), &loaded.plan);
+    let layers = &plan.layout.layers;
+    let planes = EpisodePlanes::new(&plan.layout, &plan.work);
+    let write = |at: u64, values: &[f32]| {
+        let buffer = loaded.buffer(Working::Episodes);
+        device
+            .queue
+            .write_buffer(buffer, 4 * at, bytemuck::cast_slice(values));
+    };
+    let input = part(&episodes.input, &[&networks]);
+    write(0, &padded(&input, layers[0].row));
+    if let Objective::Target { target, mask } = &episodes.objective {
+        let output_row = layers[layers.len() - 1].output_row;
+        write(
+            planes.target,
+            &padded(&part(target, &[&networks]), output_row),
+        );
+        let (range, steps) = (0..episodes.batch(), 0..episodes.steps());
+        write(planes.mask, &mask_part(mask, &networks, &range, &steps));
+    }
+    // Staged writes take memory until they are submitted.
+    device.queue.submit([]);
+    device.check()
+}
+
+/// A mask's weights for some networks, episodes and steps.
+fn mask_part(
+    mask: &Mask<f32>,
+    networks: &Range<usize>,
+    range: &Range<usize>,
+    steps: &Range<usize>,
+) -> Vec<f32> {
+    match mask {
+        Mask::All => vec![1.0; steps.len()],
+        Mask::Steps(mask) => part(mask, &[steps]).to_vec(),
+        Mask::Episodes(mask) => part(mask, &[networks, range, steps])
+            .iter()
+            .copied()
+            .collect(),
+    }
 }
 
 /// Reads one cut's results into the caller's arrays.

@@ -201,3 +201,72 @@ fn a_folder_that_cannot_be_made_is_the_machines_fault() {
     assert_status(&output, 1);
     assert!(error_text(&output).contains("net.toml/out"));
 }
+
+/// The network of the paper's one-shot experiment.
+const PAPER: &str = r#"
+[loss]
+kind = "softmax-cross-entropy"
+[[layer]]
+kind = "plastic"
+inputs = 10
+outputs = 2
+activation = "tanh"
+rate = { value = 0.02 }
+[[layer]]
+kind = "dense"
+inputs = 2
+outputs = 2
+"#;
+
+#[test]
+fn a_small_networks_meta_step_is_one_dispatch() {
+    for network in [
+        PAPER.to_owned(),
+        PAPER.replace("softmax-cross-entropy", "none"),
+    ] {
+        let place = Place::new(&network);
+        let work = ["--population", "1000", "--batch", "1", "--steps", "20"];
+        let plan = place.plan(&work);
+        assert_eq!(plan["dispatches"], 1, "{plan}");
+        assert_eq!(plan["meta_steps_per_dispatch"], 1);
+        assert_eq!(plan["kernels"][0]["name"], "meta-step");
+        let bytes = plan["kernels"][0]["workgroup_bytes"].as_u64().unwrap();
+        assert!(bytes > 0 && bytes <= 32 << 10, "{bytes}");
+        let output = place.run("shaders", &[&work[..], &["--output", "out"]].concat());
+        assert_status(&output, 0);
+        assert_eq!(names(&place.path("out")), ["meta-step.wgsl"]);
+        // Too little memory for one network.
+        let plan = place.plan(&[&work[..], &["--workgroup-bytes", "1024"]].concat());
+        assert!(plan["dispatches"].as_u64().unwrap() >= 8, "{plan}");
+        assert!(plan["meta_steps_per_dispatch"].is_null());
+    }
+}
+
+#[test]
+fn a_tasks_dispatch_does_many_meta_steps() {
+    let run = |arguments: &[&str]| command().arg("plan").args(arguments).output().unwrap();
+    for task in ["one-shot", "completion", "reversal"] {
+        let output = run(&["--task", task, "--population", "20", "--json"]);
+        assert_status(&output, 0);
+        let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(plan["dispatches"], 1);
+        assert!(
+            plan["meta_steps_per_dispatch"].as_u64().unwrap() > 100,
+            "{plan}"
+        );
+        let large = run(&["--task", task, "--batch", "17", "--json"]);
+        let plan: Value = serde_json::from_slice(&large.stdout).unwrap();
+        assert!(plan["meta_steps_per_dispatch"].is_null(), "{plan}");
+    }
+    let output = run(&["--task", "one-shot", "--steps", "20"]);
+    assert_status(&output, 2);
+    assert!(error_text(&output).contains("--steps"));
+    let place = Place::new(&PAPER.replace("inputs = 10", "inputs = 11"));
+    let output = place.run("plan", &["--task", "one-shot"]);
+    assert_status(&output, 2);
+    assert!(
+        error_text(&output).contains("inputs"),
+        "{}",
+        error_text(&output)
+    );
+}

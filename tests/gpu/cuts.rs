@@ -111,7 +111,7 @@ pub fn bodies() -> Vec<Body> {
 /// Bytes of the largest binding, from "everything at once" down to single episodes cut in time.
 const BINDINGS: [u64; 6] = [1 << 18, 1 << 16, 1 << 15, 14_000, 9_000, 5_000];
 
-fn restricted(engine: &Engine, change: impl FnOnce(&mut Profile)) -> Engine {
+pub fn restricted(engine: &Engine, change: impl FnOnce(&mut Profile)) -> Engine {
     let Engine::Gpu(gpu) = engine else {
         unreachable!("GPU trials run on a GPU")
     };

@@ -9,6 +9,7 @@ mod command;
 #[path = "../common/mod.rs"]
 mod common;
 mod cuts;
+mod fused;
 
 use common::bodies::{
     batch_is_the_mean_of_its_episodes, is_reproducible, matches_oracle, networks_are_independent,
@@ -101,6 +102,7 @@ fn bodies() -> Vec<Body> {
         batch_is_the_mean_of_its_episodes(engine, &populations()[0], &GPU);
     }));
     bodies.extend(cuts::bodies());
+    bodies.extend(fused::bodies());
     #[cfg(feature = "command")]
     bodies.extend(command::bodies());
     bodies.extend(learning());

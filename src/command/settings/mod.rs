@@ -23,7 +23,7 @@ pub(super) enum TaskName {
 }
 
 impl TaskName {
-    fn experiment(self) -> Experiment {
+    pub(super) fn experiment(self) -> Experiment {
         match self {
             Self::Completion => Experiment::Completion,
             Self::OneShot => Experiment::OneShot,

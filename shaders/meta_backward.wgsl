@@ -1,0 +1,189 @@
+{% from "meta_names.wgsl" import quad, one, row, four %}
+
+// The gradient of a row goes on from the episodes before. The signal becomes the gradient on the summed input.
+fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
+    if (lane < {{ layer.outputs }}u) {
+        let i = lane;
+{% if layer.bias_at is not none %}
+        let by_bias_at = ({{ layer.bias_at }}u + i) * {{ packed }}u + slot;
+        var by_bias = 0.0;
+{% endif %}
+{% if layer.drive %}
+{% if layer.rate_per == "neuron" %}
+        let by_rate_at = ({{ layer.rate_at }}u + i) * {{ packed }}u + slot;
+{% endif %}
+        var by_rate = 0.0;
+        // S_i(t + 1)
+        var inner = 0.0;
+{% endif %}
+{% if layer.shares %}
+        let part = i * {{ packed }}u + slot;
+{% endif %}
+{% if layer.plastic and layer.plasticity != "connection" %}
+{% if layer.plasticity == "neuron" %}
+        let by_plasticity_at = ({{ layer.plasticity_at }}u + i) * {{ packed }}u + slot;
+{% endif %}
+        var by_plasticity = 0.0;
+        let a = held_one({{ layer.plasticity_at }}u{% if layer.plasticity == "neuron" %} + i{% endif %}, slot);
+{% endif %}
+{% if not layer.is_bias %}
+        let by_weight_at = ({{ layer.weight_at }}u + i * {{ layer.row }}u) * {{ packed }}u + slot;
+{% if layer.plasticity == "connection" %}
+        let by_plasticity_at = ({{ layer.plasticity_at }}u + i * {{ layer.row }}u) * {{ packed }}u + slot;
+        let plasticity_at = {{ layer.plasticity_at // 4 }}u + i * {{ layer.row // 4 }}u;
+{% endif %}
+{% for q in range(layer.quads) %}
+        var dw{{ q }} = vec4<f32>();
+{% if layer.plastic %}
+        let a{{ q }} = {% if layer.plasticity == "connection" %}held_quad(plasticity_at + {{ q }}u, slot){% else %}vec4<f32>(a){% endif %};
+        var da{{ q }} = vec4<f32>();
+        var m{{ q }} = vec4<f32>();
+{% endif %}
+{% endfor %}
+{% endif %}
+{% if layer.plastic %}
+        let rate = held_one({{ layer.rate_at }}u{% if layer.rate_per == "neuron" %} + i{% endif %}, slot);
+{% endif %}
+        // A branch, so that the addresses are computed again where the sums are stored, and need no registers until then.
+        if (episode > 0u) {
+{% if layer.bias_at is not none %}
+            by_bias = gradients[by_bias_at];
+{% endif %}
+{% if layer.drive %}
+            by_rate = {% if layer.rate_per == "neuron" %}gradients[by_rate_at]{% else %}parts{{ layer.index }}[part].y{% endif %};
+{% endif %}
+{% if layer.plasticity == "neuron" %}
+            by_plasticity = gradients[by_plasticity_at];
+{% elif layer.plasticity == "layer" %}
+            by_plasticity = parts{{ layer.index }}[part].x;
+{% endif %}
+{% if not layer.is_bias %}
+{% for q in range(layer.quads) %}
+            dw{{ q }} = {{ four("gradients", "by_weight_at", q, packed) }};
+{% if layer.plasticity == "connection" %}
+            da{{ q }} = {{ four("gradients", "by_plasticity_at", q, packed) }};
+{% endif %}
+{% endfor %}
+{% endif %}
+        }
+        for (var back = 0u; back < extent.steps; back++) {
+            let t = extent.steps - 1u - back;
+            let y = {{ row("output", layer, "i", "t", packed) }};
+            let c = {{ row("signal", layer, "i", "t", packed) }};
+{% if layer.is_bias %}
+            let delta = c * derivative_{{ layer.activation }}(y);
+            by_bias += delta;
+{% if layer.index > 0 %}
+            signal{{ layer.index - 1 }}[(t * {{ layer.inputs }}u + i) * {{ packed }}u + slot] = delta;
+{% endif %}
+{% else %}
+{% for q in range(layer.quads) %}
+            let x{{ q }} = {{ quad(layer, q, "t", packed) }};
+{% endfor %}
+{% if layer.plastic %}
+            let d = retention_{{ layer.rule }}(y, rate);
+            let g = gain_{{ layer.rule }}(y, rate);
+            var read = a0 * m0 * x0;
+{% for q in range(1, layer.quads) %}
+            read = fma(a{{ q }} * m{{ q }}, x{{ q }}, read);
+{% endfor %}
+            let r = total(read);
+{% if layer.drive %}
+            // Below this retention its gradient is summed from its definition, since the recurrence divides by it.
+            let small = abs(d) < {{ small_retention }};
+            var lookback = 0.0;
+            if (small) {
+                var product = 1.0;
+                for (var before = 1u; before <= t; before++) {
+                    let past = t - before;
+                    let y_past = {{ row("output", layer, "i", "past", packed) }};
+                    var part = a0 * m0 * {{ quad(layer, 0, "past", packed) }};
+{% for q in range(1, layer.quads) %}
+                    part = fma(a{{ q }} * m{{ q }}, {{ quad(layer, q, "past", packed) }}, part);
+{% endfor %}
+                    lookback = fma(product * gain_{{ layer.rule }}(y_past, rate), total(part), lookback);
+                    product *= retention_{{ layer.rule }}(y_past, rate);
+                    if (abs(product) < 1e-14) {
+                        break;
+                    }
+                }
+            }
+            let retained = select(inner - g * r, d * lookback, small);
+            let q = select(retained / select(d, 1.0, small), lookback, small);
+            let by_output = c + r * gain_by_output_{{ layer.rule }}(y, rate) + q * retention_by_output_{{ layer.rule }}(y, rate);
+            let delta = by_output * derivative_{{ layer.activation }}(y);
+            by_rate += r * gain_by_rate_{{ layer.rule }}(y, rate) + q * retention_by_rate_{{ layer.rule }}(y, rate);
+            inner = fma(delta, {{ row("drive", layer, "i", "t", packed) }}, retained);
+{% else %}
+            let by_output = c + r * gain_by_output_{{ layer.rule }}(y, rate);
+            let delta = by_output * derivative_{{ layer.activation }}(y);
+{% endif %}
+{% else %}
+            let delta = c * derivative_{{ layer.activation }}(y);
+{% endif %}
+{% if layer.bias_at is not none %}
+            by_bias += delta;
+{% endif %}
+{% if layer.index > 0 %}
+            {{ row("signal", layer, "i", "t", packed) }} = delta;
+{% endif %}
+{% for q in range(layer.quads) %}
+{% if layer.plastic %}
+            da{{ q }} = fma(g * x{{ q }}, m{{ q }}, da{{ q }});
+            m{{ q }} = fma(vec4<f32>(delta), x{{ q }}, d * m{{ q }});
+{% endif %}
+            dw{{ q }} = fma(vec4<f32>(delta), x{{ q }}, dw{{ q }});
+{% endfor %}
+{% endif %}
+        }
+{% if layer.bias_at is not none %}
+        gradients[by_bias_at] = by_bias;
+{% endif %}
+{% if layer.drive and layer.rate_per == "neuron" %}
+        gradients[by_rate_at] = by_rate;
+{% endif %}
+{% if layer.plastic and layer.plasticity != "connection" %}
+        var da = da0;
+{% for q in range(1, layer.quads) %}
+        da += da{{ q }};
+{% endfor %}
+        by_plasticity += total(da);
+{% endif %}
+{% if layer.plasticity == "neuron" %}
+        gradients[by_plasticity_at] = by_plasticity;
+{% endif %}
+{% if layer.shares %}
+        parts{{ layer.index }}[part] = vec2<f32>(
+            {{ "by_plasticity" if layer.plasticity == "layer" else "0.0" }},
+            {{ "by_rate" if layer.drive and layer.rate_per == "layer" else "0.0" }},
+        );
+{% endif %}
+{% if not layer.is_bias %}
+{% for q in range(layer.quads) %}
+{% for c in "xyzw" %}
+        gradients[by_weight_at + {{ (4 * q + loop.index0) * packed }}u] = dw{{ q }}.{{ c }};
+{% if layer.plasticity == "connection" %}
+        gradients[by_plasticity_at + {{ (4 * q + loop.index0) * packed }}u] = da{{ q }}.{{ c }};
+{% endif %}
+{% endfor %}
+{% endfor %}
+{% endif %}
+    }
+}
+{% if layer.shares %}
+
+fn add_parts{{ layer.index }}(lane: u32, slot: u32) {
+    if (lane == 0u) {
+        var sum = vec2<f32>();
+        for (var i = 0u; i < {{ layer.outputs }}u; i++) {
+            sum += parts{{ layer.index }}[i * {{ packed }}u + slot];
+        }
+{% if layer.plasticity == "layer" %}
+        gradients[{{ layer.plasticity_at * packed }}u + slot] = sum.x;
+{% endif %}
+{% if layer.drive and layer.rate_per == "layer" %}
+        gradients[{{ layer.rate_at * packed }}u + slot] = sum.y;
+{% endif %}
+    }
+}
+{% endif %}

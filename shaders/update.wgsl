@@ -1,0 +1,63 @@
+
+const LARGEST = 3.4028234e38;
+
+// Four parameters and the optimiser's memory of them.
+struct Updated {
+    value: vec4<f32>,
+    first: vec4<f32>,
+    // Adam's alone.
+    second: vec4<f32>,
+}
+
+// 1 - exp(x) for x <= 0, exact near zero.
+fn one_minus_exp(x: f32) -> f32 {
+    let near = -x * fma(x, fma(x, fma(x, fma(x, 1.0 / 120.0, 1.0 / 24.0), 1.0 / 6.0), 0.5), 1.0);
+    return select(1.0 - exp(x), near, x > -0.1);
+}
+
+fn schedule_factor(setting: Settings, update: u32) -> f32 {
+    if (setting.schedule == COSINE) {
+        let fraction = min(f32(update) / setting.schedule_length, 1.0);
+        return setting.schedule_factor
+            + (1.0 - setting.schedule_factor) * 0.5 * (1.0 + cos(3.14159265358979 * fraction));
+    }
+    if (setting.schedule == STEP) {
+        return pow(setting.schedule_factor, f32(update / u32(setting.schedule_length)));
+    }
+    return 1.0;
+}
+
+// One update of four parameters, the `updates`-th of their network, with the gradient `g`. Fixed ones stay.
+fn update(old: Updated, roles: vec4<u32>, g: vec4<f32>, setting: Settings, updates: u32) -> Updated {
+    let learning_rate = setting.learning_rate * schedule_factor(setting, updates - 1u);
+    let largest = vec4<f32>(LARGEST);
+    // A square or a step beyond the largest float counts as that, so that no parameter ever stops being finite.
+    let square = min(g * g, largest);
+    var first = old.first;
+    var second = old.second;
+    var step = vec4<f32>();
+    if (setting.method == RMSPROP) {
+        first = select(first + setting.first * (square - first), square, updates == 1u);
+        step = learning_rate * g / sqrt(first + setting.epsilon);
+    } else if (setting.method == SGD) {
+        first = clamp(setting.first * first + g, -largest, largest);
+        step = learning_rate * first;
+    } else {
+        first += setting.first * (g - first);
+        second += setting.second * (square - second);
+        let mean = first / one_minus_exp(f32(updates) * setting.first_log);
+        let mean_square = min(second / one_minus_exp(f32(updates) * setting.second_log), largest);
+        step = learning_rate * mean / (sqrt(mean_square) + setting.epsilon);
+    }
+    step = clamp(step, vec4<f32>(-setting.max_step), vec4<f32>(setting.max_step));
+    var value = clamp(old.value - step, -largest, largest);
+    let is_plasticity = roles == vec4<u32>(PLASTICITY);
+    let shrunk = value - (setting.l1 * sign(value) + setting.l2 * value);
+    value = select(value, shrunk, is_plasticity | (roles == vec4<u32>(WEIGHT)));
+    let bounded = clamp(value, vec4<f32>(setting.plasticity_min), vec4<f32>(setting.plasticity_max));
+    value = select(value, bounded, is_plasticity);
+    let rate = clamp(value, vec4<f32>(setting.rate_min), vec4<f32>(setting.rate_max));
+    value = select(value, rate, roles == vec4<u32>(RATE));
+    let fixed = roles == vec4<u32>(FIXED);
+    return Updated(select(value, old.value, fixed), select(first, old.first, fixed), select(second, old.second, fixed));
+}

@@ -1,0 +1,293 @@
+//! Whole meta-steps in one kernel, where networks are so small that a workgroup keeps everything of theirs in its memory:
+//! then a dispatch does as many meta-steps as it has time for, and nothing goes through device memory in between.
+
+use super::layout::{DeviceLayout, LayerLayout};
+use super::plan::{Work, Working, work_of};
+use super::profile::Profile;
+use super::render::{Kernel, Renderer};
+use crate::cpu::EPISODE_BLOCK;
+use crate::{Loss, Network, Result};
+
+/// Lanes of a workgroup.
+const WORKGROUP: usize = 64;
+
+/// The least lanes that own a network: rows may be fewer, but parameters, steps and columns are spread over all.
+const LEAST_LANES: usize = 8;
+
+/// Turns of loops that a lane makes in one dispatch, at most. Mesa's software driver ends a kernel's loops after 65,535
+/// turns of all of them together, in silence; and as each takes about a microsecond, this is a share of time as well.
+const TURNS: u64 = 65_000;
+
+/// What a lane's step of a layer takes at least, in synapse-steps: rows are short, and some lanes have none.
+const LANE_STEP: u64 = 16;
+
+/// `vec4`s of a plastic or dense row, at most: one lane keeps it in its registers.
+const MOST_QUADS: usize = 8;
+
+/// `vec4`s of one row of each layer together, at most: the kernel's text writes them all out.
+const MOST_TEXT: usize = 16;
+
+/// One kernel that does whole meta-steps.
+#[derive(Debug)]
+pub(super) struct Fusion {
+    pub kernel: Kernel,
+    /// The batch's buffers and their bytes.
+    pub buffers: Vec<(Working, u64)>,
+    /// Meta-steps that one dispatch does at most.
+    pub meta_steps: usize,
+}
+
+/// How the kernel is laid out in a workgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Packing {
+    /// Lanes that own one network. The order of sums over lanes depends on it, so it is the network's alone.
+    pub lanes: usize,
+    /// Networks of a workgroup.
+    pub networks: usize,
+}
+
+impl Fusion {
+    /// The kernel for `work`, if one can do it.
+    pub fn new(
+        network: &Network,
+        profile: &Profile,
+        layout: &DeviceLayout,
+        work: &Work,
+    ) -> Result<Option<Self>> {
+        let buffers = buffers(layout, work);
+        if !is_small(layout) || !is_simple(network, work) || !fits(profile, layout, work, &buffers)
+        {
+            return Ok(None);
+        }
+        let of_one = work_of(network, work.networks, work.batch, work.steps);
+        let turns = turns(layout, work);
+        if of_one > profile.submission_work || turns > TURNS {
+            return Ok(None);
+        }
+        let lanes = lanes(layout);
+        let renderer = Renderer::new(profile);
+        // Networks share nothing: how many a workgroup does changes nothing but the time.
+        let mut networks = (WORKGROUP / lanes).min(
+            work.networks
+                .checked_next_power_of_two()
+                .unwrap_or(WORKGROUP),
+        );
+        networks = 1 << networks.ilog2();
+        loop {
+            let kernel =
+                renderer.meta_step(network.loss(), layout, work, Packing { lanes, networks })?;
+            if kernel.workgroup_bytes() <= profile.workgroup_bytes {
+                let of_lanes = (work.networks as u64)
+                    .saturating_mul(lanes as u64 * LANE_STEP)
+                    .saturating_mul(turns);
+                let by_work = profile.submission_work / of_lanes.max(of_one);
+                let meta_steps = by_work.min(TURNS / turns);
+                return Ok(Some(Self {
+                    kernel,
+                    buffers,
+                    meta_steps: meta_steps.max(1) as usize,
+                }));
+            }
+            if networks == 1 {
+                return Ok(None);
+            }
+            networks /= 2;
+        }
+    }
+}
+
+/// Whether a lane can hold a row of every layer, and a workgroup a network.
+fn is_small(layout: &DeviceLayout) -> bool {
+    let quads = |layer: &LayerLayout| layer.inputs.div_ceil(4);
+    let rows = layout.layers.iter().filter(|layer| !layer.is_bias);
+    rows.clone().all(|layer| quads(layer) <= MOST_QUADS)
+        && rows.map(quads).sum::<usize>() <= MOST_TEXT
+        && layout.layers.iter().all(|layer| layer.outputs <= WORKGROUP)
+}
+
+/// Whether the work is whole meta-steps, training or frozen, on one block of episodes, with nothing given or wanted
+/// beside.
+fn is_simple(network: &Network, work: &Work) -> bool {
+    let has_episodes = match &work.task {
+        Some(_) => work.has_target,
+        // Without a loss, the caller gives the gradient on the output.
+        None => work.learn && work.has_target == (network.loss() != Loss::None),
+    };
+    has_episodes
+        && work.gradient == work.learn
+        && work.batch <= EPISODE_BLOCK
+        && !work.input_gradient
+        && !work.final_traces
+        && work.given.iter().all(|given| *given == (false, false))
+}
+
+/// Whether every buffer fits a binding.
+fn fits(profile: &Profile, layout: &DeviceLayout, work: &Work, buffers: &[(Working, u64)]) -> bool {
+    let moments = (work.networks as u64).saturating_mul(8 * layout.stride as u64);
+    let elements = 16 * layout.stride as u64;
+    let largest = buffers.iter().map(|&(_, bytes)| bytes).max();
+    moments.max(elements).max(largest.unwrap_or(0)) <= profile.binding_bytes
+}
+
+/// The caller's episodes; those of a task are made in workgroup memory.
+fn buffers(layout: &DeviceLayout, work: &Work) -> Vec<(Working, u64)> {
+    if work.task.is_some() {
+        return Vec::new();
+    }
+    let planes = EpisodePlanes::new(layout, work);
+    let bytes = planes.elements.saturating_mul(4);
+    vec![(Working::Episodes, bytes)]
+}
+
+/// Where the caller's arrays lie in their one buffer, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EpisodePlanes {
+    pub target: u64,
+    pub mask: u64,
+    pub elements: u64,
+}
+
+impl EpisodePlanes {
+    pub fn new(layout: &DeviceLayout, work: &Work) -> Self {
+        let last = &layout.layers[layout.layers.len() - 1];
+        let episodes = (work.networks as u64).saturating_mul(work.batch as u64);
+        let steps = episodes.saturating_mul(work.steps as u64);
+        let target = steps.saturating_mul(layout.layers[0].row as u64);
+        let mask = target.saturating_add(steps.saturating_mul(last.output_row as u64));
+        let masks = match work.mask_per_episode {
+            true => steps,
+            false => work.steps as u64,
+        };
+        Self {
+            target,
+            mask,
+            elements: mask.saturating_add(masks),
+        }
+    }
+}
+
+fn lanes(layout: &DeviceLayout) -> usize {
+    let rows = layout.layers.iter().map(|layer| layer.outputs).max();
+    rows.unwrap_or(0).max(LEAST_LANES)
+}
+
+/// How many turns of its loops a lane makes in one meta-step, at most.
+fn turns(layout: &DeviceLayout, work: &Work) -> u64 {
+    let lanes = lanes(layout) as u64;
+    let spread = |items: u64| items.div_ceil(lanes);
+    let steps = work.steps as u64;
+    let patterns = work.task.as_ref().map_or(0, |task| task.patterns() as u64);
+    let last = &layout.layers[layout.layers.len() - 1];
+    // Twice as many draws as patterns: one that equals an earlier one is rare but where bits are few.
+    let mut episode = 2 * patterns * (2 + patterns)
+        + spread(steps * layout.layers[0].row as u64)
+        + spread(steps) * (1 + 3 * last.outputs as u64)
+        + steps;
+    for layer in &layout.layers {
+        let (inputs, outputs) = (layer.inputs as u64, layer.outputs as u64);
+        let is_plastic = layer.plastic.is_some();
+        episode += match is_plastic {
+            true => steps,
+            false => spread(steps * outputs),
+        };
+        if work.gradient {
+            // A small retention looks back over all steps before.
+            let back = if layer.retention { steps } else { 0 };
+            episode += steps.saturating_mul(1 + back);
+            episode += match (is_plastic, layer.is_bias) {
+                (true, _) => spread(inputs) * outputs.div_ceil(4) * (2 + 2 * steps),
+                (false, false) => spread(steps * inputs) * (1 + outputs),
+                (false, true) => 0,
+            };
+        }
+    }
+    let rows: u64 = layout.layers.iter().map(|it| it.outputs as u64).sum();
+    let update = 5 * spread(layout.stride as u64 / 4) + 2 * lanes + rows;
+    (work.batch as u64)
+        .saturating_mul(episode + 1)
+        .saturating_add(update + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::{Association, Task};
+    use crate::{Activation, Layer, Rate};
+
+    fn network(inputs: usize, outputs: usize) -> Network {
+        let layers = [
+            Layer::plastic(inputs, outputs, Rate::learned(0.1)),
+            Layer::dense(outputs, 2, Activation::Linear),
+        ];
+        Network::new(Loss::SoftmaxCrossEntropy, layers).unwrap()
+    }
+
+    fn fusion(network: &Network, profile: &Profile, work: &Work) -> Option<Fusion> {
+        let layout = DeviceLayout::new(network, profile);
+        Fusion::new(network, profile, &layout, work).unwrap()
+    }
+
+    #[test]
+    fn what_is_too_large_or_more_than_a_meta_step_is_not_fused() {
+        let profile = Profile::default();
+        let small = network(10, 2);
+        let work = Work::training(&small, 5, 16, 20);
+        assert!(fusion(&small, &profile, &work).is_some());
+        for (network, work) in [
+            (network(33, 2), work.clone()),
+            (network(4, 65), work.clone()),
+            (network(32, 33), work.clone()),
+            (small.clone(), Work::training(&small, 5, 17, 20)),
+            (small.clone(), Work::training(&small, 5, 1, 5000)),
+        ] {
+            assert!(fusion(&network, &profile, &work).is_none(), "{work:?}");
+        }
+        let changes: [fn(&mut Work); 6] = [
+            |work| work.input_gradient = true,
+            |work| work.final_traces = true,
+            |work| work.given[0] = (true, false),
+            |work| work.given[0] = (false, true),
+            |work| work.learn = false,
+            |work| work.has_target = false,
+        ];
+        for change in changes {
+            let mut other = work.clone();
+            change(&mut other);
+            assert!(fusion(&small, &profile, &other).is_none(), "{other:?}");
+        }
+        let tight: [fn(&mut Profile); 3] = [
+            |profile| profile.workgroup_bytes = 2 << 10,
+            |profile| profile.binding_bytes = 4 << 10,
+            |profile| profile.submission_work = 1,
+        ];
+        for change in tight {
+            let mut profile = profile.clone();
+            change(&mut profile);
+            assert!(fusion(&small, &profile, &work).is_none(), "{profile:?}");
+        }
+    }
+
+    #[test]
+    fn a_dispatch_does_no_more_than_its_share_of_time() {
+        let profile = Profile::default();
+        let network = network(10, 2);
+        let meta_steps = |networks: usize, batch: usize, steps: usize| {
+            let association = Association {
+                steps,
+                ..Association::PAPER
+            };
+            let work = Work {
+                task: Some(Task::OneShot(association)),
+                ..Work::training(&network, networks, batch, steps)
+            };
+            fusion(&network, &profile, &work).unwrap().meta_steps
+        };
+        assert!((50..1000).contains(&meta_steps(1, 1, 20)));
+        assert!(meta_steps(1, 16, 20) < meta_steps(1, 1, 20) / 4);
+        assert!(meta_steps(100_000, 1, 20) < meta_steps(1000, 1, 20));
+        assert!(meta_steps(100_000, 1, 20) >= 1 && meta_steps(1, 16, 40) >= 1);
+        // As many steps as no workgroup memory has.
+        let work = Work::training(&network, 1, 1, i32::MAX as usize);
+        assert!(fusion(&network, &profile, &work).is_none());
+    }
+}
