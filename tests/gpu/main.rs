@@ -84,6 +84,7 @@ fn bodies() -> Vec<Body> {
     bodies.extend(pairs().into_iter().enumerate().map(oracle("pairs")));
     bodies.extend(stacked().into_iter().enumerate().map(oracle("stacks")));
     bodies.extend(sizes().into_iter().enumerate().map(oracle("sizes")));
+    bodies.extend(tiles().into_iter().enumerate().map(oracle("tiles")));
     for (index, case) in populations().into_iter().enumerate() {
         let copy = case.clone();
         bodies.push(body(
@@ -213,6 +214,46 @@ fn sizes() -> Vec<Case> {
         long(Rule::Hebb, 0.9),
         long(Rule::Oja, 0.5),
     ]
+}
+
+/// Rows that the GPU engine spreads over lanes two at a time.
+fn tiles() -> Vec<Case> {
+    let per_neuron = |rate: f64| Rate::learned(rate).per_neuron();
+    let layers = [
+        (24, 8, Rule::Hebb, Plasticity::Connection, per_neuron(0.95)),
+        (24, 2, Rule::Oja, Plasticity::Connection, per_neuron(0.3)),
+        (48, 10, Rule::Oja, Plasticity::Neuron, Rate::learned(0.9)),
+        (64, 6, Rule::Hebb, Plasticity::Layer, Rate::learned(0.02)),
+        (64, 6, Rule::Oja, Plasticity::Neuron, Rate::fixed(0.1)),
+        (256, 4, Rule::Hebb, Plasticity::Connection, Rate::fixed(0.1)),
+        (256, 4, Rule::Hebb, Plasticity::Neuron, per_neuron(1.0)),
+    ];
+    let layers = layers.into_iter().enumerate();
+    let mut cases: Vec<_> = layers
+        .map(|(index, (inputs, outputs, rule, plasticity, rate))| {
+            let layer = Plastic {
+                rule,
+                plasticity,
+                rate,
+                ..plastic(inputs, outputs)
+            };
+            Case {
+                batch: [1, 5, 17][index % 3],
+                steps: 7 + index,
+                population: 1 + index % 2,
+                initial_trace: index % 2 == 0,
+                trace_gradient: index % 3 == 0,
+                goal: Goal::ALL[index % (Goal::ALL.len() - 1)],
+                seed: index as u64,
+                ..Case::new([Layer::Plastic(layer)])
+            }
+        })
+        .collect();
+    cases.push(Case::new([
+        Layer::dense(64, 24, Activation::Tanh),
+        Layer::dense(24, 4, Activation::Logistic),
+    ]));
+    cases
 }
 
 fn populations() -> Vec<Case> {
