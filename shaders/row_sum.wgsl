@@ -1,8 +1,10 @@
 {# Rendered from the plan that `row_sum.rs` makes. #}
 {% if lanes > shuffled %}
-var<workgroup> exchange: array<{{ left }}, {{ exchanged }}>;
 {% if groups > 1 %}
-var<workgroup> grouped: array<{{ left }}, {{ grouped }}>;
+var<workgroup> exchange: array<f32, {{ exchanged * components }}>;
+var<workgroup> grouped: array<f32, {{ grouped }}>;
+{% else %}
+var<workgroup> exchange: array<{{ left }}, {{ 2 * exchanged }}>;
 {% endif %}
 
 {% endif %}
@@ -25,26 +27,33 @@ fn row_sum({% for v in range(values) %}v{{ v }}: f32, {% endfor %}local: u32, tu
 {% endfor %}
 {% if lanes > shuffled %}
 {% if groups > 1 %}
+    // In two stages: {{ groups }} groups of the tile's parts, then the groups. In the first a lane adds up one number.
     if (local % {{ shuffled }}u < {{ width }}u) {
-        exchange[local / {{ shuffled }}u * {{ width }}u + local % {{ width }}u] = sum;
+        let mine = local / {{ shuffled }}u * {{ slots }}u + local % {{ width }}u * {{ components }}u;
+{% for c in range(components) %}
+        exchange[mine + {{ c }}u] = sum{% if components > 1 %}[{{ c }}]{% endif %};
+{% endfor %}
     }
     workgroupBarrier();
-    // In two stages: {{ groups }} groups of the row's parts, then the groups.
-    let group = local % {{ lanes }}u / {{ width }}u % {{ groups }}u;
-    let first = (local / {{ lanes }}u * {{ parts }}u + group * {{ parts // groups }}u) * {{ width }}u + local % {{ width }}u;
-    sum = exchange[first];
+    let group = local % {{ lanes }}u / {{ slots }}u % {{ groups }}u;
+    let first = (local / {{ lanes }}u * {{ parts }}u + group * {{ parts // groups }}u) * {{ slots }}u + local % {{ slots }}u;
+    var of_group = exchange[first];
 {% for part in range(1, parts // groups) %}
-    sum += exchange[first + {{ part * width }}u];
+    of_group += exchange[first + {{ part * slots }}u];
 {% endfor %}
-    let of_groups = local / {{ lanes }}u * {{ groups * width }}u;
-    if (local % {{ lanes }}u < {{ groups * width }}u) {
-        grouped[of_groups + local % {{ lanes }}u] = sum;
+    let of_tile = local / {{ lanes }}u * {{ groups * slots }}u;
+    if (local % {{ lanes }}u < {{ groups * slots }}u) {
+        grouped[of_tile + local % {{ lanes }}u] = of_group;
     }
     workgroupBarrier();
-    sum = grouped[of_groups + local % {{ width }}u];
+    let own = of_tile + local % {{ width }}u * {{ components }}u;
+{% for c in range(components) %}
+    var sum{{ c }} = grouped[own + {{ c }}u];
 {% for part in range(1, groups) %}
-    sum += grouped[of_groups + {{ part * width }}u + local % {{ width }}u];
+    sum{{ c }} += grouped[own + {{ part * slots + c }}u];
 {% endfor %}
+{% endfor %}
+    sum = {% if components > 1 %}vec2<f32>(sum0, sum1){% else %}sum0{% endif %};
 {% else %}
     let page = (turn & 1u) * {{ workgroup // shuffled * width }}u;
     if (local % {{ shuffled }}u < {{ width }}u) {

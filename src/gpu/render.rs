@@ -22,7 +22,7 @@ const WORKGROUP: usize = 64;
 const LEAST_SCALE: &str = "1.52587890625e-5";
 const MOST_SCALE: &str = "65536.0";
 
-/// `vec4`s of synapses a lane, above which a reverse sweep with one array more has half as many.
+/// `vec4`s of synapses a lane, above which a reverse sweep with a gradient on the final trace halves them if it can.
 const HALVED_ABOVE: usize = 4;
 
 /// How much of the work one dispatch does: the uniform of every kernel. `shaders/extent.wgsl` is rendered from

@@ -8,7 +8,7 @@ use super::layout::LayerLayout;
 use minijinja::{Value, context};
 
 /// Parts in workgroup memory that one lane adds up at most; more are added in two stages.
-const MOST_PARTS: usize = 16;
+const MOST_PARTS: usize = 8;
 
 /// Groups of parts where there are two stages.
 const GROUPS: usize = 8;
@@ -75,7 +75,9 @@ pub(super) fn row_sum(layer: &LayerLayout, sums: usize, subgroup_size: usize) ->
         distances => doublings(distance, shuffled),
         part_distances => doublings(width, width * across),
         gathers => sums > 1 && names.len() == 1,
-        exchanged => workgroup / shuffled * width * if groups > 1 { 1 } else { 2 },
-        grouped => workgroup / lanes * groups * width,
+        components => names.len(),
+        slots => width * names.len(),
+        exchanged => workgroup / shuffled * width,
+        grouped => workgroup / lanes * groups * width * names.len(),
     }
 }
