@@ -28,6 +28,7 @@ fn row_sum({% for v in range(values) %}v{{ v }}: f32, {% endfor %}local: u32, tu
 {% if lanes > shuffled %}
 {% if groups > 1 %}
     // In two stages: {{ groups }} groups of the tile's parts, then the groups. In the first a lane adds up one number.
+    // Each barrier also keeps the next call from what the other stage still reads.
     if (local % {{ shuffled }}u < {{ width }}u) {
         let mine = local / {{ shuffled }}u * {{ slots }}u + local % {{ width }}u * {{ components }}u;
 {% for c in range(components) %}

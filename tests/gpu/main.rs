@@ -19,8 +19,10 @@ use common::pairwise::pairwise;
 use common::training;
 use libtest_mimic::{Arguments, Trial};
 use metaplastic::{
-    Activation, Engine, EngineKind, Layer, Loss, Plastic, Plasticity, Rate, RatePer, Rule,
+    Activation, Bias, Engine, EngineKind, Episodes, Layer, Loss, Network, Parameters, Plastic,
+    Plasticity, Rate, RatePer, Rule,
 };
+use ndarray::Array4;
 use std::env;
 use std::process::ExitCode;
 
@@ -101,6 +103,7 @@ fn bodies() -> Vec<Body> {
     bodies.push(body("a batch is the mean of its episodes", |engine| {
         batch_is_the_mean_of_its_episodes(engine, &populations()[0], &GPU);
     }));
+    bodies.push(body("tanh is right everywhere", tanh_is_right_everywhere));
     bodies.extend(cuts::bodies());
     #[cfg(feature = "command")]
     bodies.extend(command::bodies());
@@ -273,6 +276,37 @@ fn populations() -> Vec<Case> {
             ])
         })
         .collect()
+}
+
+/// The device's `tanh` is a quotient of polynomials: 5e-7, and three units in the last place for the device's division.
+fn tanh_is_right_everywhere(engine: &Engine) {
+    const COLUMNS: usize = 64;
+    let layer = Layer::Bias(Bias {
+        inputs: COLUMNS,
+        outputs: COLUMNS,
+        activation: Activation::Tanh,
+        bias: true,
+    });
+    let network = Network::new(Loss::SquaredError, [layer]).expect("a valid network");
+    let parameters = Parameters::<f32>::new(&network, 1).expect("it fits");
+    let mut values: Vec<f32> = (-130_000..=130_000).map(|k| k as f32 * 1e-4).collect();
+    values.extend((-100..0).map(|power| 1.25f32.powi(power)));
+    values.extend([f32::MAX, f32::MIN, f32::INFINITY, f32::NEG_INFINITY]);
+    values.extend([f32::NAN, -f32::NAN]);
+    values.resize(values.len().next_multiple_of(COLUMNS), 0.0);
+    let shape = [1, 1, values.len() / COLUMNS, COLUMNS];
+    let input = Array4::from_shape_vec(shape, values).expect("the right number");
+    let outcome = engine
+        .forward(&network, &parameters, &Episodes::new(input.clone()))
+        .expect("an outcome");
+    for (&x, &y) in input.iter().zip(&outcome.output) {
+        let exact = f64::from(x).tanh();
+        let error = (f64::from(y) - exact).abs();
+        assert!(
+            error <= 8e-7 * exact.abs() || (x.is_nan() && y.is_nan()),
+            "tanh {x:e}: {y:e} instead of {exact:e}"
+        );
+    }
 }
 
 fn learning() -> Vec<Body> {
