@@ -1,6 +1,8 @@
-// The reverse-time sweep of one layer. {{ lanes }} lanes own one row of synapses of one block of episodes; a lane keeps
-// {{ 4 * quads }} synapses' adjoint trace M and gradient sums in registers for all steps and episodes. No trace is stored:
-// with ∂L/∂H_ij(t) = G_ij(t) = α_ij M_ij(t) + e_i(t) Ḡ_ij the sweep is a Hebbian trace that runs backwards.
+{% from "tile.wgsl" import each_row %}
+// The reverse-time sweep of one layer. {{ lanes }} lanes own a tile of {{ rows }} rows of synapses of one block of episodes;
+// a lane keeps the adjoint trace M and the gradient sums of {{ 4 * quads }} synapses of each row in registers for all steps
+// and episodes. No trace is stored: with ∂L/∂H_ij(t) = G_ij(t) = α_ij M_ij(t) + e_i(t) Ḡ_ij the sweep is a Hebbian trace
+// that runs backwards.
 //
 //     r_i     = Σ_j G_ij(t+1) x_j(t)                        q_i = (S_i(t+1) - g_i r_i) / d_i
 //     δ_i(t)  = (c_i(t) + r_i ∂g_i/∂y_i + q_i ∂d_i/∂y_i) f'_i(t)
@@ -16,48 +18,68 @@
 {% if plastic %}
 {% include "rule.wgsl" %}
 
-{% endif %}
-{% if plastic %}
-{% include "row_sum.wgsl" %}
+fn total(v: vec4<f32>) -> f32 {
+    return (v.x + v.y) + (v.z + v.w);
+}
 
 {% endif %}
+{% include "row_sum.wgsl" %}
+
 @compute @workgroup_size({{ workgroup }})
 fn backward(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let rows = extent.networks * extent.blocks * {{ outputs }}u;
+    let tiles = extent.networks * extent.blocks * {{ tiles }}u;
     let index = (group.y * groups.x + group.x) * {{ workgroup // lanes }}u + local / {{ lanes }}u;
     let lane = local % {{ lanes }}u;
-    // No early return: lanes beyond the last row repeat it and store nothing.
-    let block_row = min(index, rows - 1u);
-    let i = block_row % {{ outputs }}u;
-    let block = block_row / {{ outputs }}u;
+    // No early return: lanes beyond the last tile repeat it and store nothing.
+    let block_tile = min(index, tiles - 1u);
+    let block = block_tile / {{ tiles }}u;
     let network = block / extent.blocks;
+    let i0 = block_tile % {{ tiles }}u * {{ rows }}u;
+{% for r in range(1, rows) %}
+    let i{{ r }} = i0 + {{ r }}u;
+{% endfor %}
+    // Every lane does what a row needs beside its synapses for one of the rows; the first lanes store it.
+    let i = i0 + lane % {{ rows }}u;
+    let stores = index < tiles && lane < {{ rows }}u;
 {% if plastic %}
 {% include "row_parameters.wgsl" %}
+{% if retention %}
+    {{ each_row("rate", rows) }}
+{% endif %}
+{% if steady %}
+    // This rule's retention is the same at every step.
+    let d = retention(0.0, rate);
+    {{ each_row("d", rows) }}
+{% endif %}
 {% if trace_in or upstream or adjoint or initial_gradient %}
     let trace_rows = extent.networks * extent.episodes * {{ outputs * row // 4 }}u;
 {% endif %}
 {% endif %}
 
     let partial_at = block * {{ partial_stride // 4 }}u;
-    let by_weight_at = partial_at + {{ partial_weight_at // 4 }}u + i * {{ row // 4 }}u + lane;
+{% for r in range(rows) %}
+    let by_weight_at{{ r }} = partial_at + {{ partial_weight_at // 4 }}u + i{{ r }} * {{ row // 4 }}u + lane;
 {% if plasticity == "connection" %}
-    let by_plasticity_at = partial_at + {{ partial_plasticity_at // 4 }}u + i * {{ row // 4 }}u + lane;
+    let by_plasticity_at{{ r }} = partial_at + {{ partial_plasticity_at // 4 }}u + i{{ r }} * {{ row // 4 }}u + lane;
 {% endif %}
+{% endfor %}
     // The rows' own sums: by bias, by plasticity (where it is not per connection), by rate.
     let by_row_at = partial_at + {{ partial_rows_at // 4 }}u + i;
     // A cut within a block goes on with the block's sums.
     let goes_on = extent.accumulate == 1u;
+{% for r in range(rows) %}
 {% for q in range(quads) %}
-    var dw{{ q }} = select(vec4<f32>(), partials[by_weight_at + {{ q * lanes }}u], goes_on);
+    var dw{{ r }}_{{ q }} = select(vec4<f32>(), partials[by_weight_at{{ r }} + {{ q * lanes }}u], goes_on);
 {% if plasticity == "connection" %}
-    var da{{ q }} = select(vec4<f32>(), partials[by_plasticity_at + {{ q * lanes }}u], goes_on);
+    var da{{ r }}_{{ q }} = select(vec4<f32>(), partials[by_plasticity_at{{ r }} + {{ q * lanes }}u], goes_on);
 {% elif plastic %}
-    var da{{ q }} = vec4<f32>();
+    var da{{ r }}_{{ q }} = vec4<f32>();
 {% endif %}
+{% endfor %}
 {% endfor %}
     let earlier = select(vec4<f32>(), partials[by_row_at], goes_on);
     var by_bias = earlier.x;
@@ -66,29 +88,33 @@ fn backward(
 
     for (var e = 0u; e < extent.block_episodes; e++) {
         let within = block % extent.blocks * {{ episode_block }}u + e;
-        let live = index < rows && within < extent.episodes;
+        let live = index < tiles && within < extent.episodes;
         let episode = network * extent.episodes + min(within, extent.episodes - 1u);
 {% if plastic %}
-        let trace_at = (episode * {{ outputs }}u + i) * {{ row // 4 }}u + lane;
+{% for r in range(rows) %}
+        let trace_at{{ r }} = (episode * {{ outputs }}u + i{{ r }}) * {{ row // 4 }}u + lane;
 {% for q in range(quads) %}
 {% if adjoint %}
-        var m{{ q }} = select(adjoint[extent.adjoint_slot * trace_rows + trace_at + {{ q * lanes }}u], vec4<f32>(), extent.last_segment == 1u || !live);
+        var m{{ r }}_{{ q }} = select(adjoint[extent.adjoint_slot * trace_rows + trace_at{{ r }} + {{ q * lanes }}u], vec4<f32>(), extent.last_segment == 1u || !live);
 {% else %}
-        var m{{ q }} = vec4<f32>();
+        var m{{ r }}_{{ q }} = vec4<f32>();
 {% endif %}
 {% if upstream %}
-        let u{{ q }} = select(vec4<f32>(), traces[trace_at + {{ q * lanes }}u], live);
+        let u{{ r }}_{{ q }} = select(vec4<f32>(), traces[trace_at{{ r }} + {{ q * lanes }}u], live);
 {% endif %}
+{% endfor %}
 {% endfor %}
         // e_i(t + 1) and S_i(t + 1)
         var decay = 1.0;
         var inner = 0.0;
 {% if upstream and retention %}
-        var last_sum = vec4<f32>();
+{% for r in range(rows) %}
+        var last_sum{{ r }} = vec4<f32>();
 {% for q in range(quads) %}
-        last_sum = fma(u{{ q }}, traces[extent.trace_end * trace_rows + trace_at + {{ q * lanes }}u], last_sum);
+        last_sum{{ r }} = fma(u{{ r }}_{{ q }}, traces[extent.trace_end * trace_rows + trace_at{{ r }} + {{ q * lanes }}u], last_sum{{ r }});
 {% endfor %}
-        inner = row_sum({{ open }}total(last_sum){{ close }}, local, turn){{ first }};
+{% endfor %}
+        inner = row_sum({% for r in range(rows) %}total(last_sum{{ r }}), {% endfor %}{% for r in range(rows) %}0.0, {% endfor %}local, turn).x;
         turn++;
 {% endif %}
 {% if adjoint %}
@@ -109,63 +135,92 @@ fn backward(
             let here = step * {{ output_row }}u + i;
             let y = output[here];
             let c = select(0.0, signal[here], live);
-{% for q in range(quads) %}
-            let x{{ q }} = input[input_at + {{ q * lanes }}u];
-{% endfor %}
 {% if plastic %}
+{% if not steady %}
             let d = retention(y, rate);
+            {{ each_row("d", rows) }}
+{% endif %}
             let g = gain(y, rate);
-            var read = a0 * m0 * x0;
-{% for q in range(1, quads) %}
-            read = fma(a{{ q }} * m{{ q }}, x{{ q }}, read);
-{% endfor %}
+            {{ each_row("g", rows) }}
 {% if upstream %}
-            var read_upstream = u0 * x0;
-{% for q in range(1, quads) %}
-            read_upstream = fma(u{{ q }}, x{{ q }}, read_upstream);
-{% endfor %}
-            read = fma(vec4<f32>(decay), read_upstream, read);
+            {{ each_row("decay", rows) }}
 {% endif %}
 {% if retention %}
             // Below this retention its gradient is summed from its definition, since the recurrence divides by it.
             let small = abs(d) < {{ small_retention }};
-            var lookback = 0.0;
-            if (small) {
+{% for r in range(rows) %}
+            var product{{ r }} = select(0.0, 1.0, abs(d{{ r }}) < {{ small_retention }});
+            var lookback{{ r }} = 0.0;
+{% endfor %}
+            for (var before = 1u; before <= t; before++) {
+                if ({% for r in range(rows) %}{{ " && " if r else "" }}abs(product{{ r }}) < 1e-14{% endfor %}) {
+                    break;
+                }
+                let past = step - before;
+                let past_at = past * {{ row // 4 }}u + lane;
+{% for r in range(rows) %}
+                var part{{ r }} = 0.0;
+{% endfor %}
 {% for q in range(quads) %}
-                let towards{{ q }} = a{{ q }} * m{{ q }}{% if upstream %} + decay * u{{ q }}{% endif %};
+                let past_x{{ q }} = input[past_at + {{ q * lanes }}u];
+{% for r in range(rows) %}
+                part{{ r }} += dot(a{{ r }}_{{ q }}, m{{ r }}_{{ q }} * past_x{{ q }}){% if upstream %} + decay{{ r }} * dot(u{{ r }}_{{ q }}, past_x{{ q }}){% endif %};
 {% endfor %}
-                var product = 1.0;
-                for (var before = 1u; before <= t; before++) {
-                    let past = step - before;
-                    let y_past = output[past * {{ output_row }}u + i];
-                    let past_at = past * {{ row // 4 }}u + lane;
-                    var part = towards0 * input[past_at];
-{% for q in range(1, quads) %}
-                    part = fma(towards{{ q }}, input[past_at + {{ q * lanes }}u], part);
 {% endfor %}
-                    lookback = fma(product * gain(y_past, rate), total(part), lookback);
-                    product *= retention(y_past, rate);
-                    if (abs(product) < 1e-14) {
-                        break;
-                    }
-                }
-{% if trace_in %}
-                if (abs(product) >= 1e-14) {
-                    var part = towards0 * traces[extent.trace_start * trace_rows + trace_at];
-{% for q in range(1, quads) %}
-                    part = fma(towards{{ q }}, traces[extent.trace_start * trace_rows + trace_at + {{ q * lanes }}u], part);
+{% for r in range(rows) %}
+                let past_y{{ r }} = output[past * {{ output_row }}u + i{{ r }}];
+                lookback{{ r }} = fma(product{{ r }} * gain(past_y{{ r }}, rate{{ r }}), part{{ r }}, lookback{{ r }});
+                product{{ r }} *= retention(past_y{{ r }}, rate{{ r }});
 {% endfor %}
-                    lookback = fma(product, total(part), lookback);
-                }
-{% endif %}
             }
-            let sums = row_sum(vec2<f32>(total(read), lookback), local, turn);
+{% if trace_in %}
+{% for r in range(rows) %}
+            if (abs(product{{ r }}) >= 1e-14) {
+                var part = 0.0;
+{% for q in range(quads) %}
+                let first{{ q }} = traces[extent.trace_start * trace_rows + trace_at{{ r }} + {{ q * lanes }}u];
+                part += dot(a{{ r }}_{{ q }}, m{{ r }}_{{ q }} * first{{ q }}){% if upstream %} + decay{{ r }} * dot(u{{ r }}_{{ q }}, first{{ q }}){% endif %};
+{% endfor %}
+                lookback{{ r }} = fma(product{{ r }}, part, lookback{{ r }});
+            }
+{% endfor %}
+{% endif %}
+{% endif %}
+{% endif %}
+{% for q in range(quads) %}
+            let x{{ q }} = input[input_at + {{ q * lanes }}u];
+{% endfor %}
+{% if plastic %}
+{% for r in range(rows) %}
+{% for q in range(quads) %}
+            let mx{{ r }}_{{ q }} = m{{ r }}_{{ q }} * x{{ q }};
+            da{{ r }}_{{ q }} = fma(vec4<f32>(g{{ r }}), mx{{ r }}_{{ q }}, da{{ r }}_{{ q }});
+{% for c in parts_of_quad %}
+{% if loop.first and q == 0 %}
+            var read{{ r }} = a{{ r }}_{{ q }}.{{ c }} * mx{{ r }}_{{ q }}.{{ c }};
+{% if upstream %}
+            var upstream{{ r }} = u{{ r }}_{{ q }}.{{ c }} * x{{ q }}.{{ c }};
+{% endif %}
+{% else %}
+            read{{ r }} = fma(a{{ r }}_{{ q }}.{{ c }}, mx{{ r }}_{{ q }}.{{ c }}, read{{ r }});
+{% if upstream %}
+            upstream{{ r }} = fma(u{{ r }}_{{ q }}.{{ c }}, x{{ q }}.{{ c }}, upstream{{ r }});
+{% endif %}
+{% endif %}
+{% endfor %}
+{% endfor %}
+{% if upstream %}
+            read{{ r }} = fma(decay{{ r }}, upstream{{ r }}, read{{ r }});
+{% endif %}
+{% endfor %}
+{% if retention %}
+            let sums = row_sum({% for r in range(rows) %}read{{ r }}, {% endfor %}{% for r in range(rows) %}lookback{{ r }}, {% endfor %}local, turn);
             turn++;
             let r = sums.x;
             let retained = select(inner - g * r, d * sums.y, small);
             let q = select(retained / select(d, 1.0, small), sums.y, small);
 {% else %}
-            let r = row_sum(total(read), local, turn);
+            let r = row_sum({% for r in range(rows) %}read{{ r }}, {% endfor %}local, turn);
             turn++;
 {% endif %}
             let by_output = c + r * gain_by_output(y, rate){% if retention %} + q * retention_by_output(y, rate){% endif %};
@@ -179,16 +234,18 @@ fn backward(
 {% endif %}
             by_bias += delta;
 {% if signal_out %}
-            if (live && lane == 0u) {
+            if (live && stores) {
                 signal[here] = delta;
             }
 {% endif %}
+            {{ each_row("delta", rows) }}
+{% for r in range(rows) %}
 {% for q in range(quads) %}
 {% if plastic %}
-            da{{ q }} = fma(g * x{{ q }}, m{{ q }}, da{{ q }});
-            m{{ q }} = fma(vec4<f32>(delta), x{{ q }}, d * m{{ q }});
+            m{{ r }}_{{ q }} = fma(vec4<f32>(delta{{ r }}), x{{ q }}, d{{ r }} * m{{ r }}_{{ q }});
 {% endif %}
-            dw{{ q }} = fma(vec4<f32>(delta), x{{ q }}, dw{{ q }});
+            dw{{ r }}_{{ q }} = fma(vec4<f32>(delta{{ r }}), x{{ q }}, dw{{ r }}_{{ q }});
+{% endfor %}
 {% endfor %}
 {% if plastic %}
             decay *= d;
@@ -197,54 +254,65 @@ fn backward(
 {% if plastic and trace_in %}
 
         if (extent.first_segment == 1u) {
+{% for r in range(rows) %}
 {% for q in range(quads) %}
-            da{{ q }} = fma(traces[extent.trace_start * trace_rows + trace_at + {{ q * lanes }}u], m{{ q }}, da{{ q }});
+            da{{ r }}_{{ q }} = fma(traces[extent.trace_start * trace_rows + trace_at{{ r }} + {{ q * lanes }}u], m{{ r }}_{{ q }}, da{{ r }}_{{ q }});
+{% endfor %}
 {% endfor %}
         }
 {% endif %}
 {% if plastic and (adjoint or initial_gradient) %}
 
-        if (live) {
-            let slot_at = (1u - extent.adjoint_slot) * trace_rows + trace_at;
+{% if initial_gradient and upstream %}
+        {{ each_row("decay", rows) }}
+{% endif %}
+        let slot_at = (1u - extent.adjoint_slot) * trace_rows;
 {% if initial_gradient %}
-            if (extent.first_segment == 1u) {
+        if (live && extent.first_segment == 1u) {
+{% for r in range(rows) %}
 {% for q in range(quads) %}
-                adjoint[slot_at + {{ q * lanes }}u] = a{{ q }} * m{{ q }}{% if upstream %} + decay * u{{ q }}{% endif %};
+            adjoint[slot_at + trace_at{{ r }} + {{ q * lanes }}u] = a{{ r }}_{{ q }} * m{{ r }}_{{ q }}{% if upstream %} + decay{{ r }} * u{{ r }}_{{ q }}{% endif %};
 {% endfor %}
-            }
+{% endfor %}
+        }
 {% endif %}
 {% if adjoint %}
-            if (extent.first_segment == 0u) {
+        if (live && extent.first_segment == 0u) {
+{% for r in range(rows) %}
 {% for q in range(quads) %}
-                adjoint[slot_at + {{ q * lanes }}u] = m{{ q }};
+            adjoint[slot_at + trace_at{{ r }} + {{ q * lanes }}u] = m{{ r }}_{{ q }};
 {% endfor %}
-                if (lane == 0u) {
-                    adjoint[state_at + (1u - extent.adjoint_slot) * state_rows] = vec4<f32>(decay, inner, 0.0, 0.0);
-                }
+{% endfor %}
+            if (stores) {
+                adjoint[state_at + (1u - extent.adjoint_slot) * state_rows] = vec4<f32>(decay, inner, 0.0, 0.0);
             }
-{% endif %}
         }
+{% endif %}
 {% endif %}
     }
 
 {% if plastic and plasticity != "connection" %}
-    var da = da0;
+{% for r in range(rows) %}
+    var da{{ r }} = da{{ r }}_0;
 {% for q in range(1, quads) %}
-    da += da{{ q }};
+    da{{ r }} += da{{ r }}_{{ q }};
 {% endfor %}
-    let by_plasticity = earlier.y + row_sum({{ open }}total(da){{ close }}, local, turn){{ first }};
+{% endfor %}
+    let by_plasticity = earlier.y + row_sum({% for r in range(rows) %}total(da{{ r }}), {% endfor %}{% if retention %}{% for r in range(rows) %}0.0, {% endfor %}{% endif %}local, turn){% if retention %}.x{% endif %};
 {% else %}
     let by_plasticity = 0.0;
 {% endif %}
-    if (index < rows) {
+    if (index < tiles) {
+{% for r in range(rows) %}
 {% for q in range(quads) %}
-        partials[by_weight_at + {{ q * lanes }}u] = dw{{ q }};
+        partials[by_weight_at{{ r }} + {{ q * lanes }}u] = dw{{ r }}_{{ q }};
 {% if plasticity == "connection" %}
-        partials[by_plasticity_at + {{ q * lanes }}u] = da{{ q }};
+        partials[by_plasticity_at{{ r }} + {{ q * lanes }}u] = da{{ r }}_{{ q }};
 {% endif %}
 {% endfor %}
-        if (lane == 0u) {
-            partials[by_row_at] = vec4<f32>(by_bias, by_plasticity, by_rate, 0.0);
-        }
+{% endfor %}
+    }
+    if (stores) {
+        partials[by_row_at] = vec4<f32>(by_bias, by_plasticity, by_rate, 0.0);
     }
 }

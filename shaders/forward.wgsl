@@ -1,10 +1,12 @@
-// The forward sweep of one layer. {{ lanes }} lanes own one row of synapses of one episode; a lane keeps
-// {{ 4 * quads }} synapses in registers for all steps.
+{% from "tile.wgsl" import each_row %}
+// The forward sweep of one layer. {{ lanes }} lanes own a tile of {{ rows }} rows of synapses of one episode; a lane keeps
+// {{ 4 * quads }} synapses of each row in registers for all steps.
 //
 //     y_i(t)    = f(b_i + Σ_j (w_ij + α_ij H_ij(t)) x_j(t))
 //     H_ij(t+1) = d_i(t) H_ij(t) + g_i(t) x_j(t)
 //
-// input [P·B, T, row], output and drive [P·B, T, output row], traces [slot, P·B, O, row]
+// input [P·B, T, row], output and drive [P·B, T, output row], traces [slot, P·B, O, row],
+// scaled [P·B, O, row] then [P·B, O, 4]
 {% include "extent.wgsl" %}
 
 {% include "activation.wgsl" %}
@@ -21,24 +23,53 @@ fn forward(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let rows = extent.networks * extent.episodes * {{ outputs }}u;
+    let tiles = extent.networks * extent.episodes * {{ tiles }}u;
     let index = (group.y * groups.x + group.x) * {{ workgroup // lanes }}u + local / {{ lanes }}u;
     let lane = local % {{ lanes }}u;
-    // No early return: lanes beyond the last row repeat it and store nothing.
-    let row = min(index, rows - 1u);
-    let stores = index < rows && lane == 0u;
-    let i = row % {{ outputs }}u;
-    let episode = row / {{ outputs }}u;
+    // No early return: lanes beyond the last tile repeat it and store nothing.
+    let tile = min(index, tiles - 1u);
+    let episode = tile / {{ tiles }}u;
     let network = episode / extent.episodes;
+    let i0 = tile % {{ tiles }}u * {{ rows }}u;
+{% for r in range(1, rows) %}
+    let i{{ r }} = i0 + {{ r }}u;
+{% endfor %}
+    // Every lane does what a row needs beside its synapses for one of the rows; the first lanes store it.
+    let i = i0 + lane % {{ rows }}u;
+    let stores = index < tiles && lane < {{ rows }}u;
 {% include "row_parameters.wgsl" %}
+    // A row's sum starts with its bias in one of its lanes.
+{% for r in range(rows) %}
+    let start{{ r }} = {% if lanes > 1 %}select(0.0, bias, lane == {{ r }}u){% else %}bias{% endif %};
+{% endfor %}
 {% if plastic %}
 {% if trace_in or trace_out %}
-    let trace_rows = rows * {{ row // 4 }}u;
-    let trace_at = row * {{ row // 4 }}u + lane;
-{% endif %}
-{% for q in range(quads) %}
-    var h{{ q }} = {% if trace_in %}traces[extent.trace_start * trace_rows + trace_at + {{ q * lanes }}u]{% else %}vec4<f32>(){% endif %};
+    let trace_rows = extent.networks * extent.episodes * {{ outputs * row // 4 }}u;
+{% for r in range(rows) %}
+    let trace_at{{ r }} = (episode * {{ outputs }}u + i{{ r }}) * {{ row // 4 }}u + lane;
 {% endfor %}
+{% endif %}
+{% if steady %}
+    // This rule's retention is the same at every step.
+    let d = retention(0.0, rate);
+{% endif %}
+    // H = scale · h: the retention of a step is taken into the row's scale, so that a step changes each synapse once.
+{% for r in range(rows) %}
+{% for q in range(quads) %}
+    var h{{ r }}_{{ q }} = {% if trace_in %}traces[extent.trace_start * trace_rows + trace_at{{ r }} + {{ q * lanes }}u]{% else %}vec4<f32>(){% endif %};
+{% endfor %}
+{% endfor %}
+    var scale = 1.0;
+{% if cut %}
+    if (extent.first_segment == 0u) {
+{% for r in range(rows) %}
+{% for q in range(quads) %}
+        h{{ r }}_{{ q }} = scaled[trace_at{{ r }} + {{ q * lanes }}u];
+{% endfor %}
+{% endfor %}
+        scale = scaled[trace_rows + episode * {{ outputs }}u + i].x;
+    }
+{% endif %}
 {% endif %}
 
     for (var t = 0u; t < extent.steps; t++) {
@@ -47,45 +78,79 @@ fn forward(
 {% for q in range(quads) %}
         let x{{ q }} = input[input_at + {{ q * lanes }}u];
 {% endfor %}
-        var fixed = w0 * x0;
-{% for q in range(1, quads) %}
-        fixed = fma(w{{ q }}, x{{ q }}, fixed);
-{% endfor %}
+{% for r in range(rows) %}
+{% for q in range(quads) %}
+{% for c in parts_of_quad %}
+{% if loop.first and q == 0 %}
+        var fixed{{ r }} = fma(w{{ r }}_{{ q }}.{{ c }}, x{{ q }}.{{ c }}, start{{ r }});
 {% if plastic %}
-        var plastic = a0 * h0 * x0;
-{% for q in range(1, quads) %}
-        plastic = fma(a{{ q }} * h{{ q }}, x{{ q }}, plastic);
-{% endfor %}
+        var plastic{{ r }} = a{{ r }}_{{ q }}.{{ c }} * (h{{ r }}_{{ q }}.{{ c }} * x{{ q }}.{{ c }});
 {% endif %}
-{% if drive %}
-        // The first sum is that of the variant without a drive, so that both give the same output bit for bit.
-        let sums = row_sum(vec2<f32>(total(fixed + plastic), total(plastic)), local, t);
-        let y = activate(bias + sums.x);
-{% elif plastic %}
-        let y = activate(bias + row_sum(total(fixed + plastic), local, t));
 {% else %}
-        let y = activate(bias + row_sum(total(fixed), local, t));
+        fixed{{ r }} = fma(w{{ r }}_{{ q }}.{{ c }}, x{{ q }}.{{ c }}, fixed{{ r }});
+{% if plastic %}
+        plastic{{ r }} = fma(a{{ r }}_{{ q }}.{{ c }}, h{{ r }}_{{ q }}.{{ c }} * x{{ q }}.{{ c }}, plastic{{ r }});
+{% endif %}
+{% endif %}
+{% endfor %}
+{% endfor %}
+{% endfor %}
+        let sums = row_sum({% for r in range(rows) %}fixed{{ r }}, {% endfor %}{% if plastic %}{% for r in range(rows) %}plastic{{ r }}, {% endfor %}{% endif %}local, t);
+{% if plastic %}
+        let driven = scale * sums.y;
+        let y = activate(sums.x + driven);
+{% else %}
+        let y = activate(sums);
 {% endif %}
         if (stores) {
             output[step * {{ output_row }}u + i] = y;
 {% if drive %}
-            drive[step * {{ output_row }}u + i] = sums.y;
+            drive[step * {{ output_row }}u + i] = driven;
 {% endif %}
         }
 {% if plastic %}
+        // A scale that grows too small or too large goes back into the trace, as does one that is zero or no number.
+{% if not steady %}
         let d = retention(y, rate);
-        let g = gain(y, rate);
+{% endif %}
+        let retained = scale * d;
+        let keeps = abs(retained) >= {{ least_scale }} && abs(retained) <= {{ most_scale }};
+        scale = select(1.0, retained, keeps);
+        let push = gain(y, rate) / scale;
+        let back = select(retained, 1.0, keeps);
+        {{ each_row("push", rows) }}
+        {{ each_row("back", rows) }}
+        if ({% for r in range(rows) %}{{ " || " if r else "" }}back{{ r }} != 1.0{% endfor %}) {
+{% for r in range(rows) %}
 {% for q in range(quads) %}
-        h{{ q }} = fma(vec4<f32>(g), x{{ q }}, d * h{{ q }});
+            h{{ r }}_{{ q }} *= back{{ r }};
+{% endfor %}
+{% endfor %}
+        }
+{% for r in range(rows) %}
+{% for q in range(quads) %}
+        h{{ r }}_{{ q }} = fma(vec4<f32>(push{{ r }}), x{{ q }}, h{{ r }}_{{ q }});
+{% endfor %}
 {% endfor %}
 {% endif %}
     }
 {% if plastic and trace_out %}
 
-    if (index < rows) {
+    {{ each_row("scale", rows) }}
+    if (index < tiles) {
+{% for r in range(rows) %}
 {% for q in range(quads) %}
-        traces[extent.trace_end * trace_rows + trace_at + {{ q * lanes }}u] = h{{ q }};
+        traces[extent.trace_end * trace_rows + trace_at{{ r }} + {{ q * lanes }}u] = scale{{ r }} * h{{ r }}_{{ q }};
+{% if cut %}
+        scaled[trace_at{{ r }} + {{ q * lanes }}u] = h{{ r }}_{{ q }};
+{% endif %}
+{% endfor %}
 {% endfor %}
     }
+{% if cut %}
+    if (stores) {
+        scaled[trace_rows + episode * {{ outputs }}u + i] = vec4<f32>(scale, 0.0, 0.0, 0.0);
+    }
+{% endif %}
 {% endif %}
 }

@@ -7,8 +7,11 @@ use super::profile::Profile;
 use crate::network::{Activation, Layer, Plasticity, RatePer, Rule};
 use crate::{Layout, Network, Role};
 
-/// Synapses, in `vec4`s, that one lane holds at most: more would not fit its registers.
+/// Synapses, in `vec4`s, that one lane holds at most, of all rows together: more would not fit its registers.
 const QUADS_PER_LANE: usize = 8;
+
+/// Rows of a tile, most first: a lane loads its presynaptic activity once for all of them.
+const ROWS_PER_TILE: [usize; 2] = [2, 1];
 
 /// Lanes of a workgroup, unless a row needs more.
 const WORKGROUP: usize = 64;
@@ -25,9 +28,11 @@ pub(super) struct LayerLayout {
     pub row: usize,
     /// Padded postsynaptic neurons: the next layer's `row`.
     pub output_row: usize,
-    /// Lanes that own one row.
+    /// Rows of a tile.
+    pub rows: usize,
+    /// Lanes that own one tile.
     pub lanes: usize,
-    /// `vec4`s of synapses that a lane holds.
+    /// `vec4`s of synapses of each row that a lane holds.
     pub quads: usize,
     pub workgroup: usize,
     pub activation: Activation,
@@ -45,6 +50,31 @@ pub(super) struct LayerLayout {
     pub partial_rows_at: usize,
 }
 
+impl LayerLayout {
+    /// Tiles of rows.
+    pub fn tiles(&self) -> usize {
+        self.outputs / self.rows
+    }
+
+    /// The same rows with half as many synapses a lane, as far as they can be halved: for a sweep that holds more arrays.
+    pub fn halved(&self, most_lanes: usize) -> Self {
+        let (rows, lanes, quads) = match self.rows {
+            1 if self.quads.is_multiple_of(2) && 2 * self.lanes <= most_lanes => {
+                (1, 2 * self.lanes, self.quads / 2)
+            }
+            1 => (1, self.lanes, self.quads),
+            rows => (rows / 2, self.lanes, self.quads),
+        };
+        Self {
+            rows,
+            lanes,
+            quads,
+            workgroup: WORKGROUP.max(lanes),
+            ..self.clone()
+        }
+    }
+}
+
 /// All layers in device memory.
 #[derive(Clone, Debug)]
 pub(super) struct DeviceLayout {
@@ -57,16 +87,16 @@ pub(super) struct DeviceLayout {
 
 impl DeviceLayout {
     pub fn new(network: &Network, profile: &Profile) -> Self {
-        let lanes: Vec<_> = network
+        let spreads: Vec<_> = network
             .layers()
             .iter()
-            .map(|layer| spread(layer, profile))
+            .map(|layer| Spread::new(layer, profile))
             .collect();
         let mut layers = Vec::new();
         let (mut stride, mut partial_stride) = (0, 0);
         for (index, layer) in network.layers().iter().enumerate() {
-            let (lanes_of_row, quads) = lanes[index];
-            let row = 4 * lanes_of_row * quads;
+            let Spread { rows, lanes, quads } = spreads[index];
+            let row = spreads[index].columns();
             let (inputs, outputs) = (layer.inputs(), layer.outputs());
             let place = |at: &mut usize, size: usize| {
                 let start = *at;
@@ -93,13 +123,14 @@ impl DeviceLayout {
                 inputs,
                 outputs,
                 row,
-                output_row: match lanes.get(index + 1) {
-                    Some((lanes, quads)) => 4 * lanes * quads,
+                output_row: match spreads.get(index + 1) {
+                    Some(spread) => spread.columns(),
                     None => outputs.next_multiple_of(4),
                 },
-                lanes: lanes_of_row,
+                rows,
+                lanes,
                 quads,
-                workgroup: WORKGROUP.max(lanes_of_row),
+                workgroup: WORKGROUP.max(lanes),
                 activation: layer.activation(),
                 plastic,
                 is_bias,
@@ -228,15 +259,60 @@ pub(super) fn role_code(role: Role) -> u32 {
     }
 }
 
-/// How many lanes own a row, and how many `vec4`s each holds.
-fn spread(layer: &Layer, profile: &Profile) -> (usize, usize) {
-    let quads = layer.inputs().div_ceil(4);
-    if matches!(layer, Layer::Bias(_)) {
-        return (1, quads);
+/// How a layer's rows are spread over lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Spread {
+    rows: usize,
+    lanes: usize,
+    quads: usize,
+}
+
+impl Spread {
+    fn new(layer: &Layer, profile: &Profile) -> Self {
+        let quads = layer.inputs().div_ceil(4);
+        if matches!(layer, Layer::Bias(_)) {
+            return Self {
+                rows: 1,
+                lanes: 1,
+                quads,
+            };
+        }
+        let most = most_lanes(profile);
+        let tile = |rows: usize| {
+            let lanes = quads
+                .div_ceil(QUADS_PER_LANE / rows)
+                .next_power_of_two()
+                .min(most);
+            Self {
+                rows,
+                lanes,
+                quads: quads.div_ceil(lanes),
+            }
+        };
+        let single = tile(1);
+        // Several rows where that pads no row and no column more, and where a tile's lanes, each of which keeps the
+        // scalars of one row, can tell each other of them by shuffles.
+        ROWS_PER_TILE
+            .map(tile)
+            .into_iter()
+            .find(|tile| {
+                layer.outputs().is_multiple_of(tile.rows)
+                    && tile.columns() == single.columns()
+                    && tile.rows * tile.quads <= QUADS_PER_LANE
+                    && tile.rows <= tile.lanes.min(profile.subgroup_size as usize)
+            })
+            .unwrap_or(single)
     }
-    let most = 1 << profile.workgroup_size.ilog2();
-    let lanes = quads.div_ceil(QUADS_PER_LANE).next_power_of_two().min(most);
-    (lanes, quads.div_ceil(lanes))
+
+    /// Padded presynaptic neurons.
+    fn columns(&self) -> usize {
+        4 * self.lanes * self.quads
+    }
+}
+
+/// Lanes that own one tile at most.
+pub(super) fn most_lanes(profile: &Profile) -> usize {
+    1 << profile.workgroup_size.ilog2()
 }
 
 #[cfg(test)]
@@ -269,8 +345,77 @@ mod tests {
                 layer.lanes.is_power_of_two() && layer.lanes <= 256,
                 "{inputs}"
             );
-            assert!(layer.quads <= QUADS_PER_LANE || inputs > 8192, "{inputs}");
             assert_eq!(layer.output_row, layout.layers[1].row);
+        }
+    }
+
+    #[test]
+    fn no_lane_holds_more_synapses_than_its_registers() {
+        for subgroup_size in [1, 2, 4, 8, 16, 32, 64] {
+            for workgroup_size in [128, 256, 1024] {
+                let profile = Profile {
+                    subgroup_size,
+                    workgroup_size,
+                    ..Profile::default()
+                };
+                let most = most_lanes(&profile);
+                for inputs in 1..=4096usize {
+                    for outputs in [1, 2, 7, 256] {
+                        let layer = Layer::dense(inputs, outputs, Activation::Tanh);
+                        let Spread { rows, lanes, quads } = Spread::new(&layer, &profile);
+                        let context = format!("{inputs}×{outputs} {profile:?}");
+                        assert!(rows * quads <= QUADS_PER_LANE, "{context}");
+                        assert!(4 * lanes * quads >= inputs, "{context}");
+                        assert!(lanes.is_power_of_two() && lanes <= most, "{context}");
+                        assert!(outputs % rows == 0, "{context}");
+                        assert!(
+                            rows == 1 || rows <= lanes.min(subgroup_size as usize),
+                            "{context}"
+                        );
+                        // No more than a quarter is padding, beyond what fills up the last `vec4`.
+                        let least = inputs.div_ceil(4);
+                        assert!(4 * lanes * quads <= 5 * (least + 1), "{context}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_have_two_rows_where_that_pads_nothing() {
+        let spread = |inputs, outputs, subgroup_size| {
+            let profile = Profile {
+                subgroup_size,
+                ..Profile::default()
+            };
+            let layer = Layer::dense(inputs, outputs, Activation::Tanh);
+            let Spread { rows, lanes, quads } = Spread::new(&layer, &profile);
+            (rows, lanes, quads)
+        };
+        assert_eq!(spread(10, 2, 32), (1, 1, 3));
+        assert_eq!(spread(256, 256, 32), (2, 16, 4));
+        assert_eq!(spread(4096, 2, 32), (2, 256, 4));
+        assert_eq!(spread(256, 255, 32), (1, 8, 8));
+        assert_eq!(spread(129, 256, 32), (1, 8, 5));
+        assert_eq!(spread(256, 256, 1), (1, 8, 8));
+    }
+
+    #[test]
+    fn halving_halves_what_a_lane_holds() {
+        for (inputs, outputs) in [(32, 3), (60, 2), (224, 3), (256, 2), (4096, 2)] {
+            let network = Network::new(
+                Loss::SquaredError,
+                [Layer::dense(inputs, outputs, Activation::Tanh)],
+            )
+            .unwrap();
+            let layout = DeviceLayout::new(&network, &Profile::default());
+            let layer = &layout.layers[0];
+            let halved = layer.halved(256);
+            assert_eq!(4 * halved.lanes * halved.quads, layer.row);
+            assert_eq!(
+                2 * halved.rows * halved.quads == layer.rows * layer.quads,
+                inputs != 224
+            );
         }
     }
 

@@ -105,6 +105,8 @@ pub(super) enum Working {
     Signal(usize, usize),
     /// Of a layer.
     Traces(usize),
+    /// The trace as the forward sweep has it, between segments.
+    Scaled(usize),
     Adjoint(usize),
 }
 
@@ -242,6 +244,7 @@ fn traces_and_variants(
                 adjoint: is_cut && work.gradient,
                 initial_gradient: initial && work.gradient,
                 input_signal,
+                cut: is_cut,
             };
             let first = usize::from(upstream);
             let last = first
@@ -328,6 +331,10 @@ fn buffers(
                 Working::Traces(index),
                 plane.saturating_mul(traces[index].count as u64),
             ));
+        }
+        if variants[index].cut {
+            let scales = floats(&rows).saturating_mul(4);
+            buffers.push((Working::Scaled(index), plane.saturating_add(scales)));
         }
         let slots = variants[index].adjoint_slots() as u64;
         if slots > 0 {
@@ -565,6 +572,7 @@ impl Plan {
                 "input_signal" if index == 0 => Working::InputSignal(segment),
                 "input_signal" => Working::Signal(index - 1, segment),
                 "traces" => Working::Traces(index),
+                "scaled" => Working::Scaled(index),
                 "adjoint" => Working::Adjoint(index),
                 "partials" => Working::Partials,
                 name => return resident_of(name),
@@ -577,7 +585,7 @@ impl Plan {
                     renderer.forward(layout, layer, self.variants[index])
                 })?;
                 let items =
-                    networks * episodes * layer.outputs * if layer.is_bias { steps } else { 1 };
+                    networks * episodes * layer.tiles() * if layer.is_bias { steps } else { 1 };
                 dispatches.push(recorder.dispatch(
                     kernel,
                     with_slots(index, segment),
@@ -609,13 +617,16 @@ impl Plan {
             for (index, layer) in layout.layers.iter().enumerate().rev() {
                 let extent = with_slots(index, segment);
                 let buffer = |name: &str| layer_buffer(index, segment, name);
+                let tiles = renderer
+                    .backward_layout(layer, self.variants[index])
+                    .tiles();
                 let kernel = recorder.kernel("backward", index, || {
                     renderer.backward(layout, layer, self.variants[index])
                 })?;
                 dispatches.push(recorder.dispatch(
                     kernel,
                     extent,
-                    networks * blocks * layer.outputs,
+                    networks * blocks * tiles,
                     buffer,
                 ));
                 if self.variants[index].input_signal && !layer.is_bias {

@@ -4,9 +4,10 @@
 //! registers.
 
 use super::fusion::Packing;
-use super::layout::{DeviceLayout, FIXED, LayerLayout, role_code};
+use super::layout::{DeviceLayout, FIXED, LayerLayout, most_lanes, role_code};
 use super::plan::Work;
 use super::profile::Profile;
+use super::row_sum::row_sum;
 use crate::network::{Loss, RatePer};
 use crate::random::ROTATIONS;
 use crate::task::Task;
@@ -22,6 +23,13 @@ const WORKGROUP: usize = 64;
 
 /// Retentions of a smaller size have their gradient summed from its definition.
 const SMALL_RETENTION: &str = "0.25";
+
+/// A row's scale is between these; beyond them it goes back into the trace.
+const LEAST_SCALE: &str = "1.52587890625e-5";
+const MOST_SCALE: &str = "65536.0";
+
+/// `vec4`s of synapses a lane, above which a reverse sweep with a gradient on the final trace halves them if it can.
+const HALVED_ABOVE: usize = 4;
 
 /// How much of the work one dispatch does: the uniform of every kernel. `shaders/extent.wgsl` is rendered from
 /// [`Extent::FIELDS`].
@@ -158,6 +166,8 @@ pub(super) struct Variant {
     pub initial_gradient: bool,
     /// The gradient on the layer's input is wanted.
     pub input_signal: bool,
+    /// Time is cut: the forward sweep goes on where the segment before left off.
+    pub cut: bool,
 }
 
 impl Variant {
@@ -175,6 +185,7 @@ impl Variant {
 pub(super) struct Renderer {
     environment: Environment<'static>,
     subgroup_size: usize,
+    most_lanes: usize,
 }
 
 impl Renderer {
@@ -225,11 +236,13 @@ impl Renderer {
             "step_loss.wgsl",
             "task.wgsl",
             "threefry.wgsl",
+            "tile.wgsl",
             "update.wgsl",
         );
         Self {
             environment,
             subgroup_size: 1 << profile.subgroup_size.ilog2(),
+            most_lanes: most_lanes(profile),
         }
     }
 
@@ -268,7 +281,7 @@ impl Renderer {
         })
     }
 
-    /// A kernel of one of a layer's sweeps.
+    /// A kernel of one of a layer's sweeps, and how many sums over lanes each of its rows has.
     fn layer(
         &self,
         name: &'static str,
@@ -276,15 +289,8 @@ impl Renderer {
         items: usize,
         (layout, layer): (&DeviceLayout, &LayerLayout),
         variant: Variant,
-        pairs: bool,
+        sums: usize,
     ) -> Result<Kernel> {
-        let shuffled = layer.lanes.min(self.subgroup_size);
-        let mut distances = Vec::new();
-        let mut distance = 1;
-        while distance < shuffled {
-            distances.push(distance);
-            distance *= 2;
-        }
         let (rule, plasticity, rate_per) = names_of(layer);
         let values = context! {
             plastic => layer.plastic.is_some(),
@@ -303,16 +309,17 @@ impl Renderer {
             partial_plasticity_at => layer.partial_plasticity_at,
             partial_rows_at => layer.partial_rows_at,
             ..context! {
-                workgroup => if name == "forward" || name == "backward" { layer.workgroup } else { WORKGROUP },
+                workgroup => if sums > 0 { layer.workgroup } else { WORKGROUP },
+                rows => layer.rows,
+                tiles => layer.tiles(),
                 lanes => layer.lanes,
                 quads => layer.quads,
-                shuffled, distances,
-                sums => if pairs { "vec2<f32>" } else { "f32" },
-                open => if pairs { "vec2<f32>(" } else { "" },
-                close => if pairs { ", 0.0)" } else { "" },
-                first => if pairs { ".x" } else { "" },
-                drive => pairs,
-                retention => pairs,
+                drive => layer.retention && variant.gradient,
+                retention => layer.retention,
+                steady => layer.plastic.is_some_and(|(rule, ..)| !rule.retention_depends_on_output()),
+                least_scale => LEAST_SCALE,
+                most_scale => MOST_SCALE,
+                cut => variant.cut,
                 trace_in => variant.trace_in,
                 trace_out => variant.trace_out,
                 upstream => variant.upstream,
@@ -323,6 +330,8 @@ impl Renderer {
                 input_signal => variant.input_signal,
                 small_retention => SMALL_RETENTION,
                 episode_block => crate::cpu::EPISODE_BLOCK,
+                parts_of_quad => ["x", "y", "z", "w"],
+                ..row_sum(layer, sums, self.subgroup_size)
             }
         };
         self.kernel(name, bindings, items, values)
@@ -346,23 +355,28 @@ impl Renderer {
                 WORKGROUP,
                 (layout, layer),
                 variant,
-                false,
+                0,
             );
         }
-        let drive = layer.retention && variant.gradient;
         let mut bindings = vec![
             reads("parameters", "vec4<f32>"),
             reads("input", "vec4<f32>"),
             writes("output", "f32"),
         ];
-        if drive {
+        if layer.retention && variant.gradient {
             bindings.push(writes("drive", "f32"));
         }
         if layer.plastic.is_some() && (variant.trace_in || variant.trace_out) {
             bindings.push(writes("traces", "vec4<f32>"));
         }
+        if variant.cut {
+            bindings.push(writes("scaled", "vec4<f32>"));
+        }
         let items = layer.workgroup / layer.lanes;
-        self.layer("forward", bindings, items, (layout, layer), variant, drive)
+        // The sum over the trace is apart from that over the weights, whether it is stored or not: the output is the
+        // same bit for bit.
+        let sums = 1 + usize::from(layer.plastic.is_some());
+        self.layer("forward", bindings, items, (layout, layer), variant, sums)
     }
 
     pub fn backward(
@@ -386,7 +400,7 @@ impl Renderer {
                 WORKGROUP,
                 (layout, layer),
                 variant,
-                false,
+                0,
             );
         }
         bindings.push(reads("input", "vec4<f32>"));
@@ -402,15 +416,18 @@ impl Renderer {
                 bindings.push(writes("adjoint", "vec4<f32>"));
             }
         }
+        let layer = &self.backward_layout(layer, variant);
         let items = layer.workgroup / layer.lanes;
-        self.layer(
-            "backward",
-            bindings,
-            items,
-            (layout, layer),
-            variant,
-            layer.retention,
-        )
+        let sums = 1 + usize::from(layer.retention);
+        self.layer("backward", bindings, items, (layout, layer), variant, sums)
+    }
+
+    /// How the reverse sweep spreads rows over lanes: a gradient on the final trace is one array more to hold.
+    pub fn backward_layout(&self, layer: &LayerLayout, variant: Variant) -> LayerLayout {
+        match variant.upstream && layer.rows * layer.quads > HALVED_ABOVE {
+            true => layer.halved(self.most_lanes),
+            false => layer.clone(),
+        }
     }
 
     pub fn input_gradient(
@@ -439,7 +456,7 @@ impl Renderer {
             WORKGROUP,
             (layout, layer),
             variant,
-            false,
+            0,
         )
     }
 
@@ -717,13 +734,14 @@ mod tests {
                     adjoint: on(4),
                     initial_gradient: on(5),
                     input_signal: on(6),
+                    cut: on(4),
                 }
             })
             .collect()
     }
 
     fn plastic(
-        inputs: usize,
+        (inputs, outputs): (usize, usize),
         rule: Rule,
         plasticity: Plasticity,
         rate: Rate,
@@ -731,7 +749,7 @@ mod tests {
     ) -> Network {
         let layer = Plastic {
             inputs,
-            outputs: 7,
+            outputs,
             activation,
             rule,
             plasticity,
@@ -760,11 +778,14 @@ mod tests {
             for plasticity in Plasticity::ALL {
                 for rate in [Rate::fixed(0.1), Rate::learned(0.1).per_neuron()] {
                     for variant in variants() {
-                        validate_all(
-                            &plastic(10, rule, plasticity, rate, Activation::Tanh),
-                            &profile,
-                            variant,
-                        );
+                        // A lane with a whole row, and two lanes with two.
+                        for shape in [(10, 7), (24, 8)] {
+                            validate_all(
+                                &plastic(shape, rule, plasticity, rate, Activation::Tanh),
+                                &profile,
+                                variant,
+                            );
+                        }
                     }
                 }
             }
@@ -782,17 +803,28 @@ mod tests {
             workgroup_size: 128,
             ..Profile::default()
         };
-        for profile in [Profile::default(), without, narrow] {
+        let of_two = Profile {
+            subgroup_size: 2,
+            ..Profile::default()
+        };
+        let of_four = Profile {
+            subgroup_size: 4,
+            ..Profile::default()
+        };
+        for profile in [Profile::default(), without, of_two, of_four, narrow] {
             for inputs in [1, 3, 4, 5, 32, 33, 60, 64, 100, 129, 256, 1000, 1024, 4096] {
                 for variant in [Variant::default(), variants()[127]] {
-                    let network = plastic(
-                        inputs,
-                        Rule::Oja,
-                        Plasticity::Connection,
-                        Rate::fixed(0.1),
-                        Activation::Logistic,
-                    );
-                    validate_all(&network, &profile, variant);
+                    // An odd and an even number of rows: tiles of one and of two.
+                    for outputs in [7, 8] {
+                        let network = plastic(
+                            (inputs, outputs),
+                            Rule::Oja,
+                            Plasticity::Connection,
+                            Rate::fixed(0.1),
+                            Activation::Logistic,
+                        );
+                        validate_all(&network, &profile, variant);
+                    }
                 }
             }
         }

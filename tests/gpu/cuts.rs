@@ -13,15 +13,26 @@ use metaplastic::{
 
 pub fn bodies() -> Vec<Body> {
     let mut bodies = Vec::new();
-    for (initial_trace, goal) in [
-        (false, Goal::OutputGradient),
-        (true, Goal::Target(Loss::SquaredError, MaskKind::Episodes)),
-        (
+    for case in [
+        stack((20, 7), false, Goal::OutputGradient),
+        stack(
+            (20, 7),
+            true,
+            Goal::Target(Loss::SquaredError, MaskKind::Episodes),
+        ),
+        stack(
+            (20, 7),
             true,
             Goal::Target(Loss::SoftmaxCrossEntropy, MaskKind::Steps),
         ),
+        // In tiles of two rows.
+        stack((24, 6), false, Goal::OutputGradient),
+        stack(
+            (24, 6),
+            true,
+            Goal::Target(Loss::SquaredError, MaskKind::Steps),
+        ),
     ] {
-        let case = stack(initial_trace, goal);
         bodies.push(body(
             format!("cuts change nothing: {case}"),
             move |engine| {
@@ -34,8 +45,8 @@ pub fn bodies() -> Vec<Body> {
             },
         ));
     }
-    for rate in [0.3, 0.95] {
-        let case = long(rate);
+    for (rate, inputs) in [(0.3, 5), (0.95, 5), (0.3, 24), (0.95, 24)] {
+        let case = long(rate, inputs);
         bodies.push(body(
             format!("time cuts match the oracle: {case}"),
             move |engine| {
@@ -46,8 +57,16 @@ pub fn bodies() -> Vec<Body> {
             },
         ));
     }
-    for lanes in [1, 2] {
-        let case = wide();
+    for (lanes, shape) in [
+        (1, (300, 5)),
+        (2, (300, 5)),
+        (1, (1024, 2)),
+        (2, (1024, 2)),
+        (4, (1024, 2)),
+        (2, (256, 4)),
+        (8, (256, 4)),
+    ] {
+        let case = wide(shape);
         bodies.push(body(
             format!("rows over lanes, subgroups of {lanes}: {case}"),
             move |engine| {
@@ -57,7 +76,7 @@ pub fn bodies() -> Vec<Body> {
         ));
     }
     bodies.push(body("workgroups along two axes", |engine| {
-        let case = stack(false, Goal::OutputGradient);
+        let case = stack((20, 7), false, Goal::OutputGradient);
         let narrow = restricted(engine, |profile| profile.workgroups = 2);
         assert!(run::<f32>(&narrow, &case) == run::<f32>(engine, &case));
     }));
@@ -91,7 +110,7 @@ pub fn bodies() -> Vec<Body> {
         }
     }));
     bodies.push(body("a layer that fits no binding is refused", |engine| {
-        let case = stack(false, Goal::OutputGradient);
+        let case = stack((20, 7), false, Goal::OutputGradient);
         let error = with_bindings_of(engine, 1_000)
             .gradient(
                 &case.network(),
@@ -125,14 +144,14 @@ fn with_bindings_of(engine: &Engine, bytes: u64) -> Engine {
 }
 
 /// Every kind of layer, with retentions that need no sum over earlier steps: those start at a cut.
-fn stack(traces: bool, goal: Goal) -> Case {
+fn stack((inputs, outputs): (usize, usize), traces: bool, goal: Goal) -> Case {
     let first = Plastic {
         rate: Rate::learned(0.3),
-        ..plastic(20, 7)
+        ..plastic(inputs, outputs)
     };
     let mut case = Case::new([
         Layer::Plastic(first),
-        Layer::plastic(7, 6, Rate::fixed(0.1)),
+        Layer::plastic(outputs, 6, Rate::fixed(0.1)),
         Layer::dense(6, 3, Activation::Linear),
         Layer::bias(3),
     ]);
@@ -142,11 +161,11 @@ fn stack(traces: bool, goal: Goal) -> Case {
 }
 
 /// Episodes much longer than a binding holds.
-fn long(rate: f64) -> Case {
+fn long(rate: f64, inputs: usize) -> Case {
     let first = Plastic {
         rate: Rate::learned(rate),
         rule: Rule::Oja,
-        ..plastic(5, 4)
+        ..plastic(inputs, 4)
     };
     let mut case = Case::new([
         Layer::Plastic(first),
@@ -158,12 +177,15 @@ fn long(rate: f64) -> Case {
 }
 
 /// Rows that need many lanes.
-fn wide() -> Case {
+fn wide((inputs, outputs): (usize, usize)) -> Case {
     let first = Plastic {
         rate: Rate::learned(0.1),
-        ..plastic(300, 5)
+        ..plastic(inputs, outputs)
     };
-    let mut case = Case::new([Layer::Plastic(first), Layer::dense(5, 2, Activation::Tanh)]);
+    let mut case = Case::new([
+        Layer::Plastic(first),
+        Layer::dense(outputs, 2, Activation::Tanh),
+    ]);
     (case.batch, case.steps) = (3, 6);
     (case.initial_trace, case.trace_gradient) = (true, true);
     case

@@ -20,8 +20,10 @@ use common::pairwise::pairwise;
 use common::training;
 use libtest_mimic::{Arguments, Trial};
 use metaplastic::{
-    Activation, Engine, EngineKind, Layer, Loss, Plastic, Plasticity, Rate, RatePer, Rule,
+    Activation, Bias, Engine, EngineKind, Episodes, Layer, Loss, Network, Parameters, Plastic,
+    Plasticity, Rate, RatePer, Rule,
 };
+use ndarray::Array4;
 use std::env;
 use std::process::ExitCode;
 
@@ -85,6 +87,7 @@ fn bodies() -> Vec<Body> {
     bodies.extend(pairs().into_iter().enumerate().map(oracle("pairs")));
     bodies.extend(stacked().into_iter().enumerate().map(oracle("stacks")));
     bodies.extend(sizes().into_iter().enumerate().map(oracle("sizes")));
+    bodies.extend(tiles().into_iter().enumerate().map(oracle("tiles")));
     for (index, case) in populations().into_iter().enumerate() {
         let copy = case.clone();
         bodies.push(body(
@@ -101,6 +104,7 @@ fn bodies() -> Vec<Body> {
     bodies.push(body("a batch is the mean of its episodes", |engine| {
         batch_is_the_mean_of_its_episodes(engine, &populations()[0], &GPU);
     }));
+    bodies.push(body("tanh is right everywhere", tanh_is_right_everywhere));
     bodies.extend(cuts::bodies());
     bodies.extend(fused::bodies());
     #[cfg(feature = "command")]
@@ -217,6 +221,46 @@ fn sizes() -> Vec<Case> {
     ]
 }
 
+/// Rows that the GPU engine spreads over lanes two at a time.
+fn tiles() -> Vec<Case> {
+    let per_neuron = |rate: f64| Rate::learned(rate).per_neuron();
+    let layers = [
+        (24, 8, Rule::Hebb, Plasticity::Connection, per_neuron(0.95)),
+        (24, 2, Rule::Oja, Plasticity::Connection, per_neuron(0.3)),
+        (48, 10, Rule::Oja, Plasticity::Neuron, Rate::learned(0.9)),
+        (64, 6, Rule::Hebb, Plasticity::Layer, Rate::learned(0.02)),
+        (64, 6, Rule::Oja, Plasticity::Neuron, Rate::fixed(0.1)),
+        (256, 4, Rule::Hebb, Plasticity::Connection, Rate::fixed(0.1)),
+        (256, 4, Rule::Hebb, Plasticity::Neuron, per_neuron(1.0)),
+    ];
+    let layers = layers.into_iter().enumerate();
+    let mut cases: Vec<_> = layers
+        .map(|(index, (inputs, outputs, rule, plasticity, rate))| {
+            let layer = Plastic {
+                rule,
+                plasticity,
+                rate,
+                ..plastic(inputs, outputs)
+            };
+            Case {
+                batch: [1, 5, 17][index % 3],
+                steps: 7 + index,
+                population: 1 + index % 2,
+                initial_trace: index % 2 == 0,
+                trace_gradient: index % 3 == 0,
+                goal: Goal::ALL[index % (Goal::ALL.len() - 1)],
+                seed: index as u64,
+                ..Case::new([Layer::Plastic(layer)])
+            }
+        })
+        .collect();
+    cases.push(Case::new([
+        Layer::dense(64, 24, Activation::Tanh),
+        Layer::dense(24, 4, Activation::Logistic),
+    ]));
+    cases
+}
+
 fn populations() -> Vec<Case> {
     let goal = Goal::Target(Loss::SoftmaxCrossEntropy, MaskKind::Steps);
     [(10, 2, 37), (60, 33, 5)]
@@ -234,6 +278,37 @@ fn populations() -> Vec<Case> {
             ])
         })
         .collect()
+}
+
+/// The device's `tanh` is a quotient of polynomials: 5e-7, and three units in the last place for the device's division.
+fn tanh_is_right_everywhere(engine: &Engine) {
+    const COLUMNS: usize = 64;
+    let layer = Layer::Bias(Bias {
+        inputs: COLUMNS,
+        outputs: COLUMNS,
+        activation: Activation::Tanh,
+        bias: true,
+    });
+    let network = Network::new(Loss::SquaredError, [layer]).expect("a valid network");
+    let parameters = Parameters::<f32>::new(&network, 1).expect("it fits");
+    let mut values: Vec<f32> = (-130_000..=130_000).map(|k| k as f32 * 1e-4).collect();
+    values.extend((-100..0).map(|power| 1.25f32.powi(power)));
+    values.extend([f32::MAX, f32::MIN, f32::INFINITY, f32::NEG_INFINITY]);
+    values.extend([f32::NAN, -f32::NAN]);
+    values.resize(values.len().next_multiple_of(COLUMNS), 0.0);
+    let shape = [1, 1, values.len() / COLUMNS, COLUMNS];
+    let input = Array4::from_shape_vec(shape, values).expect("the right number");
+    let outcome = engine
+        .forward(&network, &parameters, &Episodes::new(input.clone()))
+        .expect("an outcome");
+    for (&x, &y) in input.iter().zip(&outcome.output) {
+        let exact = f64::from(x).tanh();
+        let error = (f64::from(y) - exact).abs();
+        assert!(
+            error <= 8e-7 * exact.abs() || (x.is_nan() && y.is_nan()),
+            "tanh {x:e}: {y:e} instead of {exact:e}"
+        );
+    }
 }
 
 fn learning() -> Vec<Body> {

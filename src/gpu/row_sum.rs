@@ -1,0 +1,83 @@
+//! How the lanes of a tile of rows add up what each of them has: the plan that `shaders/row_sum.wgsl` is rendered from.
+//!
+//! A tile has a few sums, one or two for each row. Lanes first share them out: of two lanes, each takes over half of the
+//! other's sums, so that a shuffle and an addition serve two. What is left is added over the subgroup by shuffles, and
+//! over subgroups by workgroup memory.
+
+use super::layout::LayerLayout;
+use minijinja::{Value, context};
+
+/// Parts in workgroup memory that one lane adds up at most; more are added in two stages.
+const MOST_PARTS: usize = 8;
+
+/// Groups of parts where there are two stages.
+const GROUPS: usize = 8;
+
+/// Renders to the function `row_sum`, for `sums` sums a row, if any, and a subgroup of at least `subgroup_size` lanes.
+pub(super) fn row_sum(layer: &LayerLayout, sums: usize, subgroup_size: usize) -> Value {
+    if sums == 0 {
+        return context! {};
+    }
+    let LayerLayout {
+        lanes,
+        rows,
+        workgroup,
+        ..
+    } = *layer;
+    let shuffled = lanes.min(subgroup_size);
+    let values = rows * sums;
+    let mut names: Vec<_> = (0..values).map(|value| format!("v{value}")).collect();
+    let mut splits = Vec::new();
+    let mut distance = 1;
+    // Lanes whose numbers differ in the lowest bit split even from odd rows' sums, and so on; last, a row's two sums.
+    while names.len() > 1 && distance < shuffled {
+        let level = splits.len() + 1;
+        let pairs: Vec<_> = names
+            .chunks_exact(2)
+            .enumerate()
+            .map(|(index, pair)| {
+                let (even, odd) = (&pair[0], &pair[1]);
+                context! { to => format!("s{level}_{index}"), even, odd }
+            })
+            .collect();
+        names = (0..pairs.len())
+            .map(|index| format!("s{level}_{index}"))
+            .collect();
+        splits.push(context! { level, distance, pairs });
+        distance *= 2;
+    }
+    let kind = |count: usize| match count {
+        1 => "f32",
+        _ => "vec2<f32>",
+    };
+    let remaining = match names.as_slice() {
+        [name] => name.clone(),
+        names => format!("{}({})", kind(names.len()), names.join(", ")),
+    };
+    // Lanes of a subgroup that hold different sums.
+    let width = distance;
+    let doublings = |from: usize, to: usize| {
+        std::iter::successors(Some(from), |distance| Some(2 * distance))
+            .take_while(|&distance| distance < to)
+            .collect::<Vec<_>>()
+    };
+    // Of what the subgroups of a tile have, each lane reads its share.
+    let parts = lanes / shuffled;
+    let across = parts.min(shuffled / width);
+    let groups = match parts / across > MOST_PARTS {
+        true => GROUPS,
+        false => 1,
+    };
+    context! {
+        values, splits, remaining, width, shuffled, parts, across, groups,
+        left => kind(names.len()),
+        sums => kind(sums),
+        distances => doublings(distance, shuffled),
+        part_distances => doublings(width, width * across),
+        gathers => sums > 1 && names.len() == 1,
+        components => names.len(),
+        slots => width * names.len(),
+        exchanged => workgroup / shuffled * width,
+        grouped => workgroup / lanes * groups * width * names.len(),
+    }
+}
