@@ -903,7 +903,7 @@ mod tests {
                 for plasticity in Plasticity::ALL {
                     for activation in Activation::ALL {
                         for inputs in [1, 3, 10] {
-                            let network = plastic(inputs, rule, plasticity, rate, activation);
+                            let network = plastic((inputs, 7), rule, plasticity, rate, activation);
                             validate_fused(&network, None);
                         }
                     }

@@ -9,7 +9,7 @@ use super::rows;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{self, CHECKPOINT, checkpoints};
-use crate::cpu::simd::{Kernel, vectorise};
+use crate::cpu::simd::{Kernel, Lanes, vectorise};
 use crate::{Real, Rule};
 use pulp::Simd;
 use std::ops::Range;
@@ -117,7 +117,8 @@ impl<R: Real> Backward<'_, R> {
     }
 
     /// A few postsynaptic neurons over all steps, backwards, interleaved as in the forward sweep. Each adjoint row is
-    /// passed over once per step: the update of step `t` and the read-out of step `t - 1` in one go.
+    /// passed over once per step: the update of step `t` and the read-out of step `t - 1` in one go. `M_ij(t) x_j(t - 1)`
+    /// serves both the read-out and the gradient of the plasticity.
     #[inline(always)]
     fn plastic_rows<S: Simd>(&mut self, simd: S, rule: Rule, locals: Range<usize>, steps: usize) {
         let row = self.shape.row;
@@ -191,7 +192,12 @@ impl<R: Real> Backward<'_, R> {
                 state.by_bias += delta;
                 state.decay *= d;
 
-                let (d, g) = (R::splat(simd, d), R::splat(simd, g));
+                // At t = 0 no earlier gain adds to the plasticity's gradient.
+                let gain_before = match t {
+                    0 => R::zero(),
+                    _ => rule.gain(output[t - 1], rate),
+                };
+                let (d, g) = (R::splat(simd, d), R::splat(simd, gain_before));
                 let delta = R::splat(simd, delta);
                 let mut read = [R::splat(simd, R::zero()); 2];
                 let pairs = R::pairs_mut::<S>(adjoint)
@@ -205,11 +211,12 @@ impl<R: Real> Backward<'_, R> {
                     .zip(R::pairs::<S>(x_before));
                 for (((((m, dw), da), a), x), x_before) in pairs {
                     for k in 0..2 {
-                        da[k] = R::multiply_add(simd, R::multiply(simd, g, x[k]), m[k], da[k]);
-                        dw[k] = R::multiply_add(simd, delta, x[k], dw[k]);
-                        m[k] = R::multiply_add(simd, d, m[k], R::multiply(simd, delta, x[k]));
-                        let weighted = R::multiply(simd, a[k], m[k]);
-                        read[k] = R::multiply_add(simd, weighted, x_before[k], read[k]);
+                        let added = R::multiply(simd, delta, x[k]);
+                        dw[k] = <R as Lanes>::add(simd, added, dw[k]);
+                        m[k] = R::multiply_add(simd, d, m[k], added);
+                        let with_before = R::multiply(simd, m[k], x_before[k]);
+                        read[k] = R::multiply_add(simd, a[k], with_before, read[k]);
+                        da[k] = R::multiply_add(simd, g, with_before, da[k]);
                     }
                 }
                 state.read = R::sum_lanes(simd, read[0], read[1]);
