@@ -103,14 +103,36 @@ impl<R: Real> Synapses<R> {
         }
     }
 
-    /// Adds `other`, element by element.
-    pub fn add(&mut self, other: &Self) {
-        let parts = [&other.weight, &other.plasticity, &other.bias, &other.rate];
-        for (sum, part) in self.parts().into_iter().zip(parts) {
-            for (sum, part) in sum.iter_mut().zip(part.iter()) {
+    /// How many elements there are in all.
+    pub fn elements(&self) -> usize {
+        self.all().map(<[R]>::len).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &[R]> {
+        let parts = [&self.weight, &self.plasticity, &self.bias, &self.rate];
+        parts.into_iter().map(|part| &**part)
+    }
+
+    /// Every element, to the first of `flat`; returns the others.
+    pub fn write_to<'a>(&self, mut flat: &'a mut [R]) -> &'a mut [R] {
+        for part in self.all() {
+            let (to, rest) = flat.split_at_mut(part.len());
+            to.copy_from_slice(part);
+            flat = rest;
+        }
+        flat
+    }
+
+    /// Adds the first elements of `flat`, as [`Synapses::write_to`] leaves them; returns the others.
+    pub fn add<'a>(&mut self, mut flat: &'a [R]) -> &'a [R] {
+        for sum in self.parts() {
+            let (part, rest) = flat.split_at(sum.len());
+            for (sum, part) in sum.iter_mut().zip(part) {
                 *sum += *part;
             }
+            flat = rest;
         }
+        flat
     }
 }
 

@@ -3,6 +3,7 @@
 use super::EPISODE_BLOCK;
 use super::job::{Block, Job, Results, Source};
 use super::layers::{Shape, Synapses};
+use super::simd::zeros;
 use super::{over_episodes, over_synapses};
 use crate::Real;
 use rayon::prelude::*;
@@ -32,24 +33,25 @@ pub(super) fn network<R: Real>(
         .into_iter()
         .enumerate()
         .peekable();
+    let elements: usize = total.iter().map(Synapses::elements).sum();
+    let mut sums = zeros(wave(job) * elements);
     while blocks.peek().is_some() {
         let some: Vec<_> = blocks.by_ref().take(wave(job)).collect();
-        let sums: Vec<_> = some
-            .into_par_iter()
-            .map_init(
+        let count = some.len();
+        some.into_par_iter()
+            .zip(sums.par_chunks_mut(elements))
+            .for_each_init(
                 || Workspace::new(job),
-                |workspace, (number, results)| {
+                |workspace, ((number, results), sums)| {
                     let block = Block::new(job, source, index, meta_step, number);
                     workspace.block(job, layers, &block, Some(results));
-                    workspace.gradients().to_vec()
+                    let gradients = workspace.gradients().iter();
+                    gradients.fold(sums, |flat, gradient| gradient.write_to(flat));
                 },
-            )
-            .collect();
+            );
         if job.gradient {
-            for sum in &sums {
-                for (total, sum) in total.iter_mut().zip(sum) {
-                    total.add(sum);
-                }
+            for sums in sums.chunks_exact(elements).take(count) {
+                total.iter_mut().fold(sums, |flat, total| total.add(flat));
             }
         }
     }

@@ -74,7 +74,7 @@ pub(super) fn add_over_episodes<S: Simd, R: Real>(
     }
 }
 
-/// Rows that are interleaved at a time: compilers know how to do four.
+/// Rows that are interleaved at a time: four make one short vector.
 const STRANDS: usize = 4;
 
 /// Columns of a tile that stays in the nearest cache.
@@ -90,19 +90,15 @@ impl<R: Real> Kernel for Interleave<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
         let width = R::pair_width::<S>();
-        // Four rows of a tile, interleaved.
-        let mut braid = [[R::zero(); STRANDS]; TILE];
         for (tile, to) in self.to.chunks_mut(TILE * width).enumerate() {
             let columns = to.len() / width;
             let row = |n: usize| &self.from[n][tile * TILE..][..columns];
             let whole = width / STRANDS * STRANDS;
             for first in (0..whole).step_by(STRANDS) {
                 let rows = [row(first), row(first + 1), row(first + 2), row(first + 3)];
-                for (k, four) in braid[..columns].iter_mut().enumerate() {
-                    *four = [rows[0][k], rows[1][k], rows[2][k], rows[3][k]];
-                }
-                for (to, four) in to.chunks_exact_mut(width).zip(&braid) {
-                    to[first..first + STRANDS].copy_from_slice(four);
+                for (k, to) in to.chunks_exact_mut(width).enumerate() {
+                    let four = rows.map(|row| row[k]);
+                    to[first..first + STRANDS].copy_from_slice(&four);
                 }
             }
             for lane in whole..width {
