@@ -5,12 +5,12 @@ use pulp::{Arch, Simd, WithSimd};
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Multiply-adds, or instructions of that cost, that a synapse needs for each step at the least: 4 forward and 7 for the
+/// Multiply-adds, or instructions of that cost, that a synapse needs for each step at the least: 4 forward and 6 for the
 /// full gradient.
 ///
-/// Forward: `w + α H`, `· x`, `d H`, `+ g x`; a learned rate, which needs `Σ α H x` by itself, takes one more. Backward:
-/// `α M`, `· x`, `g x`, `· M`, `d M`, `+ δ x`, and `δ x` into the weight's gradient.
-pub const FLOOR: u64 = 11;
+/// Forward: `w · x`, `h x`, `α · h x`, `+ (g/D) x`, where a row's trace is `H = D h` with one number `D`. Backward: `M x`,
+/// `α · M x`, `g · M x`, `d M`, `+ δ x`, and `δ x` into the weight's gradient.
+pub const FLOOR: u64 = 10;
 
 /// Independent chains of multiply-adds: more than any processor has in flight, and they fit 16 registers.
 const CHAINS: usize = 12;
