@@ -38,8 +38,11 @@ pub(super) fn network<R: Real>(
     while blocks.peek().is_some() {
         let some: Vec<_> = blocks.by_ref().take(wave(job)).collect();
         let count = some.len();
+        // A workspace is made for every part of the work: not more parts than keep the threads evenly busy.
+        let part = count.div_ceil(4 * rayon::current_num_threads());
         some.into_par_iter()
             .zip(sums.par_chunks_mut(elements))
+            .with_min_len(part)
             .for_each_init(
                 || Workspace::new(job),
                 |workspace, ((number, results), sums)| {

@@ -96,9 +96,20 @@ impl<R: Real> Kernel for Interleave<'_, R> {
             let whole = width / STRANDS * STRANDS;
             for first in (0..whole).step_by(STRANDS) {
                 let rows = [row(first), row(first + 1), row(first + 2), row(first + 3)];
-                for (k, to) in to.chunks_exact_mut(width).enumerate() {
-                    let four = rows.map(|row| row[k]);
-                    to[first..first + STRANDS].copy_from_slice(&four);
+                let squares = rows.map(|row| row.as_chunks::<STRANDS>().0);
+                let mut tiles = to.chunks_exact_mut(STRANDS * width);
+                for (square, to) in tiles.by_ref().enumerate() {
+                    // Four elements of four rows: compilers see a transposition of short vectors.
+                    let [a, b, c, d] = squares.map(|rows| rows[square]);
+                    let to = &mut to[first..][..(STRANDS - 1) * width + STRANDS];
+                    for k in 0..STRANDS {
+                        let four = [a[k], b[k], c[k], d[k]];
+                        to[k * width..][..STRANDS].copy_from_slice(&four);
+                    }
+                }
+                let rest = tiles.into_remainder().chunks_exact_mut(width);
+                for (k, to) in (columns / STRANDS * STRANDS..).zip(rest) {
+                    to[first..][..STRANDS].copy_from_slice(&rows.map(|row| row[k]));
                 }
             }
             for lane in whole..width {
