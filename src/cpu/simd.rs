@@ -111,6 +111,13 @@ pub trait Lanes: Copy {
     /// The sum over the lanes of `a + b`, always in the same order.
     fn sum_lanes<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self;
 
+    /// Eight rows of eight elements, transposed.
+    #[inline(always)]
+    fn transposed<S: Simd>(simd: S, rows: [[Self; SQUARE]; SQUARE]) -> [[Self; SQUARE]; SQUARE] {
+        let _ = simd;
+        std::array::from_fn(|k| rows.map(|row| row[k]))
+    }
+
     /// The elements of a pair.
     fn elements_mut<S: Simd>(pair: &mut [Self::Vector<S>; 2]) -> &mut [Self];
 
@@ -121,10 +128,66 @@ pub trait Lanes: Copy {
     fn pairs_mut<S: Simd>(row: &mut [Self]) -> &mut [[Self::Vector<S>; 2]];
 }
 
+/// Rows and columns of what [`Lanes::transposed`] transposes.
+pub(super) const SQUARE: usize = 8;
+
+/// A square of `f32`s, transposed in registers: compilers do it element by element.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn transposed_in_registers<S: Simd>(
+    simd: S,
+    rows: [[f32; SQUARE]; SQUARE],
+) -> Option<[[f32; SQUARE]; SQUARE]> {
+    use pulp::core_arch::x86::Avx;
+    use std::any::Any;
+
+    type Row = std::arch::x86_64::__m256;
+
+    // Pairs of rows, then fours, within each half of a vector. No closures: they would not get the instruction set.
+    #[inline(always)]
+    fn four(avx: Avx, [a, b, c, d]: [Row; 4]) -> [Row; 4] {
+        let [low, high] = [avx._mm256_unpacklo_ps(a, b), avx._mm256_unpackhi_ps(a, b)];
+        let [next_low, next_high] = [avx._mm256_unpacklo_ps(c, d), avx._mm256_unpackhi_ps(c, d)];
+        [
+            avx._mm256_shuffle_ps::<0b01_00_01_00>(low, next_low),
+            avx._mm256_shuffle_ps::<0b11_10_11_10>(low, next_low),
+            avx._mm256_shuffle_ps::<0b01_00_01_00>(high, next_high),
+            avx._mm256_shuffle_ps::<0b11_10_11_10>(high, next_high),
+        ]
+    }
+
+    let avx = (&simd as &dyn Any).downcast_ref::<pulp::x86::V3>()?.avx;
+    let [a, b, c, d, e, f, g, h]: [Row; SQUARE] = pulp::cast(rows);
+    let [a, b, c, d] = four(avx, [a, b, c, d]);
+    let [e, f, g, h] = four(avx, [e, f, g, h]);
+    // Then the halves.
+    Some(pulp::cast([
+        avx._mm256_permute2f128_ps::<0x20>(a, e),
+        avx._mm256_permute2f128_ps::<0x20>(b, f),
+        avx._mm256_permute2f128_ps::<0x20>(c, g),
+        avx._mm256_permute2f128_ps::<0x20>(d, h),
+        avx._mm256_permute2f128_ps::<0x31>(a, e),
+        avx._mm256_permute2f128_ps::<0x31>(b, f),
+        avx._mm256_permute2f128_ps::<0x31>(c, g),
+        avx._mm256_permute2f128_ps::<0x31>(d, h),
+    ]))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn transposed_in_registers<S: Simd>(
+    _: S,
+    _: [[f32; SQUARE]; SQUARE],
+) -> Option<[[f32; SQUARE]; SQUARE]> {
+    None
+}
+
 macro_rules! lanes {
     ($real:ty, $lanes:ident, $vector:ident, $splat:ident, $multiply_add:ident, $fused:ident, $multiply:ident, $add:ident,
-     $subtract:ident, $divide:ident, $less:ident, $select:ident, $sum:ident, $slice:ident, $slice_mut:ident) => {
+     $subtract:ident, $divide:ident, $less:ident, $select:ident, $sum:ident, $slice:ident, $slice_mut:ident
+     $(, $special:item)?) => {
         impl Lanes for $real {
+            $($special)?
+
             type Vector<S: Simd> = S::$vector;
 
             #[inline(always)]
@@ -228,7 +291,14 @@ lanes!(
     select_f32s,
     reduce_sum_f32s,
     as_simd_f32s,
-    as_mut_simd_f32s
+    as_mut_simd_f32s,
+    #[inline(always)]
+    fn transposed<S: Simd>(simd: S, rows: [[f32; SQUARE]; SQUARE]) -> [[f32; SQUARE]; SQUARE] {
+        match transposed_in_registers(simd, rows) {
+            Some(columns) => columns,
+            None => std::array::from_fn(|k| rows.map(|row| row[k])),
+        }
+    }
 );
 lanes!(
     f64,

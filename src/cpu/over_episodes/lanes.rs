@@ -3,7 +3,7 @@
 use crate::Real;
 use crate::cpu::EPISODE_BLOCK;
 use crate::cpu::layers::Shape;
-use crate::cpu::simd::{Kernel, Pair, pair_width};
+use crate::cpu::simd::{Kernel, Pair, SQUARE, pair_width};
 use pulp::Simd;
 
 /// The most episodes of a group.
@@ -74,9 +74,6 @@ pub(super) fn add_over_episodes<S: Simd, R: Real>(
     }
 }
 
-/// Rows that are interleaved at a time: four make one short vector.
-const STRANDS: usize = 4;
-
 /// Columns of a tile that stays in the nearest cache.
 const TILE: usize = 256;
 
@@ -88,28 +85,29 @@ pub(super) struct Interleave<'a, R> {
 
 impl<R: Real> Kernel for Interleave<'_, R> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let width = R::pair_width::<S>();
         for (tile, to) in self.to.chunks_mut(TILE * width).enumerate() {
             let columns = to.len() / width;
             let row = |n: usize| &self.from[n][tile * TILE..][..columns];
-            let whole = width / STRANDS * STRANDS;
-            for first in (0..whole).step_by(STRANDS) {
-                let rows = [row(first), row(first + 1), row(first + 2), row(first + 3)];
-                let squares = rows.map(|row| row.as_chunks::<STRANDS>().0);
-                let mut tiles = to.chunks_exact_mut(STRANDS * width);
+            let whole = width / SQUARE * SQUARE;
+            for first in (0..whole).step_by(SQUARE) {
+                let rows: [&[R]; SQUARE] = std::array::from_fn(|n| row(first + n));
+                let squares = rows.map(|row| row.as_chunks::<SQUARE>().0);
+                let mut tiles = to.chunks_exact_mut(SQUARE * width);
                 for (square, to) in tiles.by_ref().enumerate() {
-                    // Four elements of four rows: compilers see a transposition of short vectors.
-                    let [a, b, c, d] = squares.map(|rows| rows[square]);
-                    let to = &mut to[first..][..(STRANDS - 1) * width + STRANDS];
-                    for k in 0..STRANDS {
-                        let four = [a[k], b[k], c[k], d[k]];
-                        to[k * width..][..STRANDS].copy_from_slice(&four);
+                    let mut rows = [[R::zero(); SQUARE]; SQUARE];
+                    for (row, squares) in rows.iter_mut().zip(&squares) {
+                        *row = squares[square];
+                    }
+                    let columns = R::transposed(simd, rows);
+                    for (to, column) in to.chunks_exact_mut(width).zip(&columns) {
+                        to[first..first + SQUARE].copy_from_slice(column);
                     }
                 }
                 let rest = tiles.into_remainder().chunks_exact_mut(width);
-                for (k, to) in (columns / STRANDS * STRANDS..).zip(rest) {
-                    to[first..][..STRANDS].copy_from_slice(&rows.map(|row| row[k]));
+                for (k, to) in (columns / SQUARE * SQUARE..).zip(rest) {
+                    to[first..first + SQUARE].copy_from_slice(&rows.map(|row| row[k]));
                 }
             }
             for lane in whole..width {
@@ -171,5 +169,43 @@ pub(super) fn put_lane<R: Copy>(from: &[R], to: &mut [R], width: usize, lane: us
 pub(super) fn take_lane<R: Copy>(from: &[R], width: usize, lane: usize, to: &mut [R]) {
     for (to, from) in to.iter_mut().zip(from.chunks_exact(width)) {
         *to = from[lane];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::simd::vectorise;
+
+    fn rows_come_back<R: Real>() {
+        let width = pair_width::<R>();
+        for size in [1, 7, 8, 9, 33, TILE - 1, TILE, 2 * TILE + 11] {
+            let number = |lane: usize, at: usize| R::from_f64((1000 * lane + at) as f64);
+            let rows: Vec<Vec<R>> = (0..width)
+                .map(|lane| (0..size).map(|at| number(lane, at)).collect())
+                .collect();
+            let mut interleaved = vec![R::nan(); size * width];
+            vectorise(Interleave {
+                from: &rows.iter().map(Vec::as_slice).collect::<Vec<_>>(),
+                to: &mut interleaved,
+            });
+            for (k, value) in interleaved.iter().enumerate() {
+                assert_eq!(*value, number(k % width, k / width), "{size}: {k}");
+            }
+            for count in [1, width] {
+                let mut back = vec![R::nan(); count * size];
+                vectorise(Deinterleave {
+                    from: &interleaved,
+                    to: &mut back,
+                });
+                assert_eq!(back, rows[..count].concat(), "{size}, {count} rows");
+            }
+        }
+    }
+
+    #[test]
+    fn interleaved_rows_come_back() {
+        rows_come_back::<f32>();
+        rows_come_back::<f64>();
     }
 }
