@@ -26,7 +26,7 @@ const MOST_INPUT_BYTES: usize = 4 << 20;
 
 /// Whether to compute this way: which of the two is faster depends on how long rows are and on how many lanes have an
 /// episode. Measured with AVX2, they break even at 3 of 16 lanes for 10 presynaptic neurons, 5 for 32, 8 for 64, 13 for
-/// 128, and 16 for some 180.
+/// 128, and 16 for some 180. A quarter of the lanes is asked for in any case.
 pub(super) fn suits<R: Real>(job: &Job) -> bool {
     let width = width::<R>();
     let lanes = job.batch.div_ceil(width).saturating_mul(width);
@@ -37,6 +37,7 @@ pub(super) fn suits<R: Real>(job: &Job) -> bool {
     let input = values.saturating_mul(width * size_of::<R>());
     lanes::BLOCK.is_multiple_of(width)
         && job.batch.saturating_mul(200) >= cost
+        && job.batch.saturating_mul(4) >= lanes
         && input <= MOST_INPUT_BYTES
 }
 
