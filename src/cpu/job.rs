@@ -121,48 +121,52 @@ impl<'a, R: Real> Source<'a, R> {
         }))
     }
 
-    fn episode<'b>(
+    fn group<'b>(
         &'b self,
         index: usize,
         meta_step: u32,
-        b: usize,
+        episodes: Range<usize>,
         generated: &'b mut Generated<R>,
-    ) -> Episode<'b, 'a, R> {
+    ) -> Group<'b, 'a, R> {
         match self {
             Self::Generated(source) => {
                 let Generated { drawn, values } = generated;
                 let task = source.task;
-                drawn.0.resize(task.steps() * task.inputs(), 0.0);
-                drawn.1.resize(task.steps() * task.outputs(), 0.0);
-                values.0.resize(drawn.0.len(), R::zero());
-                values.1.resize(drawn.1.len(), R::zero());
-                source.task.fill(
-                    source.key(index),
-                    meta_step,
-                    b as u32,
-                    &mut drawn.0,
-                    &mut drawn.1,
-                );
-                for (to, from) in [(&mut values.0, &drawn.0), (&mut values.1, &drawn.1)] {
-                    for (to, &value) in to.iter_mut().zip(from) {
-                        *to = R::from_f64(f64::from(value));
+                let sizes = [task.inputs(), task.outputs()].map(|size| task.steps() * size);
+                drawn.0.resize(sizes[0], 0.0);
+                drawn.1.resize(sizes[1], 0.0);
+                values.0.resize(episodes.len() * sizes[0], R::zero());
+                values.1.resize(episodes.len() * sizes[1], R::zero());
+                for (n, b) in episodes.enumerate() {
+                    source.task.fill(
+                        source.key(index),
+                        meta_step,
+                        b as u32,
+                        &mut drawn.0,
+                        &mut drawn.1,
+                    );
+                    let arrays = [(&mut values.0, &drawn.0), (&mut values.1, &drawn.1)];
+                    for ((to, from), size) in arrays.into_iter().zip(sizes) {
+                        for (to, &value) in to[n * size..].iter_mut().zip(from) {
+                            *to = R::from_f64(f64::from(value));
+                        }
                     }
                 }
-                Episode {
+                Group {
                     input: &values.0,
                     objective: Some(&values.1),
                     is_target: true,
                     of: Of::Task(source),
                 }
             }
-            Self::Given(given) => Episode {
-                input: part(&given.input, index, b),
+            Self::Given(given) => Group {
+                input: part(&given.input, index, episodes.clone()),
                 objective: given
                     .objective
                     .as_ref()
-                    .map(|objective| part(objective, index, b)),
+                    .map(|objective| part(objective, index, episodes.clone())),
                 is_target: given.is_target,
-                of: Of::Given(given, index, b),
+                of: Of::Given(given, index, episodes),
             },
         }
     }
@@ -194,25 +198,38 @@ impl<'a, 's, R: Real> Block<'a, 's, R> {
         }
     }
 
-    /// Episode `b` of the batch; `generated` holds it where the task makes it.
-    pub fn episode<'b>(&'b self, b: usize, generated: &'b mut Generated<R>) -> Episode<'b, 's, R> {
+    /// The `episodes` of the batch; `generated` holds them where the task makes them.
+    pub fn group<'b>(
+        &'b self,
+        episodes: Range<usize>,
+        generated: &'b mut Generated<R>,
+    ) -> Group<'b, 's, R> {
         self.source
-            .episode(self.network, self.meta_step, b, generated)
+            .group(self.network, self.meta_step, episodes, generated)
     }
 }
 
-/// Room for one episode of a task, taken when it is needed.
-#[derive(Clone, Debug, Default)]
+/// Room for a task's episodes, taken when it is needed: one as it is drawn, and a group.
+#[derive(Clone, Debug)]
 pub(super) struct Generated<R> {
     drawn: (Vec<f32>, Vec<f32>),
     values: (Vec<R>, Vec<R>),
 }
 
-/// One episode.
-pub(super) struct Episode<'a, 's, R> {
-    /// `[T, I]`.
+impl<R> Default for Generated<R> {
+    fn default() -> Self {
+        Self {
+            drawn: Default::default(),
+            values: Default::default(),
+        }
+    }
+}
+
+/// Consecutive episodes of a network.
+pub(super) struct Group<'a, 's, R> {
+    /// `[episodes, T, I]`.
     pub input: &'a [R],
-    /// A target or a gradient on the output, by `is_target`, `[T, O]`; none for a gradient of zero.
+    /// Targets or gradients on the output, by `is_target`, `[episodes, T, O]`; none for gradients of zero.
     pub objective: Option<&'a [R]>,
     pub is_target: bool,
     of: Of<'a, 's, R>,
@@ -220,31 +237,31 @@ pub(super) struct Episode<'a, 's, R> {
 
 enum Of<'a, 's, R> {
     Task(&'a EpisodeSource),
-    /// Of a network, the episode of a number.
-    Given(&'a Given<'s, R>, usize, usize),
+    /// Of a network, the episodes of these numbers.
+    Given(&'a Given<'s, R>, usize, Range<usize>),
 }
 
-impl<'s, R: Real> Episode<'_, 's, R> {
-    /// How much the loss of step `t` counts.
-    pub fn mask(&self, t: usize) -> R {
+impl<'s, R: Real> Group<'_, 's, R> {
+    /// How much the loss of step `t` of the group's episode `n` counts.
+    pub fn mask(&self, n: usize, t: usize) -> R {
         match &self.of {
             Of::Task(source) if source.task.counts(t) => R::one(),
             Of::Task(_) => R::zero(),
-            Of::Given(given, index, b) => match given.mask {
+            Of::Given(given, index, episodes) => match given.mask {
                 Mask::All => R::one(),
                 Mask::Steps(mask) => mask[t],
-                Mask::Episodes(mask) => mask[[*index, *b, t]],
+                Mask::Episodes(mask) => mask[[*index, episodes.start + n, t]],
             },
         }
     }
 
-    /// The trace of a layer at the first step, `[O, I]`.
-    pub fn initial_trace(&self, layer: usize) -> Option<&[R]> {
+    /// The traces of a layer at the first step, `[episodes, O, I]`.
+    pub fn initial_traces(&self, layer: usize) -> Option<&[R]> {
         self.of_layer(layer, |given| &given.initial_traces)
     }
 
-    /// The gradient on the final trace of a layer, `[O, I]`.
-    pub fn trace_gradient(&self, layer: usize) -> Option<&[R]> {
+    /// The gradients on the final traces of a layer, `[episodes, O, I]`.
+    pub fn trace_gradients(&self, layer: usize) -> Option<&[R]> {
         self.of_layer(layer, |given| &given.trace_gradients)
     }
 
@@ -255,20 +272,21 @@ impl<'s, R: Real> Episode<'_, 's, R> {
     ) -> Option<&'b [R]> {
         match &self.of {
             Of::Task(_) => None,
-            Of::Given(given, index, b) => {
+            Of::Given(given, index, episodes) => {
                 let array = arrays(given).get(layer)?.as_ref()?;
-                Some(part(array, *index, *b))
+                Some(part(array, *index, episodes.clone()))
             }
         }
     }
 }
 
-/// Episode `b` of network `p`, contiguous.
-fn part<'a, R>(array: &'a CowArray<'_, R, Ix4>, p: usize, b: usize) -> &'a [R] {
+/// Consecutive episodes of network `p`, contiguous.
+fn part<'a, R>(array: &'a CowArray<'_, R, Ix4>, p: usize, episodes: Range<usize>) -> &'a [R] {
     let view: ArrayView4<'a, R> = array.view();
     let (_, batch, rows, columns) = view.dim();
     let all = view.to_slice().expect("in standard layout");
-    &all[(p * batch + b) * rows * columns..][..rows * columns]
+    let size = rows * columns;
+    &all[(p * batch + episodes.start) * size..][..episodes.len() * size]
 }
 
 /// Where results go: the parts of the caller's arrays for `episodes` episodes; empty parts are not wanted.

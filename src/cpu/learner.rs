@@ -3,7 +3,7 @@
 use super::job::{Block, Job, Results, Source};
 use super::layers::{Shape, Synapses, pack, unpack};
 use super::optimiser::Moments;
-use super::sweep::{self, Workspace};
+use super::sweep::{self, Workspaces};
 use super::{EPISODE_BLOCK, slice_mut};
 use crate::engine::{Failure, Want};
 use crate::task::EpisodeSource;
@@ -91,11 +91,20 @@ impl CpuLearner {
             "the CPU engine's working memory",
             job.bytes::<f32>(population),
         )?;
-        let source = Source::given(episodes);
+        let (source, workspaces) = (Source::given(episodes), Workspaces::default());
         let episode = self.meta_steps * batch as u64;
         self.meta_steps += 1;
         let losses = self.each(|index, network, layout, values, state| {
-            let loss = state.batch(&job, &source, network, layout, values, index, 0);
+            let loss = state.batch(
+                &job,
+                &workspaces,
+                &source,
+                network,
+                layout,
+                values,
+                index,
+                0,
+            );
             state.learn(layout, values, index, episode, loss);
             loss
         });
@@ -135,12 +144,12 @@ impl CpuLearner {
             "the CPU engine's working memory",
             job.bytes::<f32>(population),
         )?;
-        let episodes = Source::Generated(source);
+        let (episodes, workspaces) = (Source::Generated(source), Workspaces::default());
         let counted = (meta_steps.len() * source.task.counted_steps()) as f64;
         // With a few episodes per network, one thread takes a network through all its meta-steps in one workspace.
         let small = source.batch <= EPISODE_BLOCK;
         Ok(self.each(|index, network, layout, values, state| {
-            let mut workspace = small.then(|| Workspace::new(&job));
+            let mut workspace = small.then(|| workspaces.take(&job));
             let mut total = 0.0;
             for meta_step in meta_steps.clone() {
                 let loss = match &mut workspace {
@@ -154,7 +163,16 @@ impl CpuLearner {
                         }
                         sum / source.batch as f64
                     }
-                    None => state.batch(&job, &episodes, network, layout, values, index, meta_step),
+                    None => state.batch(
+                        &job,
+                        &workspaces,
+                        &episodes,
+                        network,
+                        layout,
+                        values,
+                        index,
+                        meta_step,
+                    ),
                 };
                 let episode = u64::from(meta_step) * source.batch as u64;
                 if learn {
@@ -206,6 +224,7 @@ impl State {
     fn batch(
         &mut self,
         job: &Job,
+        workspaces: &Workspaces<f32>,
         source: &Source<'_, f32>,
         network: &Network,
         layout: &crate::Layout,
@@ -225,7 +244,15 @@ impl State {
             traces: job.shapes.iter().map(|_| [].as_mut_slice()).collect(),
             initial: job.shapes.iter().map(|_| [].as_mut_slice()).collect(),
         };
-        let total = sweep::network(job, &self.layers, source, index, meta_step, results);
+        let total = sweep::network(
+            job,
+            workspaces,
+            &self.layers,
+            source,
+            index,
+            meta_step,
+            results,
+        );
         if job.gradient {
             unpack(network, layout, &total, &mut self.gradient);
         }

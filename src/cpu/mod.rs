@@ -22,6 +22,7 @@ use job::{Job, Results, Source};
 use layers::{Synapses, pack, unpack};
 use ndarray::{Array1, Array4};
 use rayon::prelude::*;
+use sweep::Workspaces;
 
 /// Episodes whose gradients are summed before the sum goes on: part of the result's last bits, on every engine.
 pub(crate) const EPISODE_BLOCK: usize = 16;
@@ -130,6 +131,7 @@ fn compute<R: Real>(
     let layout = parameters.layout();
     let mut gradients = Parameters::zeros(parameters.shared_layout().clone(), population)?;
     let source = Source::given(episodes);
+    let workspaces = Workspaces::default();
     gradients
         .values_mut()
         .par_chunks_mut(layout.size().max(1))
@@ -138,7 +140,7 @@ fn compute<R: Real>(
         .for_each(|(index, (values, results))| {
             let mut layers: Vec<_> = job.shapes.iter().map(Synapses::zeros).collect();
             pack(network, layout, parameters.network(index), &mut layers);
-            let total = sweep::network(&job, &layers, &source, index, 0, results);
+            let total = sweep::network(&job, &workspaces, &layers, &source, index, 0, results);
             unpack(network, layout, &total, values);
         });
 

@@ -108,6 +108,9 @@ pub trait Lanes: Copy {
     /// `a · b`.
     fn multiply<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
+    /// The least of all lanes of `a` and `b`.
+    fn least<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self;
+
     /// The sum over the lanes of `a + b`, always in the same order.
     fn sum_lanes<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self;
 
@@ -183,7 +186,7 @@ fn transposed_in_registers<S: Simd>(
 
 macro_rules! lanes {
     ($real:ty, $lanes:ident, $vector:ident, $splat:ident, $multiply_add:ident, $fused:ident, $multiply:ident, $add:ident,
-     $subtract:ident, $divide:ident, $less:ident, $select:ident, $sum:ident, $slice:ident, $slice_mut:ident
+     $subtract:ident, $divide:ident, $less:ident, $select:ident, $min:ident, $least:ident, $sum:ident, $slice:ident, $slice_mut:ident
      $(, $special:item)?) => {
         impl Lanes for $real {
             $($special)?
@@ -252,6 +255,11 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
+            fn least<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> Self {
+                simd.$least(simd.$min(a, b))
+            }
+
+            #[inline(always)]
             fn sum_lanes<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> Self {
                 simd.$sum(simd.$add(a, b))
             }
@@ -289,6 +297,8 @@ lanes!(
     div_f32s,
     less_than_f32s,
     select_f32s,
+    min_f32s,
+    reduce_min_f32s,
     reduce_sum_f32s,
     as_simd_f32s,
     as_mut_simd_f32s,
@@ -313,6 +323,8 @@ lanes!(
     div_f64s,
     less_than_f64s,
     select_f64s,
+    min_f64s,
+    reduce_min_f64s,
     reduce_sum_f64s,
     as_simd_f64s,
     as_mut_simd_f64s
@@ -374,6 +386,12 @@ impl<S: Simd, R: Lanes> Pair<S, R> {
             )
         };
         Self::new(self.simd, [choose(0), choose(1)])
+    }
+
+    /// The least of all lanes.
+    #[inline(always)]
+    pub(crate) fn least(self) -> R {
+        R::least(self.simd, self.vectors[0], self.vectors[1])
     }
 
     /// `function` of each lane by itself.

@@ -7,6 +7,8 @@ use super::simd::zeros;
 use super::{over_episodes, over_synapses};
 use crate::Real;
 use rayon::prelude::*;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
 
 /// Elements of partial sums that are held at once, about.
 const WAVE_ELEMENTS: usize = 1 << 20;
@@ -21,6 +23,7 @@ pub(super) fn wave(job: &Job) -> usize {
 /// Runs one network's batch; returns the gradients' sum over its episodes, block by block.
 pub(super) fn network<R: Real>(
     job: &Job,
+    workspaces: &Workspaces<R>,
     layers: &[Synapses<R>],
     source: &Source<'_, R>,
     index: usize,
@@ -38,13 +41,13 @@ pub(super) fn network<R: Real>(
     while blocks.peek().is_some() {
         let some: Vec<_> = blocks.by_ref().take(wave(job)).collect();
         let count = some.len();
-        // A workspace is made for every part of the work: not more parts than keep the threads evenly busy.
+        // Not more parts than keep the threads evenly busy.
         let part = count.div_ceil(4 * rayon::current_num_threads());
         some.into_par_iter()
             .zip(sums.par_chunks_mut(elements))
             .with_min_len(part)
             .for_each_init(
-                || Workspace::new(job),
+                || workspaces.take(job),
                 |workspace, ((number, results), sums)| {
                     let block = Block::new(job, source, index, meta_step, number);
                     workspace.block(job, layers, &block, Some(results));
@@ -71,6 +74,54 @@ pub(super) fn workspace_elements<R: Real>(job: &Job) -> u128 {
         over_episodes::width::<R>() as u128 * sum(over_episodes::elements)
     } else {
         sum(over_synapses::elements)
+    }
+}
+
+/// Workspaces that wait for work: as many are made as are in use at once.
+#[derive(Debug, Default)]
+pub(super) struct Workspaces<R> {
+    free: Mutex<Vec<Workspace<R>>>,
+}
+
+impl<R: Real> Workspaces<R> {
+    /// A workspace, which comes back when it is dropped. All are for one `job`.
+    pub fn take(&self, job: &Job) -> Taken<'_, R> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let workspace = free.pop();
+        drop(free);
+        Taken {
+            workspaces: self,
+            workspace: Some(workspace.unwrap_or_else(|| Workspace::new(job))),
+        }
+    }
+}
+
+/// A workspace in use.
+pub(super) struct Taken<'a, R> {
+    workspaces: &'a Workspaces<R>,
+    /// There until it is dropped.
+    workspace: Option<Workspace<R>>,
+}
+
+impl<R> Deref for Taken<'_, R> {
+    type Target = Workspace<R>;
+
+    fn deref(&self) -> &Workspace<R> {
+        self.workspace.as_ref().expect("not dropped yet")
+    }
+}
+
+impl<R> DerefMut for Taken<'_, R> {
+    fn deref_mut(&mut self) -> &mut Workspace<R> {
+        self.workspace.as_mut().expect("not dropped yet")
+    }
+}
+
+impl<R> Drop for Taken<'_, R> {
+    fn drop(&mut self) {
+        let free = self.workspaces.free.lock();
+        free.unwrap_or_else(PoisonError::into_inner)
+            .extend(self.workspace.take());
     }
 }
 

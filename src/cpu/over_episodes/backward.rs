@@ -227,11 +227,11 @@ impl<R: Real> Backward<'_, R> {
                     retained = Compensated::from_f64(simd, &sums);
                 }
                 retained = retained.add_product(-g, r);
-                q = retained.high / d;
-                let mut retentions = [R::one(); BLOCK];
-                d.store(&mut retentions);
-                let is_small = retentions.map(|d| d.abs().as_f64() < retention::SMALL);
-                if is_small.contains(&true) {
+                q = retained.over(d);
+                if (d * d).least().as_f64() < retention::SMALL * retention::SMALL {
+                    let mut retentions = [R::one(); BLOCK];
+                    d.store(&mut retentions);
+                    let is_small = retentions.map(|d| d.abs().as_f64() < retention::SMALL);
                     let lookback = Lookback {
                         rule,
                         rate: self.layer.rate[i],
@@ -254,9 +254,11 @@ impl<R: Real> Backward<'_, R> {
                 }
             }
             let signal = lanes::of_mut(self.signal, local * steps + t, width);
-            let on_output = Pair::load(simd, signal)
-                + r * rule.gain_by_output(y, rate)
-                + q * rule.retention_by_output(y, rate);
+            let mut on_output = Pair::load(simd, signal) + r * rule.gain_by_output(y, rate);
+            if rule.retention_depends_on_output() {
+                // Otherwise a product with zero would keep the next step waiting for `q`.
+                on_output = on_output + q * rule.retention_by_output(y, rate);
+            }
             let delta = on_output * self.shape.activation.derivative(y);
             delta.store(signal);
             state.by_rate = state.by_rate

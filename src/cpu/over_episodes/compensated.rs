@@ -51,4 +51,12 @@ impl<S: Simd, R: Real> Compensated<S, R> {
             low: low - (high - sum),
         }
     }
+    /// The sum over `divisor`, rounded once more or less: a quotient by the reciprocal, and a correction by what it leaves.
+    #[inline(always)]
+    pub fn over(self, divisor: Pair<S, R>) -> Pair<S, R> {
+        let reciprocal = divisor.splat(R::one()) / divisor;
+        let quotient = self.high * reciprocal;
+        let rest = (-quotient).fused_multiply_add(divisor, self.high) + self.low;
+        rest.multiply_add(reciprocal, quotient)
+    }
 }

@@ -77,9 +77,10 @@ pub(super) fn add_over_episodes<S: Simd, R: Real>(
 /// Columns of a tile that stays in the nearest cache.
 const TILE: usize = 256;
 
-/// `W` rows of `size` elements to `[size, W]`: a kernel, for its vectors.
+/// `[count, size]` to `[size, W]`, with zeros in the lanes from `count` on: a kernel, for its vectors.
 pub(super) struct Interleave<'a, R> {
-    pub from: &'a [&'a [R]],
+    pub from: &'a [R],
+    pub count: usize,
     pub to: &'a mut [R],
 }
 
@@ -87,10 +88,11 @@ impl<R: Real> Kernel for Interleave<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let width = R::pair_width::<S>();
+        let size = self.from.len() / self.count;
+        let whole = self.count / SQUARE * SQUARE;
         for (tile, to) in self.to.chunks_mut(TILE * width).enumerate() {
             let columns = to.len() / width;
-            let row = |n: usize| &self.from[n][tile * TILE..][..columns];
-            let whole = width / SQUARE * SQUARE;
+            let row = |n: usize| &self.from[n * size + tile * TILE..][..columns];
             for first in (0..whole).step_by(SQUARE) {
                 let rows: [&[R]; SQUARE] = std::array::from_fn(|n| row(first + n));
                 let squares = rows.map(|row| row.as_chunks::<SQUARE>().0);
@@ -110,27 +112,59 @@ impl<R: Real> Kernel for Interleave<'_, R> {
                     to[first..first + SQUARE].copy_from_slice(&rows.map(|row| row[k]));
                 }
             }
-            for lane in whole..width {
-                put_lane(row(lane), to, width, lane);
+            for lane in whole..self.count {
+                for (to, &from) in to.chunks_exact_mut(width).zip(row(lane)) {
+                    to[lane] = from;
+                }
+            }
+            if self.count < width {
+                for to in to.chunks_exact_mut(width) {
+                    to[self.count..].fill(R::zero());
+                }
             }
         }
     }
 }
 
-/// `[size, W]` to `[count, size]`: the inverse of [`Interleave`] for the first lanes.
+/// `[size, W]` to `[count, size]`: the inverse of [`Interleave`].
 pub(super) struct Deinterleave<'a, R> {
     pub from: &'a [R],
+    pub count: usize,
     pub to: &'a mut [R],
 }
 
 impl<R: Real> Kernel for Deinterleave<'_, R> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let width = R::pair_width::<S>();
         let size = self.from.len() / width;
+        let whole = self.count / SQUARE * SQUARE;
         for (tile, from) in self.from.chunks(TILE * width).enumerate() {
-            for (lane, row) in self.to.chunks_exact_mut(size).enumerate() {
-                take_lane(from, width, lane, &mut row[tile * TILE..]);
+            let columns = from.len() / width;
+            let at = |n: usize| n * size + tile * TILE;
+            for first in (0..whole).step_by(SQUARE) {
+                let tiles = from.chunks_exact(SQUARE * width);
+                let rest = tiles.remainder().chunks_exact(width);
+                for (square, from) in tiles.enumerate() {
+                    let mut columns = [[R::zero(); SQUARE]; SQUARE];
+                    for (column, from) in columns.iter_mut().zip(from.chunks_exact(width)) {
+                        column.copy_from_slice(&from[first..first + SQUARE]);
+                    }
+                    for (n, row) in R::transposed(simd, columns).iter().enumerate() {
+                        self.to[at(first + n) + square * SQUARE..][..SQUARE].copy_from_slice(row);
+                    }
+                }
+                for (k, from) in (columns / SQUARE * SQUARE..).zip(rest) {
+                    for n in first..first + SQUARE {
+                        self.to[at(n) + k] = from[n];
+                    }
+                }
+            }
+            for lane in whole..self.count {
+                let to = self.to[at(lane)..].iter_mut();
+                for (to, from) in to.zip(from.chunks_exact(width)) {
+                    *to = from[lane];
+                }
             }
         }
     }
@@ -164,14 +198,6 @@ pub(super) fn put_lane<R: Copy>(from: &[R], to: &mut [R], width: usize, lane: us
     }
 }
 
-/// One lane of `from`, `[size, width]`, to `[size]`.
-#[inline(always)]
-pub(super) fn take_lane<R: Copy>(from: &[R], width: usize, lane: usize, to: &mut [R]) {
-    for (to, from) in to.iter_mut().zip(from.chunks_exact(width)) {
-        *to = from[lane];
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,21 +210,29 @@ mod tests {
             let rows: Vec<Vec<R>> = (0..width)
                 .map(|lane| (0..size).map(|at| number(lane, at)).collect())
                 .collect();
-            let mut interleaved = vec![R::nan(); size * width];
-            vectorise(Interleave {
-                from: &rows.iter().map(Vec::as_slice).collect::<Vec<_>>(),
-                to: &mut interleaved,
-            });
-            for (k, value) in interleaved.iter().enumerate() {
-                assert_eq!(*value, number(k % width, k / width), "{size}: {k}");
-            }
-            for count in [1, width] {
+            for count in [1, SQUARE, width - 1, width] {
+                let rows = &rows[..count];
+                let mut interleaved = vec![R::nan(); size * width];
+                vectorise(Interleave {
+                    from: &rows.concat(),
+                    count,
+                    to: &mut interleaved,
+                });
+                for (k, value) in interleaved.iter().enumerate() {
+                    let lane = k % width;
+                    let expected = match rows.get(lane) {
+                        Some(row) => row[k / width],
+                        None => R::zero(),
+                    };
+                    assert_eq!(*value, expected, "{size}, {count} rows: {k}");
+                }
                 let mut back = vec![R::nan(); count * size];
                 vectorise(Deinterleave {
                     from: &interleaved,
+                    count,
                     to: &mut back,
                 });
-                assert_eq!(back, rows[..count].concat(), "{size}, {count} rows");
+                assert_eq!(back, rows.concat(), "{size}, {count} rows");
             }
         }
     }

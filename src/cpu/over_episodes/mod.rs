@@ -76,10 +76,7 @@ pub(super) struct Workspace<R> {
     /// `[W, T, O]`; how much each step counts, `[W, T]`.
     target: Aligned<R>,
     mask: Aligned<R>,
-    /// `[W]`.
-    generated: Vec<Generated<R>>,
-    /// What a lane without an episode gets: zeros.
-    nothing: Aligned<R>,
+    generated: Generated<R>,
     /// One step of one episode: output and the gradient on it, `[O]` each.
     step: (Vec<R>, Vec<R>),
     partial: Aligned<R>,
@@ -124,8 +121,7 @@ impl<R: Real> Workspace<R> {
             output_gradient: zeros(true, job.steps * outputs),
             target: zeros(true, job.steps * outputs),
             mask: zeros(true, job.steps),
-            generated: vec![Generated::default(); width],
-            nothing: simd::zeros(job.steps * job.shapes[0].inputs.max(outputs)),
+            generated: Generated::default(),
             step: (vec![R::zero(); outputs], vec![R::zero(); outputs]),
             partial: zeros(
                 job.gradient,
@@ -172,62 +168,52 @@ impl<R: Real> Workspace<R> {
     /// Takes `count` episodes from number `first` of the batch on in; returns whether they have targets. Lanes without an
     /// episode get input and gradients of zero.
     fn load(&mut self, job: &Job, block: &Block<'_, '_, R>, first: usize, count: usize) -> bool {
-        let width = width::<R>();
-        if count < width {
-            for values in &mut self.trace_gradients {
-                values.fill(R::zero());
-            }
-            for activity in &mut self.activities {
-                activity.initial_trace.fill(R::zero());
-            }
-        }
-        let episodes: Vec<_> = self
-            .generated
-            .iter_mut()
-            .take(count)
-            .enumerate()
-            .map(|(lane, generated)| block.episode(first + lane, generated))
-            .collect();
-        let of_input = job.steps * job.shapes[0].inputs;
-        let mut rows = [&self.nothing[..of_input]; lanes::BLOCK];
-        for (row, episode) in rows.iter_mut().zip(&episodes) {
-            *row = episode.input;
-        }
+        let group = block.group(first..first + count, &mut self.generated);
         vectorise(Interleave {
-            from: &rows[..width],
+            from: group.input,
+            count,
             to: &mut self.activities[0].input,
         });
-        for (lane, episode) in episodes.iter().enumerate() {
-            for layer in 0..job.shapes.len() {
-                if let Some(trace) = episode.initial_trace(layer) {
-                    let to = &mut self.activities[layer].initial_trace;
-                    lanes::put_lane(trace, to, width, lane);
-                }
-                if let Some(gradient) = episode.trace_gradient(layer) {
-                    lanes::put_lane(gradient, &mut self.trace_gradients[layer], width, lane);
+        for layer in 0..job.shapes.len() {
+            let arrays = [
+                (
+                    group.initial_traces(layer),
+                    &mut self.activities[layer].initial_trace,
+                ),
+                (
+                    group.trace_gradients(layer),
+                    &mut self.trace_gradients[layer],
+                ),
+            ];
+            for (from, to) in arrays {
+                if let Some(from) = from {
+                    vectorise(Interleave { from, count, to });
                 }
             }
         }
-        let of_output = self.target.len() / width;
-        if !episodes[0].is_target {
-            let mut rows = [&self.nothing[..of_output]; lanes::BLOCK];
-            for (row, episode) in rows.iter_mut().zip(&episodes) {
-                *row = episode.objective.unwrap_or(row);
+        if !group.is_target {
+            match group.objective {
+                Some(from) => vectorise(Interleave {
+                    from,
+                    count,
+                    to: &mut self.output_gradient,
+                }),
+                None => self.output_gradient.fill(R::zero()),
             }
-            vectorise(Interleave {
-                from: &rows[..width],
-                to: &mut self.output_gradient,
-            });
             return false;
         }
         self.output_gradient.fill(R::zero());
-        for (lane, episode) in episodes.iter().enumerate() {
-            if let Some(target) = episode.objective {
-                lanes::of_mut(&mut self.target, lane, of_output).copy_from_slice(target);
-            }
-            let mask = lanes::of_mut(&mut self.mask, lane, job.steps);
+        if let Some(target) = group.objective {
+            self.target[..target.len()].copy_from_slice(target);
+        }
+        for (n, mask) in self
+            .mask
+            .chunks_exact_mut(job.steps)
+            .enumerate()
+            .take(count)
+        {
             for (t, mask) in mask.iter_mut().enumerate() {
-                *mask = episode.mask(t);
+                *mask = group.mask(n, t);
             }
         }
         true
@@ -323,7 +309,7 @@ impl<R: Real> Workspace<R> {
 
     /// Copies the wanted results of the group out, which begins with number `first` of the block.
     fn store(&mut self, job: &Job, results: &mut Results<'_, R>, first: usize, count: usize) {
-        let (width, episodes) = (width::<R>(), results.episodes);
+        let episodes = results.episodes;
         let last = job.shapes.len() - 1;
         // The gradient on the output is not needed any more.
         vectorise(Transpose {
@@ -331,23 +317,23 @@ impl<R: Real> Workspace<R> {
             columns: job.steps,
             to: &mut self.output_gradient,
         });
-        let of_output = job.steps * job.shapes[last].outputs;
-        vectorise(Deinterleave {
-            from: &self.output_gradient,
-            to: &mut results.output[first * of_output..][..count * of_output],
-        });
-        for lane in 0..count {
-            let input = Results::of_episode(results.input, episodes, first + lane);
-            lanes::take_lane(&self.input_gradients[0], width, lane, input);
-            for (index, activity) in self.activities.iter().enumerate() {
-                let arrays = [
-                    (&activity.final_trace, &mut results.traces[index]),
-                    (&self.initial_gradients[index], &mut results.initial[index]),
-                ];
-                for (from, to) in arrays {
-                    let to = Results::of_episode(to, episodes, first + lane);
-                    lanes::take_lane(from, width, lane, to);
-                }
+        let mut arrays = vec![
+            (&self.output_gradient, &mut *results.output),
+            (&self.input_gradients[0], &mut *results.input),
+        ];
+        let traces = results.traces.iter_mut().zip(results.initial.iter_mut());
+        for (index, (last, initial)) in traces.enumerate() {
+            arrays.push((&self.activities[index].final_trace, last));
+            arrays.push((&self.initial_gradients[index], initial));
+        }
+        for (from, to) in arrays {
+            let size = to.len() / episodes;
+            if size > 0 {
+                vectorise(Deinterleave {
+                    from,
+                    count,
+                    to: &mut to[first * size..][..count * size],
+                });
             }
         }
     }

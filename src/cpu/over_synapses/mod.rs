@@ -130,7 +130,7 @@ impl<R: Real> Workspace<R> {
 
     /// Takes episode `b` in; returns whether it has a target.
     fn load(&mut self, job: &Job, block: &Block<'_, '_, R>, b: usize) -> bool {
-        let episode = block.episode(b, &mut self.generated);
+        let episode = block.group(b..b + 1, &mut self.generated);
         copy_rows(
             episode.input,
             job.shapes[0].inputs,
@@ -143,14 +143,14 @@ impl<R: Real> Workspace<R> {
             None => self.output_gradient.fill(R::zero()),
         }
         for (t, mask) in self.mask.iter_mut().enumerate() {
-            *mask = episode.mask(t);
+            *mask = episode.mask(0, t);
         }
         for (layer, shape) in job.shapes.iter().enumerate() {
-            if let Some(trace) = episode.initial_trace(layer) {
+            if let Some(trace) = episode.initial_traces(layer) {
                 let to = &mut self.activities[layer].initial_trace;
                 copy_rows(trace, shape.inputs, to, shape.row);
             }
-            if let Some(gradient) = episode.trace_gradient(layer) {
+            if let Some(gradient) = episode.trace_gradients(layer) {
                 let to = &mut self.trace_gradients[layer];
                 copy_rows(gradient, shape.inputs, to, shape.row);
             }
