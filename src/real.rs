@@ -76,9 +76,15 @@ fn rational_hyperbolic_tangent<N: Number>(x: N, multiply_add: impl Fn(N, N, N) -
     let x = x.where_less(low, low, x);
     let x = high.where_less(x, high, x);
     let square = x * x;
-    let horner = |sum, &coefficient: &f32| multiply_add(sum, square, constant(coefficient));
-    let odd = ODD[1..].iter().fold(constant(ODD[0]), horner);
-    let even = EVEN[1..].iter().fold(constant(EVEN[0]), horner);
+    // By pairs of coefficients (Estrin): the processor waits for fewer products than with Horner's scheme.
+    let fourth = square * square;
+    let pair = |[high, low]: [f32; 2]| multiply_add(constant(high), square, constant(low));
+    let add = |sum, pair| multiply_add(sum, fourth, pair);
+    let [a, b, c, d, e, f, g] = ODD;
+    let odd = add(add(pair([a, b]), pair([c, d])), pair([e, f]));
+    let odd = multiply_add(odd, square, constant(g));
+    let [a, b, c, d] = EVEN;
+    let even = add(pair([a, b]), pair([c, d]));
     x * (odd / even)
 }
 

@@ -298,7 +298,7 @@ pub(super) struct Results<'a, R> {
     pub output: &'a mut [R],
     /// `[episodes, T, I]`.
     pub input: &'a mut [R],
-    /// Per layer, `[episodes, O, I]`.
+    /// Per layer, `[episodes, O, I]`; no layer where none is wanted, as in the next.
     pub traces: Vec<&'a mut [R]>,
     /// Per layer, `[episodes, O, I]`.
     pub initial: Vec<&'a mut [R]>,

@@ -11,6 +11,7 @@ mod optimiser;
 mod over_episodes;
 mod over_synapses;
 mod retention;
+mod segments;
 pub(crate) mod simd;
 mod sweep;
 
@@ -124,8 +125,8 @@ fn compute<R: Real>(
         losses: &mut losses,
         output: slice_mut(&mut output),
         input: slice_mut(&mut input),
-        traces: traces.iter_mut().map(slice_mut).collect(),
-        initial: initial.iter_mut().map(slice_mut).collect(),
+        traces: slices_mut(&mut traces),
+        initial: slices_mut(&mut initial),
     };
 
     let layout = parameters.layout();
@@ -161,6 +162,14 @@ fn compute<R: Real>(
         input: keep(input),
         initial_traces: initial.into_iter().map(keep).collect(),
     })
+}
+
+/// Each array's elements; nothing where every array is empty.
+fn slices_mut<R>(arrays: &mut [Array4<R>]) -> Vec<&mut [R]> {
+    if arrays.iter().all(Array4::is_empty) {
+        return Vec::new();
+    }
+    arrays.iter_mut().map(slice_mut).collect()
 }
 
 fn slice_mut<R>(array: &mut Array4<R>) -> &mut [R] {

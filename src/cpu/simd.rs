@@ -394,6 +394,16 @@ impl<S: Simd, R: Lanes> Pair<S, R> {
         R::least(self.simd, self.vectors[0], self.vectors[1])
     }
 
+    /// The sum over the first `count` lanes.
+    #[inline(always)]
+    pub(crate) fn sum_of_first(mut self, count: usize) -> R
+    where
+        R: Real,
+    {
+        let lanes = R::elements_mut::<S>(&mut self.vectors);
+        lanes[..count].iter().copied().sum()
+    }
+
     /// `function` of each lane by itself.
     #[inline(always)]
     pub(crate) fn map(mut self, function: impl Fn(R) -> R) -> Self {

@@ -42,7 +42,7 @@ pub(super) fn network<R: Real>(
         let some: Vec<_> = blocks.by_ref().take(wave(job)).collect();
         let count = some.len();
         // Not more parts than keep the threads evenly busy.
-        let part = count.div_ceil(4 * rayon::current_num_threads());
+        let part = count.div_ceil(16 * rayon::current_num_threads());
         some.into_par_iter()
             .zip(sums.par_chunks_mut(elements))
             .with_min_len(part)

@@ -10,9 +10,11 @@ use super::lanes::{self, BLOCK};
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{self, CHECKPOINT, checkpoints};
+use crate::cpu::segments;
 use crate::cpu::simd::{Kernel, Lanes, Pair, vectorise};
 use crate::{Real, Rule};
 use pulp::Simd;
+use std::ops::Range;
 
 /// Takes the gradient of a layer over the first `count` episodes of the group. `signal`, `[O, T, W]`, holds `∂L/∂y` and
 /// is overwritten by the gradient on the summed input, `δ`. Adds to `gradient`. `trace_gradient`, `[O, I, W]`, is the
@@ -33,6 +35,7 @@ pub(super) fn backward<R: Real>(
 ) {
     let row = lanes::row::<R>(shape);
     let per_row = signal.len() / shape.outputs;
+    let steps = activity.input.len() / row;
     let chunks = chunks::ranges(shape.outputs)
         .zip(chunks::split(signal, per_row))
         .zip(chunks::split(&mut gradient.weight, shape.row))
@@ -40,13 +43,11 @@ pub(super) fn backward<R: Real>(
         .zip(chunks::split(&mut gradient.bias, 1))
         .zip(chunks::split(&mut gradient.rate, 1))
         .zip(chunks::split(initial_gradient, row))
-        .zip(scratch.chunks_mut(lanes::SCRATCH * row));
+        .zip(scratch.chunks_mut(lanes::scratch::<R>(shape, steps)));
     chunks::for_each(
         parallel,
         chunks,
         |(((((((range, signal), weight), plasticity), bias), rate), initial_gradient), scratch)| {
-            let (adjoint, rest) = scratch.split_at_mut(row);
-            let (by_weight, by_plasticity) = rest.split_at_mut(row);
             vectorise(Backward {
                 shape,
                 layer,
@@ -61,9 +62,7 @@ pub(super) fn backward<R: Real>(
                 bias,
                 rate,
                 initial_gradient,
-                adjoint,
-                by_weight,
-                by_plasticity: &mut by_plasticity[..row],
+                scratch,
             });
         },
     );
@@ -84,21 +83,24 @@ struct Backward<'a, R> {
     bias: &'a mut [R],
     rate: &'a mut [R],
     initial_gradient: &'a mut [R],
-    /// `[I, W]`, as the next two.
-    adjoint: &'a mut [R],
-    by_weight: &'a mut [R],
-    by_plasticity: &'a mut [R],
+    /// Of each row that waits for the next segment of steps, or of one: the adjoint trace, the gradients by weight and by
+    /// plasticity, `[I, W]` each, and its [`State`].
+    scratch: &'a mut [R],
 }
 
 impl<R: Real> Kernel for Backward<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        for local in 0..self.rows {
-            match self.shape.kind {
-                // Each rule by itself, so that its formulas are compiled in.
-                Kind::Plastic(Rule::Hebb) => self.plastic_row(simd, Rule::Hebb, local),
-                Kind::Plastic(Rule::Oja) => self.plastic_row(simd, Rule::Oja, local),
-                Kind::Dense | Kind::Bias => self.fixed_row(simd, local),
+        let row = self.shape.inputs * R::pair_width::<S>();
+        for segment in segments::ranges::<R>(self.activity.input.len() / row, row).rev() {
+            for local in 0..self.rows {
+                let segment = segment.clone();
+                match self.shape.kind {
+                    // Each rule by itself, so that its formulas are compiled in.
+                    Kind::Plastic(Rule::Hebb) => self.plastic_row(simd, Rule::Hebb, local, segment),
+                    Kind::Plastic(Rule::Oja) => self.plastic_row(simd, Rule::Oja, local, segment),
+                    Kind::Dense | Kind::Bias => self.fixed_row(simd, local, segment),
+                }
             }
         }
     }
@@ -107,14 +109,18 @@ impl<R: Real> Kernel for Backward<'_, R> {
 impl<R: Real> Backward<'_, R> {
     /// A row without a trace: the steps are independent.
     #[inline(always)]
-    fn fixed_row<S: Simd>(&mut self, simd: S, local: usize) {
+    fn fixed_row<S: Simd>(&mut self, simd: S, local: usize, segment: Range<usize>) {
         let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
         let row = inputs * width;
         let steps = self.activity.input.len() / row;
         let i = self.first + local;
-        let mut by_bias = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
-        self.by_weight.fill(R::zero());
-        for t in (0..steps).rev() {
+        let scratch = lanes::of_waiting(self.scratch, local, inputs, width);
+        if segment.end == steps {
+            scratch.fill(R::zero());
+        }
+        let (by_weight, state) = scratch.split_at_mut(row);
+        let mut by_bias = Pair::load(simd, state);
+        for t in segment.clone().rev() {
             let y = lanes::of(&self.activity.output, i * steps + t, width);
             let signal = lanes::of_mut(self.signal, local * steps + t, width);
             let slope = self.shape.activation.derivative(Pair::load(simd, y));
@@ -123,48 +129,24 @@ impl<R: Real> Backward<'_, R> {
             by_bias = by_bias + delta;
             if self.shape.kind == Kind::Dense {
                 let x = lanes::of(&self.activity.input, t, row);
-                lanes::add_scaled(simd, delta, x, self.by_weight);
+                lanes::add_scaled(simd, delta, x, by_weight);
             }
         }
-        self.bias[local] += self.sum(by_bias);
-        if self.shape.kind == Kind::Dense {
-            let sums = &mut self.weight[local * self.shape.row..][..inputs];
-            lanes::add_over_episodes(simd, self.by_weight, self.count, sums);
+        by_bias.store(state);
+        if segment.start == 0 {
+            self.bias[local] += by_bias.sum_of_first(self.count);
+            if self.shape.kind == Kind::Dense {
+                let sums = &mut self.weight[local * self.shape.row..][..inputs];
+                lanes::add_over_episodes(simd, by_weight, self.count, sums);
+            }
         }
     }
 
-    /// The gradient on the trace of the row in progress.
-    #[inline(always)]
-    fn towards<'b, S: Simd>(
-        &'b self,
-        plasticity: &'b [R],
-        upstream: Option<&'b [R]>,
-        decay: Pair<S, R>,
-    ) -> Towards<'b, R> {
-        let mut lanes = [R::zero(); BLOCK];
-        decay.store(&mut lanes);
-        Towards {
-            plasticity,
-            adjoint: self.adjoint,
-            upstream,
-            decay: lanes,
-            width: R::pair_width::<S>(),
-        }
-    }
-
-    /// The sum over the group's episodes.
-    #[inline(always)]
-    fn sum<S: Simd>(&self, values: Pair<S, R>) -> R {
-        let mut lanes = [R::zero(); BLOCK];
-        values.store(&mut lanes);
-        lanes[..self.count].iter().copied().sum()
-    }
-
-    /// A postsynaptic neuron over all steps, backwards. Its adjoint trace is passed over once per step: the update of step
+    /// A postsynaptic neuron over a segment of steps, backwards. Its adjoint trace is passed over once per step: the update of step
     /// `t` and the read-out of step `t - 1` in one go. `M_ij(t) x_j(t - 1)` serves both the read-out and the gradient of
     /// the plasticity.
     #[inline(always)]
-    fn plastic_row<S: Simd>(&mut self, simd: S, rule: Rule, local: usize) {
+    fn plastic_row<S: Simd>(&mut self, simd: S, rule: Rule, local: usize, segment: Range<usize>) {
         let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
         let row = inputs * width;
         let Activity {
@@ -185,34 +167,29 @@ impl<R: Real> Backward<'_, R> {
         let initial = of_row(initial_trace).map(|range| &initial_trace[range]);
         let output = lanes::of(output, i, steps * width);
         let drive = lanes::of(drive, i, steps * width);
-        for values in [
-            &mut *self.adjoint,
-            &mut *self.by_weight,
-            &mut *self.by_plasticity,
-        ] {
-            values.fill(R::zero());
-        }
-        let mut state = State {
-            decay: zero.splat(R::one()),
-            inner: Compensated::zero(simd),
-            read: zero,
-            by_bias: zero,
-            by_rate: zero,
-        };
-        if let Some(upstream) = upstream {
-            let last = lanes::of(final_trace, i, row);
-            let x = lanes::of(input, steps - 1, row);
-            for ((u, h), x) in upstream
-                .chunks_exact(width)
-                .zip(last.chunks_exact(width))
-                .zip(x.chunks_exact(width))
-            {
-                let u = Pair::load(simd, u);
-                state.inner = state.inner.add_product(u, Pair::load(simd, h));
-                state.read = u.multiply_add(Pair::load(simd, x), state.read);
+        let scratch = lanes::of_waiting(self.scratch, local, inputs, width);
+        let (adjoint, rest) = scratch.split_at_mut(row);
+        let (by_weight, rest) = rest.split_at_mut(row);
+        let (by_plasticity, kept_state) = rest.split_at_mut(row);
+        let mut state = if segment.end < steps {
+            State::load(simd, kept_state)
+        } else {
+            for values in [&mut *adjoint, &mut *by_weight, &mut *by_plasticity] {
+                values.fill(R::zero());
             }
-        }
-        for t in (0..steps).rev() {
+            let mut state = State::last(zero);
+            if let Some(upstream) = upstream {
+                let last = lanes::of(final_trace, i, row).chunks_exact(width);
+                let x = lanes::of(input, steps - 1, row).chunks_exact(width);
+                for ((u, h), x) in upstream.chunks_exact(width).zip(last).zip(x) {
+                    let u = Pair::load(simd, u);
+                    state.inner = state.inner.add_product(u, Pair::load(simd, h));
+                    state.read = u.multiply_add(Pair::load(simd, x), state.read);
+                }
+            }
+            state
+        };
+        for t in segment.clone().rev() {
             let y = Pair::load(simd, lanes::of(output, t, width));
             let (d, g) = (rule.retention(y, rate), rule.gain(y, rate));
             let r = state.read;
@@ -221,8 +198,7 @@ impl<R: Real> Backward<'_, R> {
             if self.shape.retention_gradient {
                 if t + 1 < steps && (t + 1) % CHECKPOINT == 0 {
                     let at = i * checkpoints(steps) + (t + 1) / CHECKPOINT - 1;
-                    let sums = self
-                        .towards(plasticity, upstream, state.decay)
+                    let sums = Towards::new(plasticity, adjoint, upstream, state.decay)
                         .sum(lanes::of(kept, at, row));
                     retained = Compensated::from_f64(simd, &sums);
                 }
@@ -238,7 +214,7 @@ impl<R: Real> Backward<'_, R> {
                         input,
                         output,
                         initial,
-                        towards: self.towards(plasticity, upstream, state.decay),
+                        towards: Towards::new(plasticity, adjoint, upstream, state.decay),
                     }
                     .sum(t);
                     let (mut quotients, mut products) = ([R::zero(); BLOCK], retained.to_f64());
@@ -278,10 +254,10 @@ impl<R: Real> Backward<'_, R> {
             let x_before = lanes::of(input, earlier, row);
             let (d, g, delta) = (d.vectors, gain.vectors, delta.vectors);
             let mut read = zero.vectors;
-            let synapses = R::pairs_mut::<S>(self.adjoint)
+            let synapses = R::pairs_mut::<S>(adjoint)
                 .iter_mut()
-                .zip(R::pairs_mut::<S>(self.by_weight))
-                .zip(R::pairs_mut::<S>(self.by_plasticity))
+                .zip(R::pairs_mut::<S>(by_weight))
+                .zip(R::pairs_mut::<S>(by_plasticity))
                 .zip(R::pairs::<S>(lanes::of(input, t, row)))
                 .zip(R::pairs::<S>(x_before))
                 .zip(plasticity);
@@ -307,11 +283,15 @@ impl<R: Real> Backward<'_, R> {
                 state.read = state.decay.multiply_add(sum, state.read);
             }
         }
-        self.bias[local] += self.sum(state.by_bias);
-        self.rate[local] += self.sum(state.by_rate);
+        if segment.start > 0 {
+            state.store(kept_state);
+            return;
+        }
+        self.bias[local] += state.by_bias.sum_of_first(self.count);
+        self.rate[local] += state.by_rate.sum_of_first(self.count);
         if let Some(initial) = initial {
-            for (at, da) in self.by_plasticity.iter_mut().enumerate() {
-                *da += initial[at] * self.adjoint[at];
+            for (at, da) in by_plasticity.iter_mut().enumerate() {
+                *da += initial[at] * adjoint[at];
             }
         }
         if !self.initial_gradient.is_empty() {
@@ -321,13 +301,13 @@ impl<R: Real> Backward<'_, R> {
             for (at, gradient) in gradient.iter_mut().enumerate() {
                 let upstream =
                     upstream.map_or(R::zero(), |upstream| decay[at % width] * upstream[at]);
-                *gradient = plasticity[at / width] * self.adjoint[at] + upstream;
+                *gradient = plasticity[at / width] * adjoint[at] + upstream;
             }
         }
         let sums = local * self.shape.row..local * self.shape.row + inputs;
         let (weight, plasticity) = (&mut self.weight[sums.clone()], &mut self.plasticity[sums]);
-        lanes::add_over_episodes(simd, self.by_weight, self.count, weight);
-        lanes::add_over_episodes(simd, self.by_plasticity, self.count, plasticity);
+        lanes::add_over_episodes(simd, by_weight, self.count, weight);
+        lanes::add_over_episodes(simd, by_plasticity, self.count, plasticity);
     }
 }
 
@@ -343,6 +323,56 @@ struct State<S: Simd, R: Real> {
     by_rate: Pair<S, R>,
 }
 
+impl<S: Simd, R: Real> State<S, R> {
+    /// Before the last step.
+    #[inline(always)]
+    fn last(zero: Pair<S, R>) -> Self {
+        Self {
+            decay: zero.splat(R::one()),
+            inner: Compensated {
+                high: zero,
+                low: zero,
+            },
+            read: zero,
+            by_bias: zero,
+            by_rate: zero,
+        }
+    }
+
+    /// From `[STATE, W]`.
+    #[inline(always)]
+    fn load(simd: S, values: &[R]) -> Self {
+        let part = |index| Pair::load(simd, lanes::of(values, index, R::pair_width::<S>()));
+        Self {
+            read: part(0),
+            inner: Compensated {
+                high: part(1),
+                low: part(2),
+            },
+            decay: part(3),
+            by_bias: part(4),
+            by_rate: part(5),
+        }
+    }
+
+    /// To `[STATE, W]`.
+    #[inline(always)]
+    fn store(&self, values: &mut [R]) {
+        let parts = [
+            self.read,
+            self.inner.high,
+            self.inner.low,
+            self.decay,
+            self.by_bias,
+            self.by_rate,
+        ];
+        let values = values.chunks_exact_mut(R::pair_width::<S>());
+        for (part, values) in parts.into_iter().zip(values) {
+            part.store(values);
+        }
+    }
+}
+
 /// The gradient on one row's trace, `G_ij = α_ij M_ij + e_i Ḡ_ij`.
 #[derive(Clone, Copy)]
 struct Towards<'a, R> {
@@ -356,7 +386,25 @@ struct Towards<'a, R> {
     width: usize,
 }
 
-impl<R: Real> Towards<'_, R> {
+impl<'a, R: Real> Towards<'a, R> {
+    #[inline(always)]
+    fn new<S: Simd>(
+        plasticity: &'a [R],
+        adjoint: &'a [R],
+        upstream: Option<&'a [R]>,
+        decay: Pair<S, R>,
+    ) -> Self {
+        let mut lanes = [R::zero(); BLOCK];
+        decay.store(&mut lanes);
+        Self {
+            plasticity,
+            adjoint,
+            upstream,
+            decay: lanes,
+            width: R::pair_width::<S>(),
+        }
+    }
+
     /// `Σ_j G_ij v_j` in each episode, with `values` `[I, W]`.
     fn sum(&self, values: &[R]) -> [f64; BLOCK] {
         let width = self.width;

@@ -5,18 +5,14 @@ use crate::Real;
 use crate::cpu::simd::Pair;
 use pulp::Simd;
 
-/// A sum in twice the precision of `R`, in each lane: the rounded sum, and what it lacks.
+/// A sum in twice the precision of `R`, in each lane: the sum as it was rounded, and what it lacks.
 #[derive(Clone, Copy)]
 pub(super) struct Compensated<S: Simd, R: Real> {
     pub high: Pair<S, R>,
-    low: Pair<S, R>,
+    pub low: Pair<S, R>,
 }
 
 impl<S: Simd, R: Real> Compensated<S, R> {
-    pub fn zero(simd: S) -> Self {
-        Self::from_f64(simd, &[0.0; BLOCK])
-    }
-
     pub fn from_f64(simd: S, values: &[f64; BLOCK]) -> Self {
         let high = values.map(R::from_f64);
         let mut low = [R::zero(); BLOCK];
@@ -36,26 +32,26 @@ impl<S: Simd, R: Real> Compensated<S, R> {
         std::array::from_fn(|k| high[k].as_f64() + low[k].as_f64())
     }
 
-    /// The sum and `a · b`: the errors of the product and of the sum are exact numbers (Dekker; Knuth).
+    /// The sum and `a · b`: the errors of the product and of the sum are exact numbers (Dekker; Knuth), of which a second
+    /// sum is kept (Ogita, Rump and Oishi 2005, "Dot2").
     #[inline(always)]
     pub fn add_product(self, a: Pair<S, R>, b: Pair<S, R>) -> Self {
         let product = a * b;
         let of_product = a.fused_multiply_add(b, -product);
-        let sum = self.high + product;
-        let part = sum - self.high;
-        let of_sum = (self.high - (sum - part)) + (product - part);
-        let low = self.low + (of_sum + of_product);
-        let high = sum + low;
+        let high = self.high + product;
+        let part = high - self.high;
+        let of_sum = (self.high - (high - part)) + (product - part);
         Self {
             high,
-            low: low - (high - sum),
+            low: self.low + (of_sum + of_product),
         }
     }
-    /// The sum over `divisor`, rounded once more or less: a quotient by the reciprocal, and a correction by what it leaves.
+
+    /// The sum over `divisor`: a quotient by the reciprocal, and a correction by what it leaves.
     #[inline(always)]
     pub fn over(self, divisor: Pair<S, R>) -> Pair<S, R> {
         let reciprocal = divisor.splat(R::one()) / divisor;
-        let quotient = self.high * reciprocal;
+        let quotient = (self.high + self.low) * reciprocal;
         let rest = (-quotient).fused_multiply_add(divisor, self.high) + self.low;
         rest.multiply_add(reciprocal, quotient)
     }

@@ -4,9 +4,11 @@ use super::lanes;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{CHECKPOINT, checkpoints};
+use crate::cpu::segments;
 use crate::cpu::simd::{Aligned, Kernel, Pair, vectorise, zeros};
 use crate::{Real, Rule};
 use pulp::Simd;
+use std::ops::Range;
 
 /// What a layer did in a group of `W` episodes; the episode is the last axis of every array.
 #[derive(Clone, Debug)]
@@ -53,7 +55,7 @@ impl<R: Real> Activity<R> {
 }
 
 /// Runs the layer over all steps: reads `activity.input` and `initial_trace`, writes the rest.
-/// `scratch` has [`lanes::SCRATCH`] rows for every chunk of rows.
+/// `scratch` has [`lanes::scratch`] elements for every chunk of rows.
 pub(super) fn forward<R: Real>(
     shape: &Shape,
     layer: &Synapses<R>,
@@ -69,6 +71,7 @@ pub(super) fn forward<R: Real>(
         final_trace,
         checkpoints,
     } = activity;
+    let steps = input.len() / lanes::row::<R>(shape);
     let of_row = |values: &[R]| values.len() / shape.outputs;
     let widths = [&*output, &*drive, &*final_trace, &*checkpoints].map(|values| of_row(values));
     let chunks = chunks::ranges(shape.outputs)
@@ -76,7 +79,7 @@ pub(super) fn forward<R: Real>(
         .zip(chunks::split(drive, widths[1]))
         .zip(chunks::split(final_trace, widths[2]))
         .zip(chunks::split(checkpoints, widths[3]))
-        .zip(scratch.chunks_mut(lanes::SCRATCH * lanes::row::<R>(shape)));
+        .zip(scratch.chunks_mut(lanes::scratch::<R>(shape, steps)));
     chunks::for_each(
         parallel,
         chunks,
@@ -92,7 +95,7 @@ pub(super) fn forward<R: Real>(
                 drive,
                 final_trace,
                 checkpoints,
-                trace: &mut scratch[..lanes::row::<R>(shape)],
+                scratch,
             });
         },
     );
@@ -110,19 +113,23 @@ struct Forward<'a, R> {
     drive: &'a mut [R],
     final_trace: &'a mut [R],
     checkpoints: &'a mut [R],
-    /// `[I, W]`
-    trace: &'a mut [R],
+    /// Of each row that waits for the next segment of steps, or of one: the trace, `[I, W]`.
+    scratch: &'a mut [R],
 }
 
 impl<R: Real> Kernel for Forward<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        for local in 0..self.rows {
-            match self.shape.kind {
-                // Each rule by itself, so that its formulas are compiled in.
-                Kind::Plastic(Rule::Hebb) => self.plastic_row(simd, Rule::Hebb, local),
-                Kind::Plastic(Rule::Oja) => self.plastic_row(simd, Rule::Oja, local),
-                Kind::Dense | Kind::Bias => self.fixed_row(simd, local),
+        let row = self.shape.inputs * R::pair_width::<S>();
+        for segment in segments::ranges::<R>(self.input.len() / row, row) {
+            for local in 0..self.rows {
+                let segment = segment.clone();
+                match self.shape.kind {
+                    // Each rule by itself, so that its formulas are compiled in.
+                    Kind::Plastic(Rule::Hebb) => self.plastic_row(simd, Rule::Hebb, local, segment),
+                    Kind::Plastic(Rule::Oja) => self.plastic_row(simd, Rule::Oja, local, segment),
+                    Kind::Dense | Kind::Bias => self.fixed_row(simd, local, segment),
+                }
             }
         }
     }
@@ -131,13 +138,15 @@ impl<R: Real> Kernel for Forward<'_, R> {
 impl<R: Real> Forward<'_, R> {
     /// A row without a trace.
     #[inline(always)]
-    fn fixed_row<S: Simd>(&mut self, simd: S, local: usize) {
-        let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
+    fn fixed_row<S: Simd>(&mut self, simd: S, local: usize, segment: Range<usize>) {
+        let width = R::pair_width::<S>();
+        let row = self.shape.inputs * width;
         let i = self.first + local;
         let bias = self.layer.bias[i];
-        let steps = self.input.chunks_exact(inputs * width);
-        let output = lanes::of_mut(self.output, local, steps.len() * width);
-        for (now, y) in steps.zip(output.chunks_exact_mut(width)) {
+        let inputs = self.input.chunks_exact(row);
+        let output = lanes::of_mut(self.output, local, inputs.len() * width);
+        let steps = inputs.zip(output.chunks_exact_mut(width));
+        for (now, y) in steps.skip(segment.start).take(segment.len()) {
             let sum = match self.shape.kind {
                 Kind::Bias => Pair::load(simd, lanes::of(now, i, width)),
                 _ => lanes::dot(simd, lanes::of_row(&self.layer.weight, i, self.shape), now),
@@ -146,10 +155,10 @@ impl<R: Real> Forward<'_, R> {
         }
     }
 
-    /// A postsynaptic neuron over all steps. Its trace is passed over once per step: the update of step `t` and the
+    /// A postsynaptic neuron over a segment of steps. Its trace is passed over once per step: the update of step `t` and the
     /// read-out of step `t + 1` in one go.
     #[inline(always)]
-    fn plastic_row<S: Simd>(&mut self, simd: S, rule: Rule, local: usize) {
+    fn plastic_row<S: Simd>(&mut self, simd: S, rule: Rule, local: usize, segment: Range<usize>) {
         let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
         let row = inputs * width;
         let steps = self.input.len() / row;
@@ -165,16 +174,23 @@ impl<R: Real> Forward<'_, R> {
             [] => 0,
             _ => checkpoints(steps) * row,
         };
-        match self.initial_trace {
-            [] => self.trace.fill(R::zero()),
-            traces => self.trace.copy_from_slice(lanes::of(traces, i, row)),
-        }
+        let trace = &mut lanes::of_waiting(self.scratch, local, inputs, width)[..row];
         // A first update that changes nothing gives the read-out of step 0.
         let (mut retention, mut gain) = (zero.splat(R::one()), zero);
-        for t in 0..steps {
+        if segment.start > 0 {
+            let at = local * steps + segment.start - 1;
+            let y = Pair::load(simd, lanes::of(self.output, at, width));
+            (retention, gain) = (rule.retention(y, rate), rule.gain(y, rate));
+        } else {
+            match self.initial_trace {
+                [] => trace.fill(R::zero()),
+                traces => trace.copy_from_slice(lanes::of(traces, i, row)),
+            }
+        }
+        for t in segment.clone() {
             let (d, g) = (retention.vectors, gain.vectors);
             let (mut fixed, mut plastic) = (zero.vectors, zero.vectors);
-            let synapses = R::pairs_mut::<S>(self.trace)
+            let synapses = R::pairs_mut::<S>(trace)
                 .iter_mut()
                 .zip(R::pairs::<S>(lanes::of(
                     self.input,
@@ -196,7 +212,7 @@ impl<R: Real> Forward<'_, R> {
             }
             if kept > 0 && t > 0 && t % CHECKPOINT == 0 {
                 let at = local * kept + (t / CHECKPOINT - 1) * row;
-                self.checkpoints[at..][..row].copy_from_slice(self.trace);
+                self.checkpoints[at..][..row].copy_from_slice(trace);
             }
             let p = Pair::new(simd, plastic);
             let y = self
@@ -208,10 +224,10 @@ impl<R: Real> Forward<'_, R> {
             y.store(lanes::of_mut(self.output, at, width));
             p.store(lanes::of_mut(self.drive, at, width));
         }
-        if !self.final_trace.is_empty() {
+        if !self.final_trace.is_empty() && segment.end == steps {
             let after = lanes::of_mut(self.final_trace, local, row);
             let last = lanes::of(self.input, steps - 1, row);
-            let traces = self.trace.chunks_exact(width).zip(last.chunks_exact(width));
+            let traces = trace.chunks_exact(width).zip(last.chunks_exact(width));
             for (after, (h, x)) in after.chunks_exact_mut(width).zip(traces) {
                 let (h, x) = (Pair::load(simd, h), Pair::load(simd, x));
                 retention.multiply_add(h, gain * x).store(after);

@@ -29,7 +29,7 @@ pub(super) fn input_gradient<R: Real>(
     let row = lanes::row::<R>(shape);
     let chunks = chunks::ranges(shape.outputs)
         .zip(partial.chunks_exact_mut(size))
-        .zip(scratch.chunks_mut(lanes::SCRATCH * row));
+        .zip(scratch.chunks_mut(lanes::scratch::<R>(shape, size / row)));
     chunks::for_each(parallel, chunks, |((rows, gradient), scratch)| {
         vectorise(InputGradient {
             shape,

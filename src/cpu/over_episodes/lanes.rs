@@ -3,18 +3,46 @@
 use crate::Real;
 use crate::cpu::EPISODE_BLOCK;
 use crate::cpu::layers::Shape;
+use crate::cpu::segments;
 use crate::cpu::simd::{Kernel, Pair, SQUARE, pair_width};
 use pulp::Simd;
 
 /// The most episodes of a group.
 pub(super) const BLOCK: usize = EPISODE_BLOCK;
 
-/// Scratch rows of a chunk: the adjoint trace and two gradients.
-pub(super) const SCRATCH: usize = 3;
+/// Rows of synapses that the reverse sweep keeps: the adjoint trace and two gradients.
+pub(super) const KEPT: usize = 3;
+
+/// What the reverse sweep keeps of a row beside its synapses.
+pub(super) const STATE: usize = 6;
 
 /// Elements of a row of synapses, `[I, W]`.
 pub(super) fn row<R: Real>(shape: &Shape) -> usize {
     shape.inputs * pair_width::<R>()
+}
+
+/// Elements of scratch for one row of the layer in each episode: `[KEPT, I]`, then `[STATE]`.
+pub(super) fn scratch_row(inputs: usize) -> usize {
+    KEPT * inputs + STATE
+}
+
+/// Elements of scratch for one chunk of rows: for every row where it waits for the next segment of steps, or for one.
+pub(super) fn scratch<R: Real>(shape: &Shape, steps: usize) -> usize {
+    let rows = segments::waiting::<R>(shape.outputs, steps, row::<R>(shape));
+    rows.max(1) * scratch_row(shape.inputs) * pair_width::<R>()
+}
+
+/// The part of a chunk's scratch for its row number `local`.
+#[inline(always)]
+pub(super) fn of_waiting<R>(
+    scratch: &mut [R],
+    local: usize,
+    inputs: usize,
+    width: usize,
+) -> &mut [R] {
+    let size = scratch_row(inputs) * width;
+    let at = if scratch.len() == size { 0 } else { local };
+    of_mut(scratch, at, size)
 }
 
 /// Part `index` of `values`, `[…, size]`.
@@ -59,17 +87,15 @@ pub(super) fn add_scaled<S: Simd, R: Real>(simd: S, a: Pair<S, R>, x: &[R], y: &
 #[inline(always)]
 pub(super) fn add_over_episodes<S: Simd, R: Real>(
     simd: S,
-    values: &mut [R],
+    values: &[R],
     count: usize,
     sums: &mut [R],
 ) {
-    let width = R::pair_width::<S>();
-    if count < width {
-        for lanes in values.chunks_exact_mut(width) {
-            lanes[count..].fill(R::zero());
+    for (sum, &lanes) in sums.iter_mut().zip(R::pairs::<S>(values)) {
+        let mut lanes = lanes;
+        if count < R::pair_width::<S>() {
+            R::elements_mut::<S>(&mut lanes)[count..].fill(R::zero());
         }
-    }
-    for (sum, lanes) in sums.iter_mut().zip(R::pairs::<S>(values)) {
         *sum += R::sum_lanes(simd, lanes[0], lanes[1]);
     }
 }

@@ -54,7 +54,8 @@ pub(super) fn elements(shape: &Shape, steps: usize) -> u128 {
     };
     (2 * shape.inputs + 5 * shape.outputs) as u128 * steps as u128
         + (4 + checkpoints(steps)) as u128 * synapses as u128
-        + (chunks::count(shape.outputs) * shape.inputs) as u128 * (steps + lanes::SCRATCH) as u128
+        + (chunks::count(shape.outputs) * shape.inputs * steps) as u128
+        + (shape.outputs * lanes::scratch_row(shape.inputs)) as u128
 }
 
 /// The arrays of one group of `W` episodes at a time; the episode is their last axis.
@@ -127,10 +128,9 @@ impl<R: Real> Workspace<R> {
                 job.gradient,
                 largest(&|shape| chunks::count(shape.outputs) * shape.inputs * job.steps),
             ),
-            scratch: zeros(
-                true,
-                largest(&|shape| chunks::count(shape.outputs) * lanes::SCRATCH * shape.inputs),
-            ),
+            scratch: simd::zeros(largest(&|shape| {
+                chunks::count(shape.outputs) * lanes::scratch::<R>(shape, job.steps)
+            })),
         }
     }
 
@@ -317,16 +317,7 @@ impl<R: Real> Workspace<R> {
             columns: job.steps,
             to: &mut self.output_gradient,
         });
-        let mut arrays = vec![
-            (&self.output_gradient, &mut *results.output),
-            (&self.input_gradients[0], &mut *results.input),
-        ];
-        let traces = results.traces.iter_mut().zip(results.initial.iter_mut());
-        for (index, (last, initial)) in traces.enumerate() {
-            arrays.push((&self.activities[index].final_trace, last));
-            arrays.push((&self.initial_gradients[index], initial));
-        }
-        for (from, to) in arrays {
+        let put = |from: &[R], to: &mut [R]| {
             let size = to.len() / episodes;
             if size > 0 {
                 vectorise(Deinterleave {
@@ -335,6 +326,14 @@ impl<R: Real> Workspace<R> {
                     to: &mut to[first * size..][..count * size],
                 });
             }
+        };
+        put(&self.output_gradient, results.output);
+        put(&self.input_gradients[0], results.input);
+        for (activity, to) in self.activities.iter().zip(&mut results.traces) {
+            put(&activity.final_trace, to);
+        }
+        for (from, to) in self.initial_gradients.iter().zip(&mut results.initial) {
+            put(from, to);
         }
     }
 }

@@ -245,18 +245,17 @@ impl<R: Real> Workspace<R> {
         Results::of_episode(results.output, episodes, n).copy_from_slice(&self.output);
         let input = Results::of_episode(results.input, episodes, n);
         copy_back(&self.input_gradients[0], first.row, input, first.inputs);
-        for (index, shape) in job.shapes.iter().enumerate() {
-            let arrays = [
-                (
-                    &self.activities[index].final_trace,
-                    &mut results.traces[index],
-                ),
-                (&self.initial_gradients[index], &mut results.initial[index]),
-            ];
-            for (from, to) in arrays {
-                let to = Results::of_episode(to, episodes, n);
-                copy_back(from, shape.row, to, shape.inputs);
-            }
+        let put = |shape: &Shape, from: &[R], to: &mut [R]| {
+            let to = Results::of_episode(to, episodes, n);
+            copy_back(from, shape.row, to, shape.inputs);
+        };
+        let layers = job.shapes.iter().zip(&self.activities);
+        for ((shape, activity), to) in layers.zip(&mut results.traces) {
+            put(shape, &activity.final_trace, to);
+        }
+        let layers = job.shapes.iter().zip(&self.initial_gradients);
+        for ((shape, from), to) in layers.zip(&mut results.initial) {
+            put(shape, from, to);
         }
     }
 }
