@@ -10,7 +10,7 @@ const BYTES: usize = 1 << 18;
 /// The fewest steps of a segment: at its ends a row's trace and gradients go to memory and come back.
 const FEWEST: usize = 16;
 
-/// Steps of a segment, with `elements` of input a step. Changes no result.
+/// Steps of a segment, with `elements` of input a step. Part of the result's last bits.
 fn length<R: Real>(elements: usize) -> usize {
     (BYTES / (elements * size_of::<R>())).max(FEWEST)
 }

@@ -7,11 +7,12 @@
 use super::compensated::Compensated;
 use super::forward::Activity;
 use super::lanes::{self, BLOCK};
+use super::weight_gradient::weight_gradient;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{self, CHECKPOINT, checkpoints};
 use crate::cpu::segments;
-use crate::cpu::simd::{Kernel, Lanes, Pair, vectorise};
+use crate::cpu::simd::{Kernel, Pair, vectorise};
 use crate::{Real, Rule};
 use pulp::Simd;
 use std::ops::Range;
@@ -83,8 +84,8 @@ struct Backward<'a, R> {
     bias: &'a mut [R],
     rate: &'a mut [R],
     initial_gradient: &'a mut [R],
-    /// Of each row that waits for the next segment of steps, or of one: the adjoint trace, the gradients by weight and by
-    /// plasticity, `[I, W]` each, and its [`State`].
+    /// Of each row that waits for the next segment of steps, or of one: the adjoint trace and the gradient by plasticity,
+    /// `[I, W]` each, and its [`State`].
     scratch: &'a mut [R],
 }
 
@@ -102,6 +103,11 @@ impl<R: Real> Kernel for Backward<'_, R> {
                     Kind::Dense | Kind::Bias => self.fixed_row(simd, local, segment),
                 }
             }
+            if self.shape.kind != Kind::Bias {
+                let (inputs, padded) = (self.shape.inputs, self.shape.row);
+                let x = &self.activity.input;
+                weight_gradient(simd, self.signal, x, inputs, segment, self.weight, padded);
+            }
         }
     }
 }
@@ -114,11 +120,10 @@ impl<R: Real> Backward<'_, R> {
         let row = inputs * width;
         let steps = self.activity.input.len() / row;
         let i = self.first + local;
-        let scratch = lanes::of_waiting(self.scratch, local, inputs, width);
+        let state = lanes::of_waiting(self.scratch, local, inputs, width);
         if segment.end == steps {
-            scratch.fill(R::zero());
+            state.fill(R::zero());
         }
-        let (by_weight, state) = scratch.split_at_mut(row);
         let mut by_bias = Pair::load(simd, state);
         for t in segment.clone().rev() {
             let y = lanes::of(&self.activity.output, i * steps + t, width);
@@ -127,24 +132,16 @@ impl<R: Real> Backward<'_, R> {
             let delta = Pair::load(simd, signal) * slope;
             delta.store(signal);
             by_bias = by_bias + delta;
-            if self.shape.kind == Kind::Dense {
-                let x = lanes::of(&self.activity.input, t, row);
-                lanes::add_scaled(simd, delta, x, by_weight);
-            }
         }
         by_bias.store(state);
         if segment.start == 0 {
             self.bias[local] += by_bias.sum_of_first(self.count);
-            if self.shape.kind == Kind::Dense {
-                let sums = &mut self.weight[local * self.shape.row..][..inputs];
-                lanes::add_over_episodes(simd, by_weight, self.count, sums);
-            }
         }
     }
 
-    /// A postsynaptic neuron over a segment of steps, backwards. Its adjoint trace is passed over once per step: the update of step
-    /// `t` and the read-out of step `t - 1` in one go. `M_ij(t) x_j(t - 1)` serves both the read-out and the gradient of
-    /// the plasticity.
+    /// A postsynaptic neuron over a segment of steps, backwards. Its adjoint trace is passed over once per step: the
+    /// update of step `t` and the read-out of step `t - 1` in one go. `M_ij(t) x_j(t - 1)` serves both the read-out and the
+    /// gradient of the plasticity.
     #[inline(always)]
     fn plastic_row<S: Simd>(&mut self, simd: S, rule: Rule, local: usize, segment: Range<usize>) {
         let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
@@ -169,12 +166,11 @@ impl<R: Real> Backward<'_, R> {
         let drive = lanes::of(drive, i, steps * width);
         let scratch = lanes::of_waiting(self.scratch, local, inputs, width);
         let (adjoint, rest) = scratch.split_at_mut(row);
-        let (by_weight, rest) = rest.split_at_mut(row);
         let (by_plasticity, kept_state) = rest.split_at_mut(row);
         let mut state = if segment.end < steps {
             State::load(simd, kept_state)
         } else {
-            for values in [&mut *adjoint, &mut *by_weight, &mut *by_plasticity] {
+            for values in [&mut *adjoint, &mut *by_plasticity] {
                 values.fill(R::zero());
             }
             let mut state = State::last(zero);
@@ -256,16 +252,14 @@ impl<R: Real> Backward<'_, R> {
             let mut read = zero.vectors;
             let synapses = R::pairs_mut::<S>(adjoint)
                 .iter_mut()
-                .zip(R::pairs_mut::<S>(by_weight))
                 .zip(R::pairs_mut::<S>(by_plasticity))
                 .zip(R::pairs::<S>(lanes::of(input, t, row)))
                 .zip(R::pairs::<S>(x_before))
                 .zip(plasticity);
-            for (((((m, dw), da), x), before), &a) in synapses {
+            for ((((m, da), x), before), &a) in synapses {
                 let a = R::splat(simd, a);
                 for k in 0..2 {
                     let added = R::multiply(simd, delta[k], x[k]);
-                    dw[k] = <R as Lanes>::add(simd, added, dw[k]);
                     m[k] = R::multiply_add(simd, d[k], m[k], added);
                     let with_before = R::multiply(simd, m[k], before[k]);
                     read[k] = R::multiply_add(simd, a, with_before, read[k]);
@@ -304,10 +298,8 @@ impl<R: Real> Backward<'_, R> {
                 *gradient = plasticity[at / width] * adjoint[at] + upstream;
             }
         }
-        let sums = local * self.shape.row..local * self.shape.row + inputs;
-        let (weight, plasticity) = (&mut self.weight[sums.clone()], &mut self.plasticity[sums]);
-        lanes::add_over_episodes(simd, by_weight, self.count, weight);
-        lanes::add_over_episodes(simd, by_plasticity, self.count, plasticity);
+        let sums = &mut self.plasticity[local * self.shape.row..][..inputs];
+        lanes::add_over_episodes(simd, by_plasticity, self.count, sums);
     }
 }
 

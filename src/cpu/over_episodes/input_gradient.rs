@@ -4,12 +4,14 @@
 //! first sum, a reverse sweep the adjoint trace for the second.
 
 use super::forward::Activity;
-use super::lanes::{self, BLOCK};
+use super::lanes;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
-use crate::cpu::simd::{Kernel, vectorise};
+use crate::cpu::segments;
+use crate::cpu::simd::{Kernel, Pair, vectorise};
 use crate::{Real, Rule};
 use pulp::Simd;
+use std::ops::Range;
 
 /// Writes `∂L/∂x` to `gradient`, `[T, I, W]`. `signal`, `[O, T, W]`, holds `δ`, as the reverse sweep leaves it.
 /// `partial` has room for one gradient for every chunk of rows.
@@ -39,7 +41,7 @@ pub(super) fn input_gradient<R: Real>(
             trace_gradient,
             rows,
             gradient,
-            row: &mut scratch[..row],
+            scratch,
         });
     });
     chunks::sum_in_order(partial, chunks::count(shape.outputs), gradient);
@@ -51,22 +53,41 @@ struct InputGradient<'a, R> {
     activity: &'a Activity<R>,
     signal: &'a [R],
     trace_gradient: &'a [R],
-    rows: std::ops::Range<usize>,
+    rows: Range<usize>,
     gradient: &'a mut [R],
-    /// The trace, then the adjoint trace, `[I, W]`.
-    row: &'a mut [R],
+    /// Of each row that waits for the next segment of steps, or of one: the trace, then the adjoint trace, `[I, W]`, and
+    /// the product of the later retentions, `[W]`.
+    scratch: &'a mut [R],
 }
 
 impl<R: Real> Kernel for InputGradient<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         self.gradient.fill(R::zero());
-        for i in self.rows.clone() {
-            match self.shape.kind {
-                // Each rule by itself, so that its formulas are compiled in.
-                Kind::Plastic(Rule::Hebb) => self.plastic_row(simd, Rule::Hebb, i),
-                Kind::Plastic(Rule::Oja) => self.plastic_row(simd, Rule::Oja, i),
-                Kind::Dense | Kind::Bias => self.fixed_row(simd, i),
+        let row = self.shape.inputs * R::pair_width::<S>();
+        let segments = segments::ranges::<R>(self.gradient.len() / row, row);
+        for segment in segments.clone() {
+            for i in self.rows.clone() {
+                let segment = segment.clone();
+                match self.shape.kind {
+                    // Each rule by itself, so that its formulas are compiled in.
+                    Kind::Plastic(Rule::Hebb) => {
+                        self.through_read_out(simd, Rule::Hebb, i, segment);
+                    }
+                    Kind::Plastic(Rule::Oja) => self.through_read_out(simd, Rule::Oja, i, segment),
+                    Kind::Dense | Kind::Bias => self.fixed_row(simd, i, segment),
+                }
+            }
+        }
+        if let Kind::Plastic(rule) = self.shape.kind {
+            for segment in segments.rev() {
+                for i in self.rows.clone() {
+                    let segment = segment.clone();
+                    match rule {
+                        Rule::Hebb => self.through_trace(simd, Rule::Hebb, i, segment),
+                        Rule::Oja => self.through_trace(simd, Rule::Oja, i, segment),
+                    }
+                }
             }
         }
     }
@@ -75,16 +96,17 @@ impl<R: Real> Kernel for InputGradient<'_, R> {
 impl<R: Real> InputGradient<'_, R> {
     /// Adds `δ_i(t) w_ij`, or `δ_i(t)` to its own input where the layer adds a bias alone.
     #[inline(always)]
-    fn fixed_row<S: Simd>(&mut self, simd: S, i: usize) {
+    fn fixed_row<S: Simd>(&mut self, simd: S, i: usize, segment: Range<usize>) {
         let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
         let steps = self.gradient.chunks_exact_mut(inputs * width);
         let signal = lanes::of(self.signal, i, steps.len() * width);
-        for (gradient, delta) in steps.zip(signal.chunks_exact(width)) {
+        let steps = steps.zip(signal.chunks_exact(width));
+        for (gradient, delta) in steps.skip(segment.start).take(segment.len()) {
             if self.shape.kind == Kind::Bias {
                 lanes::of_mut(gradient, i, width).copy_from_slice(delta);
                 continue;
             }
-            let weight = &self.layer.weight[i * self.shape.row..][..inputs];
+            let weight = lanes::of_row(&self.layer.weight, i, self.shape);
             let delta = R::pairs::<S>(delta)[0];
             for (gradient, &w) in R::pairs_mut::<S>(gradient).iter_mut().zip(weight) {
                 let w = R::splat(simd, w);
@@ -95,33 +117,33 @@ impl<R: Real> InputGradient<'_, R> {
         }
     }
 
-    /// Adds `δ_i(t) (w_ij + α_ij H_ij(t))`, then `g_i(t) ∂L/∂H_ij(t+1)`.
+    /// Adds `δ_i(t) (w_ij + α_ij H_ij(t))`.
     #[inline(always)]
-    fn plastic_row<S: Simd>(&mut self, simd: S, rule: Rule, i: usize) {
+    fn through_read_out<S: Simd>(&mut self, simd: S, rule: Rule, i: usize, segment: Range<usize>) {
         let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
         let row = inputs * width;
         let steps = self.gradient.len() / row;
-        let weight = &self.layer.weight[i * self.shape.row..][..inputs];
-        let plasticity = &self.layer.plasticity[i * self.shape.row..][..inputs];
-        let rate = self.layer.rate[i];
+        let weight = lanes::of_row(&self.layer.weight, i, self.shape);
+        let plasticity = lanes::of_row(&self.layer.plasticity, i, self.shape);
+        let zero = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
+        let rate = zero.splat(self.layer.rate[i]);
         let output = lanes::of(&self.activity.output, i, steps * width);
         let signal = lanes::of(self.signal, i, steps * width);
-        let (mut retention, mut gain) = ([R::one(); BLOCK], [R::zero(); BLOCK]);
-        match self.activity.initial_trace.as_slice() {
-            [] => self.row.fill(R::zero()),
-            traces => self.row.copy_from_slice(lanes::of(traces, i, row)),
-        }
-        for t in 0..steps {
-            for (k, &y) in lanes::of(output, t, width).iter().enumerate() {
-                retention[k] = rule.retention(y, rate);
-                gain[k] = rule.gain(y, rate);
+        let scratch = lanes::of_waiting(self.scratch, i - self.rows.start, inputs, width);
+        let trace = &mut scratch[..row];
+        if segment.start == 0 {
+            match self.activity.initial_trace.as_slice() {
+                [] => trace.fill(R::zero()),
+                traces => trace.copy_from_slice(lanes::of(traces, i, row)),
             }
-            let d = R::pairs::<S>(&retention[..width])[0];
-            let g = R::pairs::<S>(&gain[..width])[0];
+        }
+        for t in segment {
+            let y = Pair::load(simd, lanes::of(output, t, width));
+            let (d, g) = (rule.retention(y, rate).vectors, rule.gain(y, rate).vectors);
             let delta = R::pairs::<S>(lanes::of(signal, t, width))[0];
             let synapses = R::pairs_mut::<S>(lanes::of_mut(self.gradient, t, row))
                 .iter_mut()
-                .zip(R::pairs_mut::<S>(self.row))
+                .zip(R::pairs_mut::<S>(trace))
                 .zip(R::pairs::<S>(lanes::of(&self.activity.input, t, row)))
                 .zip(weight)
                 .zip(plasticity);
@@ -134,29 +156,47 @@ impl<R: Real> InputGradient<'_, R> {
                 }
             }
         }
+    }
+
+    /// Adds `g_i(t) ∂L/∂H_ij(t+1)`.
+    #[inline(always)]
+    fn through_trace<S: Simd>(&mut self, simd: S, rule: Rule, i: usize, segment: Range<usize>) {
+        let (width, inputs) = (R::pair_width::<S>(), self.shape.inputs);
+        let row = inputs * width;
+        let steps = self.gradient.len() / row;
+        let plasticity = lanes::of_row(&self.layer.plasticity, i, self.shape);
+        let zero = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
+        let rate = zero.splat(self.layer.rate[i]);
+        let output = lanes::of(&self.activity.output, i, steps * width);
+        let signal = lanes::of(self.signal, i, steps * width);
         let upstream = match self.trace_gradient {
             [] => None,
             gradients => Some(lanes::of(gradients, i, row)),
         };
-        let mut decay = [R::one(); BLOCK];
-        self.row.fill(R::zero());
-        for t in (0..steps).rev() {
-            let gradient = lanes::of_mut(self.gradient, t, row);
-            for (k, &y) in lanes::of(output, t, width).iter().enumerate() {
-                retention[k] = rule.retention(y, rate);
-                gain[k] = rule.gain(y, rate);
-            }
+        let scratch = lanes::of_waiting(self.scratch, i - self.rows.start, inputs, width);
+        let (adjoint, kept_decay) = scratch.split_at_mut(row);
+        let mut decay = zero.splat(R::one());
+        if segment.end < steps {
+            decay = Pair::load(simd, kept_decay);
+        } else {
+            adjoint.fill(R::zero());
+        }
+        for t in segment.rev() {
+            let y = Pair::load(simd, lanes::of(output, t, width));
+            let (retention, gain) = (rule.retention(y, rate), rule.gain(y, rate));
+            let gradient = R::pairs_mut::<S>(lanes::of_mut(self.gradient, t, row));
             if let Some(upstream) = upstream {
-                for (at, gradient) in gradient.iter_mut().enumerate() {
-                    *gradient += gain[at % width] * decay[at % width] * upstream[at];
+                let factor = gain * decay;
+                for (gradient, &u) in gradient.iter_mut().zip(R::pairs::<S>(upstream)) {
+                    let sum = Pair::new(simd, *gradient);
+                    *gradient = factor.multiply_add(Pair::new(simd, u), sum).vectors;
                 }
             }
-            let d = R::pairs::<S>(&retention[..width])[0];
-            let g = R::pairs::<S>(&gain[..width])[0];
+            let (d, g) = (retention.vectors, gain.vectors);
             let delta = R::pairs::<S>(lanes::of(signal, t, width))[0];
-            let synapses = R::pairs_mut::<S>(gradient)
+            let synapses = gradient
                 .iter_mut()
-                .zip(R::pairs_mut::<S>(self.row))
+                .zip(R::pairs_mut::<S>(adjoint))
                 .zip(R::pairs::<S>(lanes::of(&self.activity.input, t, row)))
                 .zip(plasticity);
             for (((gradient, m), x), &a) in synapses {
@@ -167,9 +207,8 @@ impl<R: Real> InputGradient<'_, R> {
                     m[k] = R::multiply_add(simd, d[k], m[k], R::multiply(simd, delta[k], x[k]));
                 }
             }
-            for k in 0..width {
-                decay[k] *= retention[k];
-            }
+            decay = decay * retention;
         }
+        decay.store(kept_decay);
     }
 }

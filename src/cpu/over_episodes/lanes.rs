@@ -10,8 +10,8 @@ use pulp::Simd;
 /// The most episodes of a group.
 pub(super) const BLOCK: usize = EPISODE_BLOCK;
 
-/// Rows of synapses that the reverse sweep keeps: the adjoint trace and two gradients.
-pub(super) const KEPT: usize = 3;
+/// Rows of synapses that the reverse sweep keeps: the adjoint trace and the gradient by plasticity.
+pub(super) const KEPT: usize = 2;
 
 /// What the reverse sweep keeps of a row beside its synapses.
 pub(super) const STATE: usize = 6;
@@ -71,16 +71,6 @@ pub(super) fn dot<S: Simd, R: Real>(simd: S, a: &[R], x: &[R]) -> Pair<S, R> {
         sum = Pair::new(simd, x).multiply_add(sum.splat(a), sum);
     }
     sum
-}
-
-/// `y_j += a x_j` in each episode: `x` and `y` are `[I, W]`.
-#[inline(always)]
-pub(super) fn add_scaled<S: Simd, R: Real>(simd: S, a: Pair<S, R>, x: &[R], y: &mut [R]) {
-    for (y, &x) in R::pairs_mut::<S>(y).iter_mut().zip(R::pairs::<S>(x)) {
-        *y = a
-            .multiply_add(Pair::new(simd, x), Pair::new(simd, *y))
-            .vectors;
-    }
 }
 
 /// `sums_j += Σ_e values_je` over the first `count` episodes: `sums` is `[I]`, `values` `[I, W]`.

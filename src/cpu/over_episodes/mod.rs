@@ -9,6 +9,7 @@ mod compensated;
 mod forward;
 mod input_gradient;
 mod lanes;
+mod weight_gradient;
 
 use super::chunks;
 use super::job::{Block, Generated, Job, Results};
