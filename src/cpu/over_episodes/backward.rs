@@ -6,13 +6,14 @@
 
 use super::compensated::Compensated;
 use super::forward::Activity;
-use super::lanes::{self, BLOCK};
+use super::lanes;
 use super::weight_gradient::weight_gradient;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{self, CHECKPOINT, checkpoints};
 use crate::cpu::segments;
 use crate::cpu::simd::{Kernel, Pair, vectorise};
+use crate::real::Number;
 use crate::{Real, Rule};
 use pulp::Simd;
 use std::ops::Range;
@@ -194,35 +195,39 @@ impl<R: Real> Backward<'_, R> {
             if self.shape.retention_gradient {
                 if t + 1 < steps && (t + 1) % CHECKPOINT == 0 {
                     let at = i * checkpoints(steps) + (t + 1) / CHECKPOINT - 1;
-                    let sums = Towards::new(plasticity, adjoint, upstream, state.decay)
-                        .sum(lanes::of(kept, at, row));
-                    retained = Compensated::from_f64(simd, &sums);
+                    let towards = Towards {
+                        plasticity,
+                        adjoint,
+                        upstream,
+                        decay: state.decay,
+                    };
+                    retained = towards.sum(simd, lanes::of(kept, at, row));
                 }
                 retained = retained.add_product(-g, r);
                 q = retained.over(d);
                 if (d * d).least().as_f64() < retention::SMALL * retention::SMALL {
-                    let mut retentions = [R::one(); BLOCK];
-                    d.store(&mut retentions);
-                    let is_small = retentions.map(|d| d.abs().as_f64() < retention::SMALL);
                     let lookback = Lookback {
                         rule,
-                        rate: self.layer.rate[i],
+                        rate,
                         input,
                         output,
                         initial,
-                        towards: Towards::new(plasticity, adjoint, upstream, state.decay),
+                        towards: Towards {
+                            plasticity,
+                            adjoint,
+                            upstream,
+                            decay: state.decay,
+                        },
                     }
-                    .sum(t);
-                    let (mut quotients, mut products) = ([R::zero(); BLOCK], retained.to_f64());
-                    q.store(&mut quotients);
-                    for k in 0..width {
-                        if is_small[k] {
-                            quotients[k] = lookback[k];
-                            products[k] = retentions[k].as_f64() * lookback[k].as_f64();
-                        }
-                    }
-                    q = Pair::load(simd, &quotients);
-                    retained = Compensated::from_f64(simd, &products);
+                    .sum(simd, t);
+                    // Where the retention is small, this is `q`, and its product with the retention the part retained.
+                    let (bound, square) = (d.constant(retention::SMALL * retention::SMALL), d * d);
+                    let of_lookback = Compensated::product(d, lookback);
+                    q = square.choose_less(bound, lookback, q);
+                    retained = Compensated {
+                        high: square.choose_less(bound, of_lookback.high, retained.high),
+                        low: square.choose_less(bound, of_lookback.low, retained.low),
+                    };
                 }
             }
             let signal = lanes::of_mut(self.signal, local * steps + t, width);
@@ -283,19 +288,21 @@ impl<R: Real> Backward<'_, R> {
         }
         self.bias[local] += state.by_bias.sum_of_first(self.count);
         self.rate[local] += state.by_rate.sum_of_first(self.count);
-        if let Some(initial) = initial {
-            for (at, da) in by_plasticity.iter_mut().enumerate() {
-                *da += initial[at] * adjoint[at];
+        for j in 0..inputs {
+            let m = Pair::load(simd, lanes::of(adjoint, j, width));
+            if let Some(initial) = initial {
+                let da = lanes::of_mut(by_plasticity, j, width);
+                let h = Pair::load(simd, lanes::of(initial, j, width));
+                h.multiply_add(m, Pair::load(simd, da)).store(da);
             }
-        }
-        if !self.initial_gradient.is_empty() {
-            let mut decay = [R::zero(); BLOCK];
-            state.decay.store(&mut decay);
-            let gradient = lanes::of_mut(self.initial_gradient, local, row);
-            for (at, gradient) in gradient.iter_mut().enumerate() {
-                let upstream =
-                    upstream.map_or(R::zero(), |upstream| decay[at % width] * upstream[at]);
-                *gradient = plasticity[at / width] * adjoint[at] + upstream;
+            if !self.initial_gradient.is_empty() {
+                let mut on_trace = zero.splat(plasticity[j]) * m;
+                if let Some(upstream) = upstream {
+                    let upstream = Pair::load(simd, lanes::of(upstream, j, width));
+                    on_trace = state.decay.multiply_add(upstream, on_trace);
+                }
+                let gradient = lanes::of_mut(self.initial_gradient, local, row);
+                on_trace.store(lanes::of_mut(gradient, j, width));
             }
         }
         let sums = &mut self.plasticity[local * self.shape.row..][..inputs];
@@ -321,10 +328,7 @@ impl<S: Simd, R: Real> State<S, R> {
     fn last(zero: Pair<S, R>) -> Self {
         Self {
             decay: zero.splat(R::one()),
-            inner: Compensated {
-                high: zero,
-                low: zero,
-            },
+            inner: Compensated::zero(zero),
             read: zero,
             by_bias: zero,
             by_rate: zero,
@@ -367,96 +371,74 @@ impl<S: Simd, R: Real> State<S, R> {
 
 /// The gradient on one row's trace, `G_ij = α_ij M_ij + e_i Ḡ_ij`.
 #[derive(Clone, Copy)]
-struct Towards<'a, R> {
+struct Towards<'a, S: Simd, R: Real> {
     /// `[I]`.
     plasticity: &'a [R],
-    /// `[I, W]`.
+    /// `[I, W]`, as the next.
     adjoint: &'a [R],
     upstream: Option<&'a [R]>,
-    /// `[W]`.
-    decay: [R; BLOCK],
-    width: usize,
+    decay: Pair<S, R>,
 }
 
-impl<'a, R: Real> Towards<'a, R> {
-    #[inline(always)]
-    fn new<S: Simd>(
-        plasticity: &'a [R],
-        adjoint: &'a [R],
-        upstream: Option<&'a [R]>,
-        decay: Pair<S, R>,
-    ) -> Self {
-        let mut lanes = [R::zero(); BLOCK];
-        decay.store(&mut lanes);
-        Self {
-            plasticity,
-            adjoint,
-            upstream,
-            decay: lanes,
-            width: R::pair_width::<S>(),
-        }
-    }
-
+impl<S: Simd, R: Real> Towards<'_, S, R> {
     /// `Σ_j G_ij v_j` in each episode, with `values` `[I, W]`.
-    fn sum(&self, values: &[R]) -> [f64; BLOCK] {
-        let width = self.width;
-        let mut sums = [0.0; BLOCK];
-        for (at, &value) in values.iter().enumerate() {
-            let upstream = self
-                .upstream
-                .map_or(R::zero(), |upstream| self.decay[at % width] * upstream[at]);
-            let gradient = self.plasticity[at / width] * self.adjoint[at] + upstream;
-            sums[at % width] += (gradient * value).as_f64();
+    #[inline(always)]
+    fn sum(&self, simd: S, values: &[R]) -> Compensated<S, R> {
+        let synapses = R::pairs::<S>(values)
+            .iter()
+            .zip(R::pairs::<S>(self.adjoint))
+            .zip(self.plasticity);
+        let mut sum = Compensated::zero(self.decay);
+        for (j, ((&value, &adjoint), &plasticity)) in synapses.enumerate() {
+            let mut gradient = Pair::new(simd, adjoint) * self.decay.splat(plasticity);
+            if let Some(upstream) = self.upstream {
+                let upstream = Pair::new(simd, R::pairs::<S>(upstream)[j]);
+                gradient = self.decay.multiply_add(upstream, gradient);
+            }
+            sum = sum.add_product(gradient, Pair::new(simd, value));
         }
-        sums
+        sum
     }
 }
 
 /// The gradient of a retention from its definition, `q_i(t) = Σ_j H_ij(t) ∂L/∂H_ij(t+1)`, with `H(t)` written out over
 /// the earlier steps:
 /// `q_i(t) = Σ_{u<t} g_i(u) (Π_{u<s<t} d_i(s)) Σ_j G_ij x_j(u) + (Π_{s<t} d_i(s)) Σ_j G_ij H_ij(0)`, `G = ∂L/∂H(t+1)`.
-struct Lookback<'a, R> {
+struct Lookback<'a, S: Simd, R: Real> {
     rule: Rule,
-    rate: R,
+    rate: Pair<S, R>,
     /// `[T, I, W]`.
     input: &'a [R],
     /// `[T, W]`.
     output: &'a [R],
     initial: Option<&'a [R]>,
-    towards: Towards<'a, R>,
+    towards: Towards<'a, S, R>,
 }
 
-impl<R: Real> Lookback<'_, R> {
+impl<S: Simd, R: Real> Lookback<'_, S, R> {
     /// In each episode; an episode whose product of retentions has vanished adds no more.
-    #[inline(never)]
-    fn sum(&self, t: usize) -> [R; BLOCK] {
-        let width = self.towards.width;
+    #[inline(always)]
+    fn sum(&self, simd: S, t: usize) -> Pair<S, R> {
+        let width = R::pair_width::<S>();
         let row = self.towards.adjoint.len();
-        let mut totals = [0.0; BLOCK];
-        let mut products = [R::one(); BLOCK];
-        let vanished = |product: R| product.abs() < R::epsilon() * R::epsilon();
+        let zero = self.rate.constant(0.0);
+        let vanished = self.rate.splat(R::epsilon().powi(4));
+        let mut product = self.rate.constant(1.0);
+        let mut total = Compensated::zero(zero);
         for u in (0..t).rev() {
-            let y = lanes::of(self.output, u, width);
-            let sums = self.towards.sum(lanes::of(self.input, u, row));
-            for k in 0..width {
-                if vanished(products[k]) {
-                    continue;
-                }
-                totals[k] += (products[k] * self.rule.gain(y[k], self.rate)).as_f64() * sums[k];
-                products[k] *= self.rule.retention(y[k], self.rate);
-            }
-            if products[..width].iter().all(|&product| vanished(product)) {
-                return totals.map(R::from_f64);
+            let y = Pair::load(simd, lanes::of(self.output, u, width));
+            let sum = self.towards.sum(simd, lanes::of(self.input, u, row));
+            total = total.add_multiple(product * self.rule.gain(y, self.rate), sum);
+            product = product * self.rule.retention(y, self.rate);
+            let square = product * product;
+            product = square.choose_less(vanished, zero, product);
+            if (-square).least() > -R::epsilon().powi(4) {
+                return total.high + total.low;
             }
         }
         if let Some(initial) = self.initial {
-            let sums = self.towards.sum(initial);
-            for k in 0..width {
-                if !vanished(products[k]) {
-                    totals[k] += products[k].as_f64() * sums[k];
-                }
-            }
+            total = total.add_multiple(product, self.towards.sum(simd, initial));
         }
-        totals.map(R::from_f64)
+        total.high + total.low
     }
 }

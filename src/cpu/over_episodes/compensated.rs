@@ -1,6 +1,5 @@
 //! Sums that keep what rounding takes away.
 
-use super::lanes::BLOCK;
 use crate::Real;
 use crate::cpu::simd::Pair;
 use pulp::Simd;
@@ -13,23 +12,24 @@ pub(super) struct Compensated<S: Simd, R: Real> {
 }
 
 impl<S: Simd, R: Real> Compensated<S, R> {
-    pub fn from_f64(simd: S, values: &[f64; BLOCK]) -> Self {
-        let high = values.map(R::from_f64);
-        let mut low = [R::zero(); BLOCK];
-        for ((low, value), high) in low.iter_mut().zip(values).zip(high) {
-            *low = R::from_f64(value - high.as_f64());
-        }
+    /// Nothing, in as many lanes as `like` has.
+    #[inline(always)]
+    pub fn zero(like: Pair<S, R>) -> Self {
+        let zero = like.splat(R::zero());
         Self {
-            high: Pair::load(simd, &high),
-            low: Pair::load(simd, &low),
+            high: zero,
+            low: zero,
         }
     }
 
-    pub fn to_f64(self) -> [f64; BLOCK] {
-        let (mut high, mut low) = ([R::zero(); BLOCK], [R::zero(); BLOCK]);
-        self.high.store(&mut high);
-        self.low.store(&mut low);
-        std::array::from_fn(|k| high[k].as_f64() + low[k].as_f64())
+    /// `a · b`.
+    #[inline(always)]
+    pub fn product(a: Pair<S, R>, b: Pair<S, R>) -> Self {
+        let high = a * b;
+        Self {
+            high,
+            low: a.fused_multiply_add(b, -high),
+        }
     }
 
     /// The sum and `a · b`: the errors of the product and of the sum are exact numbers (Dekker; Knuth), of which a second
@@ -44,6 +44,16 @@ impl<S: Simd, R: Real> Compensated<S, R> {
         Self {
             high,
             low: self.low + (of_sum + of_product),
+        }
+    }
+
+    /// The sum and `factor · other`.
+    #[inline(always)]
+    pub fn add_multiple(self, factor: Pair<S, R>, other: Self) -> Self {
+        let sum = self.add_product(factor, other.high);
+        Self {
+            low: factor.multiply_add(other.low, sum.low),
+            ..sum
         }
     }
 

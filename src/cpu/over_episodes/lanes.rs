@@ -129,9 +129,7 @@ impl<R: Real> Kernel for Interleave<'_, R> {
                 }
             }
             for lane in whole..self.count {
-                for (to, &from) in to.chunks_exact_mut(width).zip(row(lane)) {
-                    to[lane] = from;
-                }
+                put_lane(row(lane), to, width, lane);
             }
             if self.count < width {
                 for to in to.chunks_exact_mut(width) {
@@ -198,9 +196,14 @@ impl<R: Real> Kernel for Transpose<'_, R> {
     fn run<S: Simd>(self, _: S) {
         let width = R::pair_width::<S>();
         let rows = self.from.len() / (self.columns * width);
-        for (i, from) in self.from.chunks_exact(self.columns * width).enumerate() {
-            for (k, from) in from.chunks_exact(width).enumerate() {
-                of_mut(self.to, k * rows + i, width).copy_from_slice(from);
+        // A tile of columns at a time goes to as many pages of memory as the processor knows at once.
+        for first in (0..self.columns).step_by(TILE) {
+            let last = (first + TILE).min(self.columns);
+            for (i, from) in self.from.chunks_exact(self.columns * width).enumerate() {
+                let tile = from[first * width..last * width].chunks_exact(width);
+                for (k, from) in (first..).zip(tile) {
+                    of_mut(self.to, k * rows + i, width).copy_from_slice(from);
+                }
             }
         }
     }

@@ -23,7 +23,7 @@ use input_gradient::input_gradient;
 use lanes::{Deinterleave, Interleave, Transpose};
 
 /// Input of a group that a cache holds beside another thread's.
-const MOST_INPUT_BYTES: usize = 4 << 20;
+const MOST_INPUT_BYTES: usize = 4 << 30;
 
 /// Whether to compute this way: which of the two is faster depends on how long rows are and on how many lanes have an
 /// episode. Measured with AVX2, they break even at 3 of 16 lanes for 10 presynaptic neurons, 5 for 32, 8 for 64, 13 for

@@ -9,6 +9,7 @@ use super::rows;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{self, CHECKPOINT, checkpoints};
+use crate::cpu::segments;
 use crate::cpu::simd::{Kernel, Lanes, vectorise};
 use crate::{Real, Rule};
 use pulp::Simd;
@@ -37,7 +38,7 @@ pub(super) fn backward<R: Real>(
         .zip(chunks::split(&mut gradient.bias, 1))
         .zip(chunks::split(&mut gradient.rate, 1))
         .zip(chunks::split(initial_gradient, shape.row))
-        .zip(scratch.chunks_mut(rows::SCRATCH * shape.row));
+        .zip(scratch.chunks_mut(rows::scratch::<R>(shape, steps)));
     chunks::for_each(
         parallel,
         chunks,
@@ -73,7 +74,7 @@ struct Backward<'a, R> {
     bias: &'a mut [R],
     rate: &'a mut [R],
     initial_gradient: &'a mut [R],
-    /// `[TOGETHER, row]`
+    /// Of each row that waits for the next segment of steps, or of those worked on together: `[…, row]`.
     adjoints: &'a mut [R],
 }
 
@@ -82,16 +83,20 @@ impl<R: Real> Kernel for Backward<'_, R> {
     fn run<S: Simd>(mut self, simd: S) {
         let steps = self.activity.input.len() / self.shape.row;
         let count = self.signal.len() / steps;
-        match self.shape.kind {
-            Kind::Plastic(rule) => {
-                for first in (0..count).step_by(rows::TOGETHER) {
-                    let locals = first..(first + rows::TOGETHER).min(count);
-                    self.plastic_rows(simd, rule, locals, steps);
+        let mut states = [State::default(); chunks::CHUNK];
+        for segment in segments::ranges::<R>(steps, self.shape.row).rev() {
+            match self.shape.kind {
+                Kind::Plastic(rule) => {
+                    for first in (0..count).step_by(rows::TOGETHER) {
+                        let locals = first..(first + rows::TOGETHER).min(count);
+                        let states = &mut states[locals.clone()];
+                        self.plastic_rows(simd, rule, locals, segment.clone(), states);
+                    }
                 }
-            }
-            Kind::Dense | Kind::Bias => {
-                for local in 0..count {
-                    self.fixed_row(simd, local, steps);
+                Kind::Dense | Kind::Bias => {
+                    for local in 0..count {
+                        self.fixed_row(simd, local, segment.clone());
+                    }
                 }
             }
         }
@@ -101,11 +106,12 @@ impl<R: Real> Kernel for Backward<'_, R> {
 impl<R: Real> Backward<'_, R> {
     /// A row without a trace: the steps are independent.
     #[inline(always)]
-    fn fixed_row<S: Simd>(&mut self, simd: S, local: usize, steps: usize) {
+    fn fixed_row<S: Simd>(&mut self, simd: S, local: usize, segment: Range<usize>) {
         let (i, row) = (self.first + local, self.shape.row);
+        let steps = self.activity.input.len() / row;
         let signal = &mut self.signal[local * steps..][..steps];
         let output = rows::of(&self.activity.output, i, steps);
-        for t in (0..steps).rev() {
+        for t in segment.rev() {
             let delta = signal[t] * self.shape.activation.derivative(output[t]);
             signal[t] = delta;
             self.bias[local] += delta;
@@ -116,21 +122,33 @@ impl<R: Real> Backward<'_, R> {
         }
     }
 
-    /// A few postsynaptic neurons over all steps, backwards, interleaved as in the forward sweep. Each adjoint row is
+    /// A few postsynaptic neurons over a segment of steps, backwards, interleaved as in the forward sweep. Each adjoint row is
     /// passed over once per step: the update of step `t` and the read-out of step `t - 1` in one go. `M_ij(t) x_j(t - 1)`
     /// serves both the read-out and the gradient of the plasticity.
     #[inline(always)]
-    fn plastic_rows<S: Simd>(&mut self, simd: S, rule: Rule, locals: Range<usize>, steps: usize) {
+    fn plastic_rows<S: Simd>(
+        &mut self,
+        simd: S,
+        rule: Rule,
+        locals: Range<usize>,
+        segment: Range<usize>,
+        states: &mut [State<R>],
+    ) {
         let row = self.shape.row;
+        let steps = self.activity.input.len() / row;
         let input = self.activity.input.as_slice();
         let initial_trace = self.activity.initial_trace.as_slice();
         let row_of = |values: &'_ [R], i: usize| -> Option<Range<usize>> {
             (!values.is_empty()).then(|| i * row..(i + 1) * row)
         };
-        let mut states = [State::default(); rows::TOGETHER];
+        let slot = rows::slot::<R>(self.shape, steps, locals.start);
+        let adjoints = &mut self.adjoints[slot * row..];
         for (n, local) in locals.clone().enumerate() {
+            if segment.end < steps {
+                break;
+            }
             let i = self.first + local;
-            self.adjoints[n * row..][..row].fill(R::zero());
+            adjoints[n * row..][..row].fill(R::zero());
             if let Some(range) = row_of(self.trace_gradient, i) {
                 let upstream = &self.trace_gradient[range];
                 let last = rows::of(&self.activity.final_trace, i, row);
@@ -138,7 +156,7 @@ impl<R: Real> Backward<'_, R> {
                 states[n].read = rows::dot(simd, upstream, rows::of(input, steps - 1, row));
             }
         }
-        for t in (0..steps).rev() {
+        for t in segment.clone().rev() {
             let x = rows::of(input, t, row);
             // At t = 0 the read-out is of no use and left unused.
             let x_before = rows::of(input, t.saturating_sub(1), row);
@@ -147,7 +165,7 @@ impl<R: Real> Backward<'_, R> {
                 let plasticity = rows::of(&self.layer.plasticity, i, row);
                 let upstream = row_of(self.trace_gradient, i).map(|r| &self.trace_gradient[r]);
                 let rate = self.layer.rate[i];
-                let adjoint = &mut self.adjoints[n * row..][..row];
+                let adjoint = &mut adjoints[n * row..][..row];
                 let output = rows::of(&self.activity.output, i, steps);
                 let state = &mut states[n];
                 let (y, r) = (output[t], state.read);
@@ -225,9 +243,12 @@ impl<R: Real> Backward<'_, R> {
                 }
             }
         }
+        if segment.start > 0 {
+            return;
+        }
         for (n, local) in locals.enumerate() {
             let i = self.first + local;
-            let (state, adjoint) = (&states[n], &self.adjoints[n * row..][..row]);
+            let (state, adjoint) = (&states[n], &adjoints[n * row..][..row]);
             self.bias[local] += state.by_bias;
             self.rate[local] += state.by_rate;
             if let Some(range) = row_of(initial_trace, i) {

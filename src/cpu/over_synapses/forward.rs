@@ -4,6 +4,7 @@ use super::rows;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{CHECKPOINT, checkpoints};
+use crate::cpu::segments;
 use crate::cpu::simd::{Aligned, Kernel, vectorise, zeros};
 use crate::{Real, Rule};
 use pulp::Simd;
@@ -52,7 +53,7 @@ impl<R: Real> Activity<R> {
 }
 
 /// Runs the layer over all steps: reads `activity.input` and `initial_trace`, writes the rest.
-/// `scratch` has a padded row for every chunk of rows.
+/// `scratch` has [`rows::scratch`] elements for every chunk of rows.
 pub(super) fn forward<R: Real>(
     shape: &Shape,
     layer: &Synapses<R>,
@@ -75,7 +76,7 @@ pub(super) fn forward<R: Real>(
         .zip(chunks::split(drive, steps))
         .zip(chunks::split(final_trace, shape.row))
         .zip(chunks::split(checkpoints, kept))
-        .zip(scratch.chunks_mut(rows::SCRATCH * shape.row));
+        .zip(scratch.chunks_mut(rows::scratch::<R>(shape, steps)));
     chunks::for_each(
         parallel,
         chunks,
@@ -107,52 +108,60 @@ struct Forward<'a, R> {
     drive: &'a mut [R],
     final_trace: &'a mut [R],
     checkpoints: &'a mut [R],
-    /// `[TOGETHER, row]`
+    /// Of each row that waits for the next segment of steps, or of those worked on together: `[…, row]`.
     traces: &'a mut [R],
 }
 
 impl<R: Real> Kernel for Forward<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let (shape, layer, row) = (self.shape, self.layer, self.shape.row);
+        let row = self.shape.row;
         let steps = self.input.len() / row;
         let count = self.output.len() / steps;
-        match shape.kind {
-            Kind::Plastic(rule) => {
-                for first in (0..count).step_by(rows::TOGETHER) {
-                    self.plastic_rows(simd, rule, first..(first + rows::TOGETHER).min(count));
-                }
-            }
-            Kind::Dense => {
-                for (local, output) in self.output.chunks_exact_mut(steps).enumerate() {
-                    let i = self.first + local;
-                    let weight = rows::of(&layer.weight, i, row);
-                    for (t, y) in output.iter_mut().enumerate() {
-                        let z = rows::dot(simd, weight, rows::of(self.input, t, row));
-                        *y = shape.activation.apply(layer.bias[i] + z);
+        for segment in segments::ranges::<R>(steps, row) {
+            match self.shape.kind {
+                Kind::Plastic(rule) => {
+                    for first in (0..count).step_by(rows::TOGETHER) {
+                        let locals = first..(first + rows::TOGETHER).min(count);
+                        self.plastic_rows(simd, rule, locals, segment.clone());
                     }
                 }
-            }
-            Kind::Bias => {
-                for (local, output) in self.output.chunks_exact_mut(steps).enumerate() {
-                    let i = self.first + local;
-                    for (t, y) in output.iter_mut().enumerate() {
-                        *y = shape
-                            .activation
-                            .apply(layer.bias[i] + self.input[t * row + i]);
-                    }
-                }
+                Kind::Dense | Kind::Bias => self.fixed_rows(simd, segment),
             }
         }
     }
 }
 
 impl<R: Real> Forward<'_, R> {
-    /// A few postsynaptic neurons over all steps, together, so that the processor works on one while another waits for
-    /// its sum. Each trace row is passed over once per step: the update of step `t` and the read-out of step `t + 1` in
+    /// All rows, without traces.
+    #[inline(always)]
+    fn fixed_rows<S: Simd>(&mut self, simd: S, segment: Range<usize>) {
+        let (shape, layer, row) = (self.shape, self.layer, self.shape.row);
+        let steps = self.input.len() / row;
+        for (local, output) in self.output.chunks_exact_mut(steps).enumerate() {
+            let i = self.first + local;
+            for t in segment.clone() {
+                let x = rows::of(self.input, t, row);
+                let sum = match shape.kind {
+                    Kind::Bias => x[i],
+                    _ => rows::dot(simd, rows::of(&layer.weight, i, row), x),
+                };
+                output[t] = shape.activation.apply(layer.bias[i] + sum);
+            }
+        }
+    }
+
+    /// A few postsynaptic neurons over a segment of steps, together, so that the processor works on one while another waits
+    /// for its sum. Each trace row is passed over once per step: the update of step `t` and the read-out of step `t + 1` in
     /// one go.
     #[inline(always)]
-    fn plastic_rows<S: Simd>(&mut self, simd: S, rule: Rule, locals: Range<usize>) {
+    fn plastic_rows<S: Simd>(
+        &mut self,
+        simd: S,
+        rule: Rule,
+        locals: Range<usize>,
+        segment: Range<usize>,
+    ) {
         let (layer, row) = (self.layer, self.shape.row);
         let activation = self.shape.activation;
         let steps = self.input.len() / row;
@@ -160,21 +169,31 @@ impl<R: Real> Forward<'_, R> {
             [] => 0,
             _ => checkpoints(steps) * row,
         };
-        for (n, local) in locals.clone().enumerate() {
-            let trace = &mut self.traces[n * row..][..row];
-            rows::load(trace, self.initial_trace, self.first + local);
-        }
-        let zero = R::splat(simd, R::zero());
+        let slot = rows::slot::<R>(self.shape, steps, locals.start);
+        let traces = &mut self.traces[slot * row..];
         // A first update that changes nothing gives the read-out of step 0.
         let mut updates = [(R::one(), R::zero()); rows::TOGETHER];
-        for t in 0..steps {
+        for (n, local) in locals.clone().enumerate() {
+            let i = self.first + local;
+            if segment.start == 0 {
+                rows::load(&mut traces[n * row..][..row], self.initial_trace, i);
+            } else {
+                let (y, rate) = (
+                    self.output[local * steps + segment.start - 1],
+                    layer.rate[i],
+                );
+                updates[n] = (rule.retention(y, rate), rule.gain(y, rate));
+            }
+        }
+        let zero = R::splat(simd, R::zero());
+        for t in segment.clone() {
             let before = rows::of(self.input, t.saturating_sub(1), row);
             let now = rows::of(self.input, t, row);
             for (n, local) in locals.clone().enumerate() {
                 let i = self.first + local;
                 let (retention, gain) = updates[n];
                 let (retention, gain) = (R::splat(simd, retention), R::splat(simd, gain));
-                let trace = &mut self.traces[n * row..][..row];
+                let trace = &mut traces[n * row..][..row];
                 let (mut fixed, mut plastic) = ([zero; 2], [zero; 2]);
                 let pairs = R::pairs_mut::<S>(trace)
                     .iter_mut()
@@ -206,13 +225,13 @@ impl<R: Real> Forward<'_, R> {
                 updates[n] = (rule.retention(y, rate), rule.gain(y, rate));
             }
         }
-        if self.final_trace.is_empty() {
+        if self.final_trace.is_empty() || segment.end < steps {
             return;
         }
         let last = rows::of(self.input, steps - 1, row);
         for (n, local) in locals.enumerate() {
             let (retention, gain) = updates[n];
-            let trace = &mut self.traces[n * row..][..row];
+            let trace = &mut traces[n * row..][..row];
             rows::update(simd, retention, gain, last, trace);
             self.final_trace[local * row..][..row].copy_from_slice(trace);
         }

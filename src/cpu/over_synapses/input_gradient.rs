@@ -7,9 +7,11 @@ use super::forward::Activity;
 use super::rows;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
+use crate::cpu::segments;
 use crate::cpu::simd::{Kernel, vectorise};
 use crate::{Real, Rule};
 use pulp::Simd;
+use std::ops::Range;
 
 /// Writes `∂L/∂x` to `gradient`, `[T, row]`. `signal`, `[O, T]`, holds `δ`, as the reverse sweep leaves it.
 /// `partial` has room for one gradient for every chunk of rows.
@@ -28,7 +30,7 @@ pub(super) fn input_gradient<R: Real>(
     let size = gradient.len();
     let chunks = chunks::ranges(shape.outputs)
         .zip(partial.chunks_exact_mut(size))
-        .zip(scratch.chunks_mut(rows::SCRATCH * shape.row));
+        .zip(scratch.chunks_mut(rows::scratch::<R>(shape, size / shape.row)));
     chunks::for_each(parallel, chunks, |((rows, gradient), scratch)| {
         vectorise(InputGradient {
             shape,
@@ -38,7 +40,7 @@ pub(super) fn input_gradient<R: Real>(
             trace_gradient,
             rows,
             gradient,
-            row: &mut scratch[..shape.row],
+            scratch,
         });
     });
     chunks::sum_in_order(partial, chunks::count(shape.outputs), gradient);
@@ -50,37 +52,32 @@ struct InputGradient<'a, R> {
     activity: &'a Activity<R>,
     signal: &'a [R],
     trace_gradient: &'a [R],
-    rows: std::ops::Range<usize>,
+    rows: Range<usize>,
     gradient: &'a mut [R],
-    /// The trace, then the adjoint trace.
-    row: &'a mut [R],
+    /// Of each row that waits for the next segment of steps, or of one: the trace, then the adjoint trace.
+    scratch: &'a mut [R],
 }
 
 impl<R: Real> Kernel for InputGradient<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         let row = self.shape.row;
-        let steps = self.gradient.len() / row;
         self.gradient.fill(R::zero());
-        for i in self.rows.clone() {
-            let signal = rows::of(self.signal, i, steps);
-            match self.shape.kind {
-                Kind::Plastic(rule) => {
-                    self.through_read_out(simd, rule, i, signal);
-                    self.through_trace(simd, rule, i, signal);
+        let segments = segments::ranges::<R>(self.gradient.len() / row, row);
+        for segment in segments.clone() {
+            for i in self.rows.clone() {
+                let segment = segment.clone();
+                match self.shape.kind {
+                    Kind::Plastic(rule) => self.through_read_out(simd, rule, i, segment),
+                    Kind::Dense | Kind::Bias => self.fixed_row(simd, i, segment),
                 }
-                Kind::Dense => {
-                    let weight = rows::of(&self.layer.weight, i, row);
-                    for (&delta, gradient) in signal.iter().zip(self.gradient.chunks_exact_mut(row))
-                    {
-                        rows::add_scaled(simd, delta, weight, gradient);
-                    }
-                }
-                Kind::Bias => {
-                    for (&delta, gradient) in signal.iter().zip(self.gradient.chunks_exact_mut(row))
-                    {
-                        gradient[i] = delta;
-                    }
+            }
+        }
+        if let Kind::Plastic(rule) = self.shape.kind {
+            let mut decays = [R::one(); chunks::CHUNK];
+            for segment in segments.rev() {
+                for (i, decay) in self.rows.clone().zip(&mut decays) {
+                    self.through_trace(simd, rule, i, segment.clone(), decay);
                 }
             }
         }
@@ -88,18 +85,41 @@ impl<R: Real> Kernel for InputGradient<'_, R> {
 }
 
 impl<R: Real> InputGradient<'_, R> {
+    /// Adds `δ_i(t) w_ij`, or `δ_i(t)` to its own input where the layer adds a bias alone.
+    #[inline(always)]
+    fn fixed_row<S: Simd>(&mut self, simd: S, i: usize, segment: Range<usize>) {
+        let row = self.shape.row;
+        let signal = rows::of(self.signal, i, self.gradient.len() / row);
+        for t in segment {
+            let gradient = &mut self.gradient[t * row..][..row];
+            match self.shape.kind {
+                Kind::Bias => gradient[i] = signal[t],
+                _ => {
+                    let weight = rows::of(&self.layer.weight, i, row);
+                    rows::add_scaled(simd, signal[t], weight, gradient);
+                }
+            }
+        }
+    }
+
     /// Adds `δ_i(t) (w_ij + α_ij H_ij(t))`.
     #[inline(always)]
-    fn through_read_out<S: Simd>(&mut self, simd: S, rule: Rule, i: usize, signal: &[R]) {
-        let (row, steps) = (self.row.len(), signal.len());
+    fn through_read_out<S: Simd>(&mut self, simd: S, rule: Rule, i: usize, segment: Range<usize>) {
+        let row = self.shape.row;
+        let steps = self.gradient.len() / row;
+        let signal = rows::of(self.signal, i, steps);
+        let slot = rows::slot::<R>(self.shape, steps, i - self.rows.start);
+        let trace = &mut self.scratch[slot * row..][..row];
         let weight = rows::of(&self.layer.weight, i, row);
         let plasticity = rows::of(&self.layer.plasticity, i, row);
         let (rate, output) = (
             self.layer.rate[i],
             rows::of(&self.activity.output, i, steps),
         );
-        rows::load(self.row, &self.activity.initial_trace, i);
-        for t in 0..steps {
+        if segment.start == 0 {
+            rows::load(trace, &self.activity.initial_trace, i);
+        }
+        for t in segment {
             let (delta, y) = (signal[t], output[t]);
             let (d, g) = (rule.retention(y, rate), rule.gain(y, rate));
             let x = rows::of(&self.activity.input, t, row);
@@ -108,7 +128,7 @@ impl<R: Real> InputGradient<'_, R> {
             let g = R::splat(simd, g);
             let pairs = R::pairs_mut::<S>(gradient)
                 .iter_mut()
-                .zip(R::pairs_mut::<S>(self.row))
+                .zip(R::pairs_mut::<S>(trace))
                 .zip(R::pairs::<S>(weight))
                 .zip(R::pairs::<S>(plasticity))
                 .zip(R::pairs::<S>(x));
@@ -124,8 +144,19 @@ impl<R: Real> InputGradient<'_, R> {
 
     /// Adds `g_i(t) ∂L/∂H_ij(t+1)`.
     #[inline(always)]
-    fn through_trace<S: Simd>(&mut self, simd: S, rule: Rule, i: usize, signal: &[R]) {
-        let (row, steps) = (self.row.len(), signal.len());
+    fn through_trace<S: Simd>(
+        &mut self,
+        simd: S,
+        rule: Rule,
+        i: usize,
+        segment: Range<usize>,
+        decay: &mut R,
+    ) {
+        let row = self.shape.row;
+        let steps = self.gradient.len() / row;
+        let signal = rows::of(self.signal, i, steps);
+        let slot = rows::slot::<R>(self.shape, steps, i - self.rows.start);
+        let adjoint = &mut self.scratch[slot * row..][..row];
         let plasticity = rows::of(&self.layer.plasticity, i, row);
         let (rate, output) = (
             self.layer.rate[i],
@@ -133,20 +164,21 @@ impl<R: Real> InputGradient<'_, R> {
         );
         let upstream =
             (!self.trace_gradient.is_empty()).then(|| rows::of(self.trace_gradient, i, row));
-        let mut decay = R::one();
-        self.row.fill(R::zero());
-        for t in (0..steps).rev() {
+        if segment.end == steps {
+            adjoint.fill(R::zero());
+        }
+        for t in segment.rev() {
             let (delta, y) = (signal[t], output[t]);
             let (d, g) = (rule.retention(y, rate), rule.gain(y, rate));
             let x = rows::of(&self.activity.input, t, row);
             let gradient = &mut self.gradient[t * row..][..row];
             if let Some(upstream) = upstream {
-                rows::add_scaled(simd, g * decay, upstream, gradient);
+                rows::add_scaled(simd, g * *decay, upstream, gradient);
             }
             let gain = R::splat(simd, g);
             let pairs = R::pairs_mut::<S>(gradient)
                 .iter_mut()
-                .zip(R::pairs::<S>(self.row))
+                .zip(R::pairs::<S>(adjoint))
                 .zip(R::pairs::<S>(plasticity));
             for ((gradient, m), a) in pairs {
                 for k in 0..2 {
@@ -154,8 +186,8 @@ impl<R: Real> InputGradient<'_, R> {
                     gradient[k] = R::multiply_add(simd, gain, weighted, gradient[k]);
                 }
             }
-            rows::update(simd, d, delta, x, self.row);
-            decay *= d;
+            rows::update(simd, d, delta, x, adjoint);
+            *decay *= d;
         }
     }
 }

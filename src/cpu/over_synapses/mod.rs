@@ -18,7 +18,7 @@ use input_gradient::input_gradient;
 /// Elements of one layer's part of a workspace.
 pub(super) fn elements(shape: &Shape, steps: usize) -> u128 {
     (shape.row + 3 * shape.outputs) as u128 * steps as u128
-        + (4 + checkpoints(steps)) as u128 * shape.synapses() as u128
+        + (5 + checkpoints(steps)) as u128 * shape.synapses() as u128
 }
 
 /// The arrays of one episode at a time.
@@ -95,7 +95,9 @@ impl<R: Real> Workspace<R> {
             ),
             scratch: zeros(
                 true,
-                largest(&|shape| chunks::count(shape.outputs) * rows::SCRATCH * shape.row),
+                largest(&|shape| {
+                    chunks::count(shape.outputs) * rows::scratch::<R>(shape, job.steps)
+                }),
             ),
         }
     }

@@ -1,14 +1,29 @@
 //! The few loops over one row of synapses.
 
 use crate::Real;
+use crate::cpu::layers::Shape;
+use crate::cpu::segments;
 use pulp::Simd;
 
 /// Rows whose sweeps are interleaved step by step: each row's next step waits for its own sum, and the processor has the
 /// others to do meanwhile.
 pub(super) const TOGETHER: usize = 4;
 
-/// Scratch rows of a chunk.
-pub(super) const SCRATCH: usize = TOGETHER;
+/// Elements of scratch for one chunk of rows: all of its rows where they wait for the next segment of steps, or those
+/// that are worked on together.
+pub(super) fn scratch<R: Real>(shape: &Shape, steps: usize) -> usize {
+    let waiting = segments::waiting::<R>(shape.outputs, steps, shape.row);
+    waiting.max(TOGETHER) * shape.row
+}
+
+/// Where a chunk's scratch has the rows from number `local` of the chunk on.
+#[inline(always)]
+pub(super) fn slot<R: Real>(shape: &Shape, steps: usize, local: usize) -> usize {
+    match segments::waiting::<R>(shape.outputs, steps, shape.row) {
+        0 => 0,
+        _ => local,
+    }
+}
 
 /// Row `index` of `values`, `[…, row]`.
 #[inline(always)]
