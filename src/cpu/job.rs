@@ -10,7 +10,7 @@ use ndarray::{ArrayView4, CowArray, Ix4};
 use std::ops::Range;
 
 /// What is the same for every episode of a computation.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Job {
     pub shapes: Vec<Shape>,
     pub loss: Loss,

@@ -5,7 +5,7 @@ use super::simd::{Aligned, padded, zeros};
 use crate::{Activation, Layer, Layout, Network, Plasticity, RatePer, Real, Role, Rule};
 
 /// What the kernels need to know of a layer, without its values.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Shape {
     pub inputs: usize,
     pub outputs: usize,

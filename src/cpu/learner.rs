@@ -3,11 +3,12 @@
 use super::job::{Block, Job, Results, Source};
 use super::layers::{Shape, Synapses, pack, unpack};
 use super::optimiser::Moments;
-use super::sweep::{self, Workspaces};
+use super::sweep;
+use super::workspaces::Workspaces;
 use super::{EPISODE_BLOCK, slice_mut};
 use crate::engine::{Failure, Want};
 use crate::task::EpisodeSource;
-use crate::{Episodes, Error, Network, Objective, Optimiser, Parameters, Result, memory};
+use crate::{Episodes, Error, Layout, Network, Objective, Optimiser, Parameters, Result, memory};
 use ndarray::Array4;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -18,8 +19,16 @@ pub struct CpuLearner {
     network: Network,
     parameters: Parameters<f32>,
     states: Vec<State>,
+    workspaces: Workspaces<f32>,
     /// Meta-steps made on the caller's episodes.
     meta_steps: u64,
+}
+
+/// What all networks share.
+struct Common<'a> {
+    network: &'a Network,
+    layout: &'a Layout,
+    workspaces: &'a Workspaces<f32>,
 }
 
 /// What one network has beside its parameters.
@@ -58,6 +67,7 @@ impl CpuLearner {
             network: network.clone(),
             parameters: parameters.clone(),
             states,
+            workspaces: Workspaces::default(),
             meta_steps: 0,
         })
     }
@@ -91,23 +101,15 @@ impl CpuLearner {
             "the CPU engine's working memory",
             job.bytes::<f32>(population),
         )?;
-        let (source, workspaces) = (Source::given(episodes), Workspaces::default());
+        let source = Source::given(episodes);
         let episode = self.meta_steps * batch as u64;
         self.meta_steps += 1;
-        let losses = self.each(|index, network, layout, values, state| {
-            let loss = state.batch(
-                &job,
-                &workspaces,
-                &source,
-                network,
-                layout,
-                values,
-                index,
-                0,
-            );
-            state.learn(layout, values, index, episode, loss);
+        let losses = self.each(|index, common, values, state| {
+            let loss = state.batch(&job, &source, common, values, index, 0);
+            state.learn(common.layout, values, index, episode, loss);
             loss
         });
+        self.workspaces.trim(&job);
         Ok(losses.into_iter().map(|loss| loss as f32).collect())
     }
 
@@ -115,9 +117,9 @@ impl CpuLearner {
         self.parameters.require_same_shape("gradients", gradients)?;
         let update = self.meta_steps;
         self.meta_steps += 1;
-        self.each(|index, _, layout, values, state| {
+        self.each(|index, common, values, state| {
             state.gradient.copy_from_slice(gradients.network(index));
-            state.learn(layout, values, index, update, 0.0);
+            state.learn(common.layout, values, index, update, 0.0);
             0.0
         });
         Ok(())
@@ -144,11 +146,16 @@ impl CpuLearner {
             "the CPU engine's working memory",
             job.bytes::<f32>(population),
         )?;
-        let (episodes, workspaces) = (Source::Generated(source), Workspaces::default());
+        let episodes = Source::Generated(source);
         let counted = (meta_steps.len() * source.task.counted_steps()) as f64;
         // With a few episodes per network, one thread takes a network through all its meta-steps in one workspace.
         let small = source.batch <= EPISODE_BLOCK;
-        Ok(self.each(|index, network, layout, values, state| {
+        let losses = self.each(|index, common, values, state| {
+            let Common {
+                network,
+                layout,
+                workspaces,
+            } = *common;
             let mut workspace = small.then(|| workspaces.take(&job));
             let mut total = 0.0;
             for meta_step in meta_steps.clone() {
@@ -163,16 +170,7 @@ impl CpuLearner {
                         }
                         sum / source.batch as f64
                     }
-                    None => state.batch(
-                        &job,
-                        &workspaces,
-                        &episodes,
-                        network,
-                        layout,
-                        values,
-                        index,
-                        meta_step,
-                    ),
+                    None => state.batch(&job, &episodes, common, values, index, meta_step),
                 };
                 let episode = u64::from(meta_step) * source.batch as u64;
                 if learn {
@@ -183,22 +181,28 @@ impl CpuLearner {
                 total += loss;
             }
             total / counted
-        }))
+        });
+        self.workspaces.trim(&job);
+        Ok(losses)
     }
 
     /// Calls `work` on every network, in parallel.
     fn each<T: Send>(
         &mut self,
-        work: impl Fn(usize, &Network, &crate::Layout, &mut [f32], &mut State) -> T + Send + Sync,
+        work: impl Fn(usize, &Common<'_>, &mut [f32], &mut State) -> T + Send + Sync,
     ) -> Vec<T> {
         let layout = self.parameters.shared_layout().clone();
-        let network = &self.network;
+        let common = Common {
+            network: &self.network,
+            layout: &layout,
+            workspaces: &self.workspaces,
+        };
         self.parameters
             .values_mut()
             .par_chunks_mut(layout.size())
             .zip(&mut self.states)
             .enumerate()
-            .map(|(index, (values, state))| work(index, network, &layout, values, state))
+            .map(|(index, (values, state))| work(index, &common, values, state))
             .collect()
     }
 
@@ -217,21 +221,20 @@ impl CpuLearner {
 
 impl State {
     /// Forward and, if the job says so, gradient of one network's batch, its blocks in parallel. Returns the loss.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what, of which network, from where"
-    )]
     fn batch(
         &mut self,
         job: &Job,
-        workspaces: &Workspaces<f32>,
         source: &Source<'_, f32>,
-        network: &Network,
-        layout: &crate::Layout,
+        common: &Common<'_>,
         values: &[f32],
         index: usize,
         meta_step: u32,
     ) -> f64 {
+        let Common {
+            network,
+            layout,
+            workspaces,
+        } = *common;
         pack(network, layout, values, &mut self.layers);
         let mut losses = vec![0.0; job.batch];
         let outputs = network.outputs();
@@ -262,7 +265,7 @@ impl State {
     /// One update, unless the network has failed or fails now.
     fn learn(
         &mut self,
-        layout: &crate::Layout,
+        layout: &Layout,
         values: &mut [f32],
         index: usize,
         episode: u64,
@@ -282,7 +285,7 @@ impl State {
         }
     }
 
-    fn check_gradient(&mut self, layout: &crate::Layout, network: usize, episode: u64) {
+    fn check_gradient(&mut self, layout: &Layout, network: usize, episode: u64) {
         if self.failure.is_some() {
             return;
         }

@@ -14,6 +14,7 @@ mod retention;
 mod segments;
 pub(crate) mod simd;
 mod sweep;
+mod workspaces;
 
 pub use learner::CpuLearner;
 
@@ -23,18 +24,31 @@ use job::{Job, Results, Source};
 use layers::{Synapses, pack, unpack};
 use ndarray::{Array1, Array4};
 use rayon::prelude::*;
-use sweep::Workspaces;
+use std::any::Any;
+use std::sync::Arc;
+use workspaces::Workspaces;
 
 /// Episodes whose gradients are summed before the sum goes on: part of the result's last bits, on every engine.
 pub(crate) const EPISODE_BLOCK: usize = 16;
 
-/// The CPU engine.
+/// The CPU engine. It keeps the arrays that it worked with, up to 512 MiB, until it computes something of other sizes;
+/// its clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Cpu {}
+pub struct Cpu {
+    single: Arc<Workspaces<f32>>,
+    double: Arc<Workspaces<f64>>,
+}
 
 impl Cpu {
     pub(crate) fn new() -> Self {
-        Self {}
+        Self::default()
+    }
+
+    fn workspaces<R: Real>(&self) -> &Workspaces<R> {
+        let both: [&dyn Any; 2] = [&*self.single, &*self.double];
+        both.into_iter()
+            .find_map(|workspaces| workspaces.downcast_ref())
+            .expect("f32 and f64 are all the numbers there are")
     }
 
     /// Threads that the engine uses: rayon's, which the environment variable `RAYON_NUM_THREADS` sets.
@@ -63,7 +77,9 @@ impl Cpu {
             input_gradient: false,
             final_traces: true,
         };
-        Ok(compute(network, parameters, episodes, want, false)?.outcome)
+        Ok(self
+            .compute(network, parameters, episodes, want, false)?
+            .outcome)
     }
 
     pub(crate) fn gradient<R: Real>(
@@ -73,95 +89,99 @@ impl Cpu {
         episodes: &Episodes<R>,
         want: Want,
     ) -> Result<Gradients<R>> {
-        compute(network, parameters, episodes, want, true)
+        self.compute(network, parameters, episodes, want, true)
     }
-}
 
-fn compute<R: Real>(
-    network: &Network,
-    parameters: &Parameters<R>,
-    episodes: &Episodes<R>,
-    want: Want,
-    gradient: bool,
-) -> Result<Gradients<R>> {
-    let (population, batch, steps) = (episodes.population(), episodes.batch(), episodes.steps());
-    let job = Job::new(network, population, batch, steps, want, gradient, |layer| {
-        (
-            episodes.initial_trace(layer).is_some(),
-            episodes.trace_gradient(layer).is_some(),
-        )
-    });
-    memory::require(
-        "the CPU engine's results and working memory",
-        job.bytes::<R>(population),
-    )?;
-
-    let array = |wanted: bool, rows, columns| {
-        let shape = if wanted {
-            (population, batch, rows, columns)
-        } else {
-            (0, 0, 0, 0)
-        };
-        Array4::<R>::zeros(shape)
-    };
-    let per_layer = |wanted: &dyn Fn(usize) -> bool| -> Vec<Array4<R>> {
-        network
-            .layers()
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| {
-                let wanted = layer.as_plastic().is_some() && wanted(index);
-                array(wanted, layer.outputs(), layer.inputs())
-            })
-            .collect()
-    };
-    let mut losses = vec![0.0; population * batch];
-    let mut output = array(true, steps, network.outputs());
-    let mut input = array(gradient && want.input_gradient, steps, network.inputs());
-    let mut traces = per_layer(&|_| want.final_traces);
-    let mut initial = per_layer(&|index| gradient && episodes.initial_trace(index).is_some());
-    let results = Results {
-        episodes: population * batch,
-        losses: &mut losses,
-        output: slice_mut(&mut output),
-        input: slice_mut(&mut input),
-        traces: slices_mut(&mut traces),
-        initial: slices_mut(&mut initial),
-    };
-
-    let layout = parameters.layout();
-    let mut gradients = Parameters::zeros(parameters.shared_layout().clone(), population)?;
-    let source = Source::given(episodes);
-    let workspaces = Workspaces::default();
-    gradients
-        .values_mut()
-        .par_chunks_mut(layout.size().max(1))
-        .zip(results.split(batch))
-        .enumerate()
-        .for_each(|(index, (values, results))| {
-            let mut layers: Vec<_> = job.shapes.iter().map(Synapses::zeros).collect();
-            pack(network, layout, parameters.network(index), &mut layers);
-            let total = sweep::network(&job, &workspaces, &layers, &source, index, 0, results);
-            unpack(network, layout, &total, values);
+    fn compute<R: Real>(
+        &self,
+        network: &Network,
+        parameters: &Parameters<R>,
+        episodes: &Episodes<R>,
+        want: Want,
+        gradient: bool,
+    ) -> Result<Gradients<R>> {
+        let (population, batch, steps) =
+            (episodes.population(), episodes.batch(), episodes.steps());
+        let job = Job::new(network, population, batch, steps, want, gradient, |layer| {
+            (
+                episodes.initial_trace(layer).is_some(),
+                episodes.trace_gradient(layer).is_some(),
+            )
         });
+        memory::require(
+            "the CPU engine's results and working memory",
+            job.bytes::<R>(population),
+        )?;
 
-    let loss = matches!(episodes.objective, Objective::Target { .. }).then(|| {
-        losses
-            .chunks_exact(batch)
-            .map(|losses| R::from_f64(losses.iter().sum::<f64>() / batch as f64))
-            .collect::<Array1<R>>()
-    });
-    let keep = |array: Array4<R>| (!array.is_empty()).then_some(array);
-    Ok(Gradients {
-        outcome: Outcome {
-            loss,
-            output,
-            traces: traces.into_iter().map(keep).collect(),
-        },
-        parameters: gradients,
-        input: keep(input),
-        initial_traces: initial.into_iter().map(keep).collect(),
-    })
+        let array = |wanted: bool, rows, columns| {
+            let shape = if wanted {
+                (population, batch, rows, columns)
+            } else {
+                (0, 0, 0, 0)
+            };
+            Array4::<R>::zeros(shape)
+        };
+        let per_layer = |wanted: &dyn Fn(usize) -> bool| -> Vec<Array4<R>> {
+            network
+                .layers()
+                .iter()
+                .enumerate()
+                .map(|(index, layer)| {
+                    let wanted = layer.as_plastic().is_some() && wanted(index);
+                    array(wanted, layer.outputs(), layer.inputs())
+                })
+                .collect()
+        };
+        let mut losses = vec![0.0; population * batch];
+        let mut output = array(true, steps, network.outputs());
+        let mut input = array(gradient && want.input_gradient, steps, network.inputs());
+        let mut traces = per_layer(&|_| want.final_traces);
+        let mut initial = per_layer(&|index| gradient && episodes.initial_trace(index).is_some());
+        let results = Results {
+            episodes: population * batch,
+            losses: &mut losses,
+            output: slice_mut(&mut output),
+            input: slice_mut(&mut input),
+            traces: slices_mut(&mut traces),
+            initial: slices_mut(&mut initial),
+        };
+
+        let layout = parameters.layout();
+        let mut gradients = Parameters::zeros(parameters.shared_layout().clone(), population)?;
+        let source = Source::given(episodes);
+        let workspaces = self.workspaces();
+        gradients
+            .values_mut()
+            .par_chunks_mut(layout.size().max(1))
+            .zip(results.split(batch))
+            .enumerate()
+            .for_each(|(index, (values, results))| {
+                let mut layers: Vec<_> = job.shapes.iter().map(Synapses::zeros).collect();
+                pack(network, layout, parameters.network(index), &mut layers);
+                let total = sweep::network(&job, workspaces, &layers, &source, index, 0, results);
+                unpack(network, layout, &total, values);
+            });
+
+        workspaces.trim(&job);
+
+        let loss = matches!(episodes.objective, Objective::Target { .. }).then(|| {
+            losses
+                .chunks_exact(batch)
+                .map(|losses| R::from_f64(losses.iter().sum::<f64>() / batch as f64))
+                .collect::<Array1<R>>()
+        });
+        let keep = |array: Array4<R>| (!array.is_empty()).then_some(array);
+        Ok(Gradients {
+            outcome: Outcome {
+                loss,
+                output,
+                traces: traces.into_iter().map(keep).collect(),
+            },
+            parameters: gradients,
+            input: keep(input),
+            initial_traces: initial.into_iter().map(keep).collect(),
+        })
+    }
 }
 
 /// Each array's elements; nothing where every array is empty.

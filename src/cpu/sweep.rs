@@ -4,11 +4,10 @@ use super::EPISODE_BLOCK;
 use super::job::{Block, Job, Results, Source};
 use super::layers::{Shape, Synapses};
 use super::simd::zeros;
+use super::workspaces::Workspaces;
 use super::{over_episodes, over_synapses};
 use crate::Real;
 use rayon::prelude::*;
-use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, PoisonError};
 
 /// Elements of partial sums that are held at once, about.
 const WAVE_ELEMENTS: usize = 1 << 20;
@@ -74,54 +73,6 @@ pub(super) fn workspace_elements<R: Real>(job: &Job) -> u128 {
         over_episodes::width::<R>() as u128 * sum(over_episodes::elements)
     } else {
         sum(over_synapses::elements)
-    }
-}
-
-/// Workspaces that wait for work: as many are made as are in use at once.
-#[derive(Debug, Default)]
-pub(super) struct Workspaces<R> {
-    free: Mutex<Vec<Workspace<R>>>,
-}
-
-impl<R: Real> Workspaces<R> {
-    /// A workspace, which comes back when it is dropped. All are for one `job`.
-    pub fn take(&self, job: &Job) -> Taken<'_, R> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let workspace = free.pop();
-        drop(free);
-        Taken {
-            workspaces: self,
-            workspace: Some(workspace.unwrap_or_else(|| Workspace::new(job))),
-        }
-    }
-}
-
-/// A workspace in use.
-pub(super) struct Taken<'a, R> {
-    workspaces: &'a Workspaces<R>,
-    /// There until it is dropped.
-    workspace: Option<Workspace<R>>,
-}
-
-impl<R> Deref for Taken<'_, R> {
-    type Target = Workspace<R>;
-
-    fn deref(&self) -> &Workspace<R> {
-        self.workspace.as_ref().expect("not dropped yet")
-    }
-}
-
-impl<R> DerefMut for Taken<'_, R> {
-    fn deref_mut(&mut self) -> &mut Workspace<R> {
-        self.workspace.as_mut().expect("not dropped yet")
-    }
-}
-
-impl<R> Drop for Taken<'_, R> {
-    fn drop(&mut self) {
-        let free = self.workspaces.free.lock();
-        free.unwrap_or_else(PoisonError::into_inner)
-            .extend(self.workspace.take());
     }
 }
 

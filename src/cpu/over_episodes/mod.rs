@@ -22,24 +22,21 @@ use forward::{Activity, forward};
 use input_gradient::input_gradient;
 use lanes::{Deinterleave, Interleave, Transpose};
 
-/// Input of a group that a cache holds beside another thread's.
-const MOST_INPUT_BYTES: usize = 4 << 30;
-
 /// Whether to compute this way: which of the two is faster depends on how long rows are and on how many lanes have an
-/// episode. Measured with AVX2, they break even at 3 of 16 lanes for 10 presynaptic neurons, 5 for 32, 8 for 64, 13 for
-/// 128, and 16 for some 180. A quarter of the lanes is asked for in any case.
+/// episode. Measured with AVX2, they break even at 3 of 16 lanes for 10 presynaptic neurons, 5 for 32, 8 for 64, 12 for
+/// 128; with all lanes this way is the faster up to 256, and longer rows take more memory for nothing. A quarter of the
+/// lanes is asked for in any case.
 pub(super) fn suits<R: Real>(job: &Job) -> bool {
     let width = width::<R>();
     let lanes = job.batch.div_ceil(width).saturating_mul(width);
     let inputs = job.shapes.iter().map(|shape| shape.inputs).max();
-    let cost = inputs.unwrap_or(0).saturating_add(24).saturating_mul(lanes);
-    // Every row passes over the whole group's input, which must not come from far away.
-    let values = job.steps.saturating_mul(inputs.unwrap_or(0));
-    let input = values.saturating_mul(width * size_of::<R>());
+    let cost = match inputs.unwrap_or(0) {
+        inputs @ ..=256 => (inputs + 24).min(200),
+        inputs => inputs,
+    };
     lanes::BLOCK.is_multiple_of(width)
-        && job.batch.saturating_mul(200) >= cost
+        && job.batch.saturating_mul(200) >= cost.saturating_mul(lanes)
         && job.batch.saturating_mul(4) >= lanes
-        && input <= MOST_INPUT_BYTES
 }
 
 /// Episodes of a group, `W`.

@@ -1,0 +1,99 @@
+//! Workspaces that wait for work: as many as were in use at once.
+
+use super::job::Job;
+use super::sweep::{self, Workspace};
+use crate::Real;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The most bytes that are kept when no work is in progress.
+const MOST_BYTES: u128 = 512 << 20;
+
+/// Workspaces for one job at a time: they go when another job comes.
+#[derive(Debug)]
+pub(super) struct Workspaces<R> {
+    free: Mutex<Free<R>>,
+}
+
+#[derive(Debug)]
+struct Free<R> {
+    job: Option<Job>,
+    workspaces: Vec<Workspace<R>>,
+}
+
+impl<R> Default for Workspaces<R> {
+    fn default() -> Self {
+        Self {
+            free: Mutex::new(Free {
+                job: None,
+                workspaces: Vec::new(),
+            }),
+        }
+    }
+}
+
+impl<R> Workspaces<R> {
+    fn free(&self) -> MutexGuard<'_, Free<R>> {
+        // Whoever panicked held whole workspaces only.
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: Real> Workspaces<R> {
+    /// A workspace for `job`, which comes back when it is dropped.
+    pub fn take<'a>(&'a self, job: &'a Job) -> Taken<'a, R> {
+        let mut free = self.free();
+        if free.job.as_ref() != Some(job) {
+            free.workspaces.clear();
+            free.job = Some(job.clone());
+        }
+        let workspace = free.workspaces.pop();
+        drop(free);
+        Taken {
+            workspaces: self,
+            job,
+            workspace: Some(workspace.unwrap_or_else(|| Workspace::new(job))),
+        }
+    }
+
+    /// Keeps the workspaces for the next work on `job`, unless they are large.
+    pub fn trim(&self, job: &Job) {
+        let one = sweep::workspace_elements::<R>(job) * size_of::<R>() as u128;
+        let mut free = self.free();
+        if free.workspaces.len() as u128 * one > MOST_BYTES {
+            free.workspaces = Vec::new();
+        }
+    }
+}
+
+/// A workspace in use.
+pub(super) struct Taken<'a, R: Real> {
+    workspaces: &'a Workspaces<R>,
+    job: &'a Job,
+    /// There until it is dropped.
+    workspace: Option<Workspace<R>>,
+}
+
+impl<R: Real> Deref for Taken<'_, R> {
+    type Target = Workspace<R>;
+
+    fn deref(&self) -> &Workspace<R> {
+        self.workspace.as_ref().expect("not dropped yet")
+    }
+}
+
+impl<R: Real> DerefMut for Taken<'_, R> {
+    fn deref_mut(&mut self) -> &mut Workspace<R> {
+        self.workspace.as_mut().expect("not dropped yet")
+    }
+}
+
+impl<R: Real> Drop for Taken<'_, R> {
+    fn drop(&mut self) {
+        let mut free = self.workspaces.free();
+        // Another caller of the same engine may have come with another job meanwhile.
+        if free.job.as_ref() == Some(self.job) {
+            free.workspaces.extend(self.workspace.take());
+        }
+    }
+}
