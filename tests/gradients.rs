@@ -214,6 +214,41 @@ fn long_episodes() {
     check("1000 steps", &cases);
 }
 
+/// So many steps that rows are taken through a part of them at a time, one episode by itself and several together.
+#[test]
+fn episodes_of_several_segments() {
+    let mut cases = Vec::new();
+    for batch in [1, 8] {
+        for rule in Rule::ALL {
+            let (mut first, mut second) = (plastic(40, 35), plastic(35, 3));
+            (first.rule, first.rate) = (rule, Rate::learned(0.1).per_neuron());
+            second.rule = rule;
+            let bias = Layer::Bias(Bias {
+                inputs: 40,
+                outputs: 40,
+                activation: Activation::Linear,
+                bias: true,
+            });
+            for below in [bias, Layer::dense(40, 40, Activation::Tanh)] {
+                let index = cases.len();
+                cases.push(Case {
+                    steps: 1500,
+                    batch,
+                    initial_trace: index % 4 < 3,
+                    trace_gradient: index % 4 > 0,
+                    seed: index as u64,
+                    ..Case::new([
+                        below,
+                        Layer::Plastic(first.clone()),
+                        Layer::Plastic(second.clone()),
+                    ])
+                });
+            }
+        }
+    }
+    check("1500 steps", &cases);
+}
+
 /// A random network and random episodes.
 fn random_case(seed: u64) -> Case {
     let mut random = Random::new(seed);
