@@ -97,3 +97,54 @@ impl<R: Real> Drop for Taken<'_, R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Want;
+    use crate::{Layer, Loss, Network, Rate};
+
+    fn job(outputs: usize, steps: usize) -> Job {
+        let layer = Layer::plastic(3, outputs, Rate::learned(0.1));
+        let network = Network::new(Loss::None, [layer]).unwrap();
+        Job::new(&network, 1, 1, steps, Want::default(), true, |_| {
+            (false, false)
+        })
+    }
+
+    fn outputs(workspace: &Workspace<f32>) -> usize {
+        workspace.gradients()[0].bias.len()
+    }
+
+    #[test]
+    fn a_job_gets_its_workspaces_back_and_no_other_jobs() {
+        let workspaces = Workspaces::<f32>::default();
+        let (small, large) = (job(2, 5), job(7, 5));
+        for job in [&small, &small, &large, &small] {
+            let kept = workspaces.free().workspaces.len();
+            let (one, other) = (workspaces.take(job), workspaces.take(job));
+            assert_eq!(outputs(&one), job.shapes[0].outputs);
+            assert_eq!(outputs(&other), job.shapes[0].outputs);
+            assert!(kept == 0 || kept == 2, "{kept}");
+        }
+        // Whoever comes back after another job began is dropped.
+        let late = workspaces.take(&large);
+        drop(workspaces.take(&small));
+        drop(late);
+        assert_eq!(workspaces.free().workspaces.len(), 1);
+        assert_eq!(outputs(&workspaces.take(&small)), 2);
+    }
+
+    #[test]
+    fn large_workspaces_are_not_kept() {
+        let workspaces = Workspaces::<f32>::default();
+        let mut job = job(2, 5);
+        drop(workspaces.take(&job));
+        workspaces.trim(&job);
+        assert_eq!(workspaces.free().workspaces.len(), 1);
+        // What counts is what they are said to take.
+        job.steps = 1 << 30;
+        workspaces.trim(&job);
+        assert_eq!(workspaces.free().workspaces.len(), 0);
+    }
+}
