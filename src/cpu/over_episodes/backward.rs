@@ -288,7 +288,7 @@ impl<R: Real> Backward<'_, R> {
         }
         self.bias[local] += state.by_bias.sum_of_first(self.count);
         self.rate[local] += state.by_rate.sum_of_first(self.count);
-        for j in 0..inputs {
+        for (j, &a) in plasticity.iter().enumerate() {
             let m = Pair::load(simd, lanes::of(adjoint, j, width));
             if let Some(initial) = initial {
                 let da = lanes::of_mut(by_plasticity, j, width);
@@ -296,7 +296,7 @@ impl<R: Real> Backward<'_, R> {
                 h.multiply_add(m, Pair::load(simd, da)).store(da);
             }
             if !self.initial_gradient.is_empty() {
-                let mut on_trace = zero.splat(plasticity[j]) * m;
+                let mut on_trace = zero.splat(a) * m;
                 if let Some(upstream) = upstream {
                     let upstream = Pair::load(simd, lanes::of(upstream, j, width));
                     on_trace = state.decay.multiply_add(upstream, on_trace);

@@ -169,8 +169,8 @@ impl<R: Real> Kernel for Deinterleave<'_, R> {
                     }
                 }
                 for (k, from) in (columns / SQUARE * SQUARE..).zip(rest) {
-                    for n in first..first + SQUARE {
-                        self.to[at(n) + k] = from[n];
+                    for (n, &value) in from.iter().enumerate().skip(first).take(SQUARE) {
+                        self.to[at(n) + k] = value;
                     }
                 }
             }
