@@ -9,6 +9,7 @@ mod compensated;
 mod forward;
 mod input_gradient;
 mod lanes;
+mod lookback;
 mod weight_gradient;
 
 use super::chunks;
