@@ -143,7 +143,8 @@ fn draw(
         ))?;
         chart.draw_series(line.iter().map(|&at| Circle::new(at, 4, colour.filled())))?;
         let style = ("sans-serif", 14).into_font().color(&colour);
-        let at = (line[0].0 * 1.15, line[0].1 * 0.6);
+        // Above the first point.
+        let at = (line[0].0, line[0].1 * 2.6);
         chart.draw_series([Text::new(engine.kind(), at, style)])?;
     }
     Ok(())

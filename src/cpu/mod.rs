@@ -3,6 +3,7 @@
 //! Work is split over networks, over blocks of episodes, and over rows of synapses. Sums over episodes are taken block
 //! by block and sums over rows chunk by chunk, in order, so that the result does not depend on the number of threads.
 
+mod arrays;
 mod chunks;
 mod job;
 mod layers;

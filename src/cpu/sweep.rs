@@ -65,14 +65,10 @@ pub(super) fn network<R: Real>(
 
 /// Elements of one workspace, about.
 pub(super) fn workspace_elements<R: Real>(job: &Job) -> u128 {
-    let sum = |elements: fn(&Shape, usize) -> u128| -> u128 {
-        let shapes = job.shapes.iter();
-        shapes.map(|shape| elements(shape, job.steps)).sum()
-    };
     if over_episodes::suits::<R>(job) {
-        over_episodes::width::<R>() as u128 * sum(over_episodes::elements)
+        over_episodes::elements::<R>(job)
     } else {
-        sum(over_synapses::elements)
+        over_synapses::elements::<R>(job)
     }
 }
 
@@ -98,8 +94,8 @@ impl<R: Real> Workspace<R> {
     /// Sums of the gradients of the last block's episodes, per layer.
     pub fn gradients(&self) -> &[Synapses<R>] {
         match self {
-            Self::OverSynapses(workspace) => &workspace.gradients,
-            Self::OverEpisodes(workspace) => &workspace.gradients,
+            Self::OverSynapses(workspace) => workspace.gradients(),
+            Self::OverEpisodes(workspace) => workspace.gradients(),
         }
     }
 

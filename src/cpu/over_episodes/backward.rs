@@ -5,10 +5,10 @@
 //! trace that runs backwards in time (`ARCHITECTURE.md`, "The reverse sweep").
 
 use super::compensated::Compensated;
-use super::forward::Activity;
 use super::lanes;
 use super::lookback::{Lookback, Towards};
 use super::weight_gradient::weight_gradient;
+use crate::cpu::arrays::Activity;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{self, CHECKPOINT, checkpoints};

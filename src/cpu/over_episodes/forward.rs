@@ -1,58 +1,15 @@
 //! The forward sweep of one layer over a group of episodes; the twin of `shaders/forward.wgsl`.
 
 use super::lanes;
+use crate::cpu::arrays::Activity;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{CHECKPOINT, checkpoints};
 use crate::cpu::segments;
-use crate::cpu::simd::{Aligned, Kernel, Pair, vectorise, zeros};
+use crate::cpu::simd::{Kernel, Pair, vectorise};
 use crate::{Real, Rule};
 use pulp::Simd;
 use std::ops::Range;
-
-/// What a layer did in a group of `W` episodes; the episode is the last axis of every array.
-#[derive(Clone, Debug)]
-pub(super) struct Activity<R> {
-    /// Presynaptic activity `x`, `[T, I, W]`.
-    pub input: Aligned<R>,
-    /// Postsynaptic activity `y`, `[O, T, W]`.
-    pub output: Aligned<R>,
-    /// The traces' part of the summed input, `p_i(t) = Σ_j α_ij H_ij(t) x_j(t)`, `[O, T, W]`; plastic layers only.
-    pub drive: Aligned<R>,
-    /// The trace at the first step, `[O, I, W]`; empty where it is zero.
-    pub initial_trace: Aligned<R>,
-    /// The trace after the last step, `[O, I, W]`; empty where it is not wanted.
-    pub final_trace: Aligned<R>,
-    /// The traces before steps `CHECKPOINT`, `2 CHECKPOINT`, …, `[O, checkpoints, I, W]`; empty where the gradient of
-    /// the retention is not needed.
-    pub checkpoints: Aligned<R>,
-}
-
-impl<R: Real> Activity<R> {
-    pub fn new(
-        shape: &Shape,
-        steps: usize,
-        width: usize,
-        initial_trace: bool,
-        final_trace: bool,
-        gradient: bool,
-    ) -> Self {
-        let zeros_if = |wanted: bool, size: usize| zeros(if wanted { size * width } else { 0 });
-        let plastic = shape.is_plastic();
-        let synapses = shape.outputs * shape.inputs;
-        Self {
-            input: zeros_if(true, steps * shape.inputs),
-            output: zeros_if(true, steps * shape.outputs),
-            drive: zeros_if(plastic, steps * shape.outputs),
-            initial_trace: zeros_if(plastic && initial_trace, synapses),
-            final_trace: zeros_if(plastic && final_trace, synapses),
-            checkpoints: zeros_if(
-                gradient && shape.retention_gradient,
-                synapses * checkpoints(steps),
-            ),
-        }
-    }
-}
 
 /// Runs the layer over all steps: reads `activity.input` and `initial_trace`, writes the rest.
 /// `scratch` has [`lanes::scratch`] elements for every chunk of rows.

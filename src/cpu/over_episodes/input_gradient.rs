@@ -3,8 +3,8 @@
 //! `∂L/∂x_j(t) = Σ_i δ_i(t) (w_ij + α_ij H_ij(t)) + Σ_i g_i(t) ∂L/∂H_ij(t+1)`: a forward sweep makes `H` again for the
 //! first sum, a reverse sweep the adjoint trace for the second.
 
-use super::forward::Activity;
 use super::lanes;
+use crate::cpu::arrays::Activity;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::segments;

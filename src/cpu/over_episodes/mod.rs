@@ -12,14 +12,14 @@ mod lanes;
 mod lookback;
 mod weight_gradient;
 
+use super::arrays::{Arrays, Extent};
 use super::chunks;
-use super::job::{Block, Generated, Job, Results};
+use super::job::{Block, Job, Results};
 use super::layers::{Shape, Synapses};
-use super::retention::checkpoints;
-use super::simd::{self, Aligned, pair_width, vectorise};
+use super::simd::{pair_width, vectorise};
 use crate::Real;
 use backward::backward;
-use forward::{Activity, forward};
+use forward::forward;
 use input_gradient::input_gradient;
 use lanes::{Deinterleave, Interleave, Transpose};
 
@@ -45,92 +45,41 @@ pub(super) fn width<R: Real>() -> usize {
     pair_width::<R>()
 }
 
-/// Elements of one layer's part of a workspace, for each of its episodes.
-pub(super) fn elements(shape: &Shape, steps: usize) -> u128 {
-    let synapses = match shape.synapses() {
-        0 => 0,
-        _ => shape.inputs * shape.outputs,
-    };
-    (2 * shape.inputs + 5 * shape.outputs) as u128 * steps as u128
-        + (4 + checkpoints(steps)) as u128 * synapses as u128
-        + (chunks::count(shape.outputs) * shape.inputs * steps) as u128
-        + (shape.outputs * lanes::scratch_row(shape.inputs)) as u128
+/// As many episodes at a time as there are lanes, rows as they are.
+fn extent<R: Real>(job: &Job) -> Extent<impl Fn(&Shape) -> usize, impl Fn(&Shape) -> usize> {
+    let steps = job.steps;
+    Extent {
+        columns: |shape: &Shape| shape.inputs,
+        width: width::<R>(),
+        scratch: move |shape: &Shape| lanes::scratch::<R>(shape, steps),
+    }
+}
+
+/// Elements of a workspace, about.
+pub(super) fn elements<R: Real>(job: &Job) -> u128 {
+    extent::<R>(job).elements(job)
 }
 
 /// The arrays of one group of `W` episodes at a time; the episode is their last axis.
 #[derive(Debug)]
 pub(super) struct Workspace<R> {
-    /// Sums of the gradients of the block's episodes.
-    pub gradients: Vec<Synapses<R>>,
-    activities: Vec<Activity<R>>,
-    /// Per layer, `∂L/∂y`, then `δ`: `[O, T, W]`.
-    signals: Vec<Aligned<R>>,
-    /// Per layer, `∂L/∂x`: `[T, I, W]`.
-    input_gradients: Vec<Aligned<R>>,
-    /// Per layer, the gradient on the final trace, `[O, I, W]`; empty where it is zero.
-    trace_gradients: Vec<Aligned<R>>,
-    /// Per layer, the gradient on the initial trace, `[O, I, W]`; empty where it is not wanted.
-    initial_gradients: Vec<Aligned<R>>,
-    /// The gradient on the last layer's output, `[T, O, W]`.
-    output_gradient: Aligned<R>,
-    /// `[W, T, O]`; how much each step counts, `[W, T]`.
-    target: Aligned<R>,
-    mask: Aligned<R>,
-    generated: Generated<R>,
+    arrays: Arrays<R>,
     /// One step of one episode: output and the gradient on it, `[O]` each.
     step: (Vec<R>, Vec<R>),
-    partial: Aligned<R>,
-    scratch: Aligned<R>,
 }
 
 impl<R: Real> Workspace<R> {
     pub fn new(job: &Job) -> Self {
-        let width = width::<R>();
-        let zeros = |wanted: bool, size: usize| simd::zeros(if wanted { size * width } else { 0 });
-        let shapes = || job.shapes.iter().enumerate();
         let outputs = job.shapes[job.shapes.len() - 1].outputs;
-        let largest =
-            |size: &dyn Fn(&Shape) -> usize| job.shapes.iter().map(size).max().unwrap_or(0);
-        let traces = |wanted: bool, shape: &Shape| {
-            zeros(wanted && shape.is_plastic(), shape.outputs * shape.inputs)
-        };
         Self {
-            gradients: job.shapes.iter().map(Synapses::zeros).collect(),
-            activities: shapes()
-                .map(|(index, shape)| {
-                    let (initial, upstream) = job.given[index];
-                    let last = job.want.final_traces || upstream;
-                    Activity::new(shape, job.steps, width, initial, last, job.gradient)
-                })
-                .collect(),
-            signals: shapes()
-                .map(|(_, shape)| zeros(job.gradient, shape.outputs * job.steps))
-                .collect(),
-            input_gradients: shapes()
-                .map(|(index, shape)| {
-                    let wanted = job.gradient && job.needs_input_gradient(index);
-                    zeros(wanted, job.steps * shape.inputs)
-                })
-                .collect(),
-            trace_gradients: shapes()
-                .map(|(index, shape)| traces(job.gradient && job.given[index].1, shape))
-                .collect(),
-            initial_gradients: shapes()
-                .map(|(index, shape)| traces(job.gradient && job.given[index].0, shape))
-                .collect(),
-            output_gradient: zeros(true, job.steps * outputs),
-            target: zeros(true, job.steps * outputs),
-            mask: zeros(true, job.steps),
-            generated: Generated::default(),
+            arrays: extent::<R>(job).arrays(job),
             step: (vec![R::zero(); outputs], vec![R::zero(); outputs]),
-            partial: zeros(
-                job.gradient,
-                largest(&|shape| chunks::count(shape.outputs) * shape.inputs * job.steps),
-            ),
-            scratch: simd::zeros(largest(&|shape| {
-                chunks::count(shape.outputs) * lanes::scratch::<R>(shape, job.steps)
-            })),
         }
+    }
+
+    /// Sums of the gradients of the last block's episodes, per layer.
+    pub fn gradients(&self) -> &[Synapses<R>] {
+        &self.arrays.gradients
     }
 
     /// Runs the episodes of one block and sums their gradients; returns the sum of their losses.
@@ -141,7 +90,7 @@ impl<R: Real> Workspace<R> {
         block: &Block<'_, '_, R>,
         mut results: Option<Results<'_, R>>,
     ) -> f64 {
-        for gradient in &mut self.gradients {
+        for gradient in &mut self.arrays.gradients {
             gradient.clear();
         }
         let width = width::<R>();
@@ -167,21 +116,21 @@ impl<R: Real> Workspace<R> {
     /// Takes `count` episodes from number `first` of the batch on in; returns whether they have targets. Lanes without an
     /// episode get input and gradients of zero.
     fn load(&mut self, job: &Job, block: &Block<'_, '_, R>, first: usize, count: usize) -> bool {
-        let group = block.group(first..first + count, &mut self.generated);
+        let group = block.group(first..first + count, &mut self.arrays.generated);
         vectorise(Interleave {
             from: group.input,
             count,
-            to: &mut self.activities[0].input,
+            to: &mut self.arrays.activities[0].input,
         });
         for layer in 0..job.shapes.len() {
             let arrays = [
                 (
                     group.initial_traces(layer),
-                    &mut self.activities[layer].initial_trace,
+                    &mut self.arrays.activities[layer].initial_trace,
                 ),
                 (
                     group.trace_gradients(layer),
-                    &mut self.trace_gradients[layer],
+                    &mut self.arrays.trace_gradients[layer],
                 ),
             ];
             for (from, to) in arrays {
@@ -195,17 +144,18 @@ impl<R: Real> Workspace<R> {
                 Some(from) => vectorise(Interleave {
                     from,
                     count,
-                    to: &mut self.output_gradient,
+                    to: &mut self.arrays.output_gradient,
                 }),
-                None => self.output_gradient.fill(R::zero()),
+                None => self.arrays.output_gradient.fill(R::zero()),
             }
             return false;
         }
-        self.output_gradient.fill(R::zero());
+        self.arrays.output_gradient.fill(R::zero());
         if let Some(target) = group.objective {
-            self.target[..target.len()].copy_from_slice(target);
+            self.arrays.target[..target.len()].copy_from_slice(target);
         }
         for (n, mask) in self
+            .arrays
             .mask
             .chunks_exact_mut(job.steps)
             .enumerate()
@@ -221,10 +171,16 @@ impl<R: Real> Workspace<R> {
     fn forward(&mut self, job: &Job, layers: &[Synapses<R>]) {
         let width = width::<R>();
         for (index, shape) in job.shapes.iter().enumerate() {
-            let (before, after) = self.activities.split_at_mut(index + 1);
+            let (before, after) = self.arrays.activities.split_at_mut(index + 1);
             let activity = &mut before[index];
             let parallel = chunks::is_split(job, shape, width);
-            forward(shape, &layers[index], activity, &mut self.scratch, parallel);
+            forward(
+                shape,
+                &layers[index],
+                activity,
+                &mut self.arrays.scratch,
+                parallel,
+            );
             if let Some(next) = after.first_mut() {
                 vectorise(Transpose {
                     from: &activity.output,
@@ -248,18 +204,19 @@ impl<R: Real> Workspace<R> {
         let (output, gradient) = &mut self.step;
         for (lane, loss) in losses.iter_mut().enumerate().take(count) {
             for t in 0..job.steps {
-                let mask = self.mask[lane * job.steps + t];
+                let mask = self.arrays.mask[lane * job.steps + t];
                 if mask == R::zero() {
                     gradient.fill(R::zero());
                 } else {
                     for (o, y) in output.iter_mut().enumerate() {
-                        *y = self.activities[last].output[(o * job.steps + t) * width + lane];
+                        *y =
+                            self.arrays.activities[last].output[(o * job.steps + t) * width + lane];
                     }
-                    let target = lanes::of(&self.target, lane * job.steps + t, outputs);
+                    let target = lanes::of(&self.arrays.target, lane * job.steps + t, outputs);
                     let step = job.loss.step(output, target, mask / batch, gradient);
                     *loss += (mask * step).as_f64();
                 }
-                let to = lanes::of_mut(&mut self.output_gradient, t, outputs * width);
+                let to = lanes::of_mut(&mut self.arrays.output_gradient, t, outputs * width);
                 lanes::put_lane(gradient, to, width, lane);
             }
         }
@@ -269,9 +226,9 @@ impl<R: Real> Workspace<R> {
     fn backward(&mut self, job: &Job, layers: &[Synapses<R>], count: usize) {
         let width = width::<R>();
         for (index, shape) in job.shapes.iter().enumerate().rev() {
-            let signal = &mut self.signals[index];
-            let gradient = self.input_gradients.get(index + 1);
-            let gradient = gradient.unwrap_or(&self.output_gradient);
+            let signal = &mut self.arrays.signals[index];
+            let gradient = self.arrays.input_gradients.get(index + 1);
+            let gradient = gradient.unwrap_or(&self.arrays.output_gradient);
             vectorise(Transpose {
                 from: gradient,
                 columns: shape.outputs,
@@ -281,25 +238,25 @@ impl<R: Real> Workspace<R> {
             backward(
                 shape,
                 &layers[index],
-                &self.activities[index],
+                &self.arrays.activities[index],
                 count,
                 signal,
-                &self.trace_gradients[index],
-                &mut self.gradients[index],
-                &mut self.initial_gradients[index],
-                &mut self.scratch,
+                &self.arrays.trace_gradients[index],
+                &mut self.arrays.gradients[index],
+                &mut self.arrays.initial_gradients[index],
+                &mut self.arrays.scratch,
                 parallel,
             );
             if job.needs_input_gradient(index) {
                 input_gradient(
                     shape,
                     &layers[index],
-                    &self.activities[index],
+                    &self.arrays.activities[index],
                     signal,
-                    &self.trace_gradients[index],
-                    &mut self.input_gradients[index],
-                    &mut self.partial,
-                    &mut self.scratch,
+                    &self.arrays.trace_gradients[index],
+                    &mut self.arrays.input_gradients[index],
+                    &mut self.arrays.partial,
+                    &mut self.arrays.scratch,
                     parallel,
                 );
             }
@@ -312,9 +269,9 @@ impl<R: Real> Workspace<R> {
         let last = job.shapes.len() - 1;
         // The gradient on the output is not needed any more.
         vectorise(Transpose {
-            from: &self.activities[last].output,
+            from: &self.arrays.activities[last].output,
             columns: job.steps,
-            to: &mut self.output_gradient,
+            to: &mut self.arrays.output_gradient,
         });
         let put = |from: &[R], to: &mut [R]| {
             let size = to.len() / episodes;
@@ -326,12 +283,17 @@ impl<R: Real> Workspace<R> {
                 });
             }
         };
-        put(&self.output_gradient, results.output);
-        put(&self.input_gradients[0], results.input);
-        for (activity, to) in self.activities.iter().zip(&mut results.traces) {
+        put(&self.arrays.output_gradient, results.output);
+        put(&self.arrays.input_gradients[0], results.input);
+        for (activity, to) in self.arrays.activities.iter().zip(&mut results.traces) {
             put(&activity.final_trace, to);
         }
-        for (from, to) in self.initial_gradients.iter().zip(&mut results.initial) {
+        for (from, to) in self
+            .arrays
+            .initial_gradients
+            .iter()
+            .zip(&mut results.initial)
+        {
             put(from, to);
         }
     }

@@ -4,8 +4,8 @@
 //! gradient on the final trace and `e_i` the product of the later retentions, the gradient sweep is itself a Hebbian
 //! trace that runs backwards in time (`ARCHITECTURE.md`, "The reverse sweep").
 
-use super::forward::Activity;
 use super::rows;
+use crate::cpu::arrays::Activity;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{self, CHECKPOINT, checkpoints};

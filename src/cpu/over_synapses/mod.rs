@@ -5,101 +5,51 @@ mod forward;
 mod input_gradient;
 mod rows;
 
+use super::arrays::{Arrays, Extent};
 use super::chunks;
-use super::job::{Block, Generated, Job, Results};
+use super::job::{Block, Job, Results};
 use super::layers::{Shape, Synapses};
-use super::retention::checkpoints;
-use super::simd::{self, Aligned};
+use super::simd::{Aligned, zeros};
 use crate::Real;
 use backward::backward;
-use forward::{Activity, forward};
+use forward::forward;
 use input_gradient::input_gradient;
 
-/// Elements of one layer's part of a workspace.
-pub(super) fn elements(shape: &Shape, steps: usize) -> u128 {
-    (shape.row + 3 * shape.outputs) as u128 * steps as u128
-        + (5 + checkpoints(steps)) as u128 * shape.synapses() as u128
+/// One episode at a time, rows padded to whole vectors.
+fn extent<R: Real>(job: &Job) -> Extent<impl Fn(&Shape) -> usize, impl Fn(&Shape) -> usize> {
+    let steps = job.steps;
+    Extent {
+        columns: |shape: &Shape| shape.row,
+        width: 1,
+        scratch: move |shape: &Shape| rows::scratch::<R>(shape, steps),
+    }
+}
+
+/// Elements of a workspace, about.
+pub(super) fn elements<R: Real>(job: &Job) -> u128 {
+    extent::<R>(job).elements(job)
 }
 
 /// The arrays of one episode at a time.
 #[derive(Debug)]
 pub(super) struct Workspace<R> {
-    /// Sums of the gradients of the block's episodes.
-    pub gradients: Vec<Synapses<R>>,
-    activities: Vec<Activity<R>>,
-    /// Per layer, `∂L/∂y`, then `δ`: `[O, T]`.
-    signals: Vec<Aligned<R>>,
-    /// Per layer, `∂L/∂x`: `[T, row]`.
-    input_gradients: Vec<Aligned<R>>,
-    /// Per layer, the gradient on the final trace, `[O, row]`; empty where it is zero.
-    trace_gradients: Vec<Aligned<R>>,
-    /// Per layer, the gradient on the initial trace, `[O, row]`; empty where it is not wanted.
-    initial_gradients: Vec<Aligned<R>>,
-    /// The last layer's output and the gradient on it, `[T, O]`.
+    arrays: Arrays<R>,
+    /// The last layer's output, `[T, O]`.
     output: Aligned<R>,
-    output_gradient: Aligned<R>,
-    /// `[T, O]`, `[T]`.
-    target: Aligned<R>,
-    mask: Aligned<R>,
-    generated: Generated<R>,
-    partial: Aligned<R>,
-    scratch: Aligned<R>,
 }
 
 impl<R: Real> Workspace<R> {
     pub fn new(job: &Job) -> Self {
-        let zeros = |wanted: bool, size: usize| simd::zeros(if wanted { size } else { 0 });
-        let shapes = || job.shapes.iter().enumerate();
         let last = &job.shapes[job.shapes.len() - 1];
-        let largest =
-            |size: &dyn Fn(&Shape) -> usize| job.shapes.iter().map(size).max().unwrap_or(0);
         Self {
-            gradients: job.shapes.iter().map(Synapses::zeros).collect(),
-            activities: shapes()
-                .map(|(index, shape)| {
-                    let (initial, upstream) = job.given[index];
-                    Activity::new(
-                        shape,
-                        job.steps,
-                        initial,
-                        job.want.final_traces || upstream,
-                        job.gradient,
-                    )
-                })
-                .collect(),
-            signals: shapes()
-                .map(|(_, shape)| zeros(job.gradient, shape.outputs * job.steps))
-                .collect(),
-            input_gradients: shapes()
-                .map(|(index, shape)| {
-                    zeros(
-                        job.gradient && job.needs_input_gradient(index),
-                        job.steps * shape.row,
-                    )
-                })
-                .collect(),
-            trace_gradients: shapes()
-                .map(|(index, shape)| zeros(job.gradient && job.given[index].1, shape.synapses()))
-                .collect(),
-            initial_gradients: shapes()
-                .map(|(index, shape)| zeros(job.gradient && job.given[index].0, shape.synapses()))
-                .collect(),
-            output: zeros(true, job.steps * last.outputs),
-            output_gradient: zeros(true, job.steps * last.outputs),
-            target: zeros(true, job.steps * last.outputs),
-            mask: zeros(true, job.steps),
-            generated: Generated::default(),
-            partial: zeros(
-                job.gradient,
-                largest(&|shape| chunks::count(shape.outputs) * shape.row * job.steps),
-            ),
-            scratch: zeros(
-                true,
-                largest(&|shape| {
-                    chunks::count(shape.outputs) * rows::scratch::<R>(shape, job.steps)
-                }),
-            ),
+            arrays: extent::<R>(job).arrays(job),
+            output: zeros(job.steps * last.outputs),
         }
+    }
+
+    /// Sums of the gradients of the last block's episodes, per layer.
+    pub fn gradients(&self) -> &[Synapses<R>] {
+        &self.arrays.gradients
     }
 
     /// Runs the episodes of one block and sums their gradients; returns the sum of their losses.
@@ -110,7 +60,7 @@ impl<R: Real> Workspace<R> {
         block: &Block<'_, '_, R>,
         mut results: Option<Results<'_, R>>,
     ) -> f64 {
-        for gradient in &mut self.gradients {
+        for gradient in &mut self.arrays.gradients {
             gradient.clear();
         }
         let mut total = 0.0;
@@ -132,28 +82,28 @@ impl<R: Real> Workspace<R> {
 
     /// Takes episode `b` in; returns whether it has a target.
     fn load(&mut self, job: &Job, block: &Block<'_, '_, R>, b: usize) -> bool {
-        let episode = block.group(b..b + 1, &mut self.generated);
+        let episode = block.group(b..b + 1, &mut self.arrays.generated);
         copy_rows(
             episode.input,
             job.shapes[0].inputs,
-            &mut self.activities[0].input,
+            &mut self.arrays.activities[0].input,
             job.shapes[0].row,
         );
         match episode.objective {
-            Some(target) if episode.is_target => self.target.copy_from_slice(target),
-            Some(gradient) => self.output_gradient.copy_from_slice(gradient),
-            None => self.output_gradient.fill(R::zero()),
+            Some(target) if episode.is_target => self.arrays.target.copy_from_slice(target),
+            Some(gradient) => self.arrays.output_gradient.copy_from_slice(gradient),
+            None => self.arrays.output_gradient.fill(R::zero()),
         }
-        for (t, mask) in self.mask.iter_mut().enumerate() {
+        for (t, mask) in self.arrays.mask.iter_mut().enumerate() {
             *mask = episode.mask(0, t);
         }
         for (layer, shape) in job.shapes.iter().enumerate() {
             if let Some(trace) = episode.initial_traces(layer) {
-                let to = &mut self.activities[layer].initial_trace;
+                let to = &mut self.arrays.activities[layer].initial_trace;
                 copy_rows(trace, shape.inputs, to, shape.row);
             }
             if let Some(gradient) = episode.trace_gradients(layer) {
-                let to = &mut self.trace_gradients[layer];
+                let to = &mut self.arrays.trace_gradients[layer];
                 copy_rows(gradient, shape.inputs, to, shape.row);
             }
         }
@@ -162,13 +112,13 @@ impl<R: Real> Workspace<R> {
 
     fn forward(&mut self, job: &Job, layers: &[Synapses<R>]) {
         for (index, shape) in job.shapes.iter().enumerate() {
-            let (before, after) = self.activities.split_at_mut(index + 1);
+            let (before, after) = self.arrays.activities.split_at_mut(index + 1);
             let activity = &mut before[index];
             forward(
                 shape,
                 &layers[index],
                 activity,
-                &mut self.scratch,
+                &mut self.arrays.scratch,
                 chunks::is_split(job, shape, 1),
             );
             match after.first_mut() {
@@ -191,14 +141,14 @@ impl<R: Real> Workspace<R> {
         let outputs = job.shapes[job.shapes.len() - 1].outputs;
         let mut loss = 0.0;
         let batch = R::from_f64(job.batch as f64);
-        for (t, &mask) in self.mask.iter().enumerate() {
-            let gradient = &mut self.output_gradient[t * outputs..][..outputs];
+        for (t, &mask) in self.arrays.mask.iter().enumerate() {
+            let gradient = &mut self.arrays.output_gradient[t * outputs..][..outputs];
             if mask == R::zero() {
                 gradient.fill(R::zero());
                 continue;
             }
             let output = rows::of(&self.output, t, outputs);
-            let target = rows::of(&self.target, t, outputs);
+            let target = rows::of(&self.arrays.target, t, outputs);
             loss += (mask * job.loss.step(output, target, mask / batch, gradient)).as_f64();
         }
         loss
@@ -206,34 +156,39 @@ impl<R: Real> Workspace<R> {
 
     fn backward(&mut self, job: &Job, layers: &[Synapses<R>]) {
         for (index, shape) in job.shapes.iter().enumerate().rev() {
-            let signal = &mut self.signals[index];
-            match self.input_gradients.get(index + 1) {
+            let signal = &mut self.arrays.signals[index];
+            match self.arrays.input_gradients.get(index + 1) {
                 Some(gradient) => {
                     transpose_back(gradient, job.shapes[index + 1].row, signal, job.steps)
                 }
-                None => transpose_back(&self.output_gradient, shape.outputs, signal, job.steps),
+                None => transpose_back(
+                    &self.arrays.output_gradient,
+                    shape.outputs,
+                    signal,
+                    job.steps,
+                ),
             }
             backward(
                 shape,
                 &layers[index],
-                &self.activities[index],
+                &self.arrays.activities[index],
                 signal,
-                &self.trace_gradients[index],
-                &mut self.gradients[index],
-                &mut self.initial_gradients[index],
-                &mut self.scratch,
+                &self.arrays.trace_gradients[index],
+                &mut self.arrays.gradients[index],
+                &mut self.arrays.initial_gradients[index],
+                &mut self.arrays.scratch,
                 chunks::is_split(job, shape, 1),
             );
             if job.needs_input_gradient(index) {
                 input_gradient(
                     shape,
                     &layers[index],
-                    &self.activities[index],
+                    &self.arrays.activities[index],
                     signal,
-                    &self.trace_gradients[index],
-                    &mut self.input_gradients[index],
-                    &mut self.partial,
-                    &mut self.scratch,
+                    &self.arrays.trace_gradients[index],
+                    &mut self.arrays.input_gradients[index],
+                    &mut self.arrays.partial,
+                    &mut self.arrays.scratch,
                     chunks::is_split(job, shape, 1),
                 );
             }
@@ -246,16 +201,21 @@ impl<R: Real> Workspace<R> {
         let first = &job.shapes[0];
         Results::of_episode(results.output, episodes, n).copy_from_slice(&self.output);
         let input = Results::of_episode(results.input, episodes, n);
-        copy_back(&self.input_gradients[0], first.row, input, first.inputs);
+        copy_back(
+            &self.arrays.input_gradients[0],
+            first.row,
+            input,
+            first.inputs,
+        );
         let put = |shape: &Shape, from: &[R], to: &mut [R]| {
             let to = Results::of_episode(to, episodes, n);
             copy_back(from, shape.row, to, shape.inputs);
         };
-        let layers = job.shapes.iter().zip(&self.activities);
+        let layers = job.shapes.iter().zip(&self.arrays.activities);
         for ((shape, activity), to) in layers.zip(&mut results.traces) {
             put(shape, &activity.final_trace, to);
         }
-        let layers = job.shapes.iter().zip(&self.initial_gradients);
+        let layers = job.shapes.iter().zip(&self.arrays.initial_gradients);
         for ((shape, from), to) in layers.zip(&mut results.initial) {
             put(shape, from, to);
         }
