@@ -227,15 +227,20 @@ pub(crate) fn require_shape(
     Err(shape_error(name, format!("{axes} = {expected:?}"), actual))
 }
 
+/// Whether all values are finite.
+pub(crate) fn all_finite<R: Real>(values: &[R]) -> bool {
+    // Without an early end, whole vectors are looked at.
+    let part = |values: &[R]| values.iter().fold(true, |all, x| all & x.is_finite());
+    values.par_chunks(1 << 14).all(part)
+}
+
 /// Fails, with the first offending element, unless all are finite.
 pub(crate) fn require_finite<R: Real, D: Dimension>(
     name: &str,
     array: &ndarray::ArrayRef<R, D>,
 ) -> Result<()> {
-    // Without an early end, whole vectors are looked at.
-    let all_finite = |values: &[R]| values.iter().fold(true, |all, x| all & x.is_finite());
     let is_finite = match array.as_slice() {
-        Some(values) => values.par_chunks(1 << 14).all(all_finite),
+        Some(values) => all_finite(values),
         None => array.iter().all(|value| value.is_finite()),
     };
     if is_finite {
