@@ -5,7 +5,7 @@
 
 use super::profile::Profile;
 use crate::network::{Activation, Layer, Plasticity, RatePer, Rule};
-use crate::{Layout, Network, Role};
+use crate::{Error, Layout, Network, Result, Role};
 
 /// Synapses, in `vec4`s, that one lane holds at most, of all rows together: more would not fit its registers.
 const QUADS_PER_LANE: usize = 8;
@@ -161,6 +161,23 @@ impl DeviceLayout {
     }
 
     /// Where each element of a parameter tensor lies: calls `visit(index in the tensor, index on the device)`.
+    /// Fails unless every lane holds its synapses in registers, as the sweeps are written for.
+    pub fn require_registers(&self, profile: &Profile) -> Result<()> {
+        let too_long =
+            |layer: &LayerLayout| !layer.is_bias && layer.rows * layer.quads > QUADS_PER_LANE;
+        let Some(index) = self.layers.iter().position(too_long) else {
+            return Ok(());
+        };
+        let (inputs, most) = (self.layers[index].inputs, 4 * QUADS_PER_LANE);
+        Err(Error::DeviceLimit {
+            what: format!(
+                "lanes of a workgroup for a row of layer{index}, {inputs} synapses of which a lane holds {most}"
+            ),
+            requested: inputs.div_ceil(most).next_power_of_two() as u64,
+            limit: u64::from(profile.workgroup_size),
+        })
+    }
+
     fn each_element(
         &self,
         layer: usize,
@@ -378,6 +395,26 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn rows_that_no_registers_hold_are_refused_with_numbers() {
+        for (workgroup_size, most) in [(64, 2048), (128, 4096), (256, 8192)] {
+            let profile = Profile {
+                workgroup_size,
+                ..Profile::default()
+            };
+            let refusal =
+                |inputs| DeviceLayout::new(&network(inputs), &profile).require_registers(&profile);
+            refusal(most).unwrap();
+            let error = refusal(most + 1).unwrap_err();
+            assert!(
+                matches!(error, Error::DeviceLimit { requested, limit, .. }
+                    if requested == 2 * limit && limit == u64::from(workgroup_size)),
+                "{error}"
+            );
+            assert!(error.to_string().contains("layer0"), "{error}");
         }
     }
 

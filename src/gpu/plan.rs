@@ -402,6 +402,7 @@ impl Plan {
     /// Plans the work as separate kernels, which any work can be.
     pub fn separate(network: &Network, profile: &Profile, work: Work) -> Result<Self> {
         let layout = DeviceLayout::new(network, profile);
+        layout.require_registers(profile)?;
         let (episodes, steps) = cut_sizes(network, profile, &layout, &work)?;
         let per_segment = 3 * layout.layers.len() as u64;
         let dispatches = (work.batch.div_ceil(episodes) as u64)
