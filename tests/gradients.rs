@@ -249,6 +249,49 @@ fn episodes_of_several_segments() {
     check("1500 steps", &cases);
 }
 
+/// A last group of episodes fills a vector in part. What the empty lanes compute must not show: here an input of zero,
+/// unlike the episodes', drives Oja's trace beyond every number.
+#[test]
+fn lanes_without_an_episode_do_not_show() {
+    let mut layer = plastic(4, 3);
+    (layer.rule, layer.activation) = (Rule::Oja, Activation::Linear);
+    layer.rate = Rate::learned(0.5);
+    let below = Layer::Bias(Bias {
+        inputs: 4,
+        outputs: 4,
+        activation: Activation::Linear,
+        bias: true,
+    });
+    let case = Case {
+        steps: 200,
+        batch: 7,
+        trace_gradient: true,
+        ..Case::new([below, Layer::Plastic(layer)])
+    };
+    let (network, mut parameters) = (case.network(), case.parameters());
+    let layout = parameters.layout().clone();
+    for tensor in layout.tensors() {
+        let values = &mut parameters.values_mut()[tensor.range()];
+        match (tensor.layer, tensor.role) {
+            (0, _) => values.fill(4.0),
+            (_, metaplastic::Role::Rate) => {}
+            _ => values.fill(0.25),
+        }
+    }
+    let mut episodes = case.episodes();
+    episodes.input.mapv_inplace(|x| 0.125 * x - 4.0);
+    let reference = common::oracle::solve(&network, &parameters, &episodes);
+    let engine = Engine::cpu();
+    let want = metaplastic::Want::ALL;
+    let double = engine.gradient(&network, &parameters, &episodes, want);
+    let actual = common::compare::Tensors::from_gradients(&double.unwrap());
+    common::compare::compare(&reference, &actual, &CPU_F64).unwrap();
+    let (parameters, episodes) = (parameters.cast::<f32>(), common::cases::cast(&episodes));
+    let single = engine.gradient(&network, &parameters, &episodes, want);
+    let actual = common::compare::Tensors::from_gradients(&single.unwrap());
+    common::compare::compare(&reference, &actual, &CPU_F32).unwrap();
+}
+
 /// A random network and random episodes.
 fn random_case(seed: u64) -> Case {
     let mut random = Random::new(seed);

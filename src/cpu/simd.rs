@@ -388,10 +388,15 @@ impl<S: Simd, R: Lanes> Pair<S, R> {
         Self::new(self.simd, [choose(0), choose(1)])
     }
 
-    /// The least of all lanes.
+    /// Whether `self < bound` in some lane; a lane that is NaN hides no other.
     #[inline(always)]
-    pub(crate) fn least(self) -> R {
-        R::least(self.simd, self.vectors[0], self.vectors[1])
+    pub(crate) fn is_somewhere_less(self, bound: Self) -> bool
+    where
+        R: Real,
+    {
+        let (zero, one) = (self.splat(R::zero()), self.splat(R::one()));
+        let flags = self.choose_less(bound, zero, one).vectors;
+        R::least(self.simd, flags[0], flags[1]) == R::zero()
     }
 
     /// The sum over the first `count` lanes.

@@ -206,7 +206,8 @@ impl<R: Real> Backward<'_, R> {
                 }
                 retained = retained.add_product(-g, r);
                 q = retained.over(d);
-                if (d * d).least().as_f64() < retention::SMALL * retention::SMALL {
+                let (square, bound) = (d * d, d.constant(retention::SMALL * retention::SMALL));
+                if square.is_somewhere_less(bound) {
                     let lookback = Lookback {
                         rule,
                         rate,
@@ -217,7 +218,6 @@ impl<R: Real> Backward<'_, R> {
                     }
                     .sum(simd, t);
                     // Where the retention is small, this is `q`, and its product with the retention the part retained.
-                    let (bound, square) = (d.constant(retention::SMALL * retention::SMALL), d * d);
                     let of_lookback = Compensated::product(d, lookback);
                     q = square.choose_less(bound, lookback, q);
                     retained = Compensated {

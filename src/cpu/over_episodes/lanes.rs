@@ -93,10 +93,21 @@ pub(super) fn add_over_episodes<S: Simd, R: Real>(
 /// Columns of a tile that stays in the nearest cache.
 const TILE: usize = 256;
 
-/// `[count, size]` to `[size, W]`, with zeros in the lanes from `count` on: a kernel, for its vectors.
+/// What lanes without an episode hold.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Empty {
+    /// What the first lane holds: they do what its episode does, and go beyond every number only if it does.
+    First,
+    /// Zeros: gradients that nothing comes of.
+    Zero,
+}
+
+/// `[count, size]` to `[size, W]`: a kernel, for its vectors.
 pub(super) struct Interleave<'a, R> {
     pub from: &'a [R],
     pub count: usize,
+    /// The lanes from `count` on.
+    pub empty: Empty,
     pub to: &'a mut [R],
 }
 
@@ -133,7 +144,11 @@ impl<R: Real> Kernel for Interleave<'_, R> {
             }
             if self.count < width {
                 for to in to.chunks_exact_mut(width) {
-                    to[self.count..].fill(R::zero());
+                    let value = match self.empty {
+                        Empty::First => to[0],
+                        Empty::Zero => R::zero(),
+                    };
+                    to[self.count..].fill(value);
                 }
             }
         }
@@ -229,18 +244,25 @@ mod tests {
             let rows: Vec<Vec<R>> = (0..width)
                 .map(|lane| (0..size).map(|at| number(lane, at)).collect())
                 .collect();
-            for count in [1, SQUARE, width - 1, width] {
+            let counts = [1, SQUARE, width - 1, width];
+            for (count, empty) in counts
+                .map(|count| (count, Empty::Zero))
+                .into_iter()
+                .chain([(3, Empty::First)])
+            {
                 let rows = &rows[..count];
                 let mut interleaved = vec![R::nan(); size * width];
                 vectorise(Interleave {
                     from: &rows.concat(),
                     count,
+                    empty,
                     to: &mut interleaved,
                 });
                 for (k, value) in interleaved.iter().enumerate() {
                     let lane = k % width;
                     let expected = match rows.get(lane) {
                         Some(row) => row[k / width],
+                        None if empty == Empty::First => rows[0][k / width],
                         None => R::zero(),
                     };
                     assert_eq!(*value, expected, "{size}, {count} rows: {k}");

@@ -68,9 +68,8 @@ impl<S: Simd, R: Real> Lookback<'_, S, R> {
             let sum = self.towards.sum(simd, lanes::of(self.input, u, row));
             total = total.add_multiple(product * self.rule.gain(y, self.rate), sum);
             product = product * self.rule.retention(y, self.rate);
-            let square = product * product;
-            product = square.choose_less(vanished, zero, product);
-            if (-square).least() > -R::epsilon().powi(4) {
+            product = (product * product).choose_less(vanished, zero, product);
+            if !zero.is_somewhere_less(product * product) {
                 return total.high + total.low;
             }
         }

@@ -21,7 +21,7 @@ use crate::Real;
 use backward::backward;
 use forward::forward;
 use input_gradient::input_gradient;
-use lanes::{Deinterleave, Interleave, Transpose};
+use lanes::{Deinterleave, Empty, Interleave, Transpose};
 
 /// Whether to compute this way: which of the two is faster depends on how long rows are and on how many lanes have an
 /// episode. Measured with AVX2, they break even at 3 of 16 lanes for 10 presynaptic neurons, 5 for 32, 8 for 64, 12 for
@@ -114,28 +114,36 @@ impl<R: Real> Workspace<R> {
     }
 
     /// Takes `count` episodes from number `first` of the batch on in; returns whether they have targets. Lanes without an
-    /// episode get input and gradients of zero.
+    /// episode get the first one's input and traces, and gradients of zero.
     fn load(&mut self, job: &Job, block: &Block<'_, '_, R>, first: usize, count: usize) -> bool {
         let group = block.group(first..first + count, &mut self.arrays.generated);
         vectorise(Interleave {
             from: group.input,
             count,
+            empty: Empty::First,
             to: &mut self.arrays.activities[0].input,
         });
         for layer in 0..job.shapes.len() {
             let arrays = [
                 (
                     group.initial_traces(layer),
+                    Empty::First,
                     &mut self.arrays.activities[layer].initial_trace,
                 ),
                 (
                     group.trace_gradients(layer),
+                    Empty::Zero,
                     &mut self.arrays.trace_gradients[layer],
                 ),
             ];
-            for (from, to) in arrays {
+            for (from, empty, to) in arrays {
                 if let Some(from) = from {
-                    vectorise(Interleave { from, count, to });
+                    vectorise(Interleave {
+                        from,
+                        count,
+                        empty,
+                        to,
+                    });
                 }
             }
         }
@@ -144,6 +152,7 @@ impl<R: Real> Workspace<R> {
                 Some(from) => vectorise(Interleave {
                     from,
                     count,
+                    empty: Empty::Zero,
                     to: &mut self.arrays.output_gradient,
                 }),
                 None => self.arrays.output_gradient.fill(R::zero()),

@@ -7,7 +7,7 @@ use pulp::Simd;
 use std::ops::Range;
 
 /// Adds to `gradient`, `[rows, padded]`, what the steps of `segment` give. `signal`, `[rows, T, W]`, holds `δ`; `input` is
-/// `[T, inputs, W]`. Lanes without an episode have an input of zero.
+/// `[T, inputs, W]`. Lanes without an episode have a `δ` of zero.
 #[inline(always)]
 pub(super) fn weight_gradient<S: Simd, R: Real>(
     simd: S,
