@@ -292,6 +292,63 @@ fn lanes_without_an_episode_do_not_show() {
     common::compare::compare(&reference, &actual, &CPU_F32).unwrap();
 }
 
+/// What an episode computes is its own: that another of its group goes beyond every number must not change a bit of it.
+/// Here all outputs are near 1 and retentions near zero, where their gradients need another formula.
+#[test]
+fn a_diverging_episode_spoils_no_other() {
+    let mut layer = plastic(4, 3);
+    (layer.rule, layer.activation, layer.bias) = (Rule::Oja, Activation::Linear, true);
+    layer.rate = Rate::learned(1.0);
+    let case = Case {
+        steps: 9,
+        batch: 32,
+        initial_trace: true,
+        trace_gradient: true,
+        ..Case::new([Layer::Plastic(layer)])
+    };
+    let (network, mut parameters) = (case.network(), case.parameters());
+    for tensor in parameters.layout().clone().tensors() {
+        let value = match tensor.role {
+            metaplastic::Role::Plasticity => 0.02,
+            _ => 1.0,
+        };
+        parameters.values_mut()[tensor.range()].fill(value);
+    }
+    let parameters = parameters.cast::<f32>();
+    let mut episodes = common::cases::cast::<f32>(&case.episodes());
+    // Each step's input sums to zero.
+    for mut input in episodes.input.rows_mut() {
+        (input[1], input[3]) = (-input[0], -input[2]);
+    }
+    let gradient = |diverging: Option<usize>| {
+        let mut episodes = episodes.clone();
+        if let Some(b) = diverging {
+            let mut input = episodes.input.index_axis_mut(ndarray::Axis(1), b);
+            input.fill(1e30);
+        }
+        let want = metaplastic::Want::ALL;
+        let gradients = Engine::cpu().gradient(&network, &parameters, &episodes, want);
+        let gradients = gradients.unwrap();
+        let initial = gradients.initial_traces[0].clone().unwrap();
+        [gradients.outcome.output, gradients.input.unwrap(), initial]
+    };
+    let alone = gradient(None);
+    assert!(alone.iter().flatten().all(|value| value.is_finite()));
+    for diverging in [0, 5, 31] {
+        for (alone, beside) in alone.iter().zip(gradient(Some(diverging))) {
+            for b in 0..case.batch {
+                let of =
+                    |array: &ndarray::Array4<f32>| array.index_axis(ndarray::Axis(1), b).to_owned();
+                if b == diverging {
+                    assert!(of(&beside).iter().any(|value| !value.is_finite()));
+                } else {
+                    assert_eq!(of(alone), of(&beside), "episode {b} beside {diverging}");
+                }
+            }
+        }
+    }
+}
+
 /// A random network and random episodes.
 fn random_case(seed: u64) -> Case {
     let mut random = Random::new(seed);

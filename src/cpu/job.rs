@@ -1,6 +1,5 @@
 //! A computation as data: what is computed, where episodes come from, where results go.
 
-use super::EPISODE_BLOCK;
 use super::layers::Shape;
 use super::sweep;
 use crate::engine::Want;
@@ -16,6 +15,8 @@ pub(super) struct Job {
     pub loss: Loss,
     pub batch: usize,
     pub steps: usize,
+    /// Episodes whose gradients are summed before the sum goes on: part of the result's last bits.
+    pub block: usize,
     /// Whether gradients are taken, or only the forward sweep.
     pub gradient: bool,
     pub want: Want,
@@ -26,7 +27,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub fn new(
+    pub fn new<R: Real>(
         network: &Network,
         population: usize,
         batch: usize,
@@ -36,11 +37,13 @@ impl Job {
         given: impl Fn(usize) -> (bool, bool),
     ) -> Self {
         let shapes = Shape::all(network);
-        let blocks = population.saturating_mul(batch.div_ceil(EPISODE_BLOCK));
+        let block = sweep::block::<R>(&shapes, batch);
+        let blocks = population.saturating_mul(batch.div_ceil(block));
         Self {
             loss: network.loss(),
             batch,
             steps,
+            block,
             gradient,
             want,
             given: (0..shapes.len()).map(given).collect(),
@@ -189,12 +192,12 @@ impl<'a, 's, R: Real> Block<'a, 's, R> {
         meta_step: u32,
         number: usize,
     ) -> Self {
-        let first = number * EPISODE_BLOCK;
+        let first = number * job.block;
         Self {
             source,
             network,
             meta_step,
-            episodes: first..(first + EPISODE_BLOCK).min(job.batch),
+            episodes: first..(first + job.block).min(job.batch),
         }
     }
 

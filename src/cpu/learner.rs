@@ -3,9 +3,9 @@
 use super::job::{Block, Job, Results, Source};
 use super::layers::{Shape, Synapses, pack, unpack};
 use super::optimiser::Moments;
+use super::slice_mut;
 use super::sweep;
 use super::workspaces::Workspaces;
-use super::{EPISODE_BLOCK, slice_mut};
 use crate::engine::{Failure, Want};
 use crate::task::EpisodeSource;
 use crate::{Episodes, Error, Layout, Network, Objective, Optimiser, Parameters, Result, memory};
@@ -88,7 +88,7 @@ impl CpuLearner {
                 episodes.trace_gradient(layer).is_some(),
             )
         };
-        let job = Job::new(
+        let job = Job::new::<f32>(
             &self.network,
             population,
             batch,
@@ -97,10 +97,8 @@ impl CpuLearner {
             true,
             given,
         );
-        memory::require(
-            "the CPU engine's working memory",
-            job.bytes::<f32>(population),
-        )?;
+        self.workspaces
+            .require("the CPU engine's working memory", &job, population)?;
         let source = Source::given(episodes);
         let episode = self.meta_steps * batch as u64;
         self.meta_steps += 1;
@@ -133,7 +131,7 @@ impl CpuLearner {
     ) -> Result<Vec<f64>> {
         source.check(&self.network)?;
         let population = self.states.len();
-        let job = Job::new(
+        let job = Job::new::<f32>(
             &self.network,
             population,
             source.batch,
@@ -142,14 +140,12 @@ impl CpuLearner {
             learn,
             |_| (false, false),
         );
-        memory::require(
-            "the CPU engine's working memory",
-            job.bytes::<f32>(population),
-        )?;
+        self.workspaces
+            .require("the CPU engine's working memory", &job, population)?;
         let episodes = Source::Generated(source);
         let counted = (meta_steps.len() * source.task.counted_steps()) as f64;
         // With a few episodes per network, one thread takes a network through all its meta-steps in one workspace.
-        let small = source.batch <= EPISODE_BLOCK;
+        let small = source.batch <= job.block;
         let losses = self.each(|index, common, values, state| {
             let Common {
                 network,

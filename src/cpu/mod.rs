@@ -20,7 +20,7 @@ mod workspaces;
 pub use learner::CpuLearner;
 
 use crate::engine::{Gradients, Outcome, Want};
-use crate::{Episodes, Network, Objective, Parameters, Real, Result, memory};
+use crate::{Episodes, Network, Objective, Parameters, Real, Result};
 use job::{Job, Results, Source};
 use layers::{Synapses, pack, unpack};
 use ndarray::{Array1, Array4};
@@ -29,7 +29,8 @@ use std::any::Any;
 use std::sync::Arc;
 use workspaces::Workspaces;
 
-/// Episodes whose gradients are summed before the sum goes on: part of the result's last bits, on every engine.
+/// Episodes whose gradients are summed before the sum goes on: part of the result's last bits, on every engine. The CPU
+/// engine takes as many as a pair of vectors has lanes where those are more.
 pub(crate) const EPISODE_BLOCK: usize = 16;
 
 /// The CPU engine. It keeps the arrays that it worked with, up to 512 MiB, until it computes something of other sizes;
@@ -103,15 +104,17 @@ impl Cpu {
     ) -> Result<Gradients<R>> {
         let (population, batch, steps) =
             (episodes.population(), episodes.batch(), episodes.steps());
-        let job = Job::new(network, population, batch, steps, want, gradient, |layer| {
+        let job = Job::new::<R>(network, population, batch, steps, want, gradient, |layer| {
             (
                 episodes.initial_trace(layer).is_some(),
                 episodes.trace_gradient(layer).is_some(),
             )
         });
-        memory::require(
+        let workspaces = self.workspaces();
+        workspaces.require(
             "the CPU engine's results and working memory",
-            job.bytes::<R>(population),
+            &job,
+            population,
         )?;
 
         let array = |wanted: bool, rows, columns| {
@@ -150,7 +153,6 @@ impl Cpu {
         let layout = parameters.layout();
         let mut gradients = Parameters::zeros(parameters.shared_layout().clone(), population)?;
         let source = Source::given(episodes);
-        let workspaces = self.workspaces();
         gradients
             .values_mut()
             .par_chunks_mut(layout.size().max(1))

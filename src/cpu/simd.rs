@@ -6,10 +6,6 @@ use pulp::{Arch, Simd, WithSimd};
 use std::marker::PhantomData;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// Rows of synapses are padded to a multiple of this many elements: a whole number of pairs of vectors on every
-/// processor, so that inner loops have no remainder.
-pub(super) const LANES: usize = 16;
-
 /// An array whose first element begins a line of the cache, so that no vector of a row straddles two.
 pub(super) type Aligned<R> = AVec<R, ConstAlign<64>>;
 
@@ -20,9 +16,10 @@ pub(super) fn zeros<R: Real>(size: usize) -> Aligned<R> {
     values
 }
 
-/// `size` rounded up to whole lanes.
+/// Elements of a row of synapses: `size` rounded up to a whole number of pairs of vectors in either precision, so that
+/// inner loops have no remainder, and of lines of the cache.
 pub(super) fn padded(size: usize) -> usize {
-    size.next_multiple_of(LANES)
+    size.next_multiple_of(pair_width::<f32>().max(16))
 }
 
 /// A loop nest that is compiled once for every instruction set.
@@ -159,7 +156,12 @@ fn transposed_in_registers<S: Simd>(
         ]
     }
 
-    let avx = (&simd as &dyn Any).downcast_ref::<pulp::x86::V3>()?.avx;
+    // A square is half as wide as a vector of AVX-512, which has these instructions too.
+    let simd: &dyn Any = &simd;
+    let avx = match simd.downcast_ref::<pulp::x86::V4>() {
+        Some(simd) => simd.avx,
+        None => simd.downcast_ref::<pulp::x86::V3>()?.avx,
+    };
     let [a, b, c, d, e, f, g, h]: [Row; SQUARE] = pulp::cast(rows);
     let [a, b, c, d] = four(avx, [a, b, c, d]);
     let [e, f, g, h] = four(avx, [e, f, g, h]);

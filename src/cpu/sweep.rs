@@ -12,10 +12,19 @@ use rayon::prelude::*;
 /// Elements of partial sums that are held at once, about.
 const WAVE_ELEMENTS: usize = 1 << 20;
 
+/// Episodes of a block: [`EPISODE_BLOCK`], or as many as lie along the lanes of a pair of vectors where those are more.
+pub(super) fn block<R: Real>(shapes: &[Shape], batch: usize) -> usize {
+    if over_episodes::suits::<R>(shapes, batch) {
+        EPISODE_BLOCK.max(over_episodes::width::<R>())
+    } else {
+        EPISODE_BLOCK
+    }
+}
+
 /// Blocks whose sums are held at once: a number that changes no result.
 pub(super) fn wave(job: &Job) -> usize {
     let elements = job.shapes.iter().map(Shape::synapses).sum::<usize>().max(1);
-    let blocks = job.batch.div_ceil(EPISODE_BLOCK);
+    let blocks = job.batch.div_ceil(job.block);
     blocks.min((WAVE_ELEMENTS / elements).max(4 * rayon::current_num_threads()))
 }
 
@@ -30,11 +39,7 @@ pub(super) fn network<R: Real>(
     results: Results<'_, R>,
 ) -> Vec<Synapses<R>> {
     let mut total: Vec<_> = job.shapes.iter().map(Synapses::zeros).collect();
-    let mut blocks = results
-        .split(EPISODE_BLOCK)
-        .into_iter()
-        .enumerate()
-        .peekable();
+    let mut blocks = results.split(job.block).into_iter().enumerate().peekable();
     let elements: usize = total.iter().map(Synapses::elements).sum();
     let mut sums = zeros(wave(job) * elements);
     while blocks.peek().is_some() {
@@ -65,7 +70,7 @@ pub(super) fn network<R: Real>(
 
 /// Elements of one workspace, about.
 pub(super) fn workspace_elements<R: Real>(job: &Job) -> u128 {
-    if over_episodes::suits::<R>(job) {
+    if over_episodes::suits::<R>(&job.shapes, job.batch) {
         over_episodes::elements::<R>(job)
     } else {
         over_synapses::elements::<R>(job)
@@ -84,7 +89,7 @@ pub(super) enum Workspace<R> {
 impl<R: Real> Workspace<R> {
     /// Which of the two depends on the job's sizes alone.
     pub fn new(job: &Job) -> Self {
-        if over_episodes::suits::<R>(job) {
+        if over_episodes::suits::<R>(&job.shapes, job.batch) {
             Self::OverEpisodes(over_episodes::Workspace::new(job))
         } else {
             Self::OverSynapses(over_synapses::Workspace::new(job))

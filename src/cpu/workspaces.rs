@@ -2,7 +2,7 @@
 
 use super::job::Job;
 use super::sweep::{self, Workspace};
-use crate::Real;
+use crate::{Real, Result, memory};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -40,15 +40,29 @@ impl<R> Workspaces<R> {
 }
 
 impl<R: Real> Workspaces<R> {
-    /// A workspace for `job`, which comes back when it is dropped.
-    pub fn take<'a>(&'a self, job: &'a Job) -> Taken<'a, R> {
+    /// Fails unless what `job` allocates besides what is kept for it fits in memory. `what` is named in the error.
+    pub fn require(&self, what: &str, job: &Job, population: usize) -> Result<()> {
+        let kept = self.kept(job);
+        memory::require(what, job.bytes::<R>(population).saturating_sub(kept))
+    }
+
+    /// Bytes that are kept for `job`, about; what is kept for another job goes.
+    fn kept(&self, job: &Job) -> u128 {
+        self.free_for(job).workspaces.len() as u128 * bytes::<R>(job)
+    }
+
+    fn free_for(&self, job: &Job) -> MutexGuard<'_, Free<R>> {
         let mut free = self.free();
         if free.job.as_ref() != Some(job) {
-            free.workspaces.clear();
+            free.workspaces = Vec::new();
             free.job = Some(job.clone());
         }
-        let workspace = free.workspaces.pop();
-        drop(free);
+        free
+    }
+
+    /// A workspace for `job`, which comes back when it is dropped.
+    pub fn take<'a>(&'a self, job: &'a Job) -> Taken<'a, R> {
+        let workspace = self.free_for(job).workspaces.pop();
         Taken {
             workspaces: self,
             job,
@@ -58,12 +72,16 @@ impl<R: Real> Workspaces<R> {
 
     /// Keeps the workspaces for the next work on `job`, unless they are large.
     pub fn trim(&self, job: &Job) {
-        let one = sweep::workspace_elements::<R>(job) * size_of::<R>() as u128;
         let mut free = self.free();
-        if free.workspaces.len() as u128 * one > MOST_BYTES {
+        if free.workspaces.len() as u128 * bytes::<R>(job) > MOST_BYTES {
             free.workspaces = Vec::new();
         }
     }
+}
+
+/// Bytes of one workspace, about.
+fn bytes<R: Real>(job: &Job) -> u128 {
+    sweep::workspace_elements::<R>(job) * size_of::<R>() as u128
 }
 
 /// A workspace in use.
@@ -107,7 +125,7 @@ mod tests {
     fn job(outputs: usize, steps: usize) -> Job {
         let layer = Layer::plastic(3, outputs, Rate::learned(0.1));
         let network = Network::new(Loss::None, [layer]).unwrap();
-        Job::new(&network, 1, 1, steps, Want::default(), true, |_| {
+        Job::new::<f32>(&network, 1, 1, steps, Want::default(), true, |_| {
             (false, false)
         })
     }
@@ -133,6 +151,23 @@ mod tests {
         drop(late);
         assert_eq!(workspaces.free().workspaces.len(), 1);
         assert_eq!(outputs(&workspaces.take(&small)), 2);
+    }
+
+    #[test]
+    fn what_is_kept_for_a_job_needs_no_more_memory() {
+        let workspaces = Workspaces::<f32>::default();
+        let (small, large) = (job(2, 5), job(7, 5));
+        assert_eq!(workspaces.kept(&small), 0);
+        drop((workspaces.take(&small), workspaces.take(&small)));
+        assert_eq!(workspaces.kept(&small), 2 * bytes::<f32>(&small));
+        workspaces.require("nothing more", &small, 1).unwrap();
+        // What was kept for another job is given back before the question is asked.
+        assert_eq!(workspaces.kept(&large), 0);
+        assert_eq!(workspaces.kept(&small), 0);
+        let mut absurd = small.clone();
+        absurd.steps = 1 << 50;
+        let error = workspaces.require("an absurd job", &absurd, 1).unwrap_err();
+        assert!(error.to_string().contains("an absurd job"), "{error}");
     }
 
     #[test]

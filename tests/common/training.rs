@@ -89,9 +89,10 @@ impl Reference {
                 let [low, high] = match tensor.role {
                     Role::Rate => self.optimiser.rate_bounds,
                     Role::Plasticity => self.optimiser.plasticity_bounds(),
-                    Role::Weight | Role::Bias => continue,
+                    Role::Weight | Role::Bias => [f64::NEG_INFINITY, f64::INFINITY],
                 };
-                *value = value.clamp(low, high);
+                // A learner's parameters are `f32`: a step far below its parameter's size loses digits on every engine.
+                *value = f64::from(value.clamp(low, high) as f32);
             }
         }
         self.updates += 1;

@@ -1,14 +1,13 @@
 //! A group of episodes along the lanes of a pair of vectors, and the few loops over one row of synapses.
 
 use crate::Real;
-use crate::cpu::EPISODE_BLOCK;
 use crate::cpu::layers::Shape;
 use crate::cpu::segments;
 use crate::cpu::simd::{Kernel, Pair, SQUARE, pair_width};
 use pulp::Simd;
 
-/// The most episodes of a group.
-pub(super) const BLOCK: usize = EPISODE_BLOCK;
+/// The most episodes of a group: `f32` with AVX-512.
+pub(super) const MOST: usize = 32;
 
 /// Rows of synapses that the reverse sweep keeps: the adjoint trace and the gradient by plasticity.
 pub(super) const KEPT: usize = 2;
@@ -244,11 +243,12 @@ mod tests {
             let rows: Vec<Vec<R>> = (0..width)
                 .map(|lane| (0..size).map(|at| number(lane, at)).collect())
                 .collect();
-            let counts = [1, SQUARE, width - 1, width];
+            // Some pairs of vectors are narrower than a square.
+            let counts = [1, SQUARE.min(width), width - 1, width];
             for (count, empty) in counts
                 .map(|count| (count, Empty::Zero))
                 .into_iter()
-                .chain([(3, Empty::First)])
+                .chain([(1.max(width / 2 - 1), Empty::First)])
             {
                 let rows = &rows[..count];
                 let mut interleaved = vec![R::nan(); size * width];

@@ -27,17 +27,17 @@ use lanes::{Deinterleave, Empty, Interleave, Transpose};
 /// episode. Measured with AVX2, they break even at 3 of 16 lanes for 10 presynaptic neurons, 5 for 32, 8 for 64, 12 for
 /// 128; with all lanes this way is the faster up to 256, and longer rows take more memory for nothing. A quarter of the
 /// lanes is asked for in any case.
-pub(super) fn suits<R: Real>(job: &Job) -> bool {
+pub(super) fn suits<R: Real>(shapes: &[Shape], batch: usize) -> bool {
     let width = width::<R>();
-    let lanes = job.batch.div_ceil(width).saturating_mul(width);
-    let inputs = job.shapes.iter().map(|shape| shape.inputs).max();
+    let lanes = batch.div_ceil(width).saturating_mul(width);
+    let inputs = shapes.iter().map(|shape| shape.inputs).max();
     let cost = match inputs.unwrap_or(0) {
         inputs @ ..=256 => (inputs + 24).min(200),
         inputs => inputs,
     };
-    lanes::BLOCK.is_multiple_of(width)
-        && job.batch.saturating_mul(200) >= cost.saturating_mul(lanes)
-        && job.batch.saturating_mul(4) >= lanes
+    lanes::MOST.is_multiple_of(width)
+        && batch.saturating_mul(200) >= cost.saturating_mul(lanes)
+        && batch.saturating_mul(4) >= lanes
 }
 
 /// Episodes of a group, `W`.
@@ -201,8 +201,8 @@ impl<R: Real> Workspace<R> {
     }
 
     /// The episodes' losses; leaves the gradient on the output in place.
-    fn objective(&mut self, job: &Job, is_target: bool, count: usize) -> [f64; lanes::BLOCK] {
-        let mut losses = [0.0; lanes::BLOCK];
+    fn objective(&mut self, job: &Job, is_target: bool, count: usize) -> [f64; lanes::MOST] {
+        let mut losses = [0.0; lanes::MOST];
         if !is_target {
             return losses;
         }
