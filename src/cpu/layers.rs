@@ -1,5 +1,5 @@
 //! One network's parameters and their gradients as the kernels take them: a row of synapses per postsynaptic neuron,
-//! padded to whole vector lanes, every granularity of plasticity and rate spread out to its synapses and rows.
+//! padded to whole pairs of vectors, every granularity of plasticity and rate spread out to its synapses and rows.
 
 use super::simd::{Aligned, padded, zeros};
 use crate::{Activation, Layer, Layout, Network, Plasticity, RatePer, Real, Role, Rule};

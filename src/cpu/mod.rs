@@ -29,11 +29,11 @@ use std::any::Any;
 use std::sync::Arc;
 use workspaces::Workspaces;
 
-/// Episodes whose gradients are summed before the sum goes on: part of the result's last bits, on every engine. The CPU
-/// engine takes as many as a pair of vectors has lanes where those are more.
+/// Episodes whose gradients are summed before the sum goes on: part of the result's last bits. Where vectors lie along
+/// episodes and a pair of them has more lanes, the CPU engine takes as many as those.
 pub(crate) const EPISODE_BLOCK: usize = 16;
 
-/// The CPU engine. It keeps the arrays that it worked with, up to 512 MiB, until it computes something of other sizes;
+/// The CPU engine. It keeps the arrays that it worked with, up to 512 MiB, until it is asked for something of other sizes;
 /// its clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Cpu {

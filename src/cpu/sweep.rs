@@ -87,7 +87,7 @@ pub(super) enum Workspace<R> {
 }
 
 impl<R: Real> Workspace<R> {
-    /// Which of the two depends on the job's sizes alone.
+    /// Which of the two depends on the job's sizes and the vectors' width alone.
     pub fn new(job: &Job) -> Self {
         if over_episodes::suits::<R>(&job.shapes, job.batch) {
             Self::OverEpisodes(over_episodes::Workspace::new(job))

@@ -42,13 +42,13 @@ impl<R> Workspaces<R> {
 impl<R: Real> Workspaces<R> {
     /// Fails unless what `job` allocates besides what is kept for it fits in memory. `what` is named in the error.
     pub fn require(&self, what: &str, job: &Job, population: usize) -> Result<()> {
-        let kept = self.kept(job);
-        memory::require(what, job.bytes::<R>(population).saturating_sub(kept))
+        let needed = needed::<R>(job, population, self.kept(job));
+        memory::require(what, needed)
     }
 
-    /// Bytes that are kept for `job`, about; what is kept for another job goes.
-    fn kept(&self, job: &Job) -> u128 {
-        self.free_for(job).workspaces.len() as u128 * bytes::<R>(job)
+    /// How many are kept for `job`; what is kept for another job goes.
+    fn kept(&self, job: &Job) -> usize {
+        self.free_for(job).workspaces.len()
     }
 
     fn free_for(&self, job: &Job) -> MutexGuard<'_, Free<R>> {
@@ -77,6 +77,12 @@ impl<R: Real> Workspaces<R> {
             free.workspaces = Vec::new();
         }
     }
+}
+
+/// Bytes that `job` allocates besides `kept` workspaces. Another caller may have left more than this one's threads take.
+fn needed<R: Real>(job: &Job, population: usize, kept: usize) -> u128 {
+    let taken = kept.min(rayon::current_num_threads()) as u128 * bytes::<R>(job);
+    job.bytes::<R>(population).saturating_sub(taken)
 }
 
 /// Bytes of one workspace, about.
@@ -159,8 +165,15 @@ mod tests {
         let (small, large) = (job(2, 5), job(7, 5));
         assert_eq!(workspaces.kept(&small), 0);
         drop((workspaces.take(&small), workspaces.take(&small)));
-        assert_eq!(workspaces.kept(&small), 2 * bytes::<f32>(&small));
-        workspaces.require("nothing more", &small, 1).unwrap();
+        assert_eq!(workspaces.kept(&small), 2);
+        workspaces.require("little", &small, 1).unwrap();
+        let need = |kept| needed::<f32>(&small, 1, kept);
+        assert_eq!(need(0), small.bytes::<f32>(1));
+        assert_eq!(need(1), need(0) - bytes::<f32>(&small));
+        // No more than the threads would take.
+        let threads = rayon::current_num_threads();
+        assert_eq!(need(threads + 9), need(threads));
+        assert!(need(threads) > 0);
         // What was kept for another job is given back before the question is asked.
         assert_eq!(workspaces.kept(&large), 0);
         assert_eq!(workspaces.kept(&small), 0);

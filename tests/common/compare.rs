@@ -231,8 +231,8 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
 /// that would need more tells nothing, and fails.
 const WIDEST: f64 = 4.0;
 
-/// Compares every tensor of every network; the error lists all that is wrong. An engine rounds at every step what the
-/// oracle rounds once, so where the reference knows how far rounding moves it, twice that is allowed besides.
+/// Compares every tensor of every network; the error lists all that is wrong. An engine rounds at every step, not only
+/// what it is given, so where the reference knows how far rounding moves it, twice that is allowed besides.
 pub fn compare(
     reference: &Tensors,
     actual: &Tensors,

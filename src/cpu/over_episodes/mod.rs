@@ -26,7 +26,7 @@ use lanes::{Deinterleave, Empty, Interleave, Transpose};
 /// Whether to compute this way: which of the two is faster depends on how long rows are and on how many lanes have an
 /// episode. Measured with AVX2, they break even at 3 of 16 lanes for 10 presynaptic neurons, 5 for 32, 8 for 64, 12 for
 /// 128; with all lanes this way is the faster up to 256, and longer rows take more memory for nothing. A quarter of the
-/// lanes is asked for in any case.
+/// lanes is asked for in any case. For other vectors these shares are taken over, not measured.
 pub(super) fn suits<R: Real>(shapes: &[Shape], batch: usize) -> bool {
     let width = width::<R>();
     let lanes = batch.div_ceil(width).saturating_mul(width);
