@@ -264,35 +264,6 @@ fn comparison_refuses_missing_unexpected_and_unpopulated_tensors() {
     }
 }
 
-/// What rounding explains is allowed, up to a few tolerances; what it does not explain is refused.
-#[test]
-fn comparison_knows_how_far_rounding_moves_a_reference() {
-    for tolerance in &TOLERANCES {
-        let tensors = |value: f64| {
-            let mut tensors = Tensors::new(1);
-            tensors.extend("output", 0, [1.0, value]);
-            tensors
-        };
-        // The reference's norm is 1.
-        let off_by = |tolerances: f64| tensors(tolerances * tolerance.most);
-        let moved_by = |tolerances: f64| {
-            let mut reference = tensors(0.0);
-            reference.learn_moves(&off_by(tolerances));
-            reference.learn_moves(&tensors(0.0));
-            reference
-        };
-        compare(&tensors(0.0), &off_by(1.1), tolerance).expect_err("nothing is known");
-        compare(&moved_by(1e-3), &off_by(1.1), tolerance).expect_err("not by rounding");
-        compare(&moved_by(0.1), &off_by(1.1), tolerance).expect("by rounding");
-        compare(&moved_by(0.1), &off_by(1.3), tolerance).expect_err("by more than that");
-        for beyond in [1e6, f64::INFINITY] {
-            compare(&moved_by(beyond), &off_by(4.9), tolerance).expect("within the widest");
-            compare(&moved_by(beyond), &off_by(5.1), tolerance).expect_err("beyond the widest");
-            compare(&moved_by(beyond), &off_by(f64::NAN), tolerance).expect_err("no number");
-        }
-    }
-}
-
 /// A reference of zeros asks for zeros, to within the floor; a NaN in the reference is refused too.
 #[test]
 fn comparison_knows_zero_and_nan_references() {

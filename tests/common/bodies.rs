@@ -3,7 +3,6 @@
 use super::cases::{Case, cast, of_episode, of_network};
 use super::compare::{Report, Tensors, Tolerance, compare};
 use super::oracle;
-use super::random::Random;
 use metaplastic::{Engine, Episodes, Gradients, Network, Parameters, Real, Want};
 
 /// Runs a case on an engine.
@@ -40,24 +39,6 @@ impl<'a> Problem<'a> {
         oracle::solve(&self.network, &self.parameters, &self.episodes)
     }
 
-    /// The reference, and how far it moves when parameters and input are moved by a quarter of `R`'s epsilon: half of what
-    /// rounding to `R` moves a number by at most. Nothing moves for `f64`, in which the oracle computes.
-    fn with_moves<R: Real>(&self, reference: &Tensors) -> Tensors {
-        let mut reference = reference.clone();
-        for seed in 0..8 {
-            let mut random = Random::new(seed);
-            let mut round = |value: &mut f64| {
-                let sign = if random.one_in(2) { 1.0 } else { -1.0 };
-                *value *= 1.0 + sign * R::epsilon().as_f64() / 4.0;
-            };
-            let (mut parameters, mut episodes) = (self.parameters.clone(), self.episodes.clone());
-            parameters.values_mut().iter_mut().for_each(&mut round);
-            episodes.input.iter_mut().for_each(&mut round);
-            reference.learn_moves(&oracle::solve(&self.network, &parameters, &episodes));
-        }
-        reference
-    }
-
     /// Compares every result and gradient with the oracle's, and the forward run alone with the engine's own.
     fn compare<R: Real>(
         &self,
@@ -68,18 +49,9 @@ impl<'a> Problem<'a> {
         let case = self.case;
         let gradients = self.run::<R>(engine);
         let actual = Tensors::from_gradients(&gradients);
-        let report = compare(reference, &actual, tolerance)
-            // Few cases need to know. The GPU's tolerance has room, and no `f64` run stands beside it.
-            .or_else(|complaints| {
-                if matches!(engine, Engine::Cpu(_)) {
-                    compare(&self.with_moves::<R>(reference), &actual, tolerance)
-                } else {
-                    Err(complaints)
-                }
-            })
-            .unwrap_or_else(|complaints| {
-                panic!("{} {}: {case}\n{complaints}", engine.kind(), R::NAME)
-            });
+        let report = compare(reference, &actual, tolerance).unwrap_or_else(|complaints| {
+            panic!("{} {}: {case}\n{complaints}", engine.kind(), R::NAME)
+        });
         let (parameters, episodes) = (self.parameters.cast::<R>(), cast::<R>(&self.episodes));
         let forward = engine
             .forward(&self.network, &parameters, &episodes)

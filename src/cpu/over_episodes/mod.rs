@@ -24,20 +24,20 @@ use input_gradient::input_gradient;
 use lanes::{Deinterleave, Empty, Interleave, Transpose};
 
 /// Whether to compute this way: which of the two is faster depends on how long rows are and on how many lanes have an
-/// episode. Measured with AVX2, they break even at 3 of 16 lanes for 10 presynaptic neurons, 5 for 32, 8 for 64, 12 for
-/// 128; with all lanes this way is the faster up to 256, and longer rows take more memory for nothing. A quarter of the
-/// lanes is asked for in any case. For other vectors these shares are taken over, not measured.
+/// episode. A row's step over `I` synapses costs about `6 + 1.6 I` here, for a whole group, and `10 + I / W` over synapses,
+/// for each episode. That was fitted to `f32` with AVX2 (`W` = 16), where the two break even at 3 episodes of 16 for
+/// `I` = 10, 5 for 32, 7 for 64, 12 for 128 and 16 for 256; it holds for `f64` there (`W` = 8: 4, 5, 6, 7 of 8 for `I` = 10,
+/// 32, 64, 128), to which nothing was fitted, within an episode. For other vectors it is a model. Longer rows would not
+/// stay in the nearest cache, and fewer than four episodes gain nothing.
 pub(super) fn suits<R: Real>(shapes: &[Shape], batch: usize) -> bool {
     let width = width::<R>();
-    let lanes = batch.div_ceil(width).saturating_mul(width);
-    let inputs = shapes.iter().map(|shape| shape.inputs).max();
-    let cost = match inputs.unwrap_or(0) {
-        inputs @ ..=256 => (inputs + 24).min(200),
-        inputs => inputs,
-    };
+    let inputs = shapes.iter().map(|shape| shape.inputs).max().unwrap_or(0);
+    let groups = batch.div_ceil(width);
     lanes::MOST.is_multiple_of(width)
-        && batch.saturating_mul(200) >= cost.saturating_mul(lanes)
-        && batch.saturating_mul(4) >= lanes
+        && batch >= 4
+        && inputs <= 256
+        && groups.saturating_mul(30 + 8 * inputs)
+            <= batch.saturating_mul(50 + 5 * inputs.div_ceil(width))
 }
 
 /// Episodes of a group, `W`.
