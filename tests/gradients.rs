@@ -3,11 +3,11 @@
 mod common;
 
 use common::bodies::{
-    all_match_oracle, batch_is_the_mean_of_its_episodes, is_reproducible, networks_are_independent,
-    run,
+    all_match_oracle, batch_is_the_mean_of_its_episodes, is_as_precise_as_back_propagation,
+    is_reproducible, networks_are_independent, run,
 };
-use common::cases::{Case, Goal, MaskKind, plastic, stacks};
-use common::compare::{CPU_F32, CPU_F64};
+use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
+use common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
 use common::random::Random;
 use metaplastic::{
     Activation, Bias, Dense, Engine, Layer, Loss, Plastic, Plasticity, Rate, RatePer, Rule,
@@ -131,6 +131,15 @@ fn every_rate() {
     }
     vary(&mut cases);
     check("rates", &cases);
+}
+
+/// With vectors over synapses, and over episodes.
+#[test]
+fn as_precise_as_back_propagation() {
+    for batch in [3, 32] {
+        let cases = close_to_instability(batch);
+        is_as_precise_as_back_propagation(&Engine::cpu(), &cases, CPU_PRECISION);
+    }
 }
 
 /// Oja's retention `1 − η y²` exactly zero, near zero and negative: a linear or rectified output around `1 / √η`, set

@@ -4,7 +4,10 @@
 mod common;
 
 use common::cases::{Case, Goal, MaskKind, plastic, stacks};
-use common::compare::{CPU_F32, CPU_F64, GPU, Tensors, Tolerance, compare};
+use common::compare::{
+    CPU_F32, CPU_F64, CPU_PRECISION, GPU, GPU_PRECISION, Tensors, Tolerance, compare,
+    compare_precision,
+};
 use common::oracle::{Number, Variables, objective, solve};
 use common::pairwise::pairwise;
 use metaplastic::{Activation, Layer, Loss, Plasticity, Rate, Rule};
@@ -261,6 +264,30 @@ fn comparison_refuses_missing_unexpected_and_unpopulated_tensors() {
             let complaints = compare(&good, &bad, tolerance).expect_err(name);
             assert!(complaints.contains("networks"), "{complaints}");
         }
+    }
+}
+
+/// Errors too large, one that is no number, or fewer of them are refused.
+#[test]
+fn comparison_of_precision_has_teeth() {
+    let yardstick: Vec<f64> = (1..=200).map(|k| f64::from(k * k) * 1e-9).collect();
+    for times in [CPU_PRECISION, GPU_PRECISION] {
+        let compare = |errors: &[f64]| compare_precision(&yardstick, errors, times);
+        let scaled = |factor: f64| -> Vec<f64> { yardstick.iter().map(|e| e * factor).collect() };
+        compare(&scaled(0.99 * times)).expect("about as precise");
+        compare(&scaled(1.01 * times)).expect_err("too large");
+        let with = |range: std::ops::Range<usize>, to: f64| {
+            let mut errors = yardstick.clone();
+            errors[range].fill(to);
+            errors
+        };
+        compare(&with(0..150, 4e-5)).expect_err("the small ones too large");
+        compare(&with(185..200, 1e-3)).expect_err("the large ones too large");
+        for no_number in [f64::NAN, f64::INFINITY] {
+            compare(&with(7..8, no_number)).expect_err("no number");
+        }
+        compare(&yardstick[1..]).expect_err("cut short");
+        compare_precision(&[], &[], times).expect_err("nothing");
     }
 }
 

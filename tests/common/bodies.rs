@@ -1,7 +1,7 @@
 //! Test bodies that run on any engine.
 
 use super::cases::{Case, cast, of_episode, of_network};
-use super::compare::{Report, Tensors, Tolerance, compare};
+use super::compare::{CPU_F32, Report, Tensors, Tolerance, compare, compare_precision};
 use super::oracle;
 use metaplastic::{Engine, Episodes, Gradients, Network, Parameters, Real, Want};
 
@@ -86,6 +86,39 @@ pub fn all_match_oracle(title: &str, cases: &[Case], double: &Tolerance, single:
         "{title}: {} cases\nf64\n{doubles}f32\n{singles}",
         cases.len()
     );
+}
+
+/// The engine in `f32` is about as precise as back-propagation through stored traces in `f32`, also where Oja's rule is so
+/// close to instability that neither is precise.
+pub fn is_as_precise_as_back_propagation(engine: &Engine, cases: &[Case], times: f64) {
+    let any = Tolerance {
+        most: f64::INFINITY,
+        rate: f64::INFINITY,
+        ..CPU_F32
+    };
+    let [mut yardstick, mut errors] = [Vec::new(), Vec::new()];
+    let mut unsettled = 0;
+    for case in cases {
+        let problem = Problem {
+            parameters: case.unsettled_parameters(),
+            ..Problem::new(case)
+        };
+        unsettled += usize::from(problem.parameters != case.parameters());
+        let reference = problem.solve();
+        let stored =
+            oracle::solve_in::<f32>(&problem.network, &problem.parameters, &problem.episodes);
+        let actual = Tensors::from_gradients(&problem.run::<f32>(engine));
+        for (errors, tensors) in [(&mut yardstick, &stored), (&mut errors, &actual)] {
+            let report = compare(&reference, tensors, &any)
+                .unwrap_or_else(|complaints| panic!("{case}\n{complaints}"));
+            errors.push(report.worst_of_all());
+        }
+    }
+    assert!(unsettled > 0, "no case is beyond f32");
+    match compare_precision(&yardstick, &errors, times) {
+        Ok(table) => println!("{} cases, {unsettled} beyond f32\n{table}", cases.len()),
+        Err(table) => panic!("less precise than back-propagation\n{table}"),
+    }
 }
 
 /// Two runs of the same case agree bit for bit.

@@ -1,5 +1,6 @@
 //! Networks with random parameters and episodes, described by a line that a failing test prints.
 
+use super::compare::{CPU_F32, Tolerance, compare};
 use super::random::Random;
 use metaplastic::{
     Activation, Bias, Dense, Episodes, Layer, Loss, Mask, Network, Objective, Parameters, Plastic,
@@ -85,12 +86,25 @@ impl Case {
         Network::new(loss, self.layers.iter().cloned()).expect("a valid network")
     }
 
-    /// Parameters, exact in `f32`, of a size at which no trace blows up: Oja's rule is unstable where `η y² > 2`.
+    /// Parameters, exact in `f32`, of a size at which no trace blows up, as Oja's rule is unstable where `η y² > 2`, and at
+    /// which `f32` can tell the results.
     pub fn parameters(&self) -> Parameters<f64> {
+        self.parameters_that(|parameters| {
+            largest_trace(self, parameters) < 4.0 && is_settled(self, parameters)
+        })
+    }
+
+    /// The same, but some of them too close to instability for `f32`.
+    pub fn unsettled_parameters(&self) -> Parameters<f64> {
+        self.parameters_that(|parameters| largest_trace(self, parameters) < 4.0)
+    }
+
+    /// The largest parameters that suit.
+    fn parameters_that(&self, suit: impl Fn(&Parameters<f64>) -> bool) -> Parameters<f64> {
         let mut gain = 1.0;
         loop {
             let parameters = self.parameters_of_size(gain);
-            if !self.may_diverge() || largest_trace(self, &parameters) < 4.0 {
+            if !self.may_diverge() || suit(&parameters) {
                 return parameters;
             }
             gain *= 0.75;
@@ -253,6 +267,30 @@ fn largest_trace(case: &Case, parameters: &Parameters<f64>) -> f64 {
         })
 }
 
+/// Whether exact results move by less than a quarter of the tolerance for `f32` where what is given moves by half of the
+/// most that rounding to `f32` moves it. An engine rounds at every step: were it otherwise, luck would decide what passes.
+fn is_settled(case: &Case, parameters: &Parameters<f64>) -> bool {
+    let solve =
+        |parameters: &_, episodes: &_| super::oracle::solve(&case.network(), parameters, episodes);
+    let exact = solve(parameters, &case.episodes());
+    let quarter = Tolerance {
+        most: CPU_F32.most / 4.0,
+        rate: CPU_F32.rate / 4.0,
+        ..CPU_F32
+    };
+    (0..4).all(|seed| {
+        let mut random = Random::new(seed);
+        let mut round = |value: &mut f64| {
+            let sign = if random.one_in(2) { 1.0 } else { -1.0 };
+            *value *= 1.0 + sign * f64::from(f32::EPSILON) / 4.0;
+        };
+        let (mut parameters, mut episodes) = (parameters.clone(), case.episodes());
+        parameters.values_mut().iter_mut().for_each(&mut round);
+        episodes.input.iter_mut().for_each(&mut round);
+        compare(&exact, &solve(&parameters, &episodes), &quarter).is_ok()
+    })
+}
+
 /// The same episodes in another precision.
 pub fn cast<R: Real>(episodes: &Episodes<f64>) -> Episodes<R> {
     let array = |array: &Array4<f64>| array.map(|&value| R::from_f64(value));
@@ -324,6 +362,32 @@ pub fn of_network(episodes: &Episodes<f32>, p: usize) -> Episodes<f32> {
 /// Episode `b` of every network alone.
 pub fn of_episode(episodes: &Episodes<f32>, b: usize) -> Episodes<f32> {
     cut(episodes, 1, b..b + 1)
+}
+
+/// Layers by Oja's rule with large rates and unbounded outputs, some of them close to instability.
+pub fn close_to_instability(batch: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for rate in [0.5, 0.7, 0.8, 0.9, 0.999, 1.0] {
+        for activation in [Activation::Linear, Activation::Relu] {
+            for rate in [Rate::learned(rate), Rate::fixed(rate).per_neuron()] {
+                for _ in 0..8 {
+                    let mut layer = plastic(10, 4);
+                    (layer.rule, layer.activation, layer.rate) = (Rule::Oja, activation, rate);
+                    let index = cases.len();
+                    cases.push(Case {
+                        goal: Goal::ALL[index % Goal::ALL.len()],
+                        batch,
+                        steps: 20,
+                        initial_trace: index / 2 % 2 == 0,
+                        trace_gradient: true,
+                        seed: index as u64,
+                        ..Case::new([Layer::Plastic(layer)])
+                    });
+                }
+            }
+        }
+    }
+    cases
 }
 
 /// Stacks of layers of every kind in every order.

@@ -191,6 +191,11 @@ impl Report {
         }
     }
 
+    /// The worst error of all.
+    pub fn worst_of_all(&self) -> f64 {
+        self.0.values().map(|worst| worst.0).fold(0.0, f64::max)
+    }
+
     /// The worst error of a kind of tensor.
     pub fn worst(&self, kind: &str) -> f64 {
         self.0.get(kind).map_or(0.0, |worst| worst.0)
@@ -276,4 +281,37 @@ pub fn compare(
     } else {
         Err(complaints)
     }
+}
+
+/// How many times as large as those of back-propagation in `f32` the CPU engine's errors may be.
+pub const CPU_PRECISION: f64 = 3.0;
+
+/// The GPU engine's, for the reasons that [`GPU`] has.
+pub const GPU_PRECISION: f64 = 10.0;
+
+/// Compares errors over many cases with those of another computation in the same precision: from the small ones to the large
+/// ones they must be at most so many `times` as large.
+pub fn compare_precision(yardstick: &[f64], errors: &[f64], times: f64) -> Result<String, String> {
+    if yardstick.len() < 100 || yardstick.len() != errors.len() {
+        let (expected, actual) = (yardstick.len(), errors.len());
+        return Err(format!("{actual} errors against {expected}"));
+    }
+    let sorted = |errors: &[f64]| {
+        let mut errors = errors.to_vec();
+        errors.sort_by(f64::total_cmp);
+        errors
+    };
+    let (expected, actual) = (sorted(yardstick), sorted(errors));
+    let mut table = String::new();
+    let mut right = actual.iter().all(|error| error.is_finite());
+    for percent in [25, 50, 75, 90, 95] {
+        let at = errors.len() * percent / 100;
+        right &= actual[at] <= times * expected[at];
+        let _ = writeln!(
+            table,
+            "  {percent} % of cases within {:.1e}, against {:.1e}",
+            actual[at], expected[at]
+        );
+    }
+    if right { Ok(table) } else { Err(table) }
 }

@@ -1,9 +1,9 @@
-//! The reference: float64, serial, one line per equation, and another derivation than the engines'.
+//! The reference: serial, in float64, one line per equation, and another derivation than the engines'.
 //!
 //! Plain back-propagation through the stored trace of every step, with `∂L/∂H` itself going backwards: no adjoint trace
 //! `M`, no recurrence for `S`, no division by the retention. Every layer is treated as plastic: a dense layer has
-//! `α = η = 0`, a bias layer the identity as its weights besides. The forward half is generic over the number type, so
-//! that complex-step derivatives check the gradients.
+//! `α = η = 0`, a bias layer the identity as its weights besides. All of it is generic over the number type: complex-step
+//! derivatives check the gradients, and in `f32` it shows what precision plain back-propagation has.
 
 use super::compare::Tensors;
 use metaplastic::{
@@ -12,14 +12,27 @@ use metaplastic::{
 };
 use ndarray::{Array4, s};
 use num_complex::ComplexFloat;
+use num_traits::Zero;
+use std::ops::AddAssign;
 
 /// A real or complex number.
-pub trait Number: ComplexFloat<Real = f64> + Default + std::ops::AddAssign {}
+pub trait Number: ComplexFloat<Real: PartialOrd + Zero> + Default + AddAssign {}
 
-impl<N: ComplexFloat<Real = f64> + Default + std::ops::AddAssign> Number for N {}
+impl<N: ComplexFloat<Real: PartialOrd + Zero> + Default + AddAssign> Number for N {}
+
+/// A real number.
+pub trait RealNumber: Number<Real = Self> + PartialOrd + Into<f64> {}
+
+impl<N: Number<Real = N> + PartialOrd + Into<f64>> RealNumber for N {}
 
 fn number<N: Number>(value: f64) -> N {
     N::from(value).expect("every f64 is a number")
+}
+
+fn sum<N: Number>(terms: impl Iterator<Item = N>) -> N {
+    let mut total = N::zero();
+    terms.for_each(|term| total += term);
+    total
 }
 
 fn activate<N: Number>(activation: Activation, z: N) -> N {
@@ -27,18 +40,19 @@ fn activate<N: Number>(activation: Activation, z: N) -> N {
         Activation::Linear => z,
         Activation::Tanh => z.tanh(),
         Activation::Logistic => N::one() / (N::one() + (-z).exp()),
-        Activation::Relu if z.re() > 0.0 => z,
+        Activation::Relu if z.re() > N::Real::zero() => z,
         Activation::Relu => N::zero(),
     }
 }
 
 /// `f'(z)`.
-fn slope(activation: Activation, z: f64) -> f64 {
+fn slope<N: RealNumber>(activation: Activation, z: N) -> N {
     match activation {
-        Activation::Linear => 1.0,
+        Activation::Linear => N::one(),
         Activation::Tanh => z.cosh().powi(-2),
-        Activation::Logistic => 0.25 * (0.5 * z).cosh().powi(-2),
-        Activation::Relu => f64::from(z > 0.0),
+        Activation::Logistic => number::<N>(0.25) * (number::<N>(0.5) * z).cosh().powi(-2),
+        Activation::Relu if z > N::zero() => N::one(),
+        Activation::Relu => N::zero(),
     }
 }
 
@@ -51,10 +65,10 @@ fn follow<N: Number>(rule: Rule, y: N, eta: N) -> (N, N) {
 }
 
 /// `(∂d/∂y, ∂d/∂η, ∂g/∂y, ∂g/∂η)`.
-fn follow_slopes(rule: Rule, y: f64, eta: f64) -> (f64, f64, f64, f64) {
+fn follow_slopes<N: RealNumber>(rule: Rule, y: N, eta: N) -> (N, N, N, N) {
     match rule {
-        Rule::Hebb => (0.0, -1.0, eta, y),
-        Rule::Oja => (-2.0 * eta * y, -y * y, eta, y),
+        Rule::Hebb => (N::zero(), -N::one(), eta, y),
+        Rule::Oja => (number::<N>(-2.0) * eta * y, -y * y, eta, y),
     }
 }
 
@@ -91,14 +105,18 @@ fn step_magnitude(loss: Loss, z: &[f64], target: &[f64]) -> f64 {
 }
 
 /// `∂loss/∂z` of one step.
-fn step_slope(loss: Loss, z: &[f64], target: &[f64]) -> Vec<f64> {
-    let softmax = |o: usize| z[o].exp() / z.iter().map(|z| z.exp()).sum::<f64>();
+fn step_slope<N: RealNumber>(loss: Loss, z: &[N], target: &[f64]) -> Vec<N> {
+    let exponentials = sum(z.iter().map(|z| z.exp()));
     let total: f64 = target.iter().sum();
-    (0..z.len())
-        .map(|o| match loss {
-            Loss::None => 0.0,
-            Loss::SquaredError => 2.0 * (z[o] - target[o]),
-            Loss::SoftmaxCrossEntropy => total * softmax(o) - target[o],
+    z.iter()
+        .zip(target)
+        .map(|(&z, &target)| match loss {
+            Loss::None => N::zero(),
+            Loss::SquaredError => number::<N>(2.0) * (z - number(target)),
+            Loss::SoftmaxCrossEntropy => {
+                let softmax = z.exp() / exponentials;
+                number::<N>(total) * softmax - number(target)
+            }
         })
         .collect()
 }
@@ -226,15 +244,15 @@ fn forward<N: Number>(
 
 /// Back-propagation through one layer and episode. `by_output` is `∂L/∂y`, `by_trace` `∂L/∂H(T)`; adds to `gradient`,
 /// and its terms' absolute values to `magnitude`, and returns `∂L/∂x` and `∂L/∂H(0)`.
-fn backward(
+fn backward<N: RealNumber>(
     layer: &Layer,
-    connections: &Connections<f64>,
-    record: &Record<f64>,
-    by_output: &Matrix<f64>,
-    mut by_trace: Matrix<f64>,
-    gradient: &mut Connections<f64>,
-    magnitude: &mut Connections<f64>,
-) -> (Matrix<f64>, Matrix<f64>) {
+    connections: &Connections<N>,
+    record: &Record<N>,
+    by_output: &Matrix<N>,
+    mut by_trace: Matrix<N>,
+    gradient: &mut Connections<N>,
+    magnitude: &mut Connections<N>,
+) -> (Matrix<N>, Matrix<N>) {
     let Connections {
         w,
         alpha,
@@ -248,8 +266,8 @@ fn backward(
         for i in 0..outputs {
             let (d, g) = follow(rule(layer), y[t][i], eta[i]);
             let (d_y, d_eta, g_y, g_eta) = follow_slopes(rule(layer), y[t][i], eta[i]);
-            let by_d: f64 = (0..inputs).map(|j| by_trace[i][j] * h[t][i][j]).sum();
-            let by_g: f64 = (0..inputs).map(|j| by_trace[i][j] * x[t][j]).sum();
+            let by_d = sum((0..inputs).map(|j| by_trace[i][j] * h[t][i][j]));
+            let by_g = sum((0..inputs).map(|j| by_trace[i][j] * x[t][j]));
             let by_y = by_output[t][i] + by_d * d_y + by_g * g_y;
             let delta = by_y * slope(layer.activation(), z[t][i]);
             gradient.eta[i] += by_d * d_eta + by_g * g_eta;
@@ -268,6 +286,14 @@ fn backward(
         }
     }
     (by_input, by_trace)
+}
+
+fn double<N: RealNumber>(row: &[N]) -> Vec<f64> {
+    row.iter().map(|&value| value.into()).collect()
+}
+
+fn doubles<N: RealNumber>(rows: &Matrix<N>) -> Vec<f64> {
+    rows.iter().flat_map(|row| double(row)).collect()
 }
 
 /// Everything that the differentiated quantity depends on.
@@ -298,6 +324,12 @@ impl<N: Number> Variables<N> {
 fn slice<N: Number>(array: &Array4<N>, p: usize, b: usize) -> Matrix<N> {
     let rows = array.slice(s![p, b, .., ..]);
     rows.rows().into_iter().map(|row| row.to_vec()).collect()
+}
+
+fn numbers<N: Number>(matrix: Matrix<f64>) -> Matrix<N> {
+    let rows = matrix.into_iter();
+    rows.map(|row| row.into_iter().map(number).collect())
+        .collect()
 }
 
 /// The factor of step `t`'s loss: the mask over the number of episodes.
@@ -395,7 +427,16 @@ pub fn objective<N: Number>(
 
 /// Every result and gradient, by the names of the command's files.
 pub fn solve(network: &Network, parameters: &Parameters<f64>, episodes: &Episodes<f64>) -> Tensors {
-    let variables = Variables::<f64>::new(network, parameters, episodes);
+    solve_in::<f64>(network, parameters, episodes)
+}
+
+/// The same, computed in another precision.
+pub fn solve_in<N: RealNumber>(
+    network: &Network,
+    parameters: &Parameters<f64>,
+    episodes: &Episodes<f64>,
+) -> Tensors {
+    let variables = Variables::<N>::new(network, parameters, episodes);
     let layout = parameters.layout();
     let (population, batch) = (parameters.population(), episodes.batch());
     let mut tensors = Tensors::new(population);
@@ -406,23 +447,26 @@ pub fn solve(network: &Network, parameters: &Parameters<f64>, episodes: &Episode
         let mut magnitudes: Vec<_> = zeros().collect();
         for (b, records) in runs.records.iter().enumerate() {
             let output = &records[records.len() - 1].y;
-            tensors.extend("output", p, output.iter().flatten().copied());
-            let mut by_output: Matrix<f64> = (0..episodes.steps())
+            tensors.extend("output", p, doubles(output));
+            let mut by_output: Matrix<N> = (0..episodes.steps())
                 .map(|t| match &episodes.objective {
                     Objective::Target { target, mask } => {
                         let target = target.slice(s![p, b, t, ..]).to_vec();
                         step_slope(network.loss(), &output[t], &target)
                             .into_iter()
-                            .map(|slope| factor(mask, p, b, t, batch) * slope)
+                            .map(|slope| number::<N>(factor(mask, p, b, t, batch)) * slope)
                             .collect()
                     }
-                    Objective::OutputGradient(gradient) => gradient.slice(s![p, b, t, ..]).to_vec(),
-                    Objective::None => vec![0.0; network.outputs()],
+                    Objective::OutputGradient(gradient) => {
+                        let gradient = gradient.slice(s![p, b, t, ..]);
+                        gradient.iter().copied().map(number).collect()
+                    }
+                    Objective::None => vec![N::zero(); network.outputs()],
                 })
                 .collect();
             for (index, layer) in network.layers().iter().enumerate().rev() {
                 let by_trace = match episodes.trace_gradient(index) {
-                    Some(gradient) => slice(gradient, p, b),
+                    Some(gradient) => numbers(slice(gradient, p, b)),
                     None => matrix(layer.outputs(), layer.inputs()),
                 };
                 let (by_input, by_initial) = backward(
@@ -436,32 +480,36 @@ pub fn solve(network: &Network, parameters: &Parameters<f64>, episodes: &Episode
                 );
                 by_output = by_input;
                 if layer.as_plastic().is_some() {
-                    let last = records[index].h[episodes.steps()].iter().flatten();
-                    tensors.extend(&format!("layer{index}.trace"), p, last.copied());
+                    let last = doubles(&records[index].h[episodes.steps()]);
+                    tensors.extend(&format!("layer{index}.trace"), p, last);
                 }
                 if episodes.initial_trace(index).is_some() {
                     let name = format!("gradient.layer{index}.trace");
-                    tensors.extend(&name, p, by_initial.into_iter().flatten());
+                    tensors.extend(&name, p, doubles(&by_initial));
                 }
             }
-            tensors.extend("gradient.input", p, by_output.into_iter().flatten());
+            tensors.extend("gradient.input", p, doubles(&by_output));
         }
         if let Objective::Target { target, mask } = &episodes.objective {
-            tensors.extend("loss", p, [objective(network, &variables, episodes, p).1]);
+            let loss = objective(network, &variables, episodes, p).1;
+            tensors.extend("loss", p, [loss.into()]);
             let mut terms = 0.0;
             for (b, records) in runs.records.iter().enumerate() {
                 for (t, output) in records[records.len() - 1].y.iter().enumerate() {
                     let target = target.slice(s![p, b, t, ..]).to_vec();
                     let factor = factor(mask, p, b, t, batch).abs();
-                    terms += factor * step_magnitude(network.loss(), output, &target);
+                    terms += factor * step_magnitude(network.loss(), &double(output), &target);
                 }
             }
             tensors.extend_magnitude("loss", p, [terms].into_iter());
         }
-        let gather = |connections: &mut [Connections<f64>]| {
+        let gather = |connections: &mut [Connections<N>]| {
             let mut flat = vec![0.0; layout.size()];
             for (index, (layer, part)) in network.layers().iter().zip(connections).enumerate() {
-                part.each(layout, index, layer, |value, to| flat[to] += *value);
+                part.each(layout, index, layer, |value, to| {
+                    let value: f64 = (*value).into();
+                    flat[to] += value;
+                });
             }
             flat
         };

@@ -12,10 +12,11 @@ mod cuts;
 mod fused;
 
 use common::bodies::{
-    batch_is_the_mean_of_its_episodes, is_reproducible, matches_oracle, networks_are_independent,
+    batch_is_the_mean_of_its_episodes, is_as_precise_as_back_propagation, is_reproducible,
+    matches_oracle, networks_are_independent,
 };
-use common::cases::{Case, Goal, MaskKind, plastic, stacks};
-use common::compare::{GPU, GPU_LEARNING, OPTIMISER};
+use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
+use common::compare::{GPU, GPU_LEARNING, GPU_PRECISION, OPTIMISER};
 use common::pairwise::pairwise;
 use common::training;
 use libtest_mimic::{Arguments, Trial};
@@ -104,6 +105,12 @@ fn bodies() -> Vec<Body> {
     bodies.push(body("a batch is the mean of its episodes", |engine| {
         batch_is_the_mean_of_its_episodes(engine, &populations()[0], &GPU);
     }));
+    bodies.push(body(
+        "gradients are as precise as back-propagation's",
+        |engine| {
+            is_as_precise_as_back_propagation(engine, &close_to_instability(3), GPU_PRECISION);
+        },
+    ));
     bodies.push(body("tanh is right everywhere", tanh_is_right_everywhere));
     bodies.extend(cuts::bodies());
     bodies.extend(fused::bodies());
