@@ -1,7 +1,9 @@
 //! A computation as data: what is computed, where episodes come from, where results go.
 
+use super::batch::Batch;
 use super::layers::Shape;
-use super::sweep;
+use super::sweep::{self, Workspace};
+use super::workspaces::Kept;
 use crate::engine::Want;
 use crate::task::EpisodeSource;
 use crate::{Episodes, Loss, Mask, Network, Objective, Real};
@@ -52,27 +54,35 @@ impl Job {
         }
     }
 
-    /// Bytes that the computation allocates, results included.
-    pub fn bytes<R: Real>(&self, population: usize) -> u128 {
-        let threads = rayon::current_num_threads() as u128;
-        let gradients: u128 = self
-            .shapes
-            .iter()
-            .map(|shape| 2 * (shape.synapses() + shape.outputs) as u128)
+    /// Networks in progress at a time, of so many.
+    pub fn networks(population: usize) -> usize {
+        population.min(rayon::current_num_threads())
+    }
+
+    /// Bytes that the computation works in, about.
+    pub fn working_bytes<R: Real>(&self, population: usize) -> u128 {
+        Workspace::<R>::bytes(self) * rayon::current_num_threads() as u128
+            + Batch::<R>::bytes(self) * Self::networks(population) as u128
+    }
+
+    /// Bytes of the results, about.
+    pub fn result_bytes<R: Real>(&self, population: usize) -> u128 {
+        let parameters: u128 = self.shapes.iter().map(Shape::parameters).sum();
+        let layers = self.shapes.iter().zip(&self.given);
+        let traces: u128 = layers
+            .filter(|(shape, _)| shape.is_plastic())
+            .map(|(shape, &(initial, _))| {
+                let arrays =
+                    usize::from(self.want.final_traces) + usize::from(self.gradient && initial);
+                (arrays * shape.synapses()) as u128
+            })
             .sum();
-        let results: u128 = population as u128
-            * self.batch as u128
-            * (self
-                .shapes
-                .iter()
-                .map(|shape| 2 * shape.synapses() as u128)
-                .sum::<u128>()
-                * u128::from(self.want.final_traces)
-                + self.steps as u128
-                    * (self.shapes[0].row + self.shapes[self.shapes.len() - 1].outputs) as u128);
-        let working = sweep::workspace_elements::<R>(self) * threads
-            + gradients * (threads + 1 + sweep::wave(self) as u128);
-        (working + results) * size_of::<R>() as u128
+        let mut step = self.shapes[self.shapes.len() - 1].outputs;
+        if self.gradient && self.want.input_gradient {
+            step += self.shapes[0].inputs;
+        }
+        let episode = traces + self.steps as u128 * step as u128;
+        population as u128 * (parameters + self.batch as u128 * episode) * size_of::<R>() as u128
     }
 
     /// Whether layer `index` needs the gradient on its input: a layer below has parameters, or the caller wants it.

@@ -59,6 +59,12 @@ impl Shape {
         }
     }
 
+    /// Elements of the layer's [`Synapses`].
+    pub fn parameters(&self) -> u128 {
+        let granularities = if self.is_plastic() { 2 } else { 1 };
+        granularities * (self.synapses() + self.outputs) as u128
+    }
+
     pub fn is_plastic(&self) -> bool {
         matches!(self.kind, Kind::Plastic(_))
     }

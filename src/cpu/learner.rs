@@ -1,15 +1,14 @@
 //! A population in training on the CPU.
 
-use super::job::{Block, Job, Results, Source};
-use super::layers::{Shape, Synapses, pack, unpack};
+use super::batch::Batch;
+use super::job::{Block, Job, Source};
+use super::layers::unpack;
 use super::optimiser::Moments;
-use super::slice_mut;
-use super::sweep;
+use super::sweep::Workspace;
 use super::workspaces::Workspaces;
 use crate::engine::{Failure, Want};
 use crate::task::EpisodeSource;
 use crate::{Episodes, Error, Layout, Network, Objective, Optimiser, Parameters, Result, memory};
-use ndarray::Array4;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -36,7 +35,6 @@ struct Common<'a> {
 struct State {
     optimiser: Optimiser,
     moments: Moments,
-    layers: Vec<Synapses<f32>>,
     gradient: Vec<f32>,
     failure: Option<Failure>,
 }
@@ -52,12 +50,10 @@ impl CpuLearner {
             "the optimiser's state",
             16 * parameters.population() as u128 * layout.size() as u128,
         )?;
-        let shapes = Shape::all(network);
         let states = optimisers
             .into_iter()
             .map(|optimiser| State {
                 moments: Moments::new(&optimiser, layout),
-                layers: shapes.iter().map(Synapses::zeros).collect(),
                 gradient: vec![0.0; layout.size()],
                 failure: None,
                 optimiser,
@@ -98,13 +94,21 @@ impl CpuLearner {
             given,
         );
         self.workspaces
-            .require("the CPU engine's working memory", &job, population)?;
+            .require("the CPU engine's working memory", &job, population, 0)?;
         let source = Source::given(episodes);
         let episode = self.meta_steps * batch as u64;
         self.meta_steps += 1;
         let losses = self.each(|index, common, values, state| {
-            let loss = state.batch(&job, &source, common, values, index, 0);
-            state.learn(common.layout, values, index, episode, loss);
+            let Common {
+                network,
+                layout,
+                workspaces,
+            } = *common;
+            let mut batch = workspaces.take::<Batch<f32>>(&job);
+            batch.pack(network, layout, values);
+            let loss = batch.loss(&job, workspaces, &source, index, 0);
+            unpack(network, layout, batch.gradients(), &mut state.gradient);
+            state.learn(layout, values, index, episode, loss);
             loss
         });
         self.workspaces.trim(&job);
@@ -141,7 +145,7 @@ impl CpuLearner {
             |_| (false, false),
         );
         self.workspaces
-            .require("the CPU engine's working memory", &job, population)?;
+            .require("the CPU engine's working memory", &job, population, 0)?;
         let episodes = Source::Generated(source);
         let counted = (meta_steps.len() * source.task.counted_steps()) as f64;
         // With a few episodes per network, one thread takes a network through all its meta-steps in one workspace.
@@ -152,24 +156,25 @@ impl CpuLearner {
                 layout,
                 workspaces,
             } = *common;
-            let mut workspace = small.then(|| workspaces.take(&job));
+            let mut workspace = small.then(|| workspaces.take::<Workspace<f32>>(&job));
+            let mut batch = workspaces.take::<Batch<f32>>(&job);
             let mut total = 0.0;
             for meta_step in meta_steps.clone() {
-                let loss = match &mut workspace {
+                batch.pack(network, layout, values);
+                let (loss, gradients) = match &mut workspace {
                     Some(workspace) => {
-                        pack(network, layout, values, &mut state.layers);
                         let block = Block::new(&job, &episodes, index, meta_step, 0);
-                        let sum = workspace.block(&job, &state.layers, &block, None);
-                        if learn {
-                            let gradients = workspace.gradients();
-                            unpack(network, layout, gradients, &mut state.gradient);
-                        }
-                        sum / source.batch as f64
+                        let sum = workspace.block(&job, &batch.layers, &block, None);
+                        (sum / source.batch as f64, workspace.gradients())
                     }
-                    None => state.batch(&job, &episodes, common, values, index, meta_step),
+                    None => {
+                        let loss = batch.loss(&job, workspaces, &episodes, index, meta_step);
+                        (loss, batch.gradients())
+                    }
                 };
                 let episode = u64::from(meta_step) * source.batch as u64;
                 if learn {
+                    unpack(network, layout, gradients, &mut state.gradient);
                     state.learn(layout, values, index, episode, loss);
                 } else {
                     state.check_loss(index, episode, loss);
@@ -216,48 +221,6 @@ impl CpuLearner {
 }
 
 impl State {
-    /// Forward and, if the job says so, gradient of one network's batch, its blocks in parallel. Returns the loss.
-    fn batch(
-        &mut self,
-        job: &Job,
-        source: &Source<'_, f32>,
-        common: &Common<'_>,
-        values: &[f32],
-        index: usize,
-        meta_step: u32,
-    ) -> f64 {
-        let Common {
-            network,
-            layout,
-            workspaces,
-        } = *common;
-        pack(network, layout, values, &mut self.layers);
-        let mut losses = vec![0.0; job.batch];
-        let outputs = network.outputs();
-        let mut output = Array4::zeros((1, job.batch, job.steps, outputs));
-        let results = Results {
-            episodes: job.batch,
-            losses: &mut losses,
-            output: slice_mut(&mut output),
-            input: &mut [],
-            traces: Vec::new(),
-            initial: Vec::new(),
-        };
-        let total = sweep::network(
-            job,
-            workspaces,
-            &self.layers,
-            source,
-            index,
-            meta_step,
-            results,
-        );
-        if job.gradient {
-            unpack(network, layout, &total, &mut self.gradient);
-        }
-        losses.iter().sum::<f64>() / job.batch as f64
-    }
-
     /// One update, unless the network has failed or fails now.
     fn learn(
         &mut self,

@@ -4,6 +4,7 @@
 //! by block and sums over rows chunk by chunk, in order, so that the result does not depend on the number of threads.
 
 mod arrays;
+mod batch;
 mod chunks;
 mod job;
 mod layers;
@@ -21,8 +22,9 @@ pub use learner::CpuLearner;
 
 use crate::engine::{Gradients, Outcome, Want};
 use crate::{Episodes, Network, Objective, Parameters, Real, Result};
+use batch::Batch;
 use job::{Job, Results, Source};
-use layers::{Synapses, pack, unpack};
+use layers::unpack;
 use ndarray::{Array1, Array4};
 use rayon::prelude::*;
 use std::any::Any;
@@ -115,6 +117,7 @@ impl Cpu {
             "the CPU engine's results and working memory",
             &job,
             population,
+            job.result_bytes::<R>(population),
         )?;
 
         let array = |wanted: bool, rows, columns| {
@@ -159,10 +162,10 @@ impl Cpu {
             .zip(results.split(batch))
             .enumerate()
             .for_each(|(index, (values, results))| {
-                let mut layers: Vec<_> = job.shapes.iter().map(Synapses::zeros).collect();
-                pack(network, layout, parameters.network(index), &mut layers);
-                let total = sweep::network(&job, workspaces, &layers, &source, index, 0, results);
-                unpack(network, layout, &total, values);
+                let mut all = workspaces.take::<Batch<R>>(&job);
+                all.pack(network, layout, parameters.network(index));
+                all.run(&job, workspaces, &source, index, 0, results);
+                unpack(network, layout, all.gradients(), values);
             });
 
         workspaces.trim(&job);

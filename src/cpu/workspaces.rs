@@ -1,5 +1,6 @@
-//! Workspaces that wait for work: as many as were in use at once.
+//! Working arrays that wait for work: as many as were in use at once.
 
+use super::batch::Batch;
 use super::job::Job;
 use super::sweep::{self, Workspace};
 use crate::{Real, Result, memory};
@@ -9,115 +10,169 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The most bytes that are kept when no work is in progress.
 const MOST_BYTES: u128 = 512 << 20;
 
-/// Workspaces for one job at a time: they go when another job comes.
+/// The working arrays of one job at a time: they go when another job comes.
 #[derive(Debug)]
 pub(super) struct Workspaces<R> {
     free: Mutex<Free<R>>,
 }
 
 #[derive(Debug)]
-struct Free<R> {
+pub(super) struct Free<R> {
     job: Option<Job>,
     workspaces: Vec<Workspace<R>>,
+    batches: Vec<Batch<R>>,
+}
+
+/// Working arrays that are kept.
+pub(super) trait Kept<R>: Sized {
+    fn new(job: &Job) -> Self;
+
+    /// Those that wait.
+    fn waiting(free: &mut Free<R>) -> &mut Vec<Self>;
+
+    /// Elements of one, about.
+    fn elements(job: &Job) -> u128;
+
+    /// Bytes of one, about.
+    fn bytes(job: &Job) -> u128 {
+        Self::elements(job) * size_of::<R>() as u128
+    }
+}
+
+impl<R: Real> Kept<R> for Workspace<R> {
+    fn new(job: &Job) -> Self {
+        Workspace::new(job)
+    }
+
+    fn waiting(free: &mut Free<R>) -> &mut Vec<Self> {
+        &mut free.workspaces
+    }
+
+    fn elements(job: &Job) -> u128 {
+        sweep::workspace_elements::<R>(job)
+    }
+}
+
+impl<R: Real> Kept<R> for Batch<R> {
+    fn new(job: &Job) -> Self {
+        Batch::new(job)
+    }
+
+    fn waiting(free: &mut Free<R>) -> &mut Vec<Self> {
+        &mut free.batches
+    }
+
+    fn elements(job: &Job) -> u128 {
+        Batch::<R>::elements(job)
+    }
+}
+
+impl<R> Default for Free<R> {
+    fn default() -> Self {
+        Self {
+            job: None,
+            workspaces: Vec::new(),
+            batches: Vec::new(),
+        }
+    }
 }
 
 impl<R> Default for Workspaces<R> {
     fn default() -> Self {
         Self {
-            free: Mutex::new(Free {
-                job: None,
-                workspaces: Vec::new(),
-            }),
+            free: Mutex::default(),
         }
     }
 }
 
 impl<R> Workspaces<R> {
     fn free(&self) -> MutexGuard<'_, Free<R>> {
-        // Whoever panicked held whole workspaces only.
+        // Whoever panicked held whole arrays only.
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<R: Real> Workspaces<R> {
-    /// Fails unless what `job` allocates besides what is kept for it fits in memory. `what` is named in the error.
-    pub fn require(&self, what: &str, job: &Job, population: usize) -> Result<()> {
-        let needed = needed::<R>(job, population, self.kept(job));
-        memory::require(what, needed)
+    /// Fails unless `results` bytes and what `job` works in, besides what is kept for it, fit in memory. `what` is named in
+    /// the error.
+    pub fn require(&self, what: &str, job: &Job, population: usize, results: u128) -> Result<()> {
+        memory::require(what, results + self.needed(job, population))
     }
 
-    /// How many are kept for `job`; what is kept for another job goes.
-    fn kept(&self, job: &Job) -> usize {
-        self.free_for(job).workspaces.len()
+    /// Bytes that `job` works in besides what is kept for it; what is kept for another job goes.
+    fn needed(&self, job: &Job, population: usize) -> u128 {
+        let mut free = self.free_for(job);
+        // Another caller may have left more than this one takes.
+        fn kept<R, K: Kept<R>>(free: &mut Free<R>, job: &Job, most: usize) -> u128 {
+            K::waiting(free).len().min(most) as u128 * K::bytes(job)
+        }
+        let threads = rayon::current_num_threads();
+        let networks = Job::networks(population);
+        job.working_bytes::<R>(population)
+            - kept::<R, Workspace<R>>(&mut free, job, threads)
+            - kept::<R, Batch<R>>(&mut free, job, networks)
     }
 
     fn free_for(&self, job: &Job) -> MutexGuard<'_, Free<R>> {
         let mut free = self.free();
         if free.job.as_ref() != Some(job) {
-            free.workspaces = Vec::new();
-            free.job = Some(job.clone());
+            *free = Free {
+                job: Some(job.clone()),
+                ..Free::default()
+            };
         }
         free
     }
 
-    /// A workspace for `job`, which comes back when it is dropped.
-    pub fn take<'a>(&'a self, job: &'a Job) -> Taken<'a, R> {
-        let workspace = self.free_for(job).workspaces.pop();
+    /// Arrays for `job`, which come back when they are dropped.
+    pub fn take<'a, K: Kept<R>>(&'a self, job: &'a Job) -> Taken<'a, R, K> {
+        let waiting = K::waiting(&mut self.free_for(job)).pop();
         Taken {
             workspaces: self,
             job,
-            workspace: Some(workspace.unwrap_or_else(|| Workspace::new(job))),
+            arrays: Some(waiting.unwrap_or_else(|| K::new(job))),
         }
     }
 
-    /// Keeps the workspaces for the next work on `job`, unless they are large.
+    /// Keeps the arrays for the next work on `job`, unless they are large.
     pub fn trim(&self, job: &Job) {
         let mut free = self.free();
-        if free.workspaces.len() as u128 * bytes::<R>(job) > MOST_BYTES {
-            free.workspaces = Vec::new();
+        let bytes = free.workspaces.len() as u128 * Workspace::<R>::bytes(job)
+            + free.batches.len() as u128 * Batch::<R>::bytes(job);
+        if bytes > MOST_BYTES {
+            *free = Free::default();
         }
     }
 }
 
-/// Bytes that `job` allocates besides `kept` workspaces. Another caller may have left more than this one's threads take.
-fn needed<R: Real>(job: &Job, population: usize, kept: usize) -> u128 {
-    let taken = kept.min(rayon::current_num_threads()) as u128 * bytes::<R>(job);
-    job.bytes::<R>(population).saturating_sub(taken)
-}
-
-/// Bytes of one workspace, about.
-fn bytes<R: Real>(job: &Job) -> u128 {
-    sweep::workspace_elements::<R>(job) * size_of::<R>() as u128
-}
-
-/// A workspace in use.
-pub(super) struct Taken<'a, R: Real> {
+/// Arrays in use.
+pub(super) struct Taken<'a, R: Real, K: Kept<R>> {
     workspaces: &'a Workspaces<R>,
     job: &'a Job,
     /// There until it is dropped.
-    workspace: Option<Workspace<R>>,
+    arrays: Option<K>,
 }
 
-impl<R: Real> Deref for Taken<'_, R> {
-    type Target = Workspace<R>;
+impl<R: Real, K: Kept<R>> Deref for Taken<'_, R, K> {
+    type Target = K;
 
-    fn deref(&self) -> &Workspace<R> {
-        self.workspace.as_ref().expect("not dropped yet")
+    fn deref(&self) -> &K {
+        self.arrays.as_ref().expect("not dropped yet")
     }
 }
 
-impl<R: Real> DerefMut for Taken<'_, R> {
-    fn deref_mut(&mut self) -> &mut Workspace<R> {
-        self.workspace.as_mut().expect("not dropped yet")
+impl<R: Real, K: Kept<R>> DerefMut for Taken<'_, R, K> {
+    fn deref_mut(&mut self) -> &mut K {
+        self.arrays.as_mut().expect("not dropped yet")
     }
 }
 
-impl<R: Real> Drop for Taken<'_, R> {
+impl<R: Real, K: Kept<R>> Drop for Taken<'_, R, K> {
     fn drop(&mut self) {
         let mut free = self.workspaces.free();
         // Another caller of the same engine may have come with another job meanwhile.
         if free.job.as_ref() == Some(self.job) {
-            free.workspaces.extend(self.workspace.take());
+            K::waiting(&mut free).extend(self.arrays.take());
         }
     }
 }
@@ -136,6 +191,10 @@ mod tests {
         })
     }
 
+    fn take<'a>(workspaces: &'a Workspaces<f32>, job: &'a Job) -> Taken<'a, f32, Workspace<f32>> {
+        workspaces.take(job)
+    }
+
     fn outputs(workspace: &Workspace<f32>) -> usize {
         workspace.gradients()[0].bias.len()
     }
@@ -146,48 +205,63 @@ mod tests {
         let (small, large) = (job(2, 5), job(7, 5));
         for job in [&small, &small, &large, &small] {
             let kept = workspaces.free().workspaces.len();
-            let (one, other) = (workspaces.take(job), workspaces.take(job));
+            let (one, other) = (take(&workspaces, job), take(&workspaces, job));
             assert_eq!(outputs(&one), job.shapes[0].outputs);
             assert_eq!(outputs(&other), job.shapes[0].outputs);
             assert!(kept == 0 || kept == 2, "{kept}");
         }
         // Whoever comes back after another job began is dropped.
-        let late = workspaces.take(&large);
-        drop(workspaces.take(&small));
+        let late = take(&workspaces, &large);
+        drop(take(&workspaces, &small));
         drop(late);
         assert_eq!(workspaces.free().workspaces.len(), 1);
-        assert_eq!(outputs(&workspaces.take(&small)), 2);
+        assert_eq!(outputs(&take(&workspaces, &small)), 2);
     }
 
     #[test]
     fn what_is_kept_for_a_job_needs_no_more_memory() {
         let workspaces = Workspaces::<f32>::default();
         let (small, large) = (job(2, 5), job(7, 5));
-        assert_eq!(workspaces.kept(&small), 0);
-        drop((workspaces.take(&small), workspaces.take(&small)));
-        assert_eq!(workspaces.kept(&small), 2);
-        workspaces.require("little", &small, 1).unwrap();
-        let need = |kept| needed::<f32>(&small, 1, kept);
-        assert_eq!(need(0), small.bytes::<f32>(1));
-        assert_eq!(need(1), need(0) - bytes::<f32>(&small));
-        // No more than the threads would take.
+        let need = || workspaces.needed(&small, 1);
+        assert_eq!(need(), small.working_bytes::<f32>(1));
+        drop(take(&workspaces, &small));
+        let bytes = Workspace::<f32>::bytes(&small);
+        assert_eq!(need(), small.working_bytes::<f32>(1) - bytes);
+        drop(workspaces.take::<Batch<f32>>(&small));
+        assert_eq!(
+            need(),
+            small.working_bytes::<f32>(1) - bytes - Batch::<f32>::bytes(&small)
+        );
+        // No more is taken off than there are threads and networks.
         let threads = rayon::current_num_threads();
-        assert_eq!(need(threads + 9), need(threads));
-        assert!(need(threads) > 0);
+        let many: Vec<_> = (0..threads + 3)
+            .map(|_| {
+                (
+                    take(&workspaces, &small),
+                    workspaces.take::<Batch<f32>>(&small),
+                )
+            })
+            .collect();
+        drop(many);
+        assert_eq!(need(), 0);
         // What was kept for another job is given back before the question is asked.
-        assert_eq!(workspaces.kept(&large), 0);
-        assert_eq!(workspaces.kept(&small), 0);
+        assert_eq!(workspaces.needed(&large, 1), large.working_bytes::<f32>(1));
+        assert_eq!(need(), small.working_bytes::<f32>(1));
+        workspaces.require("little", &small, 1, 0).unwrap();
         let mut absurd = small.clone();
         absurd.steps = 1 << 50;
-        let error = workspaces.require("an absurd job", &absurd, 1).unwrap_err();
-        assert!(error.to_string().contains("an absurd job"), "{error}");
+        for (job, results) in [(&absurd, 0), (&small, 1 << 80)] {
+            let error = workspaces.require("an absurd job", job, 1, results);
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("an absurd job"), "{error}");
+        }
     }
 
     #[test]
     fn large_workspaces_are_not_kept() {
         let workspaces = Workspaces::<f32>::default();
         let mut job = job(2, 5);
-        drop(workspaces.take(&job));
+        drop(take(&workspaces, &job));
         workspaces.trim(&job);
         assert_eq!(workspaces.free().workspaces.len(), 1);
         // What counts is what they are said to take.

@@ -275,13 +275,14 @@ impl<R: Real> Workspace<R> {
     /// Copies the wanted results of the group out, which begins with number `first` of the block.
     fn store(&mut self, job: &Job, results: &mut Results<'_, R>, first: usize, count: usize) {
         let episodes = results.episodes;
-        let last = job.shapes.len() - 1;
-        // The gradient on the output is not needed any more.
-        vectorise(Transpose {
-            from: &self.arrays.activities[last].output,
-            columns: job.steps,
-            to: &mut self.arrays.output_gradient,
-        });
+        if !results.output.is_empty() {
+            // The gradient on the output is not needed any more.
+            vectorise(Transpose {
+                from: &self.arrays.activities[job.shapes.len() - 1].output,
+                columns: job.steps,
+                to: &mut self.arrays.output_gradient,
+            });
+        }
         let put = |from: &[R], to: &mut [R]| {
             let size = to.len() / episodes;
             if size > 0 {

@@ -199,7 +199,9 @@ impl<R: Real> Workspace<R> {
     fn store(&self, job: &Job, results: &mut Results<'_, R>, n: usize) {
         let episodes = results.episodes;
         let first = &job.shapes[0];
-        Results::of_episode(results.output, episodes, n).copy_from_slice(&self.output);
+        if !results.output.is_empty() {
+            Results::of_episode(results.output, episodes, n).copy_from_slice(&self.output);
+        }
         let input = Results::of_episode(results.input, episodes, n);
         copy_back(
             &self.arrays.input_gradients[0],

@@ -1,0 +1,129 @@
+//! A network's batch, block by block.
+
+use super::job::{Block, Job, Results, Source};
+use super::layers::{Shape, Synapses, pack};
+use super::simd::{Aligned, zeros};
+use super::sweep::Workspace;
+use super::workspaces::Workspaces;
+use crate::{Layout, Network, Real};
+use rayon::prelude::*;
+
+/// Elements of partial sums that are held at once, about.
+const WAVE_ELEMENTS: usize = 1 << 20;
+
+/// Blocks whose sums are held at once: a number that changes no result.
+fn wave(job: &Job) -> usize {
+    let elements = job.shapes.iter().map(Shape::synapses).sum::<usize>().max(1);
+    let blocks = job.batch.div_ceil(job.block);
+    blocks.min((WAVE_ELEMENTS / elements).max(4 * rayon::current_num_threads()))
+}
+
+/// What a network in progress takes beside the workspaces of its blocks.
+#[derive(Debug)]
+pub(super) struct Batch<R> {
+    /// The network's parameters.
+    pub layers: Vec<Synapses<R>>,
+    /// The gradients' sum over the batch.
+    total: Vec<Synapses<R>>,
+    /// The gradients' sums over the blocks of a wave.
+    sums: Aligned<R>,
+    /// Of the episodes.
+    losses: Vec<f64>,
+}
+
+impl<R: Real> Batch<R> {
+    pub fn new(job: &Job) -> Self {
+        let synapses = || job.shapes.iter().map(Synapses::zeros).collect();
+        let total: Vec<Synapses<R>> = synapses();
+        let elements: usize = total.iter().map(Synapses::elements).sum();
+        Self {
+            layers: synapses(),
+            total,
+            sums: zeros(wave(job) * elements),
+            losses: vec![0.0; job.batch],
+        }
+    }
+
+    /// Elements of all arrays, about.
+    pub fn elements(job: &Job) -> u128 {
+        let synapses = job.shapes.iter().map(Shape::parameters).sum::<u128>();
+        synapses * (wave(job) as u128 + 2) + 2 * job.batch as u128
+    }
+
+    /// Takes one network's parameters in.
+    pub fn pack(&mut self, network: &Network, layout: &Layout, values: &[R]) {
+        pack(network, layout, values, &mut self.layers);
+    }
+
+    /// Runs the batch of network `index` with the parameters that were taken in.
+    pub fn run(
+        &mut self,
+        job: &Job,
+        workspaces: &Workspaces<R>,
+        source: &Source<'_, R>,
+        index: usize,
+        meta_step: u32,
+        results: Results<'_, R>,
+    ) {
+        let Self {
+            layers,
+            total,
+            sums,
+            losses: _,
+        } = self;
+        total.iter_mut().for_each(Synapses::clear);
+        let mut blocks = results.split(job.block).into_iter().enumerate().peekable();
+        let elements: usize = total.iter().map(Synapses::elements).sum();
+        while blocks.peek().is_some() {
+            let some: Vec<_> = blocks.by_ref().take(wave(job)).collect();
+            let count = some.len();
+            // Not more parts than keep the threads evenly busy.
+            let part = count.div_ceil(16 * rayon::current_num_threads());
+            some.into_par_iter()
+                .zip(sums.par_chunks_mut(elements))
+                .with_min_len(part)
+                .for_each_init(
+                    || workspaces.take::<Workspace<R>>(job),
+                    |workspace, ((number, results), sums)| {
+                        let block = Block::new(job, source, index, meta_step, number);
+                        workspace.block(job, layers, &block, Some(results));
+                        let gradients = workspace.gradients().iter();
+                        gradients.fold(sums, |flat, gradient| gradient.write_to(flat));
+                    },
+                );
+            if job.gradient {
+                for sums in sums.chunks_exact(elements).take(count) {
+                    total.iter_mut().fold(sums, |flat, total| total.add(flat));
+                }
+            }
+        }
+    }
+
+    /// The same, with no result but the mean of the episodes' losses.
+    pub fn loss(
+        &mut self,
+        job: &Job,
+        workspaces: &Workspaces<R>,
+        source: &Source<'_, R>,
+        index: usize,
+        meta_step: u32,
+    ) -> f64 {
+        let mut losses = std::mem::take(&mut self.losses);
+        let results = Results {
+            episodes: job.batch,
+            losses: &mut losses,
+            output: &mut [],
+            input: &mut [],
+            traces: Vec::new(),
+            initial: Vec::new(),
+        };
+        self.run(job, workspaces, source, index, meta_step, results);
+        self.losses = losses;
+        self.losses.iter().sum::<f64>() / job.batch as f64
+    }
+
+    /// The gradients' sum over the last batch, per layer; zero where no gradient was taken.
+    pub fn gradients(&self) -> &[Synapses<R>] {
+        &self.total
+    }
+}
