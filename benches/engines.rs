@@ -7,7 +7,8 @@ use metaplastic::measure::{Problem, Run, Sample, Shape, Sweep};
 use metaplastic::random::Purpose;
 use metaplastic::training::{Experiment, Recipe};
 use metaplastic::{Engine, Optimiser};
-use std::time::Duration;
+use std::cell::{LazyCell, OnceCell};
+use std::time::{Duration, Instant};
 
 /// Inputs, outputs, steps, episodes.
 const SHAPES: [[usize; 4]; 4] = [
@@ -45,9 +46,32 @@ fn group<'a>(
     group
 }
 
-/// `256x256/gradient/cpu`, and on a GPU that has a clock `256x256/gradient/gpu-clock` beside it.
-fn sweeps(criterion: &mut Criterion) {
-    let engines = engines();
+/// How a sample's time is told: the wall clock, and on a GPU that has one its own clock too.
+type Clock = (&'static str, fn(Sample) -> Duration);
+
+fn clocks(engine: &Engine) -> Vec<Clock> {
+    let mut clocks: Vec<Clock> = vec![("", |sample| sample.wall)];
+    if engine.has_clock() {
+        clocks.push(("-clock", |sample| sample.device.unwrap_or(sample.wall)));
+    }
+    clocks
+}
+
+/// A sweep that is taken to its engine when it is first run.
+struct Lazy<'a, F> {
+    make: F,
+    run: OnceCell<Run<'a>>,
+}
+
+impl<'a, F: Fn() -> Run<'a>> Lazy<'a, F> {
+    fn once(&self, time: fn(Sample) -> Duration) -> Duration {
+        time(self.run.get_or_init(&self.make).once().expect("a sweep"))
+    }
+}
+
+/// `256x256/gradient/cpu`, and on a GPU that has a clock `256x256/gradient/gpu-clock` beside it: `forward`, `backward`,
+/// `gradient` (both) and `meta-step`. Nothing is made before its turn, which a filter may never give it.
+fn shapes(criterion: &mut Criterion, engines: &[Engine]) {
     for [inputs, outputs, steps, episodes] in SHAPES {
         let shape = Shape {
             population: 1,
@@ -56,56 +80,77 @@ fn sweeps(criterion: &mut Criterion) {
             inputs,
             outputs,
         };
-        let problem = Problem::new(shape).expect("a valid shape");
+        let problem = LazyCell::new(|| Problem::new(shape).expect("a valid shape"));
         let name = format!("{inputs}x{outputs}");
         let mut group = group(criterion, &name, shape.synapse_steps());
-        for engine in &engines {
-            for (name, sweep) in [("forward", Sweep::Forward), ("gradient", Sweep::Gradient)] {
-                let run = Run::new(engine, &problem, sweep).expect("a problem that fits");
-                let has_clock = run.once().expect("a sweep").device.is_some();
-                let kind = engine.kind();
-                let mut measure = |name: String, time: fn(Sample) -> Duration| {
-                    group.bench_function(name, |bencher| {
-                        bencher.iter_custom(|count| {
-                            (0..count).map(|_| time(run.once().expect("a sweep"))).sum()
-                        });
+        for engine in engines {
+            let kind = engine.kind();
+            let problem = &problem;
+            let sweep = |sweep| Lazy {
+                make: move || Run::new(engine, problem, sweep).expect("a sweep that fits"),
+                run: OnceCell::new(),
+            };
+            let (forward, gradient) = (sweep(Sweep::Forward), sweep(Sweep::Gradient));
+            for (suffix, time) in clocks(engine) {
+                group.bench_function(format!("forward/{kind}{suffix}"), |bencher| {
+                    bencher.iter_custom(|count| (0..count).map(|_| forward.once(time)).sum());
+                });
+                // What the gradient takes beyond the forward sweep, one after the other.
+                group.bench_function(format!("backward/{kind}{suffix}"), |bencher| {
+                    bencher.iter_custom(|count| {
+                        let both = |_| gradient.once(time).saturating_sub(forward.once(time));
+                        (0..count)
+                            .map(both)
+                            .sum::<Duration>()
+                            .max(Duration::from_nanos(1))
                     });
-                };
-                measure(format!("{name}/{kind}"), |sample| sample.wall);
-                if has_clock {
-                    measure(format!("{name}/{kind}-clock"), |sample| {
-                        sample.device.unwrap_or(sample.wall)
-                    });
-                }
+                });
+                group.bench_function(format!("gradient/{kind}{suffix}"), |bencher| {
+                    bencher.iter_custom(|count| (0..count).map(|_| gradient.once(time)).sum());
+                });
             }
+            // Episodes that the caller hands over at every meta-step.
+            let mut learner = None;
+            group.bench_function(format!("meta-step/{kind}"), |bencher| {
+                let (learner, episodes) = learner.get_or_insert_with(|| {
+                    let (network, parameters, episodes) = problem.training().expect("it is valid");
+                    let optimisers = [Optimiser::sgd(1e-3, 0.0)];
+                    let learner = engine.learner(&network, &parameters, &optimisers);
+                    (learner.expect("a learner"), episodes)
+                });
+                bencher.iter(|| learner.step(episodes).expect("a meta-step"));
+            });
         }
         group.finish();
     }
 }
 
-/// `10x2/meta-step/cpu`: one-shot learning with the paper's settings, 20 networks.
-fn meta_steps(criterion: &mut Criterion) {
+/// `one-shot/meta-step/cpu`: one-shot learning with the paper's settings, 20 networks, episodes made by the engine.
+fn one_shot(criterion: &mut Criterion, engines: &[Engine]) {
     let recipe = Recipe::paper(Experiment::OneShot);
     let source = recipe.source(Purpose::Training);
-    let elements = recipe.synapse_steps();
-    let mut group = group(criterion, "10x2", elements);
-    for engine in engines() {
-        let parameters = metaplastic::Parameters::initialise(
-            &recipe.network,
-            &recipe.initial,
-            recipe.population,
-            recipe.seed,
-        )
-        .expect("the paper's networks");
-        let optimisers: [Optimiser; 1] = [recipe.optimiser.clone()];
-        let mut learner = engine
-            .learner(&recipe.network, &parameters, &optimisers)
-            .expect("a learner");
+    let mut group = group(criterion, "one-shot", recipe.synapse_steps());
+    for engine in engines {
         let mut done = 0;
+        let mut learner = None;
+        let make = || {
+            let parameters = metaplastic::Parameters::initialise(
+                &recipe.network,
+                &recipe.initial,
+                recipe.population,
+                recipe.seed,
+            )
+            .expect("the paper's networks");
+            let optimisers: [Optimiser; 1] = [recipe.optimiser.clone()];
+            engine
+                .learner(&recipe.network, &parameters, &optimisers)
+                .expect("a learner")
+        };
         group.bench_function(format!("meta-step/{}", engine.kind()), |bencher| {
             bencher.iter_custom(|count| {
                 let count = u32::try_from(count).expect("no more meta-steps than that");
-                let start = std::time::Instant::now();
+                let learner = learner.get_or_insert_with(make);
+                let start = Instant::now();
                 learner
                     .train(&source, done..done + count)
                     .expect("training");
@@ -117,5 +162,11 @@ fn meta_steps(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, sweeps, meta_steps);
+fn all(criterion: &mut Criterion) {
+    let engines = engines();
+    shapes(criterion, &engines);
+    one_shot(criterion, &engines);
+}
+
+criterion_group!(benches, all);
 criterion_main!(benches);

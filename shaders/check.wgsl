@@ -1,7 +1,7 @@
 // After a meta-step's gradients: one workgroup a network sums its loss, looks for values that are not finite, and takes the
 // norm of its gradient. A network that fails is frozen from then on.
 //
-// losses [P, B], gradients [P, parameters], elements [parameters] (…, tensor, role), settings [P], states [P], progress [P]
+// losses [P, B], gradients [P, parameters], kinds [parameters] (tensor, role), settings [P], states [P], progress [P]
 {% include "extent.wgsl" %}
 {% include "learning.wgsl" %}
 {% include "finite.wgsl" %}
@@ -31,13 +31,13 @@ fn check(
     var failed = NONE;
     var peak = 0.0;
     for (var at = local; at < checked; at += {{ workgroup }}u) {
-        let element = elements[at];
+        let kind = kinds[at];
         let value = gradients[network * {{ stride }}u + at];
-        if (element.w != FIXED) {
+        if (kind.y != FIXED) {
             if (is_finite(value)) {
                 peak = max(peak, abs(value));
             } else {
-                failed = min(failed, element.z);
+                failed = min(failed, kind.x);
             }
         }
     }
@@ -61,7 +61,7 @@ fn check(
     // Divided by the largest element first, so that squares do not overflow.
     var square = 0.0;
     for (var at = local; at < checked; at += {{ workgroup }}u) {
-        if (elements[at].w != FIXED && peak > 0.0) {
+        if (kinds[at].y != FIXED && peak > 0.0) {
             let value = gradients[network * {{ stride }}u + at] / peak;
             square = fma(value, value, square);
         }
@@ -91,6 +91,5 @@ fn check(
         }
         states[network] = state;
         progress[network] = Progress(done + 1u, progress[network].loss + loss);
-        losses_of_step[network] = loss;
     }
 }

@@ -1,7 +1,7 @@
 // Whole meta-steps of small networks, one after the other: episodes, forward, loss, {% if learn %}gradient, check, optimiser{% else %}check{% endif %}. {{ lanes }} lanes
 // own one network and keep it in workgroup memory; a workgroup does {{ packed }} networks, which share nothing.
 //
-// parameters [P, …]{% if learn %}, moments [2, P, …], elements [parameters], settings [P]{% endif %}, states [P], progress [P],
+// parameters [P, …]{% if learn %}, moments [2, P, …], kinds [parameters] (tensor, role), settings [P]{% endif %}, states [P], progress [P],
 {% if task %}
 // keys [P]
 {% else %}
@@ -92,7 +92,7 @@ fn gradients_of(quad: u32, slot: u32) -> vec4<f32> {
 }
 fn roles_of(quad: u32) -> vec4<u32> {
     let at = 4u * quad;
-    return vec4<u32>(elements[at].w, elements[at + 1u].w, elements[at + 2u].w, elements[at + 3u].w);
+    return vec4<u32>(kinds[at].y, kinds[at + 1u].y, kinds[at + 2u].y, kinds[at + 3u].y);
 }
 {% endif %}
 
@@ -113,7 +113,7 @@ fn meta_step(
     }
 {% if learn %}
     // {{ stride // 4 }}, but no constant, so that compilers do not write out the loops.
-    let quads = arrayLength(&elements) / 4u;
+    let quads = arrayLength(&kinds) / 4u;
 {% endif %}
     // Every lane of a network has the same of these.
     var state = states[network];
@@ -173,7 +173,7 @@ fn meta_step(
             if (learned.{{ c }} && is_finite(g.{{ c }})) {
                 peak = max(peak, abs(g.{{ c }}));
             } else if (learned.{{ c }}) {
-                failed = min(failed, elements[4u * quad + {{ loop.index0 }}u].z);
+                failed = min(failed, kinds[4u * quad + {{ loop.index0 }}u].x);
             }
 {% endfor %}
         }

@@ -1,6 +1,6 @@
 // One optimiser update; a lane does four parameters of one network.
 //
-// gradients and parameters [P, parameters], moments [2, P, parameters], elements [parameters] (…, tensor, role),
+// gradients and parameters [P, parameters], moments [2, P, parameters], kinds [parameters] (tensor, role),
 // settings [P], states [P]
 {% include "extent.wgsl" %}
 {% include "learning.wgsl" %}
@@ -24,7 +24,7 @@ fn optimiser(
     }
     let setting = settings[network];
     let at = 4u * (index % {{ stride // 4 }}u);
-    let roles = vec4<u32>(elements[at].w, elements[at + 1u].w, elements[at + 2u].w, elements[at + 3u].w);
+    let roles = vec4<u32>(kinds[at].y, kinds[at + 1u].y, kinds[at + 2u].y, kinds[at + 3u].y);
     var old = Updated(parameters[index], moments[index], vec4<f32>());
     if (setting.method == ADAM) {
         old.second = moments[size + index];

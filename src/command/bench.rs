@@ -69,10 +69,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         inputs: arguments.inputs,
         outputs: arguments.outputs,
     };
-    let problem = Problem::new(shape)?;
+    // What is refused is refused before the episodes are made.
+    shape.check()?;
     let choice = arguments.engine.choose(shape.synapse_steps(), false)?;
     note(format_args!("engine: {}", describe(&choice)));
     let engine = &choice.engine;
+    let problem = Problem::new(shape)?;
     let run = Run::new(engine, &problem, Sweep::Gradient)?;
     let median = run.median()?;
     let (peak_bytes, peak_of) = match run.device_bytes() {

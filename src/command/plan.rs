@@ -71,6 +71,14 @@ struct WorkArguments {
     #[arg(long, value_name = "BYTES", default_value_t = Profile::default().binding_bytes)]
     binding_bytes: u64,
 
+    /// Most workgroups along one axis
+    #[arg(long, value_name = "COUNT", default_value_t = Profile::default().workgroups)]
+    workgroups: u32,
+
+    /// Most synapse-steps of one submission
+    #[arg(long, value_name = "COUNT", default_value_t = Profile::default().submission_work)]
+    submission_work: u64,
+
     /// Workgroup memory of one workgroup
     #[arg(long, value_name = "BYTES", default_value_t = Profile::default().workgroup_bytes)]
     workgroup_bytes: u64,
@@ -83,7 +91,8 @@ impl WorkArguments {
             workgroup_size: self.workgroup_size,
             binding_bytes: self.binding_bytes,
             workgroup_bytes: self.workgroup_bytes,
-            ..Profile::default()
+            workgroups: self.workgroups,
+            submission_work: self.submission_work,
         };
         let network = self.network.as_deref().map(read_network).transpose()?;
         let (population, batch) = (self.population, self.batch.unwrap_or(1));

@@ -31,7 +31,7 @@ impl Engine {
 
     /// The GPU engine on the best hardware adapter, or on the first whose name contains `device` (any case).
     ///
-    /// A software adapter is used only when asked for by name.
+    /// A software adapter is used only when asked for by name. An empty name asks for none.
     ///
     /// # Errors
     /// If no adapter fits, or the program was built without the GPU engine.
@@ -60,6 +60,15 @@ impl Engine {
             Self::Cpu(cpu) => cpu.device(),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => gpu.device().to_owned(),
+        }
+    }
+
+    /// Whether the device has a clock of its own, by which its kernels can be timed.
+    pub fn has_clock(&self) -> bool {
+        match self {
+            Self::Cpu(_) => false,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => gpu.has_clock(),
         }
     }
 

@@ -16,18 +16,14 @@ pub struct AdapterReport {
     pub driver: String,
     /// The limits that decide how work is cut, by name, in bytes or counts.
     pub limits: Vec<(&'static str, u64)>,
-    /// Whether this is the adapter that is used where none is asked for by name.
-    pub automatic: bool,
 }
 
 /// Every adapter of this machine, best first.
 pub fn adapters() -> Vec<AdapterReport> {
     let adapters = enumerate();
-    let automatic = pick(&adapters, None).ok();
     adapters
         .iter()
-        .enumerate()
-        .map(|(index, adapter)| {
+        .map(|adapter| {
             let (info, limits) = (adapter.get_info(), adapter.limits());
             AdapterReport {
                 backend: info.backend.to_string(),
@@ -51,7 +47,6 @@ pub fn adapters() -> Vec<AdapterReport> {
                         u64::from(info.subgroup_min_size),
                     ),
                 ],
-                automatic: automatic == Some(index),
                 name: info.name,
             }
         })
@@ -79,6 +74,8 @@ pub(super) fn pick(adapters: &[wgpu::Adapter], wanted: Option<&str>) -> Result<u
 }
 
 fn pick_by_name(adapters: &[(String, DeviceType)], wanted: Option<&str>) -> Result<usize> {
+    // Every name contains nothing, a software adapter's too.
+    let wanted = wanted.filter(|part| !part.trim().is_empty());
     let found = match wanted {
         Some(part) => {
             let part = part.to_lowercase();
@@ -140,6 +137,10 @@ mod tests {
         ];
         assert_eq!(pick_by_name(&adapters, None).unwrap(), 0);
         assert_eq!(pick_by_name(&adapters, Some("LLVMpipe")).unwrap(), 1);
+        for nothing in ["", " "] {
+            assert_eq!(pick_by_name(&adapters, Some(nothing)).unwrap(), 0);
+            pick_by_name(&adapters[1..], Some(nothing)).unwrap_err();
+        }
         let error = pick_by_name(&adapters[1..], None).unwrap_err().to_string();
         assert!(
             error.contains("llvmpipe") && error.contains("hardware"),

@@ -5,7 +5,7 @@ use super::profile::Profile;
 use super::render::{Extent, Kernel};
 use crate::{Error, Result, memory};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 use wgpu::{
     BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType,
@@ -19,6 +19,9 @@ use wgpu::{
 /// hardware device's time, and a software device is given the rest.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// The most bytes of a buffer that is kept to read results back through.
+const STAGING_BYTES: u64 = 64 << 20;
+
 /// An open device. Cheap to share.
 #[derive(Debug)]
 pub(super) struct Device {
@@ -28,6 +31,8 @@ pub(super) struct Device {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    /// A buffer to read results back through, kept for the next time.
+    staging: Mutex<Option<wgpu::Buffer>>,
     /// What the device reported outside of any call: an error or its loss.
     failure: Arc<Mutex<Option<Failure>>>,
 }
@@ -75,6 +80,7 @@ impl Device {
             device,
             queue,
             pipelines: Mutex::default(),
+            staging: Mutex::default(),
             failure,
         };
         Ok((open, Profile::of(adapter)))
@@ -242,8 +248,14 @@ impl Device {
     /// The first `count` elements of a buffer, after everything submitted before.
     pub fn read<T: bytemuck::Pod>(&self, buffer: &wgpu::Buffer, count: usize) -> Result<Vec<T>> {
         let bytes = (count * size_of::<T>()) as u64;
-        let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-        let staging = self.raw_buffer("readback", bytes, usage)?;
+        let kept = self.staging().take();
+        let staging = match kept.filter(|kept| kept.size() >= bytes) {
+            Some(kept) => kept,
+            None => {
+                let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
+                self.raw_buffer("readback", bytes, usage)?
+            }
+        };
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes.next_multiple_of(4));
         let submission = self.submit(encoder.finish());
@@ -262,7 +274,17 @@ impl Device {
         let view = staging
             .get_mapped_range(..)
             .map_err(|error| failed(&error.to_string()))?;
-        Ok(bytemuck::pod_collect_to_vec(&view[..bytes as usize]))
+        let values = bytemuck::pod_collect_to_vec(&view[..bytes as usize]);
+        drop(view);
+        staging.unmap();
+        if staging.size() <= STAGING_BYTES {
+            *self.staging() = Some(staging);
+        }
+        Ok(values)
+    }
+
+    fn staging(&self) -> MutexGuard<'_, Option<wgpu::Buffer>> {
+        self.staging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the beginning of a buffer.

@@ -2,8 +2,9 @@
 
 use super::device::{Device, Pipeline};
 use super::layout::DeviceLayout;
-use super::plan::{Buffer, Cut, Dispatch, Plan, Resident, Working};
+use super::plan::{Buffer, Cut, Dispatch, Plan, Working};
 use super::render::Extent;
+use super::resident::{Resident, resident_bytes};
 use crate::{Parameters, Result};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -19,49 +20,18 @@ pub(super) struct Residents {
     buffers: HashMap<Resident, wgpu::Buffer>,
 }
 
-/// Bytes of one network in each resident buffer of a population in training, beyond those for the parameters.
-pub(super) struct ResidentBytes {
-    pub settings: u64,
-    pub states: u64,
-    pub progress: u64,
-    pub control: u64,
-}
-
-/// The resident buffers of a group of networks, and their bytes. `learning` adds what training needs.
-pub(super) fn resident_bytes(
-    layout: &DeviceLayout,
-    networks: usize,
-    learning: Option<&ResidentBytes>,
-) -> Vec<(Resident, u64)> {
-    let networks = networks as u64;
-    let values = networks.saturating_mul(layout.stride as u64 * 4);
-    let bytes = |resident| match resident {
-        Resident::Parameters | Resident::Gradients => Some(values),
-        Resident::Elements => Some(layout.stride as u64 * 16),
-        Resident::Moments => learning.map(|_| values.saturating_mul(2)),
-        Resident::Settings => learning.map(|bytes| networks * bytes.settings),
-        Resident::States => learning.map(|bytes| networks * bytes.states),
-        Resident::Progress => learning.map(|bytes| networks * bytes.progress),
-        Resident::Control => learning.map(|bytes| bytes.control),
-        Resident::Keys => learning.map(|_| networks * 16),
-        Resident::StepLosses => learning.map(|_| networks * 4),
-    };
-    Resident::ALL
-        .into_iter()
-        .filter_map(|resident| Some((resident, bytes(resident)?)))
-        .collect()
-}
-
 impl Residents {
     /// Takes `parameters` to the device. `learning` adds what training needs.
     pub fn new(
         device: &Device,
         layout: &DeviceLayout,
         parameters: &Parameters<f32>,
-        learning: Option<&ResidentBytes>,
+        learning: bool,
     ) -> Result<Self> {
         let mut buffers = HashMap::new();
-        for (resident, bytes) in resident_bytes(layout, parameters.population(), learning) {
+        let all = resident_bytes(layout, parameters.population(), learning);
+        device.require(all.iter().map(|&(_, bytes)| u128::from(bytes)).sum())?;
+        for (resident, bytes) in all {
             buffers.insert(resident, device.buffer(&format!("{resident:?}"), bytes)?);
         }
         let residents = Self { buffers };
@@ -69,29 +39,31 @@ impl Residents {
             residents.get(Resident::Parameters),
             &packed(layout, parameters),
         );
-        device.write(
-            residents.get(Resident::Elements),
-            &layout.elements(parameters.layout()),
-        );
+        let elements = layout.elements(parameters.layout());
+        let sources: Vec<_> = elements.iter().map(|element| element.source).collect();
+        device.write(residents.get(Resident::Sources), &sources);
+        if learning {
+            let kinds: Vec<_> = elements.iter().map(|element| element.kind).collect();
+            device.write(residents.get(Resident::Kinds), &kinds);
+        }
         Ok(residents)
     }
 
-    /// Copies, on the device, what belongs to networks `part` of the `networks` that are here.
+    /// Copies, on the device, what belongs to networks `part` of the `networks` in training that are here.
     pub fn part(
         &self,
         device: &Device,
         layout: &DeviceLayout,
         networks: usize,
         part: Range<usize>,
-        learning: &ResidentBytes,
     ) -> Result<Self> {
         let mut encoder = device.device.create_command_encoder(&Default::default());
         let mut buffers = HashMap::new();
-        for (resident, bytes) in resident_bytes(layout, part.len(), Some(learning)) {
+        for (resident, bytes) in resident_bytes(layout, part.len(), true) {
             let buffer = device.buffer(&format!("{resident:?}"), bytes)?;
             // Planes of one value, or some, for every network; or one plane that all share.
             let planes = match resident {
-                Resident::Elements | Resident::Control => 0,
+                Resident::Sources | Resident::Kinds | Resident::Control => 0,
                 Resident::Moments => 2,
                 _ => 1,
             };

@@ -47,21 +47,34 @@ pub(super) struct Packing {
 }
 
 impl Fusion {
-    /// The kernel for `work`, if one can do it.
+    /// Bytes of the largest buffer of the batch, if the work may come to one kernel.
+    pub fn largest_buffer(network: &Network, layout: &DeviceLayout, work: &Work) -> u64 {
+        if !is_small(layout) || !is_simple(network, work) {
+            return 0;
+        }
+        let buffers = buffers(layout, work).into_iter();
+        buffers.map(|(_, bytes)| bytes).max().unwrap_or(0)
+    }
+
+    /// The kernel for `work`, if one can do it. That depends on the sizes of one network alone, so that a network gets the
+    /// same bits in any population.
     pub fn new(
         network: &Network,
         profile: &Profile,
         layout: &DeviceLayout,
         work: &Work,
     ) -> Result<Option<Self>> {
-        let buffers = buffers(layout, work);
-        if !is_small(layout) || !is_simple(network, work) || !fits(profile, layout, work, &buffers)
-        {
-            return Ok(None);
-        }
-        let of_one = work_of(network, work.networks, work.batch, work.steps);
+        let one = Work {
+            networks: 1,
+            ..work.clone()
+        };
         let turns = turns(layout, work);
-        if of_one > profile.submission_work || turns > TURNS {
+        if !is_small(layout)
+            || !is_simple(network, work)
+            || Self::largest_buffer(network, layout, &one) > profile.binding_bytes
+            || work_of(network, 1, work.batch, work.steps) > profile.submission_work
+            || turns > TURNS
+        {
             return Ok(None);
         }
         let lanes = lanes(layout);
@@ -80,11 +93,12 @@ impl Fusion {
                 let of_lanes = (work.networks as u64)
                     .saturating_mul(lanes as u64 * LANE_STEP)
                     .saturating_mul(turns);
-                let by_work = profile.submission_work / of_lanes.max(of_one);
+                let of_all = work_of(network, work.networks, work.batch, work.steps);
+                let by_work = profile.submission_work / of_lanes.max(of_all);
                 let meta_steps = by_work.min(TURNS / turns);
                 return Ok(Some(Self {
                     kernel,
-                    buffers,
+                    buffers: buffers(layout, work),
                     meta_steps: meta_steps.max(1) as usize,
                 }));
             }
@@ -119,14 +133,6 @@ fn is_simple(network: &Network, work: &Work) -> bool {
         && !work.input_gradient
         && !work.final_traces
         && work.given.iter().all(|given| *given == (false, false))
-}
-
-/// Whether every buffer fits a binding.
-fn fits(profile: &Profile, layout: &DeviceLayout, work: &Work, buffers: &[(Working, u64)]) -> bool {
-    let moments = (work.networks as u64).saturating_mul(8 * layout.stride as u64);
-    let elements = 16 * layout.stride as u64;
-    let largest = buffers.iter().map(|&(_, bytes)| bytes).max();
-    moments.max(elements).max(largest.unwrap_or(0)) <= profile.binding_bytes
 }
 
 /// The caller's episodes; those of a task are made in workgroup memory.

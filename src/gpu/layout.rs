@@ -160,7 +160,6 @@ impl DeviceLayout {
         }
     }
 
-    /// Where each element of a parameter tensor lies: calls `visit(index in the tensor, index on the device)`.
     /// Fails unless every lane holds its synapses in registers, as the sweeps are written for.
     pub fn require_registers(&self, profile: &Profile) -> Result<()> {
         let too_long =
@@ -178,6 +177,7 @@ impl DeviceLayout {
         })
     }
 
+    /// Where each element of a parameter tensor lies: calls `visit(index in the tensor, index on the device)`.
     fn each_element(
         &self,
         layer: usize,
@@ -229,10 +229,9 @@ impl DeviceLayout {
         }
     }
 
-    /// For each device parameter: the first partial gradient that it is the sum of, how many there are (one `vec4`
-    /// apart), its tensor's index plus one, and its role.
-    pub fn elements(&self, layout: &Layout) -> Vec<[u32; 4]> {
-        let mut elements = vec![[0, 0, 0, FIXED]; self.stride];
+    /// What each device parameter is.
+    pub fn elements(&self, layout: &Layout) -> Vec<Element> {
+        let mut elements = vec![Element::default(); self.stride];
         for (index, tensor) in layout.tensors().iter().enumerate() {
             if !tensor.learned {
                 continue;
@@ -254,15 +253,31 @@ impl DeviceLayout {
                     _ if shared => (rows, layer.outputs),
                     _ => (rows + 4 * element, 1),
                 };
-                elements[at] = [
-                    first as u32,
-                    count as u32,
-                    index as u32 + 1,
-                    role_code(tensor.role),
-                ];
+                elements[at] = Element {
+                    source: [first as u32, count as u32],
+                    kind: [index as u32 + 1, role_code(tensor.role)],
+                };
             });
         }
         elements
+    }
+}
+
+/// What the shaders know of one parameter; by default, one that stays as it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Element {
+    /// The first partial gradient that its gradient is the sum of, and how many there are, one `vec4` apart.
+    pub source: [u32; 2],
+    /// Its tensor's index plus one, and its role.
+    pub kind: [u32; 2],
+}
+
+impl Default for Element {
+    fn default() -> Self {
+        Self {
+            source: [0, 0],
+            kind: [0, FIXED],
+        }
     }
 }
 
@@ -480,9 +495,10 @@ mod tests {
         let learned = device_layout
             .elements(&layout)
             .into_iter()
-            .filter(|element| element[3] != FIXED);
+            .filter(|element| element.kind[1] != FIXED);
         let mut count = 0;
-        for [first, rows, ..] in learned {
+        for element in learned {
+            let [first, rows] = element.source;
             count += 1;
             for row in 0..rows {
                 assert!(seen.insert(first + 4 * row));

@@ -1,22 +1,20 @@
 //! A population in training on the device: many meta-steps per submission, nothing read back but reports.
 
 use super::Gpu;
-use super::execute::{Loaded, ResidentBytes, Residents, packed};
+use super::execute::{Loaded, Residents, packed};
 use super::layout::DeviceLayout;
-use super::plan::{Plan, Resident, Work, Working, group_size};
-use super::sweep::{upload, work_of};
+use super::plan::{Plan, Work, Working, group_size, require_residents, split, work_of};
+use super::resident::{Control, NONE, Progress, Resident, Settings, State};
+use super::sweep::{upload, work_of as work_of_episodes};
 use crate::engine::{Failure, Want};
-use crate::optimiser::{Method, Schedule};
 use crate::task::EpisodeSource;
 use crate::{Episodes, Error, Layout, Network, Objective, Optimiser, Parameters, Result};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Dispatches of one submission at most.
 const DISPATCHES: usize = 4096;
-
-/// A failure code: nothing failed.
-const NONE: u32 = u32::MAX;
 
 /// A population in training on the GPU engine.
 #[derive(Debug)]
@@ -38,6 +36,8 @@ struct Group {
     residents: Residents,
     /// The last plan that ran: meta-steps of one kind follow each other.
     loaded: Option<(Key, Arc<Loaded>)>,
+    /// Of that plan.
+    pace: Pace,
 }
 
 /// What a plan was made for.
@@ -56,120 +56,9 @@ enum Key {
     Apply,
 }
 
-/// `Control` of `shaders/learning.wgsl`.
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Control {
-    first_meta_step: u32,
-    learn: u32,
-    /// Of one dispatch, where one does whole meta-steps.
-    meta_steps: u32,
-}
-
-/// `Progress` of `shaders/learning.wgsl`.
-#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Progress {
-    meta_steps: u32,
-    loss: f32,
-}
-
-/// `State` of `shaders/learning.wgsl`.
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct State {
-    updates: u32,
-    failed: u32,
-    failed_at: u32,
-    scale: f32,
-}
-
-/// `Settings` of `shaders/learning.wgsl`.
-#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Settings {
-    method: u32,
-    schedule: u32,
-    learning_rate: f32,
-    schedule_length: f32,
-    schedule_factor: f32,
-    max_step: f32,
-    max_gradient_norm: f32,
-    l1: f32,
-    l2: f32,
-    rate_min: f32,
-    rate_max: f32,
-    plasticity_min: f32,
-    plasticity_max: f32,
-    first: f32,
-    second: f32,
-    epsilon: f32,
-    first_log: f32,
-    second_log: f32,
-}
-
-/// What training needs on the device beyond the parameters and their moments.
-pub(super) const LEARNING: ResidentBytes = ResidentBytes {
-    settings: size_of::<Settings>() as u64,
-    states: size_of::<State>() as u64,
-    progress: size_of::<Progress>() as u64,
-    control: size_of::<Control>() as u64,
-};
-
-impl Settings {
-    fn new(optimiser: &Optimiser) -> Self {
-        // Shaders have no infinities: the largest float stands for "no bound".
-        let bound = |value: f64| (value as f32).clamp(f32::MIN, f32::MAX);
-        let largest = |value: Option<f64>| bound(value.unwrap_or(f64::INFINITY));
-        let [plasticity_min, plasticity_max] = optimiser.plasticity_bounds().map(bound);
-        let [rate_min, rate_max] = optimiser.rate_bounds.map(bound);
-        let (schedule, schedule_length, schedule_factor) = match optimiser.schedule {
-            Schedule::Constant => (0, 1.0, 1.0),
-            Schedule::Cosine { updates, floor } => (1, updates as f32, floor as f32),
-            Schedule::Step { every, factor } => (2, every as f32, factor as f32),
-        };
-        let common = Self {
-            schedule,
-            schedule_length,
-            schedule_factor,
-            learning_rate: optimiser.learning_rate as f32,
-            max_step: largest(optimiser.max_step),
-            max_gradient_norm: largest(optimiser.max_gradient_norm),
-            l1: optimiser.l1 as f32,
-            l2: optimiser.l2 as f32,
-            rate_min,
-            rate_max,
-            plasticity_min,
-            plasticity_max,
-            ..Self::default()
-        };
-        match optimiser.method {
-            Method::Rmsprop { mean_rate, epsilon } => Self {
-                method: 0,
-                first: mean_rate as f32,
-                epsilon: epsilon as f32,
-                ..common
-            },
-            Method::Sgd { momentum } => Self {
-                method: 1,
-                first: momentum as f32,
-                ..common
-            },
-            Method::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            } => Self {
-                method: 2,
-                first: (1.0 - beta1) as f32,
-                second: (1.0 - beta2) as f32,
-                epsilon: epsilon as f32,
-                first_log: bound(beta1.ln()),
-                second_log: bound(beta2.ln()),
-                ..common
-            },
-        }
-    }
+/// What groups are made for before there is a batch: [`GpuLearner::fit`] splits them further where it asks for that.
+pub(super) fn first_work(network: &Network, population: usize) -> Work {
+    Work::training(network, population, 1, 1)
 }
 
 impl GpuLearner {
@@ -181,19 +70,13 @@ impl GpuLearner {
     ) -> Result<Self> {
         let device = &gpu.device;
         let population = parameters.population();
-        let smallest = Work::training(network, population, 1, 1);
-        let size = group_size(network, &gpu.profile, &smallest);
         let layout = DeviceLayout::new(network, &gpu.profile);
-        let groups = (0..population)
-            .step_by(size)
-            .map(|first| {
-                let networks = first..(first + size).min(population);
-                let residents = Residents::new(
-                    device,
-                    &layout,
-                    &parameters.slice(networks.clone()),
-                    Some(&LEARNING),
-                )?;
+        require_residents(&layout, &gpu.profile, true)?;
+        let size = group_size(network, &gpu.profile, &first_work(network, population));
+        let groups = split(0..population, size)
+            .map(|networks| {
+                let residents =
+                    Residents::new(device, &layout, &parameters.slice(networks.clone()), true)?;
                 let settings: Vec<_> = optimisers[networks.clone()]
                     .iter()
                     .map(Settings::new)
@@ -214,6 +97,7 @@ impl GpuLearner {
                     layout: layout.clone(),
                     residents,
                     loaded: None,
+                    pace: Pace::new(1, 1),
                 })
             })
             .collect::<Result<_>>()?;
@@ -235,21 +119,20 @@ impl GpuLearner {
         }
         let mut groups = Vec::new();
         for group in &self.groups {
-            let Range { start, end } = group.networks;
-            for first in (start..end).step_by(size) {
-                let networks = first..(first + size).min(end);
+            let start = group.networks.start;
+            for networks in split(group.networks.clone(), size) {
                 let residents = group.residents.part(
                     &self.gpu.device,
                     &group.layout,
                     group.networks.len(),
                     networks.start - start..networks.end - start,
-                    &LEARNING,
                 )?;
                 groups.push(Group {
                     networks,
                     layout: group.layout.clone(),
                     residents,
                     loaded: None,
+                    pace: Pace::new(1, 1),
                 });
             }
         }
@@ -268,7 +151,7 @@ impl GpuLearner {
         let population = self.parameters.population();
         let whole = Work {
             learn: true,
-            ..work_of(&self.network, episodes, population, Want::default(), true)
+            ..work_of_episodes(&self.network, episodes, population, Want::default(), true)
         };
         self.fit(&whole)?;
         let mut losses = Vec::with_capacity(population);
@@ -312,13 +195,8 @@ impl GpuLearner {
                 let submission = self.gpu.device.submit(encoder.finish());
                 self.gpu.device.wait(submission)?;
             }
-            let (device, count) = (&self.gpu.device, networks.len());
-            if loaded.plan.fused.is_some() {
-                let progress = device.read::<Progress>(residents.get(Resident::Progress), count)?;
-                losses.extend(progress.into_iter().map(|progress| progress.loss));
-            } else {
-                losses.extend(device.read::<f32>(residents.get(Resident::StepLosses), count)?);
-            }
+            let progress = group.progress(&self.gpu, 1)?;
+            losses.extend(progress.into_iter().map(|progress| progress.loss));
         }
         self.meta_steps += 1;
         self.batch = episodes.batch() as u64;
@@ -365,6 +243,7 @@ impl GpuLearner {
             loaded.record_finish(&mut encoder);
             let submission = self.gpu.device.submit(encoder.finish());
             self.gpu.device.wait(submission)?;
+            group.progress(&self.gpu, 1)?;
         }
         self.meta_steps += 1;
         self.batch = self.batch.max(1);
@@ -423,29 +302,14 @@ impl GpuLearner {
             let controls = residents.get(Resident::Control);
             run_meta_steps(
                 &self.gpu,
-                &self.network,
                 &loaded,
+                &mut group.pace,
                 (controls, control),
                 meta_steps.len(),
             )?;
-            let progress: Vec<Progress> = self
-                .gpu
-                .device
-                .read(residents.get(Resident::Progress), networks.len())?;
-            for progress in progress {
-                // A driver that drops a submission in silence leaves the count behind.
-                if progress.meta_steps as usize != meta_steps.len() {
-                    return Err(Error::DeviceLost {
-                        device: self.gpu.device.name.clone(),
-                        reason: format!(
-                            "{} of {} meta-steps were run",
-                            progress.meta_steps,
-                            meta_steps.len()
-                        ),
-                    });
-                }
-                errors.push(f64::from(progress.loss) / counted);
-            }
+            let progress = group.progress(&self.gpu, meta_steps.len())?;
+            let losses = progress.iter().map(|progress| f64::from(progress.loss));
+            errors.extend(losses.map(|loss| loss / counted));
         }
         self.batch = source.batch as u64;
         Ok(errors)
@@ -499,6 +363,23 @@ fn failed_tensor(layout: &Layout, code: u32) -> String {
 }
 
 impl Group {
+    /// What the networks report of the last `meta_steps` meta-steps.
+    fn progress(&self, gpu: &Gpu, meta_steps: usize) -> Result<Vec<Progress>> {
+        let buffer = self.residents.get(Resident::Progress);
+        let progress: Vec<Progress> = gpu.device.read(buffer, self.networks.len())?;
+        // A driver that drops a submission in silence leaves the count behind.
+        match progress
+            .iter()
+            .find(|it| it.meta_steps as usize != meta_steps)
+        {
+            Some(behind) => Err(Error::DeviceLost {
+                device: gpu.device.name.clone(),
+                reason: format!("{} of {meta_steps} meta-steps were run", behind.meta_steps),
+            }),
+            None => Ok(progress),
+        }
+    }
+
     /// The plan for `key`, made if the last one was another.
     fn loaded(
         &mut self,
@@ -520,6 +401,7 @@ impl Group {
             _ => Plan::new(network, &gpu.profile, work())?,
         };
         let loaded = Arc::new(Loaded::new(&gpu.device, &self.residents, plan)?);
+        self.pace = Pace::of(gpu, network, &loaded);
         self.loaded = Some((key, loaded.clone()));
         Ok(loaded)
     }
@@ -528,24 +410,19 @@ impl Group {
 /// Submits meta-steps, several to a submission, with two submissions in flight.
 fn run_meta_steps(
     gpu: &Gpu,
-    network: &Network,
     loaded: &Loaded,
+    pace: &mut Pace,
     (controls, control): (&wgpu::Buffer, Control),
     meta_steps: usize,
 ) -> Result<()> {
-    let work = &loaded.plan.work;
-    let synapse_steps =
-        (work.networks * work.batch * work.steps * network.synapses().max(1)) as u64;
     let device = &gpu.device;
-    let by_work = (gpu.profile.submission_work / synapse_steps.max(1)).max(1) as usize;
     let fused = loaded.plan.fused;
-    let per_submission =
-        fused.unwrap_or_else(|| (DISPATCHES / loaded.dispatches()).clamp(1, by_work));
+    pace.last = None;
     device.write(controls, &[control]);
     let mut in_flight = None;
     let mut left = meta_steps;
     while left > 0 {
-        let now = left.min(per_submission);
+        let now = left.min(pace.meta_steps);
         let mut encoder = device.device.create_command_encoder(&Default::default());
         let mut recordings = now;
         if fused.is_some() {
@@ -564,48 +441,95 @@ fn run_meta_steps(
             loaded.record_finish(&mut encoder);
         }
         let submission = device.submit(encoder.finish());
-        if let Some(earlier) = in_flight.replace(submission) {
+        if let Some((earlier, count)) = in_flight.replace((submission, now)) {
             device.wait(earlier)?;
+            pace.done(count, Instant::now());
         }
         left -= now;
     }
     match in_flight {
-        Some(last) => device.wait(last),
+        Some((last, _)) => device.wait(last),
         None => Ok(()),
+    }
+}
+
+/// How many meta-steps one submission has: as many as take 50 to 100 ms, at first by the profile's guess. Results do not
+/// depend on it.
+#[derive(Debug)]
+struct Pace {
+    meta_steps: usize,
+    most: usize,
+    /// When the last submission was done.
+    last: Option<Instant>,
+}
+
+impl Pace {
+    fn new(meta_steps: usize, most: usize) -> Self {
+        Self {
+            meta_steps,
+            most,
+            last: None,
+        }
+    }
+
+    fn of(gpu: &Gpu, network: &Network, loaded: &Loaded) -> Self {
+        if let Some(most) = loaded.plan.fused {
+            return Self::new(most, most);
+        }
+        let work = &loaded.plan.work;
+        let synapse_steps = work_of(network, work.networks, work.batch, work.steps);
+        let by_work = (gpu.profile.submission_work / synapse_steps).max(1) as usize;
+        let most = (DISPATCHES / loaded.dispatches()).max(1);
+        Self::new(most.min(by_work), most)
+    }
+
+    /// A submission of `count` meta-steps was done; the one before it is what it had to wait for.
+    fn done(&mut self, count: usize, now: Instant) {
+        let took = self.last.replace(now).map(|last| now - last);
+        // What was submitted at another pace tells nothing of this one.
+        let Some(took) = took.filter(|_| count == self.meta_steps) else {
+            return;
+        };
+        if took < Duration::from_millis(50) {
+            self.meta_steps = (2 * count).min(self.most);
+        } else if took > Duration::from_millis(100) {
+            self.meta_steps = (count / 2).max(1);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::profile::Profile;
-    use crate::gpu::render::Renderer;
 
-    /// The structs of the shaders have the sizes of the host's.
     #[test]
-    fn structs_agree_with_the_shaders() {
-        let network = Network::new(
-            crate::Loss::SquaredError,
-            [crate::Layer::dense(3, 2, crate::Activation::Linear)],
-        )
-        .unwrap();
-        let profile = Profile::default();
-        let layout = DeviceLayout::new(&network, &profile);
-        let source = Renderer::new(&profile).check(&layout).unwrap().source;
-        let module = naga::front::wgsl::parse_str(&source).unwrap();
-        let sizes = [
-            ("Control", size_of::<Control>()),
-            ("Progress", size_of::<Progress>()),
-            ("State", size_of::<State>()),
-            ("Settings", size_of::<Settings>()),
-        ];
-        for (name, size) in sizes {
-            let (_, found) = module
-                .types
-                .iter()
-                .find(|(_, ty)| ty.name.as_deref() == Some(name))
-                .unwrap();
-            assert_eq!(found.inner.size(module.to_ctx()) as usize, size, "{name}");
+    fn submissions_come_to_fifty_to_a_hundred_milliseconds() {
+        for (microseconds, most, expected) in [
+            (100, 4096, 512..=1000),
+            (100, 64, 64..=64),
+            (30_000, 4096, 2..=3),
+            (400_000, 4096, 1..=1),
+        ] {
+            let mut pace = Pace::new(1, most);
+            let mut now = Instant::now();
+            for _ in 0..40 {
+                let count = pace.meta_steps;
+                now += Duration::from_micros(microseconds) * count as u32;
+                pace.done(count, now);
+            }
+            assert!(expected.contains(&pace.meta_steps), "{}", pace.meta_steps);
+            // The device grows slower, and faster again.
+            for slower in [20, 1] {
+                for _ in 0..40 {
+                    let count = pace.meta_steps;
+                    now += slower * Duration::from_micros(microseconds) * count as u32;
+                    pace.done(count, now);
+                }
+                let took = slower * Duration::from_micros(microseconds) * pace.meta_steps as u32;
+                let most = took <= Duration::from_millis(100) || pace.meta_steps == 1;
+                let least = took >= Duration::from_millis(50) || pace.meta_steps == pace.most;
+                assert!(most && least, "{took:?}");
+            }
         }
     }
 }

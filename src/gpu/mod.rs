@@ -13,6 +13,7 @@ mod plan;
 mod profile;
 mod render;
 mod report;
+mod resident;
 mod row_sum;
 mod sweep;
 mod timing;

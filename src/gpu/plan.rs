@@ -8,6 +8,7 @@ use super::fusion::Fusion;
 use super::layout::DeviceLayout;
 use super::profile::Profile;
 use super::render::{Extent, Kernel, Renderer, Variant};
+use super::resident::{Resident, resident_bytes};
 use crate::cpu::EPISODE_BLOCK;
 use crate::task::Task;
 use crate::{Error, Network, Result};
@@ -54,36 +55,6 @@ impl Work {
             learn: true,
         }
     }
-}
-
-/// A buffer that outlives one plan: it belongs to the population, not to a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Resident {
-    Parameters,
-    Gradients,
-    Elements,
-    Moments,
-    Settings,
-    States,
-    Progress,
-    Control,
-    Keys,
-    StepLosses,
-}
-
-impl Resident {
-    pub const ALL: [Self; 10] = [
-        Self::Parameters,
-        Self::Gradients,
-        Self::Elements,
-        Self::Moments,
-        Self::Settings,
-        Self::States,
-        Self::Progress,
-        Self::Control,
-        Self::Keys,
-        Self::StepLosses,
-    ];
 }
 
 /// A buffer of one batch. Segments of time have buffers of their own, so that none exceeds a binding.
@@ -167,7 +138,8 @@ pub(super) struct Plan {
     pub finish: Vec<Dispatch>,
 }
 
-/// Networks of one group at most: as many as have their parameters and one block of episodes in one binding each.
+/// Networks of one group at most: as many as have everything of theirs that no other cut makes smaller in one binding
+/// each: what is resident, and one block of episodes.
 pub(super) fn group_size(network: &Network, profile: &Profile, work: &Work) -> usize {
     let layout = DeviceLayout::new(network, profile);
     let fits = |networks: usize| {
@@ -176,11 +148,37 @@ pub(super) fn group_size(network: &Network, profile: &Profile, work: &Work) -> u
             networks,
             ..work.clone()
         };
-        largest_buffer(&layout, &group, block, work.steps) <= profile.binding_bytes
-            && (networks as u64).saturating_mul(layout.stride as u64 * 8) <= profile.binding_bytes
+        let resident = resident_bytes(&layout, networks, work.learn).into_iter();
+        resident.map(|(_, bytes)| bytes).max() <= Some(profile.binding_bytes)
+            && largest_buffer(&layout, &group, block, work.steps) <= profile.binding_bytes
+            && Fusion::largest_buffer(network, &layout, &group) <= profile.binding_bytes
             && work_of(network, networks, block, work.steps) <= profile.submission_work
     };
     largest(work.networks, fits).max(1)
+}
+
+/// A range of networks, cut into ranges of at most `size`.
+pub(super) fn split(networks: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = networks.end;
+    let first = networks.step_by(size);
+    first.map(move |first| first..(first + size).min(end))
+}
+
+/// Fails if what is resident of one network exceeds a binding: no cut makes that smaller.
+pub(super) fn require_residents(
+    layout: &DeviceLayout,
+    profile: &Profile,
+    learning: bool,
+) -> Result<()> {
+    let resident = resident_bytes(layout, 1, learning).into_iter();
+    match resident.max_by_key(|&(_, bytes)| bytes) {
+        Some((resident, bytes)) if bytes > profile.binding_bytes => Err(Error::DeviceLimit {
+            what: format!("{resident:?} of one network (bytes of a buffer)"),
+            requested: bytes,
+            limit: profile.binding_bytes,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The largest number from 1 to `most` that fits, if what fits gets no rarer towards 1; 0 if none does.
@@ -356,6 +354,7 @@ impl Plan {
     /// Plans the work of one group of networks, no more than [`group_size`] says.
     pub fn new(network: &Network, profile: &Profile, work: Work) -> Result<Self> {
         let layout = DeviceLayout::new(network, profile);
+        require_residents(&layout, profile, work.learn)?;
         match Fusion::new(network, profile, &layout, &work)? {
             Some(fusion) => Ok(Self::fused(profile, layout, work, fusion)),
             None => Self::separate(network, profile, work),
@@ -662,14 +661,6 @@ fn cut_sizes(
     layout: &DeviceLayout,
     work: &Work,
 ) -> Result<(usize, usize)> {
-    let parameters = (work.networks as u64).saturating_mul(layout.stride as u64 * 4);
-    if parameters > profile.binding_bytes {
-        return Err(Error::DeviceLimit {
-            what: "parameters of one network (bytes)".into(),
-            requested: parameters,
-            limit: profile.binding_bytes,
-        });
-    }
     let fits = |episodes: usize, steps: usize| {
         largest_buffer(layout, work, episodes, steps) <= profile.binding_bytes
             && work_of(network, work.networks, episodes, steps) <= profile.submission_work
@@ -694,7 +685,10 @@ fn cut_sizes(
             .find(|&steps| fits(1, steps))
             .map(|steps| (1, steps))
             .ok_or_else(|| Error::DeviceLimit {
-                what: "one episode of one network (bytes of a buffer), however cut".into(),
+                what: format!(
+                    "one episode of {} networks (bytes of a buffer), however cut",
+                    work.networks
+                ),
                 requested: (0..=work.steps.ilog2())
                     .map(|power| largest_buffer(layout, work, 1, work.steps.div_ceil(1 << power)))
                     .min()
@@ -763,14 +757,14 @@ fn resident_of(name: &str) -> Buffer {
     Buffer::Resident(match name {
         "parameters" => Resident::Parameters,
         "gradients" => Resident::Gradients,
-        "elements" => Resident::Elements,
+        "sources" => Resident::Sources,
+        "kinds" => Resident::Kinds,
         "moments" => Resident::Moments,
         "settings" => Resident::Settings,
         "states" => Resident::States,
         "progress" => Resident::Progress,
         "control" => Resident::Control,
         "keys" => Resident::Keys,
-        "losses_of_step" => Resident::StepLosses,
         "losses" => return Buffer::Working(Working::Losses),
         name => unreachable!("kernels bind no buffer called {name}"),
     })
@@ -818,7 +812,7 @@ mod tests {
 
     #[test]
     fn cuts_cover_the_batch_and_fit_the_limit() {
-        for limit in [1 << 27, 1 << 20, 1 << 18, 1 << 17, 70_000, 40_000] {
+        for limit in [1 << 27, 1 << 20, 1 << 18, 1 << 17, 100_000, 70_000] {
             let plan = plan(limit, work(40, 30)).unwrap();
             let covered: Vec<_> = plan
                 .cuts
@@ -883,6 +877,54 @@ mod tests {
             matches!(error, Error::DeviceLimit { limit: 10_000, .. }),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_resident_of_one_network_must_fit_a_binding() {
+        // Eight bytes a parameter are the most.
+        let layout = DeviceLayout::new(&network(), &Profile::default());
+        let bytes = 8 * layout.stride as u64;
+        let profile = Profile {
+            binding_bytes: bytes,
+            ..Profile::default()
+        };
+        require_residents(&layout, &profile, true).unwrap();
+        let error = plan(bytes - 1, work(1, 1)).unwrap_err();
+        assert!(
+            matches!(&error, Error::DeviceLimit { what, requested, .. } if what.contains("of one network") && *requested == bytes),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn whether_meta_steps_are_one_kernel_does_not_depend_on_the_population() {
+        let small = Network::new(
+            Loss::SquaredError,
+            [Layer::plastic(3, 2, Rate::learned(0.1))],
+        )
+        .unwrap();
+        for binding_bytes in [20_000, 100_000, 128 << 20] {
+            let profile = Profile {
+                binding_bytes,
+                ..Profile::default()
+            };
+            let fused = |networks: usize| {
+                let work = Work::training(&small, networks, 16, 50);
+                let plan = Plan::new(&small, &profile, work).unwrap();
+                assert!(
+                    plan.buffers
+                        .iter()
+                        .all(|&(_, bytes)| bytes <= binding_bytes)
+                );
+                plan.fused.is_some()
+            };
+            let work = Work::training(&small, 100_000, 16, 50);
+            let size = group_size(&small, &profile, &work);
+            assert!(size > 1 || binding_bytes == 20_000, "{size}");
+            for networks in [1, size / 2, size] {
+                assert_eq!(fused(networks.max(1)), fused(1), "{networks}");
+            }
+        }
     }
 
     #[test]

@@ -480,7 +480,7 @@ impl Renderer {
     pub fn reduce(&self, layout: &DeviceLayout) -> Result<Kernel> {
         let bindings = vec![
             reads("partials", "f32"),
-            reads("elements", "vec4<u32>"),
+            reads("sources", "vec2<u32>"),
             writes("gradients", "f32"),
         ];
         let values = context! {
@@ -495,12 +495,11 @@ impl Renderer {
         let bindings = vec![
             reads("losses", "f32"),
             reads("gradients", "f32"),
-            reads("elements", "vec4<u32>"),
+            reads("kinds", "vec2<u32>"),
             reads("settings", "Settings"),
             reads("control", "Control"),
             writes("states", "State"),
             writes("progress", "Progress"),
-            writes("losses_of_step", "f32"),
         ];
         self.kernel("check", bindings, 1, learning(layout))
     }
@@ -508,7 +507,7 @@ impl Renderer {
     pub fn optimiser(&self, layout: &DeviceLayout) -> Result<Kernel> {
         let bindings = vec![
             reads("gradients", "vec4<f32>"),
-            reads("elements", "vec4<u32>"),
+            reads("kinds", "vec2<u32>"),
             reads("settings", "Settings"),
             reads("states", "State"),
             writes("moments", "vec4<f32>"),
@@ -558,7 +557,7 @@ impl Renderer {
             bindings.extend([
                 writes("parameters", "vec4<f32>"),
                 writes("moments", "vec4<f32>"),
-                reads("elements", "vec4<u32>"),
+                reads("kinds", "vec2<u32>"),
                 reads("settings", "Settings"),
             ]);
         } else {

@@ -1,13 +1,14 @@
 //! What a meta-step of training will take of a device, told before anything is allocated, and without a device.
 
-use super::execute::resident_bytes;
-use super::learner::LEARNING;
+use super::learner::first_work;
 use super::plan::{Buffer, Dispatch, Plan, Work, Working, group_size};
 use super::profile::Profile;
 use super::render::Extent;
+use super::resident::resident_bytes;
 use crate::task::Task;
 use crate::{Error, Layout, Loss, Network, Result, memory};
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 
 /// Bytes from one dispatch's uniform to the next: WebGPU's default alignment.
 const UNIFORM_BYTES: u64 = 256;
@@ -53,7 +54,7 @@ impl PlanReport {
 
     fn add(&mut self, plan: &Plan, groups: usize) {
         let count = groups as u64;
-        let residents = resident_bytes(&plan.layout, plan.work.networks, Some(&LEARNING));
+        let residents = resident_bytes(&plan.layout, plan.work.networks, true);
         let resident = residents
             .iter()
             .fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
@@ -197,7 +198,25 @@ fn report(
         }
     }
     memory::elements("parameters", &[population, Layout::new(network)?.size()])?;
-    let size = group_size(network, profile, &Work::training(network, population, 1, 1));
+    let whole = Work {
+        has_target: network.loss() != Loss::None,
+        task,
+        ..Work::training(network, population, batch, steps)
+    };
+    // How many groups of each size there are, the largest first: as a learner splits them, but counted.
+    let mut groups = BTreeMap::from([(Reverse(population), 1)]);
+    for work in [&first_work(network, population), &whole] {
+        let size = group_size(network, profile, work);
+        let mut split = BTreeMap::new();
+        for (Reverse(networks), count) in groups {
+            for (networks, count) in [(size, count * (networks / size)), (networks % size, count)] {
+                if networks > 0 && count > 0 {
+                    *split.entry(Reverse(networks)).or_insert(0) += count;
+                }
+            }
+        }
+        groups = split;
+    }
     let mut report = PlanReport {
         resident_bytes: 0,
         working_bytes: 0,
@@ -208,15 +227,12 @@ fn report(
         meta_steps_per_dispatch: None,
         kernels: Vec::new(),
     };
-    for (networks, groups) in [(size, population / size), (population % size, 1)] {
-        if networks > 0 && groups > 0 {
-            let work = Work {
-                has_target: network.loss() != Loss::None,
-                task,
-                ..Work::training(network, networks, batch, steps)
-            };
-            report.add(&Plan::new(network, profile, work)?, groups);
-        }
+    for (Reverse(networks), groups) in groups {
+        let work = Work {
+            networks,
+            ..whole.clone()
+        };
+        report.add(&Plan::new(network, profile, work)?, groups);
     }
     Ok(report)
 }
@@ -279,9 +295,9 @@ mod tests {
         let report = plan(&network.unwrap(), &Profile::default(), 2, 48, 10).unwrap();
         // Weights and plasticity, 32 biases, and a rate, which takes a vec4.
         let parameters = 2 * 64 * 32 + 32 + 4;
-        // Parameters, gradients and two moments of 2 networks; what each element is.
+        // Parameters, gradients and two moments of 2 networks; what each parameter is.
         let values = 2 * 4 * 4 * parameters + 16 * parameters;
-        let state = 2 * (18 * 4 + 16 + 8 + 16 + 4) + 12;
+        let state = 2 * (18 * 4 + 16 + 8 + 16) + 12;
         assert_eq!(report.resident_bytes, values + state);
         let losses = 2 * 48 * 4;
         let partials = 2 * 3 * 4 * (2 * 64 * 32 + 4 * 32);
@@ -301,13 +317,52 @@ mod tests {
         };
         let network = Network::new(Loss::None, [Layer::plastic(64, 8, Rate::learned(0.1))]);
         let network = network.unwrap();
-        let report = plan(&network, &profile, 16, 3, 60).unwrap();
-        assert!(
-            report.groups > 1 && report.cuts == 3 && report.segments > 1,
-            "{report:?}"
-        );
-        let whole = plan(&network, &Profile::default(), 16, 3, 60).unwrap();
+        let report = plan(&network, &profile, 16, 3, 600).unwrap();
+        assert_eq!((report.groups, report.cuts), (16, 3));
+        assert!(report.segments > 1, "{}", report.segments);
+        let whole = plan(&network, &Profile::default(), 16, 3, 600).unwrap();
         assert!(report.dispatches > report.groups * whole.dispatches);
+    }
+
+    /// A learner makes its groups before it knows the batch, and splits them when it does.
+    #[test]
+    fn groups_are_those_of_a_learner() {
+        let network = Network::new(
+            Loss::SquaredError,
+            [Layer::plastic(6, 2, Rate::learned(0.1))],
+        )
+        .unwrap();
+        for (population, batch, steps, binding_bytes) in [
+            (64, 16, 50, 400_000),
+            (8, 1, 2000, 400_000),
+            (2000, 100, 2, 400_000),
+            (3001, 40, 3, 30_000),
+            (1, 40, 3, 30_000),
+            (100_000, 1000, 20, 128 << 20),
+        ] {
+            let profile = Profile {
+                binding_bytes,
+                ..Profile::default()
+            };
+            let first = group_size(&network, &profile, &first_work(&network, population));
+            let work = Work::training(&network, population, batch, steps);
+            let size = group_size(&network, &profile, &work);
+            let groups: Vec<_> = crate::gpu::plan::split(0..population, first)
+                .flat_map(|group| crate::gpu::plan::split(group, size))
+                .collect();
+            let report = plan(&network, &profile, population, batch, steps).unwrap();
+            assert_eq!(report.groups, groups.len(), "{population}");
+            let dispatches = |networks| {
+                let work = Work {
+                    networks,
+                    ..work.clone()
+                };
+                let plan = Plan::new(&network, &profile, work).unwrap();
+                plan.dispatches().count()
+            };
+            let all: usize = groups.iter().map(|group| dispatches(group.len())).sum();
+            assert_eq!(report.dispatches, all, "{population}");
+        }
     }
 
     #[test]

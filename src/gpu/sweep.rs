@@ -3,7 +3,8 @@
 use super::Gpu;
 use super::execute::{Loaded, Residents};
 use super::fusion::EpisodePlanes;
-use super::plan::{Plan, Resident, Work, Working, group_size};
+use super::plan::{Plan, Work, Working, group_size, split};
+use super::resident::Resident;
 use crate::engine::{Gradients, Outcome, Want};
 use crate::{Episodes, Loss, Mask, Network, Objective, Parameters, Result, memory};
 use ndarray::{
@@ -87,8 +88,7 @@ impl Gpu {
         let mut results = results(network, parameters, &work)?;
         let mut losses = Vec::with_capacity(population * batch);
         let size = group_size(network, &self.profile, &work);
-        for first in (0..population).step_by(size) {
-            let group = first..(first + size).min(population);
+        for group in split(0..population, size) {
             let work = Work {
                 networks: group.len(),
                 ..work.clone()
@@ -96,7 +96,7 @@ impl Gpu {
             let plan = Plan::new(network, &self.profile, work)?;
             let layout = plan.layout.clone();
             let mut values = parameters.slice(group.clone());
-            let residents = Residents::new(&self.device, &layout, &values, None)?;
+            let residents = Residents::new(&self.device, &layout, &values, false)?;
             let loaded = Loaded::new(&self.device, &residents, plan)?;
             for cut in 0..loaded.plan.cuts.len() {
                 let range = loaded.plan.cuts[cut].episodes.clone();
@@ -246,18 +246,18 @@ pub(super) fn upload(
             Objective::OutputGradient(_) | Objective::None => {}
         }
     }
+    let mut encoder = device.device.create_command_encoder(&Default::default());
     for (index, layer) in network.layers().iter().enumerate() {
         let slots = plan.traces[index];
         let plane = networks.len() * range.len() * layer.outputs() * layers[index].row;
         let rows = 0..layer.outputs();
+        let traces = || loaded.buffer(Working::Traces(index));
         let write = |slot: usize, array: &Array4<f32>| {
             let values = padded(&part(array, &[&networks, &range, &rows]), layers[index].row);
             let at = (slot * plane * 4) as u64;
-            device.queue.write_buffer(
-                loaded.buffer(Working::Traces(index)),
-                at,
-                bytemuck::cast_slice(&values),
-            );
+            device
+                .queue
+                .write_buffer(traces(), at, bytemuck::cast_slice(&values));
         };
         if let (true, Some(gradient)) = (slots.upstream, episodes.trace_gradient(index)) {
             write(0, gradient);
@@ -267,19 +267,14 @@ pub(super) fn upload(
                 Some(trace) => write(slot, trace),
                 // Of a time cut: an earlier cut over episodes may have left something there.
                 None => {
-                    let shape = [
-                        episodes.population(),
-                        episodes.batch(),
-                        layer.outputs(),
-                        layer.inputs(),
-                    ];
-                    write(slot, &Array4::zeros(shape));
+                    let (at, bytes) = ((slot * plane * 4) as u64, (plane * 4) as u64);
+                    encoder.clear_buffer(traces(), at, Some(bytes));
                 }
             }
         }
     }
     // Staged writes take memory until they are submitted.
-    device.queue.submit([]);
+    device.queue.submit([encoder.finish()]);
     device.check()
 }
 

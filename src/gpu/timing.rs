@@ -1,10 +1,11 @@
 //! Times what the device does with resident data: episodes and parameters are loaded once, and the sweep repeated.
 
 use super::Gpu;
-use super::execute::{Loaded, Residents, resident_bytes};
-use super::plan::{Plan, Work, group_size};
+use super::execute::{Loaded, Residents};
+use super::plan::{Plan, Work, group_size, split};
 use super::profile::Profile;
 use super::render::{Extent, Renderer};
+use super::resident::resident_bytes;
 use super::sweep::{upload, work_of};
 use crate::engine::Want;
 use crate::measure::Sample;
@@ -50,17 +51,16 @@ impl GpuRun {
             groups: Vec::new(),
             bytes: 0,
         };
-        for first in (0..population).step_by(size) {
-            let networks = first..(first + size).min(population);
+        for networks in split(0..population, size) {
             let work = Work {
                 networks: networks.len(),
                 ..work.clone()
             };
             let plan = Plan::new(network, &gpu.profile, work)?;
             let values = parameters.slice(networks.clone());
-            let residents = Residents::new(&gpu.device, &plan.layout, &values, None)?;
+            let residents = Residents::new(&gpu.device, &plan.layout, &values, false)?;
             run.bytes += plan.bytes();
-            for (_, bytes) in resident_bytes(&plan.layout, networks.len(), None) {
+            for (_, bytes) in resident_bytes(&plan.layout, networks.len(), false) {
                 run.bytes += bytes;
             }
             let loaded = Loaded::new(&gpu.device, &residents, plan)?;
@@ -126,7 +126,7 @@ impl Clock {
     /// `None` where the device has no clock, or there are too many passes for it.
     fn new(gpu: &Gpu, passes: usize) -> Result<Option<Self>> {
         let device = &gpu.device;
-        if !device.device.features().contains(Features::TIMESTAMP_QUERY) || 2 * passes > QUERIES {
+        if !gpu.has_clock() || 2 * passes > QUERIES {
             return Ok(None);
         }
         let queries = device.device.create_query_set(&QuerySetDescriptor {
@@ -160,6 +160,11 @@ impl Clock {
 }
 
 impl Gpu {
+    pub(crate) fn has_clock(&self) -> bool {
+        let features = self.device.device.features();
+        features.contains(Features::TIMESTAMP_QUERY)
+    }
+
     /// Multiply-adds per second of a kernel that does nothing else.
     pub(crate) fn multiply_adds_per_second(&self) -> Result<f64> {
         /// Workgroups: enough to fill any device several times.

@@ -10,8 +10,8 @@ pub use multiply_add::{FLOOR, multiply_adds_per_second};
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuRun;
 use crate::{
-    Activation, Engine, Episodes, Error, Initial, Layer, Loss, Network, Parameters, Plastic, Rate,
-    Result, Want, memory,
+    Engine, Episodes, Error, Initial, Layer, Layout, Loss, Network, Parameters, Rate, Result, Want,
+    memory,
 };
 use ndarray::Array4;
 use std::time::{Duration, Instant};
@@ -40,6 +40,45 @@ impl Shape {
                 product.saturating_mul(size as u64)
             })
     }
+
+    /// Fails unless there are such networks and the memory for their episodes and outputs; allocates nothing.
+    ///
+    /// # Errors
+    /// Names the size that is zero or too large, or the bytes that are missing.
+    pub fn check(&self) -> Result<()> {
+        for (field, size) in [
+            ("population", self.population),
+            ("episodes", self.episodes),
+            ("steps", self.steps),
+        ] {
+            if size == 0 {
+                return Err(Error::ZeroSize {
+                    field: field.into(),
+                });
+            }
+            if size > i32::MAX as usize {
+                return Err(Error::setting(
+                    field,
+                    format!("{size}, at most {} are supported", i32::MAX),
+                ));
+            }
+        }
+        Layout::new(&self.network(Loss::None)?)?;
+        let elements = memory::elements("input", &self.sizes(self.inputs))? as u128
+            + 2 * memory::elements("output_gradient", &self.sizes(self.outputs))? as u128;
+        memory::require("the episodes and their outputs", 4 * elements)
+    }
+
+    /// One plastic layer: tanh, Hebb's rule, a learned rate.
+    fn network(&self, loss: Loss) -> Result<Network> {
+        let layer = Layer::plastic(self.inputs, self.outputs, Rate::learned(0.1));
+        Network::new(loss, [layer])
+    }
+
+    /// Of an array over all steps.
+    fn sizes(&self, neurons: usize) -> [usize; 4] {
+        [self.population, self.episodes, self.steps, neurons]
+    }
 }
 
 /// A population, its episodes, and a gradient on its outputs.
@@ -57,32 +96,8 @@ impl Problem {
     /// # Errors
     /// If a size is zero or too large, or memory is short.
     pub fn new(shape: Shape) -> Result<Self> {
-        for (field, size) in [
-            ("population", shape.population),
-            ("episodes", shape.episodes),
-            ("steps", shape.steps),
-        ] {
-            if size == 0 {
-                return Err(Error::ZeroSize {
-                    field: field.into(),
-                });
-            }
-            if size > i32::MAX as usize {
-                return Err(Error::setting(
-                    field,
-                    format!("{size}, at most {} are supported", i32::MAX),
-                ));
-            }
-        }
-        let layer = Layer::Plastic(Plastic {
-            activation: Activation::Tanh,
-            ..plastic(shape)
-        });
-        let network = Network::new(Loss::None, [layer])?;
-        let sizes = |neurons: usize| [shape.population, shape.episodes, shape.steps, neurons];
-        let elements = memory::elements("input", &sizes(shape.inputs))? as u128
-            + memory::elements("output_gradient", &sizes(shape.outputs))? as u128;
-        memory::require("the episodes", 4 * elements)?;
+        shape.check()?;
+        let network = shape.network(Loss::None)?;
         let initial = Initial {
             scale: 0.5 / (shape.inputs as f64).sqrt(),
             ..Initial::default()
@@ -90,7 +105,7 @@ impl Problem {
         let parameters = Parameters::initialise(&network, &initial, shape.population, 0)?;
         let waves = |neurons: usize, scale: f32| {
             let mut phase = 0.0f32;
-            Array4::from_shape_simple_fn(sizes(neurons), || {
+            Array4::from_shape_simple_fn(shape.sizes(neurons), || {
                 phase = (phase + 1.3) % std::f32::consts::TAU;
                 scale * phase.sin()
             })
@@ -106,16 +121,24 @@ impl Problem {
         })
     }
 
+    /// The same episodes with targets instead of gradients on the outputs, for a network that learns from them.
+    ///
+    /// # Errors
+    /// None that [`Problem::new`] did not have.
+    pub fn training(&self) -> Result<(Network, Parameters<f32>, Episodes<f32>)> {
+        let network = self.shape.network(Loss::SquaredError)?;
+        let mut parameters = Parameters::new(&network, self.shape.population)?;
+        parameters
+            .values_mut()
+            .copy_from_slice(self.parameters.values());
+        let target = Array4::from_elem(self.shape.sizes(self.shape.outputs), 0.25);
+        let episodes = Episodes::new(self.episodes.input.clone()).with_target(target);
+        Ok((network, parameters, episodes))
+    }
+
     /// Its sizes.
     pub fn shape(&self) -> Shape {
         self.shape
-    }
-}
-
-fn plastic(shape: Shape) -> Plastic {
-    match Layer::plastic(shape.inputs, shape.outputs, Rate::learned(0.1)) {
-        Layer::Plastic(plastic) => plastic,
-        _ => unreachable!("a plastic layer is one"),
     }
 }
 

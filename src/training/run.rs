@@ -10,9 +10,9 @@ use std::ops::ControlFlow;
 /// Reports of a run with enough episodes.
 const REPORTS: u32 = 200;
 
-/// The most synapse-steps between reports: a fraction of a second on any engine, so that whoever waits sees progress
-/// and can stop.
-const SYNAPSE_STEPS_PER_REPORT: u64 = 1 << 26;
+/// The most synapse-steps between reports: a second or less on two processor cores, so that whoever waits sees progress
+/// and can stop, and a millisecond on a large GPU, beside which the report takes little.
+const SYNAPSE_STEPS_PER_REPORT: u64 = 1 << 30;
 
 /// What a part of a run was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -149,6 +149,45 @@ fn a_device_without_subgroups_sums_in_workgroup_memory() {
     assert!(forward(&["--subgroup-size", "1"]) > 0);
 }
 
+/// More networks than one binding holds are cut into groups; more work than a submission takes, into cuts.
+#[test]
+fn groups_come_before_cuts() {
+    let place = Place::new(NETWORK);
+    let plan = |arguments: &[&str]| {
+        let work = ["--population", "64", "--batch", "40", "--steps", "50"];
+        let plan = place.plan(&[&work[..], arguments].concat());
+        ["groups", "cuts"].map(|key| plan[key].as_u64().unwrap())
+    };
+    assert_eq!(plan(&[]), [1, 1]);
+    let [groups, cuts] = plan(&["--binding-bytes", "200000"]);
+    assert!(groups > 1 && cuts > 1, "{groups}, {cuts}");
+    // 3 cuts of 16 episodes of one network fit where 2 of 32 do not.
+    let [groups, cuts] = plan(&["--submission-work", "20000"]);
+    assert_eq!((groups, cuts), (64, 3));
+}
+
+/// Eight bytes a parameter, of its moments, exceed a binding before anything else does.
+#[test]
+fn a_network_beyond_every_binding_is_refused() {
+    let place = Place::new(
+        r#"
+        [loss]
+        kind = "squared-error"
+
+        [[layer]]
+        kind = "plastic"
+        inputs = 4096
+        outputs = 2050
+        rate = { value = 0.1 }
+        "#,
+    );
+    let output = place.run("plan", &["--batch", "1", "--steps", "2"]);
+    assert_status(&output, 1);
+    let message = error_text(&output);
+    assert!(message.contains("Moments of one network"), "{message}");
+    assert!(message.contains("134217728"), "{message}");
+}
+
 #[test]
 fn bad_input_is_refused_by_name_and_nothing_is_written() {
     let place = Place::new(NETWORK);
@@ -172,6 +211,8 @@ fn bad_input_is_refused_by_name_and_nothing_is_written() {
         ("--subgroup-size", "0", 2, "profile.subgroup_size"),
         ("--workgroup-size", "32", 2, "profile.workgroup_size"),
         ("--binding-bytes", "0", 2, "profile.binding_bytes"),
+        ("--workgroups", "0", 2, "profile.workgroups"),
+        ("--submission-work", "0", 2, "profile.submission_work"),
         // No cut helps against these.
         ("--binding-bytes", "100", 1, "limit of 100"),
         (
