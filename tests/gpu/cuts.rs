@@ -1,14 +1,14 @@
 //! Runs that limits cut over networks, episodes and time, and rows spread over lanes in other ways.
 
 use crate::common::bodies::{matches_oracle, run};
-use crate::common::cases::{Case, Goal, MaskKind, plastic};
+use crate::common::cases::{Case, Goal, MaskKind, cast, of_network, plastic};
 use crate::common::compare::GPU;
 use crate::{Body, body};
 use metaplastic::random::Purpose;
 use metaplastic::task::{Association, EpisodeSource, Task};
 use metaplastic::{
-    Activation, Engine, Error, Initial, Layer, Loss, Network, Optimiser, Parameters, Plastic,
-    Profile, Rate, Rule,
+    Activation, Engine, Episodes, Error, Initial, Layer, Loss, Network, Optimiser, Parameters,
+    Plastic, Profile, Rate, Rule,
 };
 
 pub fn bodies() -> Vec<Body> {
@@ -45,6 +45,10 @@ pub fn bodies() -> Vec<Body> {
             },
         ));
     }
+    bodies.push(body(
+        "a network of a large population learns as alone",
+        |engine| large_populations_learn_as_alone(&with_bindings_of(engine, 60_000)),
+    ));
     for (rate, inputs) in [(0.3, 5), (0.95, 5), (0.3, 24), (0.95, 24)] {
         let case = long(rate, inputs);
         bodies.push(body(
@@ -115,7 +119,7 @@ pub fn bodies() -> Vec<Body> {
             .gradient(
                 &case.network(),
                 &case.parameters().cast::<f32>(),
-                &crate::common::cases::cast(&case.episodes()),
+                &cast(&case.episodes()),
                 metaplastic::Want::ALL,
             )
             .expect_err("nothing fits");
@@ -125,6 +129,34 @@ pub fn bodies() -> Vec<Body> {
         );
     }));
     bodies
+}
+
+/// On episodes of the caller's, of which a binding holds those of few networks, and of fewer as one kernel reads them.
+fn large_populations_learn_as_alone(engine: &Engine) {
+    let case = Case {
+        goal: Goal::Target(Loss::SquaredError, MaskKind::All),
+        population: 11,
+        batch: 16,
+        steps: 50,
+        ..Case::new([Layer::Plastic(plastic(3, 2))])
+    };
+    let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
+    let episodes = cast::<f32>(&case.episodes());
+    let losses = |parameters: &Parameters<f32>, episodes: &Episodes<f32>| {
+        let optimisers = [Optimiser::sgd(0.01, 0.0)];
+        let mut learner = engine
+            .learner(&network, parameters, &optimisers)
+            .expect("a learner");
+        let mut step = |_| learner.step(episodes).expect("a meta-step");
+        [0; 3].map(&mut step)
+    };
+    let together = losses(&parameters, &episodes);
+    for p in [0, 1, 5, 10] {
+        let alone = losses(&parameters.slice(p..p + 1), &of_network(&episodes, p));
+        for (together, alone) in together.iter().zip(&alone) {
+            assert_eq!(together[p].to_bits(), alone[0].to_bits(), "network {p}");
+        }
+    }
 }
 
 /// Bytes of the largest binding, from "everything at once" down to single episodes cut in time.
@@ -245,7 +277,7 @@ fn population_split_later(engine: &Engine) {
                 steps,
                 ..case.clone()
             };
-            let episodes = crate::common::cases::cast::<f32>(&longer.episodes());
+            let episodes = cast::<f32>(&longer.episodes());
             losses.push(learner.step(&episodes).expect("a meta-step"));
         }
         (losses, learner.parameters().expect("parameters"))
