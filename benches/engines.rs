@@ -49,10 +49,20 @@ fn group<'a>(
 /// How a sample's time is told: the wall clock, and on a GPU that has one its own clock too.
 type Clock = (&'static str, fn(Sample) -> Duration);
 
+/// A sweep of one synapse tells.
 fn clocks(engine: &Engine) -> Vec<Clock> {
     let mut clocks: Vec<Clock> = vec![("", |sample| sample.wall)];
-    if engine.has_clock() {
-        clocks.push(("-clock", |sample| sample.device.unwrap_or(sample.wall)));
+    let one = Problem::new(Shape {
+        population: 1,
+        episodes: 1,
+        steps: 1,
+        inputs: 1,
+        outputs: 1,
+    });
+    let one = one.expect("a valid shape");
+    let run = Run::new(engine, &one, Sweep::Forward).expect("a sweep that fits");
+    if run.once().expect("a sweep").device.is_some() {
+        clocks.push(("-clock", |sample| sample.device.expect("it has a clock")));
     }
     clocks
 }
@@ -95,14 +105,15 @@ fn shapes(criterion: &mut Criterion, engines: &[Engine]) {
                 group.bench_function(format!("forward/{kind}{suffix}"), |bencher| {
                     bencher.iter_custom(|count| (0..count).map(|_| forward.once(time)).sum());
                 });
-                // What the gradient takes beyond the forward sweep, one after the other.
+                // What gradients take beyond forward sweeps, in turn.
                 group.bench_function(format!("backward/{kind}{suffix}"), |bencher| {
                     bencher.iter_custom(|count| {
-                        let both = |_| gradient.once(time).saturating_sub(forward.once(time));
-                        (0..count)
-                            .map(both)
-                            .sum::<Duration>()
-                            .max(Duration::from_nanos(1))
+                        let pairs = (0..count).map(|_| [gradient.once(time), forward.once(time)]);
+                        let sums = pairs.fold([Duration::ZERO; 2], |sums, pair| {
+                            [sums[0] + pair[0], sums[1] + pair[1]]
+                        });
+                        // Criterion takes no time of zero.
+                        sums[0].saturating_sub(sums[1]).max(Duration::from_nanos(1))
                     });
                 });
                 group.bench_function(format!("gradient/{kind}{suffix}"), |bencher| {

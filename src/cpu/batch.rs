@@ -4,7 +4,7 @@ use super::job::{Block, Job, Results, Source};
 use super::layers::{Shape, Synapses, pack};
 use super::simd::{Aligned, zeros};
 use super::sweep::Workspace;
-use super::workspaces::Workspaces;
+use super::workspaces::{Free, Kept, Workspaces};
 use crate::{Layout, Network, Real};
 use rayon::prelude::*;
 
@@ -31,8 +31,8 @@ pub(super) struct Batch<R> {
     losses: Vec<f64>,
 }
 
-impl<R: Real> Batch<R> {
-    pub fn new(job: &Job) -> Self {
+impl<R: Real> Kept<R> for Batch<R> {
+    fn new(job: &Job) -> Self {
         let synapses = || job.shapes.iter().map(Synapses::zeros).collect();
         let total: Vec<Synapses<R>> = synapses();
         let elements: usize = total.iter().map(Synapses::elements).sum();
@@ -44,12 +44,17 @@ impl<R: Real> Batch<R> {
         }
     }
 
-    /// Elements of all arrays, about.
-    pub fn elements(job: &Job) -> u128 {
+    fn waiting(free: &mut Free<R>) -> &mut Vec<Self> {
+        &mut free.batches
+    }
+
+    fn elements(job: &Job) -> u128 {
         let synapses = job.shapes.iter().map(Shape::parameters).sum::<u128>();
         synapses * (wave(job) as u128 + 2) + 2 * job.batch as u128
     }
+}
 
+impl<R: Real> Batch<R> {
     /// Takes one network's parameters in.
     pub fn pack(&mut self, network: &Network, layout: &Layout, values: &[R]) {
         pack(network, layout, values, &mut self.layers);

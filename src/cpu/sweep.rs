@@ -3,6 +3,7 @@
 use super::EPISODE_BLOCK;
 use super::job::{Block, Job, Results};
 use super::layers::{Shape, Synapses};
+use super::workspaces::{Free, Kept};
 use super::{over_episodes, over_synapses};
 use crate::Real;
 
@@ -15,15 +16,6 @@ pub(super) fn block<R: Real>(shapes: &[Shape], batch: usize) -> usize {
     }
 }
 
-/// Elements of one workspace, about.
-pub(super) fn workspace_elements<R: Real>(job: &Job) -> u128 {
-    if over_episodes::suits::<R>(&job.shapes, job.batch) {
-        over_episodes::elements::<R>(job)
-    } else {
-        over_synapses::elements::<R>(job)
-    }
-}
-
 /// The arrays of the episodes in progress.
 #[derive(Debug)]
 pub(super) enum Workspace<R> {
@@ -33,9 +25,9 @@ pub(super) enum Workspace<R> {
     OverEpisodes(over_episodes::Workspace<R>),
 }
 
-impl<R: Real> Workspace<R> {
+impl<R: Real> Kept<R> for Workspace<R> {
     /// Which of the two depends on the job's sizes and the vectors' width alone.
-    pub fn new(job: &Job) -> Self {
+    fn new(job: &Job) -> Self {
         if over_episodes::suits::<R>(&job.shapes, job.batch) {
             Self::OverEpisodes(over_episodes::Workspace::new(job))
         } else {
@@ -43,6 +35,20 @@ impl<R: Real> Workspace<R> {
         }
     }
 
+    fn waiting(free: &mut Free<R>) -> &mut Vec<Self> {
+        &mut free.workspaces
+    }
+
+    fn elements(job: &Job) -> u128 {
+        if over_episodes::suits::<R>(&job.shapes, job.batch) {
+            over_episodes::elements::<R>(job)
+        } else {
+            over_synapses::elements::<R>(job)
+        }
+    }
+}
+
+impl<R: Real> Workspace<R> {
     /// Sums of the gradients of the last block's episodes, per layer.
     pub fn gradients(&self) -> &[Synapses<R>] {
         match self {

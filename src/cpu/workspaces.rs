@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::job::Job;
-use super::sweep::{self, Workspace};
+use super::sweep::Workspace;
 use crate::{Real, Result, memory};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,8 @@ pub(super) struct Workspaces<R> {
 #[derive(Debug)]
 pub(super) struct Free<R> {
     job: Option<Job>,
-    workspaces: Vec<Workspace<R>>,
-    batches: Vec<Batch<R>>,
+    pub workspaces: Vec<Workspace<R>>,
+    pub batches: Vec<Batch<R>>,
 }
 
 /// Working arrays that are kept.
@@ -36,34 +36,6 @@ pub(super) trait Kept<R>: Sized {
     /// Bytes of one, about.
     fn bytes(job: &Job) -> u128 {
         Self::elements(job) * size_of::<R>() as u128
-    }
-}
-
-impl<R: Real> Kept<R> for Workspace<R> {
-    fn new(job: &Job) -> Self {
-        Workspace::new(job)
-    }
-
-    fn waiting(free: &mut Free<R>) -> &mut Vec<Self> {
-        &mut free.workspaces
-    }
-
-    fn elements(job: &Job) -> u128 {
-        sweep::workspace_elements::<R>(job)
-    }
-}
-
-impl<R: Real> Kept<R> for Batch<R> {
-    fn new(job: &Job) -> Self {
-        Batch::new(job)
-    }
-
-    fn waiting(free: &mut Free<R>) -> &mut Vec<Self> {
-        &mut free.batches
-    }
-
-    fn elements(job: &Job) -> u128 {
-        Batch::<R>::elements(job)
     }
 }
 

@@ -63,15 +63,6 @@ impl Engine {
         }
     }
 
-    /// Whether the device has a clock of its own, by which its kernels can be timed.
-    pub fn has_clock(&self) -> bool {
-        match self {
-            Self::Cpu(_) => false,
-            #[cfg(feature = "gpu")]
-            Self::Gpu(gpu) => gpu.has_clock(),
-        }
-    }
-
     /// Runs the episodes forward.
     ///
     /// # Errors

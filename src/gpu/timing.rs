@@ -126,7 +126,7 @@ impl Clock {
     /// `None` where the device has no clock, or there are too many passes for it.
     fn new(gpu: &Gpu, passes: usize) -> Result<Option<Self>> {
         let device = &gpu.device;
-        if !gpu.has_clock() || 2 * passes > QUERIES {
+        if !device.device.features().contains(Features::TIMESTAMP_QUERY) || 2 * passes > QUERIES {
             return Ok(None);
         }
         let queries = device.device.create_query_set(&QuerySetDescriptor {
@@ -160,11 +160,6 @@ impl Clock {
 }
 
 impl Gpu {
-    pub(crate) fn has_clock(&self) -> bool {
-        let features = self.device.device.features();
-        features.contains(Features::TIMESTAMP_QUERY)
-    }
-
     /// Multiply-adds per second of a kernel that does nothing else.
     pub(crate) fn multiply_adds_per_second(&self) -> Result<f64> {
         /// Workgroups: enough to fill any device several times.
