@@ -9,6 +9,7 @@ use metaplastic::measure::{
     FLOOR, Problem, Run, Shape, Sweep, multiply_adds_per_second, peak_process_bytes,
 };
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 
 #[derive(Args, Debug)]
@@ -53,6 +54,8 @@ struct Report {
     device: String,
     wall_seconds: f64,
     device_seconds: Option<f64>,
+    /// Seconds of each kernel, all its dispatches of a sweep together, by the device's clock.
+    kernels: BTreeMap<&'static str, f64>,
     sweeps: usize,
     synapse_steps: u64,
     /// Measured on this machine.
@@ -84,6 +87,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let wall_seconds = median.sample.wall.as_secs_f64();
     let device_seconds = median.sample.device.map(|time| time.as_secs_f64());
     let seconds = device_seconds.unwrap_or(wall_seconds);
+    let kernels = median.sample.kernels.iter();
+    let kernels = kernels
+        .map(|(&name, time)| (name, time.as_secs_f64()))
+        .collect();
     let synapse_steps_per_second = shape.synapse_steps() as f64 / seconds;
     let fma_per_second = multiply_adds_per_second(engine)?;
     let report = Report {
@@ -95,6 +102,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         device: engine.device(),
         wall_seconds,
         device_seconds,
+        kernels,
         sweeps: median.sweeps,
         synapse_steps: shape.synapse_steps(),
         fma_per_second,
@@ -129,6 +137,9 @@ impl fmt::Display for Report {
             "throughput   {:.3e} synapse-steps/s",
             self.synapse_steps_per_second
         )?;
+        for (name, seconds) in &self.kernels {
+            writeln!(f, "  {name:<20}{seconds:.3e} s")?;
+        }
         match self.peak_bytes {
             Some(bytes) => writeln!(f, "memory       {}, {}", HumanBytes(bytes), self.peak_of)?,
             None => writeln!(f, "memory       not measured on this system")?,

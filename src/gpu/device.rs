@@ -4,12 +4,15 @@ use super::adapter;
 use super::profile::Profile;
 use super::render::{Extent, Kernel};
 use crate::{Error, Result, memory};
+use ndarray::ArrayView4;
+use rayon::prelude::*;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 use wgpu::{
-    BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType,
-    BufferBindingType, BufferDescriptor, BufferUsages, CommandBuffer, ComputePipeline,
+    BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor,
+    BindGroupLayoutEntry, BindingResource, BindingType, BufferBinding, BufferBindingType,
+    BufferDescriptor, BufferSize, BufferUsages, CommandEncoder, ComputePipeline,
     ComputePipelineDescriptor, DeviceDescriptor, ErrorFilter, Features, PipelineCompilationOptions,
     PipelineLayoutDescriptor, PollError, PollType, ShaderModuleDescriptor, ShaderSource,
     ShaderStages, SubmissionIndex,
@@ -19,7 +22,7 @@ use wgpu::{
 /// hardware device's time, and a software device is given the rest.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The most bytes of a buffer that is kept to read results back through.
+/// The most bytes of a buffer that is kept to read results back through, and of an array that are staged at once.
 const STAGING_BYTES: u64 = 64 << 20;
 
 /// An open device. Cheap to share.
@@ -30,17 +33,20 @@ pub(super) struct Device {
     is_software: bool,
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
+    /// By their text.
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     /// A buffer to read results back through, kept for the next time.
     staging: Mutex<Option<wgpu::Buffer>>,
-    /// What the device reported outside of any call: an error or its loss.
-    failure: Arc<Mutex<Option<Failure>>>,
+    /// What the device reported outside of any call.
+    failures: Arc<Failures>,
 }
 
-#[derive(Clone, Debug)]
-enum Failure {
-    Lost(String),
-    Error(String),
+#[derive(Debug, Default)]
+struct Failures {
+    /// Why the device is lost, for good.
+    lost: OnceLock<String>,
+    /// An error that no call has told of yet.
+    error: Mutex<Option<String>>,
 }
 
 /// A compiled kernel.
@@ -65,14 +71,16 @@ impl Device {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|error| device_error(&name, "opening the device", &error.to_string()))?;
-        let failure = Arc::new(Mutex::new(None));
-        let slot = failure.clone();
+        let failures = Arc::new(Failures::default());
+        let reported = failures.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            remember(&slot, Failure::Error(error.to_string()));
+            // The first error is the cause of the others.
+            locked(&reported.error).get_or_insert(error.to_string());
         }));
-        let slot = failure.clone();
+        let reported = failures.clone();
         device.set_device_lost_callback(move |reason, message| {
-            remember(&slot, Failure::Lost(format!("{reason:?}: {message}")));
+            // Only the first reason is kept.
+            let _ = reported.lost.set(format!("{reason:?}: {message}"));
         });
         let open = Self {
             is_software: adapter.get_info().device_type == wgpu::DeviceType::Cpu,
@@ -81,30 +89,28 @@ impl Device {
             queue,
             pipelines: Mutex::default(),
             staging: Mutex::default(),
-            failure,
+            failures,
         };
         Ok((open, Profile::of(adapter)))
     }
 
-    /// Fails if the device has reported an error or its loss since it was opened.
+    /// Fails if the device is lost, or has reported an error outside of any call; such an error is told of once.
     pub fn check(&self) -> Result<()> {
-        let failure = self
-            .failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match failure {
-            None => Ok(()),
-            Some(Failure::Lost(reason)) => Err(Error::DeviceLost {
+        if let Some(reason) = self.failures.lost.get() {
+            return Err(Error::DeviceLost {
                 device: self.name.clone(),
-                reason,
-            }),
-            Some(Failure::Error(reason)) => Err(device_error(&self.name, "a submission", &reason)),
+                reason: reason.clone(),
+            });
+        }
+        match locked(&self.failures.error).take() {
+            None => Ok(()),
+            Some(reason) => Err(device_error(&self.name, "a submission", &reason)),
         }
     }
 
-    /// Runs `create` and turns every error that the driver reports of it into a result.
-    fn scoped<T>(&self, operation: &str, create: impl FnOnce() -> T) -> Result<T> {
+    /// Runs `create` and turns every error that the driver reports of it into a result. Scopes belong to a thread, so
+    /// that no thread is told of another's errors.
+    pub fn scoped<T>(&self, operation: &str, create: impl FnOnce() -> T) -> Result<T> {
         let scopes = [
             ErrorFilter::Validation,
             ErrorFilter::OutOfMemory,
@@ -150,20 +156,26 @@ impl Device {
 
     /// The compiled kernel; each text is compiled once.
     pub fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>> {
-        let mut pipelines = self
-            .pipelines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(pipeline) = pipelines.get(&kernel.source) {
+        if let Some(pipeline) = locked(&self.pipelines).get(&kernel.source) {
             return Ok(pipeline.clone());
         }
-        let pipeline = Arc::new(
-            self.scoped(&format!("compiling the kernel {}", kernel.name), || {
-                self.compile(kernel)
-            })?,
-        );
-        pipelines.insert(kernel.source.clone(), pipeline.clone());
-        Ok(pipeline)
+        // Not under the lock: drivers take up to a second for one kernel. Of two threads that compile the same text, the
+        // first to be done is kept.
+        let operation = format!("compiling the kernel {}", kernel.name);
+        let compiled = self.scoped(&operation, || self.compile(kernel))?;
+        let mut pipelines = locked(&self.pipelines);
+        let pipeline = pipelines
+            .entry(kernel.source.clone())
+            .or_insert_with(|| Arc::new(compiled));
+        Ok(pipeline.clone())
+    }
+
+    /// The compiled kernels, in order; compiled side by side.
+    pub fn pipelines(&self, kernels: &[Kernel]) -> Result<Vec<Arc<Pipeline>>> {
+        kernels
+            .par_iter()
+            .map(|kernel| self.pipeline(kernel))
+            .collect()
     }
 
     fn compile(&self, kernel: &Kernel) -> Pipeline {
@@ -219,9 +231,46 @@ impl Device {
         Pipeline { pipeline, layout }
     }
 
-    /// Submits recorded commands.
-    pub fn submit(&self, commands: CommandBuffer) -> SubmissionIndex {
-        self.queue.submit([commands])
+    /// Records commands and submits them.
+    pub fn submit(&self, record: impl FnOnce(&mut CommandEncoder)) -> Result<SubmissionIndex> {
+        self.scoped("a submission", || {
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            record(&mut encoder);
+            self.queue.submit([encoder.finish()])
+        })
+    }
+
+    /// Binds buffers to a kernel: the extent first, of which each dispatch says where it lies, then those of the kernel's
+    /// list.
+    pub fn bind<'a>(
+        &self,
+        kernel: &Kernel,
+        pipeline: &Pipeline,
+        extents: &wgpu::Buffer,
+        buffers: impl IntoIterator<Item = &'a wgpu::Buffer>,
+    ) -> Result<BindGroup> {
+        let extent = BindGroupEntry {
+            binding: 0,
+            resource: BindingResource::Buffer(BufferBinding {
+                buffer: extents,
+                offset: 0,
+                size: std::num::NonZeroU64::new(size_of::<Extent>() as u64),
+            }),
+        };
+        let buffers = buffers.into_iter().zip(1..);
+        let buffers = buffers.map(|(buffer, binding)| BindGroupEntry {
+            binding,
+            resource: buffer.as_entire_binding(),
+        });
+        let entries: Vec<_> = std::iter::once(extent).chain(buffers).collect();
+        let operation = format!("binding the buffers of the kernel {}", kernel.name);
+        self.scoped(&operation, || {
+            self.device.create_bind_group(&BindGroupDescriptor {
+                label: Some(kernel.name),
+                layout: &pipeline.layout,
+                entries: &entries,
+            })
+        })
     }
 
     /// Waits until a submission is done.
@@ -256,14 +305,16 @@ impl Device {
                 self.raw_buffer("readback", bytes, usage)?
             }
         };
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes.next_multiple_of(4));
-        let submission = self.submit(encoder.finish());
+        let submission = self.submit(|encoder| {
+            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes.next_multiple_of(4));
+        })?;
         let (sender, mapped) = mpsc::channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // Nobody listens any more where the wait below has failed.
-            let _ = sender.send(result);
-        });
+        self.scoped("reading results back", || {
+            staging.map_async(wgpu::MapMode::Read, .., move |result| {
+                // Nobody listens any more where the wait below has failed.
+                let _ = sender.send(result);
+            });
+        })?;
         self.wait(submission)?;
         let failed = |reason: &str| device_error(&self.name, "reading results back", reason);
         // Another thread that waits for the same device may be the one that calls back, a moment later.
@@ -284,21 +335,67 @@ impl Device {
     }
 
     fn staging(&self) -> MutexGuard<'_, Option<wgpu::Buffer>> {
-        self.staging.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.staging)
     }
 
     /// Writes the beginning of a buffer.
-    pub fn write<T: bytemuck::NoUninit>(&self, buffer: &wgpu::Buffer, values: &[T]) {
-        self.queue
-            .write_buffer(buffer, 0, bytemuck::cast_slice(values));
+    pub fn write<T: bytemuck::NoUninit>(&self, buffer: &wgpu::Buffer, values: &[T]) -> Result<()> {
+        self.write_at(buffer, 0, values)
+    }
+
+    /// Writes a buffer from element `at` on.
+    pub fn write_at<T: bytemuck::NoUninit>(
+        &self,
+        buffer: &wgpu::Buffer,
+        at: u64,
+        values: &[T],
+    ) -> Result<()> {
+        let offset = at * size_of::<T>() as u64;
+        self.scoped("writing to the device", || {
+            let bytes = bytemuck::cast_slice(values);
+            self.queue.write_buffer(buffer, offset, bytes);
+        })
+    }
+
+    /// Writes the rows of an array, each padded with zeros to `row` elements, from element `at` of a buffer on. Takes no
+    /// more memory beside the array than [`STAGING_BYTES`], or one row.
+    pub fn write_rows(
+        &self,
+        buffer: &wgpu::Buffer,
+        at: u64,
+        array: &ArrayView4<'_, f32>,
+        row: usize,
+    ) -> Result<()> {
+        let (width, bytes) = (4 * array.dim().3, 4 * row);
+        let mut rows = array.rows().into_iter();
+        let mut offset = 4 * at;
+        while rows.len() > 0 {
+            let count = rows.len().min((STAGING_BYTES as usize / bytes).max(1));
+            self.scoped("writing to the device", || {
+                let size = BufferSize::new((count * bytes) as u64).expect("rows have elements");
+                // Where there is no view, the scope has the reason.
+                let Some(mut view) = self.queue.write_buffer_with(buffer, offset, size) else {
+                    return;
+                };
+                for (index, from) in rows.by_ref().take(count).enumerate() {
+                    let mut to = view.slice(index * bytes..(index + 1) * bytes);
+                    let from = from.as_standard_layout();
+                    let from = from.as_slice().expect("a standard layout");
+                    to.slice(..width)
+                        .copy_from_slice(bytemuck::cast_slice(from));
+                    to.slice(width..).fill(0);
+                }
+            })?;
+            // Staged writes take memory until they are submitted.
+            self.scoped("a submission", || self.queue.submit([]))?;
+            offset += (count * bytes) as u64;
+        }
+        Ok(())
     }
 }
 
-fn remember(slot: &Mutex<Option<Failure>>, failure: Failure) {
-    // The first failure is the cause of the others.
-    slot.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get_or_insert(failure);
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn device_error(device: &str, operation: &str, reason: &str) -> Error {

@@ -2,16 +2,17 @@
 
 use super::device::{Device, Pipeline};
 use super::layout::DeviceLayout;
-use super::plan::{Buffer, Cut, Dispatch, Plan, Working};
+use super::plan::{Buffer, Dispatch, Plan, Working};
 use super::render::Extent;
 use super::resident::{Resident, resident_bytes};
 use crate::{Parameters, Result};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 use wgpu::{
-    BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferUsages,
-    CommandEncoder, ComputePassDescriptor, ComputePassTimestampWrites, QuerySet,
+    BindGroup, BufferUsages, CommandEncoder, ComputePassDescriptor, ComputePassTimestampWrites,
+    QuerySet,
 };
 
 /// The buffers of a group of networks that outlive a batch.
@@ -38,13 +39,13 @@ impl Residents {
         device.write(
             residents.get(Resident::Parameters),
             &packed(layout, parameters),
-        );
+        )?;
         let elements = layout.elements(parameters.layout());
         let sources: Vec<_> = elements.iter().map(|element| element.source).collect();
-        device.write(residents.get(Resident::Sources), &sources);
+        device.write(residents.get(Resident::Sources), &sources)?;
         if learning {
             let kinds: Vec<_> = elements.iter().map(|element| element.kind).collect();
-            device.write(residents.get(Resident::Kinds), &kinds);
+            device.write(residents.get(Resident::Kinds), &kinds)?;
         }
         Ok(residents)
     }
@@ -57,29 +58,32 @@ impl Residents {
         networks: usize,
         part: Range<usize>,
     ) -> Result<Self> {
-        let mut encoder = device.device.create_command_encoder(&Default::default());
+        let all = resident_bytes(layout, part.len(), true);
         let mut buffers = HashMap::new();
-        for (resident, bytes) in resident_bytes(layout, part.len(), true) {
-            let buffer = device.buffer(&format!("{resident:?}"), bytes)?;
-            // Planes of one value, or some, for every network; or one plane that all share.
-            let planes = match resident {
-                Resident::Sources | Resident::Kinds | Resident::Control => 0,
-                Resident::Moments => 2,
-                _ => 1,
-            };
-            let from = self.get(resident);
-            if planes == 0 {
-                encoder.copy_buffer_to_buffer(from, 0, &buffer, 0, bytes);
-            }
-            for plane in 0..planes {
-                let here = bytes / planes;
-                let of_network = here / part.len() as u64;
-                let start = (plane * networks as u64 + part.start as u64) * of_network;
-                encoder.copy_buffer_to_buffer(from, start, &buffer, plane * here, here);
-            }
-            buffers.insert(resident, buffer);
+        for &(resident, bytes) in &all {
+            buffers.insert(resident, device.buffer(&format!("{resident:?}"), bytes)?);
         }
-        device.wait(device.submit(encoder.finish()))?;
+        let submission = device.submit(|encoder| {
+            for (resident, bytes) in all {
+                // Planes of one value, or some, for every network; or one plane that all share.
+                let planes = match resident {
+                    Resident::Sources | Resident::Kinds | Resident::Control => 0,
+                    Resident::Moments => 2,
+                    _ => 1,
+                };
+                let (from, to) = (self.get(resident), &buffers[&resident]);
+                if planes == 0 {
+                    encoder.copy_buffer_to_buffer(from, 0, to, 0, bytes);
+                }
+                for plane in 0..planes {
+                    let here = bytes / planes;
+                    let of_network = here / part.len() as u64;
+                    let start = (plane * networks as u64 + part.start as u64) * of_network;
+                    encoder.copy_buffer_to_buffer(from, start, to, plane * here, here);
+                }
+            }
+        })?;
+        device.wait(submission)?;
         Ok(Self { buffers })
     }
 
@@ -130,6 +134,7 @@ pub(super) struct Loaded {
 /// A dispatch with everything it needs on the device.
 #[derive(Debug)]
 struct Bound {
+    name: &'static str,
     pipeline: Arc<Pipeline>,
     group: BindGroup,
     offset: u32,
@@ -143,11 +148,7 @@ impl Loaded {
         for &(buffer, bytes) in &plan.buffers {
             working.insert(buffer, device.buffer(&format!("{buffer:?}"), bytes)?);
         }
-        let pipelines = plan
-            .kernels
-            .iter()
-            .map(|kernel| device.pipeline(kernel))
-            .collect::<Result<Vec<_>>>()?;
+        let pipelines = device.pipelines(&plan.kernels)?;
 
         // One uniform buffer holds every extent that occurs, each at an aligned offset.
         let alignment = device.device.limits().min_uniform_buffer_offset_alignment as usize;
@@ -164,56 +165,41 @@ impl Loaded {
         }
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let extents = device.raw_buffer("extents", bytes.len() as u64, usage)?;
-        device.write(&extents, &bytes);
+        device.write(&extents, &bytes)?;
 
         let mut groups: HashMap<(usize, Vec<Buffer>), BindGroup> = HashMap::new();
-        let mut bind = |dispatch: &Dispatch| {
-            let pipeline = &pipelines[dispatch.kernel];
-            let group =
-                groups
-                    .entry((dispatch.kernel, dispatch.buffers.clone()))
-                    .or_insert_with(|| {
-                        let extent = BindGroupEntry {
-                            binding: 0,
-                            resource: BindingResource::Buffer(BufferBinding {
-                                buffer: &extents,
-                                offset: 0,
-                                size: std::num::NonZeroU64::new(size_of::<Extent>() as u64),
-                            }),
-                        };
-                        let buffers = dispatch.buffers.iter().enumerate().map(|(index, buffer)| {
-                            BindGroupEntry {
-                                binding: index as u32 + 1,
-                                resource: match buffer {
-                                    Buffer::Resident(resident) => residents.get(*resident),
-                                    Buffer::Working(buffer) => &working[buffer],
-                                }
-                                .as_entire_binding(),
-                            }
+        let mut bind_all = |dispatches: &[Dispatch]| -> Result<Vec<Bound>> {
+            let bind = |dispatch: &Dispatch| {
+                let pipeline = &pipelines[dispatch.kernel];
+                let key = (dispatch.kernel, dispatch.buffers.clone());
+                let group = match groups.entry(key) {
+                    Entry::Occupied(known) => known.get().clone(),
+                    Entry::Vacant(slot) => {
+                        let buffers = dispatch.buffers.iter().map(|buffer| match buffer {
+                            Buffer::Resident(resident) => residents.get(*resident),
+                            Buffer::Working(buffer) => &working[buffer],
                         });
-                        let entries: Vec<_> = std::iter::once(extent).chain(buffers).collect();
-                        device.device.create_bind_group(&BindGroupDescriptor {
-                            label: Some(plan.kernels[dispatch.kernel].name),
-                            layout: &pipeline.layout,
-                            entries: &entries,
-                        })
-                    });
-            Bound {
-                pipeline: pipeline.clone(),
-                group: group.clone(),
-                offset: offsets[&dispatch.extent],
-                workgroups: dispatch.workgroups,
-            }
-        };
-        let bind_all = |cut: &Cut, bind: &mut dyn FnMut(&Dispatch) -> Bound| {
-            cut.dispatches.iter().map(bind).collect()
+                        let kernel = &plan.kernels[dispatch.kernel];
+                        let group = device.bind(kernel, pipeline, &extents, buffers)?;
+                        slot.insert(group).clone()
+                    }
+                };
+                Ok(Bound {
+                    name: plan.kernels[dispatch.kernel].name,
+                    pipeline: pipeline.clone(),
+                    group,
+                    offset: offsets[&dispatch.extent],
+                    workgroups: dispatch.workgroups,
+                })
+            };
+            dispatches.iter().map(bind).collect()
         };
         let cuts = plan
             .cuts
             .iter()
-            .map(|cut| bind_all(cut, &mut bind))
-            .collect();
-        let finish = plan.finish.iter().map(&mut bind).collect();
+            .map(|cut| bind_all(&cut.dispatches))
+            .collect::<Result<_>>()?;
+        let finish = bind_all(&plan.finish)?;
         device.check()?;
         Ok(Self {
             device: device.clone(),
@@ -233,20 +219,24 @@ impl Loaded {
         record(encoder, &self.cuts[cut], None);
     }
 
-    /// Records one cut between two readings of the device's clock, of `queries` those of the cut.
-    pub fn record_timed_cut(
-        &self,
-        encoder: &mut CommandEncoder,
-        cut: usize,
-        queries: Option<&QuerySet>,
-    ) {
-        let writes = queries.map(|queries| around(queries, cut));
-        record(encoder, &self.cuts[cut], writes);
+    /// Records one cut with a reading of the device's clock before and after each of its dispatches.
+    pub fn record_timed_cut(&self, encoder: &mut CommandEncoder, cut: usize, queries: &QuerySet) {
+        let first: usize = self.cuts[..cut].iter().map(Vec::len).sum();
+        for (index, dispatch) in self.cuts[cut].iter().enumerate() {
+            let writes = around(queries, first + index);
+            record(encoder, std::slice::from_ref(dispatch), Some(writes));
+        }
     }
 
     /// Records what follows the last cut.
     pub fn record_finish(&self, encoder: &mut CommandEncoder) {
         record(encoder, &self.finish, None);
+    }
+
+    /// The kernels' names, in the order in which the cuts dispatch them.
+    pub fn kernels(&self) -> impl Iterator<Item = Vec<&'static str>> {
+        let names = |cut: &Vec<Bound>| cut.iter().map(|dispatch| dispatch.name).collect();
+        self.cuts.iter().map(names)
     }
 
     /// Dispatches of one whole meta-step.

@@ -81,7 +81,7 @@ impl GpuLearner {
                     .iter()
                     .map(Settings::new)
                     .collect();
-                device.write(residents.get(Resident::Settings), &settings);
+                device.write(residents.get(Resident::Settings), &settings)?;
                 let fresh = State {
                     updates: 0,
                     failed: NONE,
@@ -91,7 +91,7 @@ impl GpuLearner {
                 device.write(
                     residents.get(Resident::States),
                     &vec![fresh; networks.len()],
-                );
+                )?;
                 Ok(Group {
                     networks,
                     layout: layout.clone(),
@@ -173,27 +173,20 @@ impl GpuLearner {
                 meta_steps: 1,
             };
             let (residents, networks) = (&group.residents, group.networks.clone());
-            self.gpu
-                .device
-                .write(residents.get(Resident::Control), &[control]);
+            let device = &self.gpu.device;
+            device.write(residents.get(Resident::Control), &[control])?;
             let cleared = vec![Progress::default(); networks.len()];
-            self.gpu
-                .device
-                .write(residents.get(Resident::Progress), &cleared);
+            device.write(residents.get(Resident::Progress), &cleared)?;
             for cut in 0..loaded.plan.cuts.len() {
                 let range = loaded.plan.cuts[cut].episodes.clone();
                 upload(&loaded, &self.network, episodes, networks.clone(), range)?;
-                let mut encoder = self
-                    .gpu
-                    .device
-                    .device
-                    .create_command_encoder(&Default::default());
-                loaded.record_cut(&mut encoder, cut);
-                if cut + 1 == loaded.plan.cuts.len() {
-                    loaded.record_finish(&mut encoder);
-                }
-                let submission = self.gpu.device.submit(encoder.finish());
-                self.gpu.device.wait(submission)?;
+                let submission = device.submit(|encoder| {
+                    loaded.record_cut(encoder, cut);
+                    if cut + 1 == loaded.plan.cuts.len() {
+                        loaded.record_finish(encoder);
+                    }
+                })?;
+                device.wait(submission)?;
             }
             let progress = group.progress(&self.gpu, 1)?;
             losses.extend(progress.into_iter().map(|progress| progress.loss));
@@ -227,22 +220,15 @@ impl GpuLearner {
                 learn: 1,
                 meta_steps: 1,
             };
-            self.gpu
-                .device
-                .write(group.residents.get(Resident::Control), &[control]);
-            self.gpu
-                .device
-                .write(group.residents.get(Resident::Gradients), &values);
-            let mut encoder = self
-                .gpu
-                .device
-                .device
-                .create_command_encoder(&Default::default());
-            encoder.clear_buffer(loaded.buffer(Working::Losses), 0, None);
-            encoder.clear_buffer(group.residents.get(Resident::Progress), 0, None);
-            loaded.record_finish(&mut encoder);
-            let submission = self.gpu.device.submit(encoder.finish());
-            self.gpu.device.wait(submission)?;
+            let device = &self.gpu.device;
+            device.write(group.residents.get(Resident::Control), &[control])?;
+            device.write(group.residents.get(Resident::Gradients), &values)?;
+            let submission = device.submit(|encoder| {
+                encoder.clear_buffer(loaded.buffer(Working::Losses), 0, None);
+                encoder.clear_buffer(group.residents.get(Resident::Progress), 0, None);
+                loaded.record_finish(encoder);
+            })?;
+            device.wait(submission)?;
             group.progress(&self.gpu, 1)?;
         }
         self.meta_steps += 1;
@@ -282,23 +268,22 @@ impl GpuLearner {
             if loaded.plan.fused.is_none() {
                 let mask = task.mask().to_vec();
                 for (segment, steps) in loaded.plan.segments.iter().enumerate() {
-                    self.gpu
-                        .device
-                        .write(loaded.buffer(Working::Mask(segment)), &mask[steps.clone()]);
+                    let mask = &mask[steps.clone()];
+                    let buffer = loaded.buffer(Working::Mask(segment));
+                    self.gpu.device.write(buffer, mask)?;
                 }
             }
             let keys: Vec<_> = networks.clone().map(|index| source.key(index)).collect();
             let residents = &group.residents;
-            self.gpu.device.write(residents.get(Resident::Keys), &keys);
+            let device = &self.gpu.device;
+            device.write(residents.get(Resident::Keys), &keys)?;
             let control = Control {
                 first_meta_step: meta_steps.start,
                 learn: u32::from(learn),
                 meta_steps: 1,
             };
             let cleared = vec![Progress::default(); networks.len()];
-            self.gpu
-                .device
-                .write(residents.get(Resident::Progress), &cleared);
+            device.write(residents.get(Resident::Progress), &cleared)?;
             let controls = residents.get(Resident::Control);
             run_meta_steps(
                 &self.gpu,
@@ -418,12 +403,11 @@ fn run_meta_steps(
     let device = &gpu.device;
     let fused = loaded.plan.fused;
     pace.last = None;
-    device.write(controls, &[control]);
+    device.write(controls, &[control])?;
     let mut in_flight = None;
     let mut left = meta_steps;
     while left > 0 {
         let now = left.min(pace.meta_steps);
-        let mut encoder = device.device.create_command_encoder(&Default::default());
         let mut recordings = now;
         if fused.is_some() {
             // Written before the submission, and after the ones before it.
@@ -431,16 +415,17 @@ fn run_meta_steps(
                 meta_steps: now as u32,
                 ..control
             };
-            device.write(controls, &[control]);
+            device.write(controls, &[control])?;
             recordings = 1;
         }
-        for _ in 0..recordings {
-            for cut in 0..loaded.plan.cuts.len() {
-                loaded.record_cut(&mut encoder, cut);
+        let submission = device.submit(|encoder| {
+            for _ in 0..recordings {
+                for cut in 0..loaded.plan.cuts.len() {
+                    loaded.record_cut(encoder, cut);
+                }
+                loaded.record_finish(encoder);
             }
-            loaded.record_finish(&mut encoder);
-        }
-        let submission = device.submit(encoder.finish());
+        })?;
         if let Some((earlier, count)) = in_flight.replace((submission, now)) {
             device.wait(earlier)?;
             pace.done(count, Instant::now());

@@ -7,9 +7,7 @@ use super::plan::{Plan, Work, Working, group_size, split};
 use super::resident::Resident;
 use crate::engine::{Gradients, Outcome, Want};
 use crate::{Episodes, Loss, Mask, Network, Objective, Parameters, Result, memory};
-use ndarray::{
-    Array, Array1, Array4, ArrayView, ArrayView4, ArrayViewMut4, Axis, Dimension, Slice,
-};
+use ndarray::{Array, Array1, Array4, ArrayView, ArrayViewMut4, Axis, Dimension, Slice};
 use std::ops::Range;
 
 /// What the caller's episodes call for, for a group of `networks` networks.
@@ -101,12 +99,9 @@ impl Gpu {
             for cut in 0..loaded.plan.cuts.len() {
                 let range = loaded.plan.cuts[cut].episodes.clone();
                 upload(&loaded, network, episodes, group.clone(), range.clone())?;
-                let mut encoder = self
+                let submission = self
                     .device
-                    .device
-                    .create_command_encoder(&Default::default());
-                loaded.record_cut(&mut encoder, cut);
-                let submission = self.device.submit(encoder.finish());
+                    .submit(|encoder| loaded.record_cut(encoder, cut))?;
                 self.device.wait(submission)?;
                 download(&loaded, network, &mut results, group.clone(), range)?;
             }
@@ -185,18 +180,6 @@ fn part<'a, D: Dimension>(
     view
 }
 
-/// Rows of neurons padded with zeros to `row` elements.
-fn padded(view: &ArrayView4<'_, f32>, row: usize) -> Vec<f32> {
-    let width = view.dim().3;
-    let mut values = vec![0.0; view.len() / width * row];
-    for (to, from) in values.chunks_exact_mut(row).zip(view.rows()) {
-        for (to, &from) in to.iter_mut().zip(from) {
-            *to = from;
-        }
-    }
-    values
-}
-
 fn unpad(values: &[f32], row: usize, mut to: ArrayViewMut4<'_, f32>) {
     for (mut to, from) in to.rows_mut().into_iter().zip(values.chunks_exact(row)) {
         for (to, &from) in to.iter_mut().zip(from) {
@@ -220,61 +203,60 @@ pub(super) fn upload(
     if plan.fused.is_some() {
         return upload_planes(loaded, episodes, networks);
     }
+    // Earlier cuts may have left something there.
+    let mut cleared = Vec::new();
     for (segment, steps) in plan.segments.iter().enumerate() {
         let write = |buffer: Working, array: &Array4<f32>, row: usize| {
             let view = part(array, &[&networks, &range, steps]);
-            device.write(loaded.buffer(buffer), &padded(&view, row));
+            device.write_rows(loaded.buffer(buffer), 0, &view, row)
         };
         write(
             Working::Activity(0, segment),
             &episodes.input,
             layers[0].row,
-        );
+        )?;
         match &episodes.objective {
             Objective::Target { target, mask } => {
-                write(Working::Target(segment), target, output_row);
+                write(Working::Target(segment), target, output_row)?;
                 let mask = mask_part(mask, &networks, &range, steps);
-                device.write(loaded.buffer(Working::Mask(segment)), &mask);
+                device.write(loaded.buffer(Working::Mask(segment)), &mask)?;
             }
             Objective::OutputGradient(gradient) if plan.work.gradient => {
-                write(Working::Signal(last, segment), gradient, output_row);
+                write(Working::Signal(last, segment), gradient, output_row)?;
             }
             Objective::None if plan.work.gradient => {
-                let zeros = vec![0.0f32; networks.len() * range.len() * steps.len() * output_row];
-                device.write(loaded.buffer(Working::Signal(last, segment)), &zeros);
+                cleared.push((Working::Signal(last, segment), 0, None));
             }
             Objective::OutputGradient(_) | Objective::None => {}
         }
     }
-    let mut encoder = device.device.create_command_encoder(&Default::default());
     for (index, layer) in network.layers().iter().enumerate() {
         let slots = plan.traces[index];
         let plane = networks.len() * range.len() * layer.outputs() * layers[index].row;
         let rows = 0..layer.outputs();
-        let traces = || loaded.buffer(Working::Traces(index));
         let write = |slot: usize, array: &Array4<f32>| {
-            let values = padded(&part(array, &[&networks, &range, &rows]), layers[index].row);
-            let at = (slot * plane * 4) as u64;
-            device
-                .queue
-                .write_buffer(traces(), at, bytemuck::cast_slice(&values));
+            let view = part(array, &[&networks, &range, &rows]);
+            let buffer = loaded.buffer(Working::Traces(index));
+            device.write_rows(buffer, (slot * plane) as u64, &view, layers[index].row)
         };
         if let (true, Some(gradient)) = (slots.upstream, episodes.trace_gradient(index)) {
-            write(0, gradient);
+            write(0, gradient)?;
         }
         if let Some(slot) = slots.initial {
             match episodes.initial_trace(index) {
-                Some(trace) => write(slot, trace),
-                // Of a time cut: an earlier cut over episodes may have left something there.
+                Some(trace) => write(slot, trace)?,
                 None => {
                     let (at, bytes) = ((slot * plane * 4) as u64, (plane * 4) as u64);
-                    encoder.clear_buffer(traces(), at, Some(bytes));
+                    cleared.push((Working::Traces(index), at, Some(bytes)));
                 }
             }
         }
     }
-    // Staged writes take memory until they are submitted.
-    device.queue.submit([encoder.finish()]);
+    device.submit(|encoder| {
+        for (buffer, at, bytes) in cleared {
+            encoder.clear_buffer(loaded.buffer(buffer), at, bytes);
+        }
+    })?;
     device.check()
 }
 
@@ -283,25 +265,17 @@ fn upload_planes(loaded: &Loaded, episodes: &Episodes<f32>, networks: Range<usiz
     let (device, plan) = (loaded.device(), &loaded.plan);
     let layers = &plan.layout.layers;
     let planes = EpisodePlanes::new(&plan.layout, &plan.work);
-    let write = |at: u64, values: &[f32]| {
-        let buffer = loaded.buffer(Working::Episodes);
-        device
-            .queue
-            .write_buffer(buffer, 4 * at, bytemuck::cast_slice(values));
-    };
+    let buffer = loaded.buffer(Working::Episodes);
     let input = part(&episodes.input, &[&networks]);
-    write(0, &padded(&input, layers[0].row));
+    device.write_rows(buffer, 0, &input, layers[0].row)?;
     if let Objective::Target { target, mask } = &episodes.objective {
         let output_row = layers[layers.len() - 1].output_row;
-        write(
-            planes.target,
-            &padded(&part(target, &[&networks]), output_row),
-        );
+        let target = part(target, &[&networks]);
+        device.write_rows(buffer, planes.target, &target, output_row)?;
         let (range, steps) = (0..episodes.batch(), 0..episodes.steps());
-        write(planes.mask, &mask_part(mask, &networks, &range, &steps));
+        let mask = mask_part(mask, &networks, &range, &steps);
+        device.write_at(buffer, planes.mask, &mask)?;
     }
-    // Staged writes take memory until they are submitted.
-    device.queue.submit([]);
     device.check()
 }
 

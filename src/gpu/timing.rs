@@ -10,10 +10,11 @@ use super::sweep::{upload, work_of};
 use crate::engine::Want;
 use crate::measure::Sample;
 use crate::{Episodes, Network, Parameters, Result};
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 use wgpu::{
-    BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferUsages,
-    ComputePassDescriptor, Features, QuerySet, QuerySetDescriptor, QueryType,
+    BufferUsages, ComputePassDescriptor, Features, QuerySet, QuerySetDescriptor, QueryType,
 };
 
 /// Queries of one set at most.
@@ -68,7 +69,8 @@ impl GpuRun {
                 let range = cut.episodes.clone();
                 upload(&loaded, network, episodes, networks.clone(), range)?;
             }
-            let clock = Clock::new(gpu, loaded.plan.cuts.len())?;
+            let passes = loaded.kernels().map(|names| names.len()).sum();
+            let clock = Clock::new(gpu, passes)?;
             run.groups.push(Group { loaded, clock });
         }
         Ok(run)
@@ -86,10 +88,10 @@ impl GpuRun {
         let mut in_flight = None;
         for Group { loaded, clock } in &self.groups {
             for cut in 0..loaded.plan.cuts.len() {
-                let mut encoder = device.device.create_command_encoder(&Default::default());
-                let queries = clock.as_ref().map(|clock| &clock.queries);
-                loaded.record_timed_cut(&mut encoder, cut, queries);
-                let submission = device.submit(encoder.finish());
+                let submission = device.submit(|encoder| match clock {
+                    Some(clock) => loaded.record_timed_cut(encoder, cut, &clock.queries),
+                    None => loaded.record_cut(encoder, cut),
+                })?;
                 if let Some(earlier) = in_flight.replace(submission) {
                     device.wait(earlier)?;
                 }
@@ -99,17 +101,31 @@ impl GpuRun {
             device.wait(last)?;
         }
         let wall = start.elapsed();
-        let mut on_device = Some(Duration::ZERO);
+        let mut device = Some(Duration::ZERO);
+        let mut kernels = BTreeMap::new();
         for group in &self.groups {
-            let time = match &group.clock {
-                Some(clock) => clock.read(&self.gpu)?,
-                None => None,
-            };
-            on_device = on_device.zip(time).map(|(sum, time)| sum + time);
+            let mut time = Duration::ZERO;
+            if let Some(clock) = &group.clock {
+                let mut passes = clock.read(&self.gpu)?.into_iter();
+                for names in group.loaded.kernels() {
+                    let of_cut: Vec<_> = passes.by_ref().take(names.len()).collect();
+                    if let (Some(first), Some(last)) = (of_cut.first(), of_cut.last()) {
+                        time += last.end.saturating_sub(first.start);
+                    }
+                    for (name, pass) in names.into_iter().zip(of_cut) {
+                        *kernels.entry(name).or_default() += pass.end.saturating_sub(pass.start);
+                    }
+                }
+            }
+            // A clock that stands still tells nothing.
+            device = device
+                .filter(|_| !time.is_zero())
+                .map(|sum: Duration| sum + time);
         }
         Ok(Sample {
             wall,
-            device: on_device,
+            kernels: device.map(|_| kernels).unwrap_or_default(),
+            device,
         })
     }
 }
@@ -129,11 +145,13 @@ impl Clock {
         if !device.device.features().contains(Features::TIMESTAMP_QUERY) || 2 * passes > QUERIES {
             return Ok(None);
         }
-        let queries = device.device.create_query_set(&QuerySetDescriptor {
-            label: Some("clock"),
-            ty: QueryType::Timestamp,
-            count: 2 * passes as u32,
-        });
+        let queries = device.scoped("making a set of queries", || {
+            device.device.create_query_set(&QuerySetDescriptor {
+                label: Some("clock"),
+                ty: QueryType::Timestamp,
+                count: 2 * passes as u32,
+            })
+        })?;
         let usage = BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC;
         let ticks = device.raw_buffer("ticks", 16 * passes as u64, usage)?;
         Ok(Some(Self {
@@ -143,19 +161,21 @@ impl Clock {
         }))
     }
 
-    /// The time spent within the passes; `None` where the clock tells nothing.
-    fn read(&self, gpu: &Gpu) -> Result<Option<Duration>> {
+    /// When each pass began and ended, from the first reading on.
+    fn read(&self, gpu: &Gpu) -> Result<Vec<Range<Duration>>> {
         let device = &gpu.device;
-        let mut encoder = device.device.create_command_encoder(&Default::default());
-        encoder.resolve_query_set(&self.queries, 0..2 * self.passes as u32, &self.ticks, 0);
-        device.submit(encoder.finish());
+        device.submit(|encoder| {
+            encoder.resolve_query_set(&self.queries, 0..2 * self.passes as u32, &self.ticks, 0);
+        })?;
         let ticks: Vec<u64> = device.read(&self.ticks, 2 * self.passes)?;
+        let zero = ticks.iter().copied().min().unwrap_or_default();
+        let period = f64::from(device.queue.get_timestamp_period());
+        let since = |tick: u64| Duration::from_nanos(((tick - zero) as f64 * period) as u64);
         let (passes, _) = ticks.as_chunks::<2>();
-        let sum = passes.iter().fold(0, |sum: u64, [start, end]| {
-            sum.saturating_add(end.saturating_sub(*start))
-        });
-        let nanoseconds = sum as f64 * f64::from(device.queue.get_timestamp_period());
-        Ok((nanoseconds > 0.0).then(|| Duration::from_nanos(nanoseconds as u64)))
+        Ok(passes
+            .iter()
+            .map(|&[start, end]| since(start)..since(end))
+            .collect())
     }
 }
 
@@ -171,24 +191,7 @@ impl Gpu {
         let result = device.buffer("multiply_add", 4 * lanes as u64)?;
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let uniform = device.raw_buffer("extent", size_of::<Extent>() as u64, usage)?;
-        let group = device.device.create_bind_group(&BindGroupDescriptor {
-            label: Some(kernel.name),
-            layout: &pipeline.layout,
-            entries: &[
-                BindGroupEntry {
-                    binding: 0,
-                    resource: BindingResource::Buffer(BufferBinding {
-                        buffer: &uniform,
-                        offset: 0,
-                        size: std::num::NonZeroU64::new(size_of::<Extent>() as u64),
-                    }),
-                },
-                BindGroupEntry {
-                    binding: 1,
-                    resource: result.as_entire_binding(),
-                },
-            ],
-        });
+        let group = device.bind(&kernel, &pipeline, &uniform, [&result])?;
         let clock = Clock::new(self, 1)?;
         let (mut steps, mut best) = (1u32, 0.0f64);
         let mut long_enough = 0;
@@ -197,12 +200,11 @@ impl Gpu {
                 steps,
                 ..Extent::default()
             };
-            device.write(&uniform, &[extent]);
+            device.write(&uniform, &[extent])?;
             // What is written goes to the device before the clock starts.
             device.queue.submit([]);
             let start = Instant::now();
-            let mut encoder = device.device.create_command_encoder(&Default::default());
-            {
+            let submission = device.submit(|encoder| {
                 let queries = clock.as_ref().map(|clock| &clock.queries);
                 let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor {
                     label: None,
@@ -211,13 +213,16 @@ impl Gpu {
                 pass.set_pipeline(&pipeline.pipeline);
                 pass.set_bind_group(0, &group, &[0]);
                 pass.dispatch_workgroups(WORKGROUPS, 1, 1);
-            }
-            let submission = device.submit(encoder.finish());
+            })?;
             device.wait(submission)?;
             let wall = start.elapsed();
-            let time = match &clock {
-                Some(clock) => clock.read(self)?.unwrap_or(wall),
-                None => wall,
+            let passes = match &clock {
+                Some(clock) => clock.read(self)?,
+                None => Vec::new(),
+            };
+            let time = match passes.first() {
+                Some(pass) if pass.end > pass.start => pass.end - pass.start,
+                _ => wall,
             };
             let count = lanes as f64 * f64::from(steps) * f64::from(per_step);
             best = best.max(count / time.as_secs_f64().max(1e-9));

@@ -14,6 +14,7 @@ use crate::{
     memory,
 };
 use ndarray::Array4;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The sizes of a problem: a population of networks of one plastic layer.
@@ -152,12 +153,15 @@ pub enum Sweep {
 }
 
 /// How long one sweep took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     /// From the call to the end of the computation.
     pub wall: Duration,
-    /// Of it, the time that the device's own clock saw its kernels run; where it has one.
+    /// Of it, the time that the device's own clock saw pass from the first kernel's start to the last one's end; where it
+    /// has one.
     pub device: Option<Duration>,
+    /// What each kernel took of it, by its name, all its dispatches together; empty without such a clock.
+    pub kernels: BTreeMap<&'static str, Duration>,
 }
 
 /// A problem where an engine can run it again and again.
@@ -232,7 +236,7 @@ impl<'a> Run<'a> {
         }
         Ok(Sample {
             wall: start.elapsed(),
-            device: None,
+            ..Sample::default()
         })
     }
 
@@ -270,18 +274,24 @@ impl<'a> Run<'a> {
             times[times.len() / 2]
         };
         let on_device: Option<Vec<_>> = samples.iter().map(|sample| sample.device).collect();
+        let names = samples.iter().flat_map(|sample| sample.kernels.keys());
+        let of_kernel = |name| {
+            let times = samples.iter().filter_map(|sample| sample.kernels.get(name));
+            middle(times.copied().collect())
+        };
         Ok(Median {
             sweeps: samples.len(),
             sample: Sample {
                 device: on_device.map(middle),
-                wall: middle(samples.into_iter().map(|sample| sample.wall).collect()),
+                kernels: names.map(|name| (*name, of_kernel(name))).collect(),
+                wall: middle(samples.iter().map(|sample| sample.wall).collect()),
             },
         })
     }
 }
 
 /// The median of repeated sweeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Median {
     /// How many sweeps were timed.
     pub sweeps: usize,

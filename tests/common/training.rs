@@ -461,6 +461,7 @@ struct Failing {
     network: Network,
     parameters: Parameters<f32>,
     optimisers: Vec<Optimiser>,
+    batch: usize,
 }
 
 impl Failing {
@@ -482,6 +483,7 @@ impl Failing {
             network,
             parameters,
             optimisers: vec![Optimiser::sgd(0.01, 0.0); 3],
+            batch: 2,
         }
     }
 
@@ -496,7 +498,7 @@ impl Failing {
             );
             let mut learner = learner.expect("a learner");
             let mut last_finite = parameters;
-            let shape = (networks.len(), 2, 1, 1);
+            let shape = (networks.len(), self.batch, 1, 1);
             let episodes = Episodes::new(Array4::ones(shape)).with_target(Array4::zeros(shape));
             for _ in 0..steps {
                 learner
@@ -546,11 +548,20 @@ pub fn an_infinite_loss_freezes_its_network(engine: &Engine) {
     failing.check(engine, 5, &[failure(0, "loss")]);
 }
 
-/// The loss is finite, `2.25e38`, but not the gradient of the first weight, `4.5e38`.
+/// The loss is finite, `2.25e38`, but not the gradient of one of the weights, `4.5e38`; in one block of episodes, and in
+/// more.
 pub fn an_infinite_gradient_freezes_its_network(engine: &Engine) {
-    let mut failing = Failing::new();
-    failing.parameters.values_mut()[2..4].copy_from_slice(&[1.0, 1.5e19]);
-    failing.check(engine, 5, &[failure(0, "gradient.layer0.weight")]);
+    for batch in [2, 40] {
+        for (weights, tensor) in [
+            ([1.0, 1.5e19], "gradient.layer0.weight"),
+            ([1.5e19, 1.0], "gradient.layer1.weight"),
+        ] {
+            let mut failing = Failing::new();
+            failing.batch = batch;
+            failing.parameters.values_mut()[2..4].copy_from_slice(&weights);
+            failing.check(engine, 5, &[failure(0, tensor)]);
+        }
+    }
 }
 
 /// A learning rate that throws the weights off: after the first step, `y = (1 − 2 lr)²`, which squared overflows.

@@ -1,12 +1,11 @@
 //! The command on the GPU.
 
 use crate::{Body, body};
-use assert_cmd::cargo::cargo_bin;
 use metaplastic::{Engine, EngineKind};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub fn bodies() -> Vec<Body> {
@@ -21,8 +20,27 @@ pub fn bodies() -> Vec<Body> {
     ]
 }
 
+/// The command, wherever these tests were built: METAPLASTIC_COMMAND, or the one beside this program or in the folder
+/// above, as cargo has it.
+fn command() -> PathBuf {
+    if let Some(path) = std::env::var_os("METAPLASTIC_COMMAND") {
+        return path.into();
+    }
+    let tests = std::env::current_exe().expect("the path of this program");
+    let name = format!("metaplastic{}", std::env::consts::EXE_SUFFIX);
+    let mut folders = tests.ancestors().skip(1).take(2);
+    folders
+        .find_map(|folder| Some(folder.join(&name)).filter(|path| path.is_file()))
+        .unwrap_or_else(|| {
+            panic!(
+                "no {name} near {}: set METAPLASTIC_COMMAND",
+                tests.display()
+            )
+        })
+}
+
 fn metaplastic(engine: &Engine, arguments: &[&str]) -> Output {
-    Command::new(cargo_bin!("metaplastic"))
+    Command::new(command())
         .env("METAPLASTIC_DEVICE", engine.device())
         .args(arguments)
         .output()
@@ -40,7 +58,7 @@ fn found_in_any_case(engine: &Engine) {
     ] {
         let found = Engine::choose(EngineKind::Gpu, Some(&name), 0).expect("an adapter");
         assert_eq!(found.engine.device(), engine.device());
-        let output = Command::new(cargo_bin!("metaplastic"))
+        let output = Command::new(command())
             .env("METAPLASTIC_DEVICE", &name)
             .args(["devices", "--json"])
             .output()
