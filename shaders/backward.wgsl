@@ -18,9 +18,7 @@
 {% if plastic %}
 {% include "rule.wgsl" %}
 
-fn total(v: vec4<f32>) -> f32 {
-    return (v.x + v.y) + (v.z + v.w);
-}
+{% include "sums.wgsl" %}
 
 {% endif %}
 {% include "row_sum.wgsl" %}
@@ -164,7 +162,10 @@ fn backward(
 {% for q in range(quads) %}
                 let past_x{{ q }} = input[past_at + {{ q * lanes }}u];
 {% for r in range(rows) %}
-                part{{ r }} += dot(a{{ r }}_{{ q }}, m{{ r }}_{{ q }} * past_x{{ q }}){% if upstream %} + decay{{ r }} * dot(u{{ r }}_{{ q }}, past_x{{ q }}){% endif %};
+                part{{ r }} = add_products(a{{ r }}_{{ q }}, m{{ r }}_{{ q }} * past_x{{ q }}, part{{ r }});
+{% if upstream %}
+                part{{ r }} = add_products(decay{{ r }} * u{{ r }}_{{ q }}, past_x{{ q }}, part{{ r }});
+{% endif %}
 {% endfor %}
 {% endfor %}
 {% for r in range(rows) %}
@@ -179,7 +180,10 @@ fn backward(
                 var part = 0.0;
 {% for q in range(quads) %}
                 let first{{ q }} = traces[extent.trace_start * trace_rows + trace_at{{ r }} + {{ q * lanes }}u];
-                part += dot(a{{ r }}_{{ q }}, m{{ r }}_{{ q }} * first{{ q }}){% if upstream %} + decay{{ r }} * dot(u{{ r }}_{{ q }}, first{{ q }}){% endif %};
+                part = add_products(a{{ r }}_{{ q }}, m{{ r }}_{{ q }} * first{{ q }}, part);
+{% if upstream %}
+                part = add_products(decay{{ r }} * u{{ r }}_{{ q }}, first{{ q }}, part);
+{% endif %}
 {% endfor %}
                 lookback{{ r }} = fma(product{{ r }}, part, lookback{{ r }});
             }
@@ -217,22 +221,29 @@ fn backward(
             let sums = row_sum({% for r in range(rows) %}read{{ r }}, {% endfor %}{% for r in range(rows) %}lookback{{ r }}, {% endfor %}local, turn);
             turn++;
             let r = sums.x;
-            let retained = select(inner - g * r, d * sums.y, small);
+            let retained = select(fma(-g, r, inner), d * sums.y, small);
             let q = select(retained / select(d, 1.0, small), sums.y, small);
 {% else %}
             let r = row_sum({% for r in range(rows) %}read{{ r }}, {% endfor %}local, turn);
             turn++;
 {% endif %}
-            let by_output = c + r * gain_by_output(y, rate){% if retention %} + q * retention_by_output(y, rate){% endif %};
-            let delta = by_output * derivative(y);
+{% if retention and not steady %}
+            let by_output = fma(q, retention_by_output(y, rate), fma(r, gain_by_output(y, rate), c));
+{% else %}
+            let by_output = fma(r, gain_by_output(y, rate), c);
+{% endif %}
+            let by_input = derivative(y);
+            let delta = by_output * by_input;
+            by_bias = fma(by_output, by_input, by_bias);
 {% if retention %}
-            by_rate += r * gain_by_rate(y, rate) + q * retention_by_rate(y, rate);
+            by_rate = fma(q, retention_by_rate(y, rate), fma(r, gain_by_rate(y, rate), by_rate));
             inner = fma(delta, drive[here], retained);
 {% endif %}
 {% else %}
-            let delta = c * derivative(y);
+            let by_input = derivative(y);
+            let delta = c * by_input;
+            by_bias = fma(c, by_input, by_bias);
 {% endif %}
-            by_bias += delta;
 {% if signal_out %}
             if (live && stores) {
                 signal[here] = delta;
@@ -271,7 +282,7 @@ fn backward(
         if (live && extent.first_segment == 1u) {
 {% for r in range(rows) %}
 {% for q in range(quads) %}
-            adjoint[slot_at + trace_at{{ r }} + {{ q * lanes }}u] = a{{ r }}_{{ q }} * m{{ r }}_{{ q }}{% if upstream %} + decay{{ r }} * u{{ r }}_{{ q }}{% endif %};
+            adjoint[slot_at + trace_at{{ r }} + {{ q * lanes }}u] = {% if upstream %}fma(vec4<f32>(decay{{ r }}), u{{ r }}_{{ q }}, a{{ r }}_{{ q }} * m{{ r }}_{{ q }}){% else %}a{{ r }}_{{ q }} * m{{ r }}_{{ q }}{% endif %};
 {% endfor %}
 {% endfor %}
         }

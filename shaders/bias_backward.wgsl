@@ -28,8 +28,10 @@ fn bias_backward(
         for (var back = 0u; back < extent.steps; back++) {
             let step = (network * extent.episodes + within) * extent.steps + extent.steps - 1u - back;
             let here = step * {{ output_row }}u + i;
-            let delta = signal[here] * derivative(output[here]);
-            by_bias += delta;
+            let by_output = signal[here];
+            let by_input = derivative(output[here]);
+            let delta = by_output * by_input;
+            by_bias = fma(by_output, by_input, by_bias);
             signal[here] = delta;
 {% if input_signal %}
             input_signal[step * {{ row }}u + i] = delta;

@@ -97,8 +97,10 @@ fn forward(
 {% endfor %}
         let sums = row_sum({% for r in range(rows) %}fixed{{ r }}, {% endfor %}{% if plastic %}{% for r in range(rows) %}plastic{{ r }}, {% endfor %}{% endif %}local, t);
 {% if plastic %}
+{% if drive %}
         let driven = scale * sums.y;
-        let y = activate(sums.x + driven);
+{% endif %}
+        let y = activate(fma(scale, sums.y, sums.x));
 {% else %}
         let y = activate(sums);
 {% endif %}

@@ -95,7 +95,7 @@ fn input_gradient(
             let y = output[step * {{ output_row // 4 }}u + tile];
 {% for r in range(4) %}
             let d{{ r }} = retention(y[{{ r }}], rate{{ r }});
-            gradient = fma(vec4<f32>(gain(y[{{ r }}], rate{{ r }})), a{{ r }} * m{{ r }}{% if upstream %} + decay{{ r }} * u{{ r }}{% endif %}, gradient);
+            gradient = fma(vec4<f32>(gain(y[{{ r }}], rate{{ r }})), {% if upstream %}fma(vec4<f32>(decay{{ r }}), u{{ r }}, a{{ r }} * m{{ r }}){% else %}a{{ r }} * m{{ r }}{% endif %}, gradient);
             m{{ r }} = fma(vec4<f32>(delta[{{ r }}]), x, d{{ r }} * m{{ r }});
             decay{{ r }} *= d{{ r }};
 {% endfor %}

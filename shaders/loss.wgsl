@@ -29,7 +29,7 @@ fn loss(
 {% with y = "output[at + o]", wanted_y = "target_of[at + o]", c = "signal[at + o]" %}
 {% include "step_loss.wgsl" %}
 {% endwith %}
-        sum += counts * step_loss;
+        sum = fma(counts, step_loss, sum);
     }
     losses[loss_at] = sum;
 }

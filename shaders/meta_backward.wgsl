@@ -71,8 +71,9 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
             let y = {{ row("output", layer, "i", "t", packed) }};
             let c = {{ row("signal", layer, "i", "t", packed) }};
 {% if layer.is_bias %}
-            let delta = c * derivative_{{ layer.activation }}(y);
-            by_bias += delta;
+            let by_input = derivative_{{ layer.activation }}(y);
+            let delta = c * by_input;
+            by_bias = fma(c, by_input, by_bias);
 {% if layer.index > 0 %}
             signal{{ layer.index - 1 }}[(t * {{ layer.inputs }}u + i) * {{ packed }}u + slot] = delta;
 {% endif %}
@@ -83,11 +84,15 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
 {% if layer.plastic %}
             let d = retention_{{ layer.rule }}(y, rate);
             let g = gain_{{ layer.rule }}(y, rate);
+{% if layer.quads == 1 %}
+            let r = add_products(a0 * m0, x0, 0.0);
+{% else %}
             var read = a0 * m0 * x0;
 {% for q in range(1, layer.quads) %}
             read = fma(a{{ q }} * m{{ q }}, x{{ q }}, read);
 {% endfor %}
             let r = total(read);
+{% endif %}
 {% if layer.drive %}
             // Below this retention its gradient is summed from its definition, since the recurrence divides by it.
             let small = abs(d) < {{ small_retention }};
@@ -97,32 +102,38 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
                 for (var before = 1u; before <= t; before++) {
                     let past = t - before;
                     let y_past = {{ row("output", layer, "i", "past", packed) }};
-                    var part = a0 * m0 * {{ quad(layer, 0, "past", packed) }};
-{% for q in range(1, layer.quads) %}
-                    part = fma(a{{ q }} * m{{ q }}, {{ quad(layer, q, "past", packed) }}, part);
+                    var part = 0.0;
+{% for q in range(layer.quads) %}
+                    part = add_products(a{{ q }} * m{{ q }}, {{ quad(layer, q, "past", packed) }}, part);
 {% endfor %}
-                    lookback = fma(product * gain_{{ layer.rule }}(y_past, rate), total(part), lookback);
+                    lookback = fma(product * gain_{{ layer.rule }}(y_past, rate), part, lookback);
                     product *= retention_{{ layer.rule }}(y_past, rate);
                     if (abs(product) < 1e-14) {
                         break;
                     }
                 }
             }
-            let retained = select(inner - g * r, d * lookback, small);
+            let retained = select(fma(-g, r, inner), d * lookback, small);
             let q = select(retained / select(d, 1.0, small), lookback, small);
-            let by_output = c + r * gain_by_output_{{ layer.rule }}(y, rate) + q * retention_by_output_{{ layer.rule }}(y, rate);
-            let delta = by_output * derivative_{{ layer.activation }}(y);
-            by_rate += r * gain_by_rate_{{ layer.rule }}(y, rate) + q * retention_by_rate_{{ layer.rule }}(y, rate);
-            inner = fma(delta, {{ row("drive", layer, "i", "t", packed) }}, retained);
+{% if layer.steady %}
+            let by_output = fma(r, gain_by_output_{{ layer.rule }}(y, rate), c);
 {% else %}
-            let by_output = c + r * gain_by_output_{{ layer.rule }}(y, rate);
-            let delta = by_output * derivative_{{ layer.activation }}(y);
+            let by_output = fma(q, retention_by_output_{{ layer.rule }}(y, rate), fma(r, gain_by_output_{{ layer.rule }}(y, rate), c));
+{% endif %}
+            by_rate = fma(q, retention_by_rate_{{ layer.rule }}(y, rate), fma(r, gain_by_rate_{{ layer.rule }}(y, rate), by_rate));
+{% else %}
+            let by_output = fma(r, gain_by_output_{{ layer.rule }}(y, rate), c);
 {% endif %}
 {% else %}
-            let delta = c * derivative_{{ layer.activation }}(y);
+            let by_output = c;
+{% endif %}
+            let by_input = derivative_{{ layer.activation }}(y);
+            let delta = by_output * by_input;
+{% if layer.drive %}
+            inner = fma(delta, {{ row("drive", layer, "i", "t", packed) }}, retained);
 {% endif %}
 {% if layer.bias_at is not none %}
-            by_bias += delta;
+            by_bias = fma(by_output, by_input, by_bias);
 {% endif %}
 {% if layer.index > 0 %}
             {{ row("signal", layer, "i", "t", packed) }} = delta;

@@ -12,11 +12,16 @@ fn forward{{ layer.index }}(lane: u32, slot: u32) {
         {{ row("output", layer, "i", "t", packed) }} = {{ f }}({{ one(layer, "i", "t", packed) }} + bias);
 {% else %}
         let weight_at = {{ layer.weight_at // 4 }}u + i * {{ layer.row // 4 }}u;
+{% if layer.quads == 1 %}
+        let sum = add_products(held_quad(weight_at, slot), {{ quad(layer, 0, "t", packed) }}, bias);
+{% else %}
         var fixed = held_quad(weight_at, slot) * {{ quad(layer, 0, "t", packed) }};
 {% for q in range(1, layer.quads) %}
         fixed = fma(held_quad(weight_at + {{ q }}u, slot), {{ quad(layer, q, "t", packed) }}, fixed);
 {% endfor %}
-        {{ row("output", layer, "i", "t", packed) }} = {{ f }}(bias + total(fixed));
+        let sum = bias + total(fixed);
+{% endif %}
+        {{ row("output", layer, "i", "t", packed) }} = {{ f }}(sum);
 {% endif %}
     }
 }
@@ -42,6 +47,10 @@ fn forward{{ layer.index }}(lane: u32, slot: u32) {
 {% for q in range(layer.quads) %}
             let x{{ q }} = {{ quad(layer, q, "t", packed) }};
 {% endfor %}
+{% if layer.quads == 1 %}
+            let driven = add_products(a0 * h0, x0, 0.0);
+            let y = {{ f }}(add_products(w0, x0, bias) + driven);
+{% else %}
             var fixed = w0 * x0;
             var plastic = a0 * h0 * x0;
 {% for q in range(1, layer.quads) %}
@@ -49,9 +58,13 @@ fn forward{{ layer.index }}(lane: u32, slot: u32) {
             plastic = fma(a{{ q }} * h{{ q }}, x{{ q }}, plastic);
 {% endfor %}
             let y = {{ f }}(bias + total(fixed + plastic));
+{% if layer.drive %}
+            let driven = total(plastic);
+{% endif %}
+{% endif %}
             {{ row("output", layer, "i", "t", packed) }} = y;
 {% if layer.drive %}
-            {{ row("drive", layer, "i", "t", packed) }} = total(plastic);
+            {{ row("drive", layer, "i", "t", packed) }} = driven;
 {% endif %}
             let d = retention_{{ layer.rule }}(y, rate);
             let g = gain_{{ layer.rule }}(y, rate);

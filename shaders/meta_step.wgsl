@@ -59,9 +59,7 @@ var<workgroup> signal{{ layer.index }}: array<f32, {{ packed * steps * layer.out
 {% endif %}
 {% endfor %}
 
-fn total(v: vec4<f32>) -> f32 {
-    return (v.x + v.y) + (v.z + v.w);
-}
+{% include "sums.wgsl" %}
 
 // Four parameters, and one.
 fn held_quad(quad: u32, slot: u32) -> vec4<f32> {
@@ -192,7 +190,7 @@ fn meta_step(
             for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
                 let learned = roles_of(quad) != vec4<u32>(FIXED);
                 let g = select(vec4<f32>(), gradients_of(quad, slot) / peak, learned);
-                square += dot(g, g);
+                square = add_products(g, g, square);
             }
         }
         squares[lane * {{ packed }}u + slot] = square;
@@ -224,7 +222,7 @@ fn meta_step(
                 if (setting.method == ADAM) {
                     old.second = moments[second_at];
                 }
-                let now = update(old, roles_of(quad), gradients_of(quad, slot) * scale, setting, state.updates);
+                let now = update(old, roles_of(quad), gradients_of(quad, slot), scale, setting, state.updates);
                 held[quad * {{ packed }}u + slot] = now.value;
                 if (stores) {
                     moments[at] = now.first;

@@ -29,7 +29,7 @@ fn optimiser(
     if (setting.method == ADAM) {
         old.second = moments[size + index];
     }
-    let now = update(old, roles, gradients[index] * state.scale, setting, state.updates);
+    let now = update(old, roles, gradients[index], state.scale, setting, state.updates);
     parameters[index] = now.value;
     moments[index] = now.first;
     if (setting.method == ADAM) {

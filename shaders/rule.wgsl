@@ -13,7 +13,7 @@ fn retention_by_rate{{ of }}(y: f32, rate: f32) -> f32 {
 }
 {% elif rule == "oja" %}
 fn retention{{ of }}(y: f32, rate: f32) -> f32 {
-    return 1.0 - rate * y * y;
+    return fma(-rate * y, y, 1.0);
 }
 fn retention_by_output{{ of }}(y: f32, rate: f32) -> f32 {
     return -2.0 * rate * y;

@@ -4,7 +4,7 @@
 {% if loss == "squared-error" %}
         for (var o = 0u; o < {{ outputs }}u; o++) {
             let difference = {{ y }} - {{ wanted_y }};
-            step_loss += difference * difference;
+            step_loss = fma(difference, difference, step_loss);
             {{ c }} = scale * (difference + difference);
         }
 {% else %}
@@ -23,7 +23,7 @@
         let log_sum = log(exponentials);
         for (var o = 0u; o < {{ outputs }}u; o++) {
             let wanted = {{ wanted_y }};
-            step_loss += wanted * (log_sum - ({{ y }} - largest));
-            {{ c }} = scale * (targets * ({{ c }} / exponentials) - wanted);
+            step_loss = fma(wanted, log_sum - ({{ y }} - largest), step_loss);
+            {{ c }} = scale * fma(targets, {{ c }} / exponentials, -wanted);
         }
 {% endif %}

@@ -18,8 +18,8 @@ fn one_minus_exp(x: f32) -> f32 {
 fn schedule_factor(setting: Settings, update: u32) -> f32 {
     if (setting.schedule == COSINE) {
         let fraction = min(f32(update) / setting.schedule_length, 1.0);
-        return setting.schedule_factor
-            + (1.0 - setting.schedule_factor) * 0.5 * (1.0 + cos(3.14159265358979 * fraction));
+        let above = (1.0 - setting.schedule_factor) * 0.5;
+        return fma(above, 1.0 + cos(3.14159265358979 * fraction), setting.schedule_factor);
     }
     if (setting.schedule == STEP) {
         return pow(setting.schedule_factor, f32(update / u32(setting.schedule_length)));
@@ -27,8 +27,11 @@ fn schedule_factor(setting: Settings, update: u32) -> f32 {
     return 1.0;
 }
 
-// One update of four parameters, the `updates`-th of their network, with the gradient `g`. Fixed ones stay.
-fn update(old: Updated, roles: vec4<u32>, g: vec4<f32>, setting: Settings, updates: u32) -> Updated {
+// One update of four parameters, the `updates`-th of their network, with `scale` times their gradient. Fixed ones stay.
+fn update(
+    old: Updated, roles: vec4<u32>, gradient: vec4<f32>, scale: f32, setting: Settings, updates: u32,
+) -> Updated {
+    let g = gradient * scale;
     let learning_rate = setting.learning_rate * schedule_factor(setting, updates - 1u);
     let largest = vec4<f32>(LARGEST);
     // A square or a step beyond the largest float counts as that, so that no parameter ever stops being finite.
@@ -37,14 +40,14 @@ fn update(old: Updated, roles: vec4<u32>, g: vec4<f32>, setting: Settings, updat
     var second = old.second;
     var step = vec4<f32>();
     if (setting.method == RMSPROP) {
-        first = select(first + setting.first * (square - first), square, updates == 1u);
+        first = select(fma(vec4<f32>(setting.first), square - first, first), square, updates == 1u);
         step = learning_rate * g / sqrt(first + setting.epsilon);
     } else if (setting.method == SGD) {
-        first = clamp(setting.first * first + g, -largest, largest);
+        first = clamp(fma(vec4<f32>(setting.first), first, g), -largest, largest);
         step = learning_rate * first;
     } else {
-        first += setting.first * (g - first);
-        second += setting.second * (square - second);
+        first = fma(vec4<f32>(setting.first), fma(gradient, vec4<f32>(scale), -first), first);
+        second = fma(vec4<f32>(setting.second), square - second, second);
         let mean = first / one_minus_exp(f32(updates) * setting.first_log);
         let mean_square = min(second / one_minus_exp(f32(updates) * setting.second_log), largest);
         step = learning_rate * mean / (sqrt(mean_square) + setting.epsilon);
@@ -52,7 +55,7 @@ fn update(old: Updated, roles: vec4<u32>, g: vec4<f32>, setting: Settings, updat
     step = clamp(step, vec4<f32>(-setting.max_step), vec4<f32>(setting.max_step));
     var value = clamp(old.value - step, -largest, largest);
     let is_plasticity = roles == vec4<u32>(PLASTICITY);
-    let shrunk = value - (setting.l1 * sign(value) + setting.l2 * value);
+    let shrunk = value - fma(vec4<f32>(setting.l2), value, setting.l1 * sign(value));
     value = select(value, shrunk, is_plasticity | (roles == vec4<u32>(WEIGHT)));
     let bounded = clamp(value, vec4<f32>(setting.plasticity_min), vec4<f32>(setting.plasticity_max));
     value = select(value, bounded, is_plasticity);

@@ -19,6 +19,9 @@ const WORKGROUP: usize = 64;
 /// Parameters that no update touches: padding, and rates that are not learned.
 pub(super) const FIXED: u32 = 0;
 
+/// The source of a parameter that no gradient is taken of.
+pub(super) const NO_SOURCE: u32 = u32::MAX;
+
 /// One layer in device memory. Offsets and sizes count `f32`s.
 #[derive(Clone, Debug)]
 pub(super) struct LayerLayout {
@@ -51,6 +54,23 @@ pub(super) struct LayerLayout {
 }
 
 impl LayerLayout {
+    /// Whether all rows have one plasticity coefficient together, and one rate that gradients are taken of.
+    pub fn shares(&self) -> [bool; 2] {
+        match self.plastic {
+            Some((_, plasticity, per)) => [
+                plasticity == Plasticity::Layer,
+                self.retention && per == RatePer::Layer,
+            ],
+            None => [false; 2],
+        }
+    }
+
+    /// Whether the retention is the same at every step.
+    pub fn is_steady(&self) -> bool {
+        let rule = self.plastic.map(|(rule, ..)| rule);
+        rule.is_some_and(|rule| !rule.retention_depends_on_output())
+    }
+
     /// Tiles of rows.
     pub fn tiles(&self) -> usize {
         self.outputs / self.rows
@@ -244,17 +264,16 @@ impl DeviceLayout {
                     _ => 2,
                 };
                 let rows = layer.partial_rows_at + component;
-                let shared = tensor.shape.is_empty();
-                let (first, count) = match tensor.role {
-                    Role::Weight => (layer.partial_weight_at + at - layer.weight_at, 1),
+                let source = match tensor.role {
+                    Role::Weight => layer.partial_weight_at + at - layer.weight_at,
                     Role::Plasticity if tensor.shape.len() == 2 => {
-                        (layer.partial_plasticity_at + at - layer.plasticity_at, 1)
+                        layer.partial_plasticity_at + at - layer.plasticity_at
                     }
-                    _ if shared => (rows, layer.outputs),
-                    _ => (rows + 4 * element, 1),
+                    // What all rows share lies in the first one's place (`reduce_rows.wgsl`).
+                    _ => rows + 4 * element,
                 };
                 elements[at] = Element {
-                    source: [first as u32, count as u32],
+                    source: source as u32,
                     kind: [index as u32 + 1, role_code(tensor.role)],
                 };
             });
@@ -266,8 +285,8 @@ impl DeviceLayout {
 /// What the shaders know of one parameter; by default, one that stays as it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Element {
-    /// The first partial gradient that its gradient is the sum of, and how many there are, one `vec4` apart.
-    pub source: [u32; 2],
+    /// Where a block's partial gradient of it lies, or [`NO_SOURCE`].
+    pub source: u32,
     /// Its tensor's index plus one, and its role.
     pub kind: [u32; 2],
 }
@@ -275,7 +294,7 @@ pub(super) struct Element {
 impl Default for Element {
     fn default() -> Self {
         Self {
-            source: [0, 0],
+            source: NO_SOURCE,
             kind: [0, FIXED],
         }
     }
@@ -498,11 +517,8 @@ mod tests {
             .filter(|element| element.kind[1] != FIXED);
         let mut count = 0;
         for element in learned {
-            let [first, rows] = element.source;
             count += 1;
-            for row in 0..rows {
-                assert!(seen.insert(first + 4 * row));
-            }
+            assert!(seen.insert(element.source));
         }
         assert_eq!(count, layout.size());
         assert!(

@@ -639,6 +639,19 @@ impl Plan {
             }
         }
         if range.end.is_multiple_of(EPISODE_BLOCK) || range.end == work.batch {
+            for (index, layer) in layout.layers.iter().enumerate() {
+                if layer.shares().contains(&true) {
+                    let kernel = recorder
+                        .kernel("reduce_rows", index, || renderer.reduce_rows(layout, layer))?;
+                    let partials = |_: &str| Buffer::Working(Working::Partials);
+                    dispatches.push(recorder.dispatch(
+                        kernel,
+                        extent_of(0),
+                        networks * blocks,
+                        partials,
+                    ));
+                }
+            }
             let kernel = recorder.kernel("reduce", 0, || renderer.reduce(layout))?;
             dispatches.push(recorder.dispatch(
                 kernel,
@@ -857,6 +870,7 @@ mod tests {
                 "input_gradient",
                 "backward",
                 "input_gradient",
+                "reduce_rows",
                 "reduce"
             ]
         );

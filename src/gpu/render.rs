@@ -28,6 +28,9 @@ const SMALL_RETENTION: &str = "0.25";
 const LEAST_SCALE: &str = "1.52587890625e-5";
 const MOST_SCALE: &str = "65536.0";
 
+/// Loads that a sum over an array in memory has under way at once.
+const UNROLLED: usize = 8;
+
 /// `vec4`s of synapses a lane, above which a reverse sweep with a gradient on the final trace halves them if it can.
 const HALVED_ABOVE: usize = 4;
 
@@ -230,10 +233,12 @@ impl Renderer {
             "optimiser.wgsl",
             "patterns.wgsl",
             "reduce.wgsl",
+            "reduce_rows.wgsl",
             "row_parameters.wgsl",
             "row_sum.wgsl",
             "rule.wgsl",
             "step_loss.wgsl",
+            "sums.wgsl",
             "task.wgsl",
             "threefry.wgsl",
             "tile.wgsl",
@@ -316,7 +321,7 @@ impl Renderer {
                 quads => layer.quads,
                 drive => layer.retention && variant.gradient,
                 retention => layer.retention,
-                steady => layer.plastic.is_some_and(|(rule, ..)| !rule.retention_depends_on_output()),
+                steady => layer.is_steady(),
                 least_scale => LEAST_SCALE,
                 most_scale => MOST_SCALE,
                 cut => variant.cut,
@@ -480,15 +485,31 @@ impl Renderer {
     pub fn reduce(&self, layout: &DeviceLayout) -> Result<Kernel> {
         let bindings = vec![
             reads("partials", "f32"),
-            reads("sources", "vec2<u32>"),
+            reads("sources", "u32"),
             writes("gradients", "f32"),
         ];
         let values = context! {
             stride => layout.stride,
             partial_stride => layout.partial_stride,
+            unrolled => UNROLLED,
             workgroup => WORKGROUP,
         };
         self.kernel("reduce", bindings, WORKGROUP, values)
+    }
+
+    /// The step before `reduce` for a layer whose rows share parameters.
+    pub fn reduce_rows(&self, layout: &DeviceLayout, layer: &LayerLayout) -> Result<Kernel> {
+        let [shares_plasticity, shares_rate] = layer.shares().map(|shares| shares.to_string());
+        let values = context! {
+            outputs => layer.outputs,
+            partial_stride => layout.partial_stride,
+            partial_rows_at => layer.partial_rows_at,
+            shares_plasticity, shares_rate,
+            unrolled => UNROLLED,
+            workgroup => WORKGROUP,
+        };
+        let bindings = vec![writes("partials", "vec4<f32>")];
+        self.kernel("reduce_rows", bindings, WORKGROUP, values)
     }
 
     pub fn check(&self, layout: &DeviceLayout) -> Result<Kernel> {
@@ -609,7 +630,7 @@ impl Renderer {
 fn fused_layer(index: usize, layer: &LayerLayout, learn: bool) -> Value {
     let (rule, plasticity, rate_per) = names_of(layer);
     // Whether all rows have one plasticity coefficient or one learned rate.
-    let shares = learn && (plasticity == "layer" || (layer.retention && rate_per == "layer"));
+    let shares = learn && layer.shares().contains(&true);
     context! {
         index, rule, plasticity, rate_per,
         plastic => layer.plastic.is_some(),
@@ -623,6 +644,7 @@ fn fused_layer(index: usize, layer: &LayerLayout, learn: bool) -> Value {
         ..context! {
             drive => layer.retention && learn,
             shares => shares,
+            steady => layer.is_steady(),
             weight_at => layer.weight_at,
             plasticity_at => layer.plasticity_at,
             bias_at => layer.bias_at,
@@ -852,6 +874,9 @@ mod tests {
                 validate(&renderer.loss(loss, &layout.layers[1]).unwrap());
             }
             validate(&renderer.reduce(&layout).unwrap());
+            for layer in &layout.layers {
+                validate(&renderer.reduce_rows(&layout, layer).unwrap());
+            }
             validate(&renderer.multiply_add().unwrap().0);
             validate(&renderer.check(&layout).unwrap());
             validate(&renderer.optimiser(&layout).unwrap());

@@ -296,7 +296,7 @@ mod tests {
         // Weights and plasticity, 32 biases, and a rate, which takes a vec4.
         let parameters = 2 * 64 * 32 + 32 + 4;
         // Parameters, gradients and two moments of 2 networks; what each parameter is.
-        let values = 2 * 4 * 4 * parameters + 16 * parameters;
+        let values = 2 * 4 * 4 * parameters + 12 * parameters;
         let state = 2 * (18 * 4 + 16 + 8 + 16) + 12;
         assert_eq!(report.resident_bytes, values + state);
         let losses = 2 * 48 * 4;

@@ -47,7 +47,7 @@ pub(super) fn resident_bytes(
     let values = layout.stride * 4;
     let bytes = |resident| match resident {
         Resident::Parameters | Resident::Gradients => Some(each(values)),
-        Resident::Sources => Some(layout.stride as u64 * 8),
+        Resident::Sources => Some(layout.stride as u64 * 4),
         Resident::Kinds => learning.then_some(layout.stride as u64 * 8),
         Resident::Moments => learning.then(|| each(2 * values)),
         Resident::Settings => learning.then(|| each(size_of::<Settings>())),
