@@ -1,4 +1,7 @@
 {% from "tile.wgsl" import each_row %}
+{# Lanes of a subgroup that have the same row; what a row has beside its synapses. #}
+{% set shared = shuffled // rows %}
+{% set row_arrays = ["output", "signal"] + (["drive"] if plastic and retention else []) %}
 // The reverse-time sweep of one layer. {{ lanes }} lanes own a tile of {{ rows }} rows of synapses of one block of episodes;
 // a lane keeps the adjoint trace M and the gradient sums of {{ 4 * quads }} synapses of each row in registers for all steps
 // and episodes. No trace is stored: with ∂L/∂H_ij(t) = G_ij(t) = α_ij M_ij(t) + e_i(t) Ḡ_ij the sweep is a Hebbian trace
@@ -28,6 +31,9 @@ fn backward(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
+{% if shared > 1 %}
+    @builtin(subgroup_invocation_id) in_subgroup: u32,
+{% endif %}
 ) {
     let tiles = extent.networks * extent.blocks * {{ tiles }}u;
     let index = (group.y * groups.x + group.x) * {{ workgroup // lanes }}u + local / {{ lanes }}u;
@@ -43,6 +49,11 @@ fn backward(
     // Every lane does what a row needs beside its synapses for one of the rows; the first lanes store it.
     let i = i0 + lane % {{ rows }}u;
     let stores = index < tiles && lane < {{ rows }}u;
+    // Of {{ shared }} steps, which one this lane loads for its row, and the first of the subgroup's lanes that do.
+    let own_step = lane % {{ shuffled }}u / {{ rows }}u;
+{% if shared > 1 %}
+    let holders = in_subgroup - own_step * {{ rows }}u;
+{% endif %}
 {% if plastic %}
 {% include "row_parameters.wgsl" %}
 {% if retention %}
@@ -126,13 +137,47 @@ fn backward(
 {% endif %}
 {% endif %}
 
+        // The presynaptic activity is loaded a step ahead; output, signal and drive {{ shared }} steps at once, one by each of
+        // the lanes that have the row, and so many ahead.
+        let first_step = episode * extent.steps;
+        let last_step = first_step + extent.steps - 1u;
+{% for q in range(quads) %}
+        var next_x{{ q }} = input[last_step * {{ row // 4 }}u + lane + {{ q * lanes }}u];
+{% endfor %}
+        let first_at = (last_step - min(own_step, extent.steps - 1u)) * {{ output_row }}u + i;
+{% for name in row_arrays %}
+        var next_{{ name }} = {{ name }}[first_at];
+        var {{ name }}s = 0.0;
+{% endfor %}
         for (var back = 0u; back < extent.steps; back++) {
             let t = extent.steps - 1u - back;
-            let step = episode * extent.steps + t;
-            let input_at = step * {{ row // 4 }}u + lane;
+            let step = first_step + t;
             let here = step * {{ output_row }}u + i;
-            let y = output[here];
-            let c = select(0.0, signal[here], live);
+            if (back % {{ shared }}u == 0u) {
+                let next_at = (step - min(own_step + {{ shared }}u, t)) * {{ output_row }}u + i;
+{% for name in row_arrays %}
+                {{ name }}s = next_{{ name }};
+                next_{{ name }} = {{ name }}[next_at];
+{% endfor %}
+            }
+{% if shared > 1 %}
+            let holder = holders + back % {{ shared }}u * {{ rows }}u;
+            let y = subgroupShuffle(outputs, holder);
+            let c = select(0.0, subgroupShuffle(signals, holder), live);
+{% if plastic and retention %}
+            let driven = subgroupShuffle(drives, holder);
+{% endif %}
+{% else %}
+            let y = outputs;
+            let c = select(0.0, signals, live);
+{% if plastic and retention %}
+            let driven = drives;
+{% endif %}
+{% endif %}
+{% for q in range(quads) %}
+            let x{{ q }} = next_x{{ q }};
+            next_x{{ q }} = input[(step - min(t, 1u)) * {{ row // 4 }}u + lane + {{ q * lanes }}u];
+{% endfor %}
 {% if plastic %}
 {% if not steady %}
             let d = retention(y, rate);
@@ -191,9 +236,6 @@ fn backward(
 {% endif %}
 {% endif %}
 {% endif %}
-{% for q in range(quads) %}
-            let x{{ q }} = input[input_at + {{ q * lanes }}u];
-{% endfor %}
 {% if plastic %}
 {% for r in range(rows) %}
 {% for q in range(quads) %}
@@ -237,7 +279,7 @@ fn backward(
             by_bias = fma(by_output, by_input, by_bias);
 {% if retention %}
             by_rate = fma(q, retention_by_rate(y, rate), fma(r, gain_by_rate(y, rate), by_rate));
-            inner = fma(delta, drive[here], retained);
+            inner = fma(delta, driven, retained);
 {% endif %}
 {% else %}
             let by_input = derivative(y);

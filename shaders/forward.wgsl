@@ -72,11 +72,17 @@ fn forward(
 {% endif %}
 {% endif %}
 
-    for (var t = 0u; t < extent.steps; t++) {
-        let step = episode * extent.steps + t;
-        let input_at = step * {{ row // 4 }}u + lane;
+    // The presynaptic activity is loaded a step ahead.
+    let first_step = episode * extent.steps;
 {% for q in range(quads) %}
-        let x{{ q }} = input[input_at + {{ q * lanes }}u];
+    var next_x{{ q }} = input[first_step * {{ row // 4 }}u + lane + {{ q * lanes }}u];
+{% endfor %}
+    for (var t = 0u; t < extent.steps; t++) {
+        let step = first_step + t;
+        let next_at = (first_step + min(t + 1u, extent.steps - 1u)) * {{ row // 4 }}u + lane;
+{% for q in range(quads) %}
+        let x{{ q }} = next_x{{ q }};
+        next_x{{ q }} = input[next_at + {{ q * lanes }}u];
 {% endfor %}
 {% for r in range(rows) %}
 {% for q in range(quads) %}

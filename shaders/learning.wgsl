@@ -38,6 +38,16 @@ struct State {
     scale: f32,
 }
 
+// Of some of a network's parameters: the largest gradient's size, the sum of squares, each divided by the power of two of
+// that size, and the first tensor with a gradient that is not finite.
+struct Part {
+    peak: f32,
+    square: f32,
+    failed: u32,
+}
+
+const LARGEST = 3.4028234e38;
+
 struct Settings {
     method: u32,
     schedule: u32,

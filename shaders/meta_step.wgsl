@@ -182,14 +182,15 @@ fn meta_step(
             peak = max(peak, peaks[other * {{ packed }}u + slot]);
             failed = min(failed, failures[other * {{ packed }}u + slot]);
         }
-        // The norm, where it has a limit. Divided by the largest element first, so that squares do not overflow.
-        let largest = settings[network].max_gradient_norm;
-        let limited = largest < LARGEST && peak > 0.0;
+        // The norm, where it has a limit.
+        let most = settings[network].max_gradient_norm;
+        let limited = most < LARGEST && peak > 0.0;
+        let exponent = exponent_of(peak);
         var square = 0.0;
         if (limited) {
             for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
                 let learned = roles_of(quad) != vec4<u32>(FIXED);
-                let g = select(vec4<f32>(), gradients_of(quad, slot) / peak, learned);
+                let g = select(vec4<f32>(), gradients_of(quad, slot) * inverse_power_of_two(exponent), learned);
                 square = add_products(g, g, square);
             }
         }
@@ -201,8 +202,7 @@ fn meta_step(
             for (var other = 0u; other < {{ lanes }}u; other++) {
                 sum += squares[other * {{ packed }}u + slot];
             }
-            // In this form neither the product nor the quotient overflows.
-            scale = min(largest / peak / sqrt(sum), 1.0);
+            scale = scale_to_norm(most, sum, exponent);
         }
 {% endif %}
         failed = select(LOSS, failed, is_finite(loss));

@@ -1,6 +1,4 @@
 
-const LARGEST = 3.4028234e38;
-
 // Four parameters and the optimiser's memory of them.
 struct Updated {
     value: vec4<f32>,

@@ -10,8 +10,6 @@
 //! parameters), `B` **episodes** for each, `T` **steps** of an episode, `I` **presynaptic** and `O` **postsynaptic**
 //! neurons.
 
-#![cfg_attr(not(test), forbid(unsafe_code))]
-
 mod cpu;
 mod engine;
 mod episodes;

@@ -14,8 +14,8 @@ use wgpu::{
     BindGroupLayoutEntry, BindingResource, BindingType, BufferBinding, BufferBindingType,
     BufferDescriptor, BufferSize, BufferUsages, CommandEncoder, ComputePipeline,
     ComputePipelineDescriptor, DeviceDescriptor, ErrorFilter, Features, PipelineCompilationOptions,
-    PipelineLayoutDescriptor, PollError, PollType, ShaderModuleDescriptor, ShaderSource,
-    ShaderStages, SubmissionIndex,
+    PipelineLayoutDescriptor, PollError, PollType, ShaderModule, ShaderModuleDescriptor,
+    ShaderRuntimeChecks, ShaderSource, ShaderStages, SubmissionIndex,
 };
 
 /// How long one wait for the device may take before it counts as lost. Submissions are cut to well below a second of a
@@ -178,8 +178,19 @@ impl Device {
             .collect()
     }
 
+    /// A shader module with every check but one: a counter of each loop's turns, which would end a loop that never does.
+    /// Carried through the sweeps' loops it costs up to a third of their time.
+    #[expect(unsafe_code, reason = "wgpu asks for the promise that loops end")]
+    fn module(&self, descriptor: ShaderModuleDescriptor<'_>) -> ShaderModule {
+        let mut checks = ShaderRuntimeChecks::checked();
+        checks.force_loop_bounding = false;
+        // SAFETY: all modules are rendered from `shaders/`, whose loops count up to a bound that is known when they begin.
+        // Everything else that a shader could do wrong is checked.
+        unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
+    }
+
     fn compile(&self, kernel: &Kernel) -> Pipeline {
-        let module = self.device.create_shader_module(ShaderModuleDescriptor {
+        let module = self.module(ShaderModuleDescriptor {
             label: Some(kernel.name),
             source: ShaderSource::Wgsl(kernel.source.as_str().into()),
         });

@@ -19,6 +19,9 @@ const WORKGROUP: usize = 64;
 /// Parameters that no update touches: padding, and rates that are not learned.
 pub(super) const FIXED: u32 = 0;
 
+/// Parameters of a network that one workgroup of `check_parts.wgsl` looks at.
+pub(super) const CHECKED: usize = 4096;
+
 /// The source of a parameter that no gradient is taken of.
 pub(super) const NO_SOURCE: u32 = u32::MAX;
 
@@ -178,6 +181,11 @@ impl DeviceLayout {
             stride,
             partial_stride,
         }
+    }
+
+    /// Workgroups that look at one network's gradients.
+    pub fn parts(&self) -> usize {
+        self.stride.div_ceil(CHECKED)
     }
 
     /// Fails unless every lane holds its synapses in registers, as the sweeps are written for.

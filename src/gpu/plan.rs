@@ -60,7 +60,10 @@ impl Work {
 /// A buffer of one batch. Segments of time have buffers of their own, so that none exceeds a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Working {
+    /// Of each episode.
     Losses,
+    /// Of each step of a segment.
+    StepLosses,
     Partials,
     Patterns,
     /// The caller's episodes where one kernel does whole meta-steps: input, target, mask.
@@ -281,6 +284,9 @@ fn buffers(
     let per_step = |row: usize| floats(&[networks, episodes, steps, row]);
     let output_row = layout.layers[last].output_row;
     let mut buffers = vec![(Working::Losses, floats(&[networks, work.batch]))];
+    if work.has_target {
+        buffers.push((Working::StepLosses, per_step(1)));
+    }
     if work.gradient {
         let blocks = episodes.div_ceil(EPISODE_BLOCK);
         buffers.push((
@@ -480,9 +486,15 @@ impl Plan {
                 batch: batch as u32,
                 ..Extent::default()
             };
+            let mut finish = Vec::new();
+            if self.work.learn {
+                let items = self.work.networks * self.layout.parts();
+                let parts =
+                    recorder.kernel("check_parts", 0, || renderer.check_parts(&self.layout))?;
+                finish.push(recorder.dispatch(parts, extent, items, resident_of));
+            }
             let check = recorder.kernel("check", 0, || renderer.check(&self.layout))?;
-            let mut finish =
-                vec![recorder.dispatch(check, extent, self.work.networks, resident_of)];
+            finish.push(recorder.dispatch(check, extent, self.work.networks, resident_of));
             if self.work.learn {
                 let items = self.work.networks * self.layout.stride;
                 let optimiser =
@@ -600,13 +612,20 @@ impl Plan {
                 dispatches.push(recorder.dispatch(
                     kernel,
                     extent_of(segment),
-                    networks * episodes,
+                    networks * episodes * steps,
                     |name| match name {
                         "target_of" => Buffer::Working(Working::Target(segment)),
                         "mask" => Buffer::Working(Working::Mask(segment)),
-                        "losses" => Buffer::Working(Working::Losses),
                         name => layer_buffer(last, segment, name),
                     },
+                ));
+                let kernel = recorder.kernel("sum_losses", 0, || renderer.sum_losses())?;
+                let extent = extent_of(segment);
+                dispatches.push(recorder.dispatch(
+                    kernel,
+                    extent,
+                    networks * episodes,
+                    resident_of,
                 ));
             }
         }
@@ -774,11 +793,13 @@ fn resident_of(name: &str) -> Buffer {
         "kinds" => Resident::Kinds,
         "moments" => Resident::Moments,
         "settings" => Resident::Settings,
+        "parts" => Resident::Parts,
         "states" => Resident::States,
         "progress" => Resident::Progress,
         "control" => Resident::Control,
         "keys" => Resident::Keys,
         "losses" => return Buffer::Working(Working::Losses),
+        "step_losses" => return Buffer::Working(Working::StepLosses),
         name => unreachable!("kernels bind no buffer called {name}"),
     })
 }
@@ -866,6 +887,7 @@ mod tests {
                 "forward",
                 "forward",
                 "loss",
+                "sum_losses",
                 "backward",
                 "input_gradient",
                 "backward",

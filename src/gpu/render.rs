@@ -4,7 +4,7 @@
 //! registers.
 
 use super::fusion::Packing;
-use super::layout::{DeviceLayout, FIXED, LayerLayout, most_lanes, role_code};
+use super::layout::{CHECKED, DeviceLayout, FIXED, LayerLayout, most_lanes, role_code};
 use super::plan::Work;
 use super::profile::Profile;
 use super::row_sum::row_sum;
@@ -216,6 +216,7 @@ impl Renderer {
             "bias_backward.wgsl",
             "bias_forward.wgsl",
             "check.wgsl",
+            "check_parts.wgsl",
             "episodes.wgsl",
             "extent.wgsl",
             "finite.wgsl",
@@ -238,6 +239,7 @@ impl Renderer {
             "row_sum.wgsl",
             "rule.wgsl",
             "step_loss.wgsl",
+            "sum_losses.wgsl",
             "sums.wgsl",
             "task.wgsl",
             "threefry.wgsl",
@@ -471,7 +473,7 @@ impl Renderer {
             reads("target_of", "f32"),
             reads("mask", "f32"),
             writes("signal", "f32"),
-            writes("losses", "f32"),
+            writes("step_losses", "f32"),
         ];
         let values = context! {
             loss => loss.name(),
@@ -480,6 +482,12 @@ impl Renderer {
             workgroup => WORKGROUP,
         };
         self.kernel("loss", bindings, WORKGROUP, values)
+    }
+
+    pub fn sum_losses(&self) -> Result<Kernel> {
+        let bindings = vec![reads("step_losses", "f32"), writes("losses", "f32")];
+        let values = context! { unrolled => UNROLLED, workgroup => WORKGROUP };
+        self.kernel("sum_losses", bindings, WORKGROUP, values)
     }
 
     pub fn reduce(&self, layout: &DeviceLayout) -> Result<Kernel> {
@@ -512,11 +520,19 @@ impl Renderer {
         self.kernel("reduce_rows", bindings, WORKGROUP, values)
     }
 
+    pub fn check_parts(&self, layout: &DeviceLayout) -> Result<Kernel> {
+        let bindings = vec![
+            reads("gradients", "f32"),
+            reads("kinds", "vec2<u32>"),
+            writes("parts", "Part"),
+        ];
+        self.kernel("check_parts", bindings, 1, learning(layout))
+    }
+
     pub fn check(&self, layout: &DeviceLayout) -> Result<Kernel> {
         let bindings = vec![
             reads("losses", "f32"),
-            reads("gradients", "f32"),
-            reads("kinds", "vec2<u32>"),
+            reads("parts", "Part"),
             reads("settings", "Settings"),
             reads("control", "Control"),
             writes("states", "State"),
@@ -678,6 +694,8 @@ fn of_task(task: &Task) -> Value {
 fn learning(layout: &DeviceLayout) -> Value {
     context! {
         stride => layout.stride,
+        parts => layout.parts(),
+        part => CHECKED,
         workgroup => WORKGROUP,
         roles => context! {
             fixed => FIXED,
@@ -874,6 +892,8 @@ mod tests {
                 validate(&renderer.loss(loss, &layout.layers[1]).unwrap());
             }
             validate(&renderer.reduce(&layout).unwrap());
+            validate(&renderer.sum_losses().unwrap());
+            validate(&renderer.check_parts(&layout).unwrap());
             for layer in &layout.layers {
                 validate(&renderer.reduce_rows(&layout, layer).unwrap());
             }

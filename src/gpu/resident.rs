@@ -16,6 +16,8 @@ pub(super) enum Resident {
     Kinds,
     Moments,
     Settings,
+    /// What each workgroup of `check_parts` found.
+    Parts,
     States,
     Progress,
     Control,
@@ -23,13 +25,14 @@ pub(super) enum Resident {
 }
 
 impl Resident {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Parameters,
         Self::Gradients,
         Self::Sources,
         Self::Kinds,
         Self::Moments,
         Self::Settings,
+        Self::Parts,
         Self::States,
         Self::Progress,
         Self::Control,
@@ -51,6 +54,7 @@ pub(super) fn resident_bytes(
         Resident::Kinds => learning.then_some(layout.stride as u64 * 8),
         Resident::Moments => learning.then(|| each(2 * values)),
         Resident::Settings => learning.then(|| each(size_of::<Settings>())),
+        Resident::Parts => learning.then(|| each(layout.parts() * size_of::<Part>())),
         Resident::States => learning.then(|| each(size_of::<State>())),
         Resident::Progress => learning.then(|| each(size_of::<Progress>())),
         Resident::Control => learning.then_some(size_of::<Control>() as u64),
@@ -81,6 +85,15 @@ pub(super) struct Control {
 pub(super) struct Progress {
     pub meta_steps: u32,
     pub loss: f32,
+}
+
+/// `Part` of `shaders/learning.wgsl`.
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub(super) struct Part {
+    peak: f32,
+    square: f32,
+    failed: u32,
 }
 
 /// `State` of `shaders/learning.wgsl`.
@@ -195,6 +208,7 @@ mod tests {
         let sizes = [
             ("Control", size_of::<Control>()),
             ("Progress", size_of::<Progress>()),
+            ("Part", size_of::<Part>()),
             ("State", size_of::<State>()),
             ("Settings", size_of::<Settings>()),
         ];
