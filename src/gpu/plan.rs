@@ -7,7 +7,7 @@
 use super::fusion::Fusion;
 use super::layout::DeviceLayout;
 use super::profile::Profile;
-use super::render::{Extent, Kernel, Renderer, Variant};
+use super::render::{Extent, Kernel, Renderer, Variant, kept_traces};
 use super::resident::{Resident, resident_bytes};
 use crate::cpu::EPISODE_BLOCK;
 use crate::task::Task;
@@ -74,10 +74,10 @@ pub(super) enum Working {
     /// Of a layer and a segment.
     Drive(usize, usize),
     Signal(usize, usize),
-    /// Of a layer.
-    Traces(usize),
-    /// The trace as the forward sweep has it, between segments.
+    Traces(usize, usize),
+    /// Of a layer: the trace as the forward sweep has it, between segments.
     Scaled(usize),
+    /// Of a layer.
     Adjoint(usize),
 }
 
@@ -107,14 +107,16 @@ pub(super) struct Cut {
     pub dispatches: Vec<Dispatch>,
 }
 
-/// How the traces of a layer are kept: planes of one buffer.
+/// How the traces of a layer are kept in a segment: planes of one buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TraceSlots {
     /// The gradient on the final trace, in slot 0.
     pub upstream: bool,
-    /// Slot of the initial trace.
+    /// Traces that are kept in between, in the slots that follow.
+    pub kept: usize,
+    /// Slot of the trace at the segment's start.
     pub initial: Option<usize>,
-    /// Slot of the final trace.
+    /// Slot of the trace at its end.
     pub last: Option<usize>,
     pub count: usize,
 }
@@ -202,8 +204,7 @@ pub(super) fn work_of(network: &Network, networks: usize, episodes: usize, steps
 }
 
 fn largest_buffer(layout: &DeviceLayout, work: &Work, episodes: usize, steps: usize) -> u64 {
-    let segments = work.steps.div_ceil(steps);
-    let (traces, variants) = traces_and_variants(layout, work, segments);
+    let (traces, variants) = traces_and_variants(layout, work, steps);
     // Every segment's buffers are as large as the first one's.
     buffers(layout, work, &traces, &variants, episodes, steps, 1)
         .into_iter()
@@ -212,10 +213,11 @@ fn largest_buffer(layout: &DeviceLayout, work: &Work, episodes: usize, steps: us
         .unwrap_or(0)
 }
 
+/// For segments of `steps` steps.
 fn traces_and_variants(
     layout: &DeviceLayout,
     work: &Work,
-    segments: usize,
+    steps: usize,
 ) -> (Vec<TraceSlots>, Vec<Variant>) {
     layout
         .layers
@@ -233,7 +235,8 @@ fn traces_and_variants(
             }
             let (initial, upstream) = work.given[index];
             let upstream = upstream && work.gradient;
-            let is_cut = segments > 1;
+            let is_cut = steps < work.steps;
+            let kept = kept_traces(layer, work, steps);
             let variant = Variant {
                 gradient: work.gradient,
                 trace_in: initial || is_cut,
@@ -241,18 +244,15 @@ fn traces_and_variants(
                 upstream,
                 adjoint: is_cut && work.gradient,
                 initial_gradient: initial && work.gradient,
+                kept: kept > 0,
                 input_signal,
                 cut: is_cut,
             };
-            let first = usize::from(upstream);
-            let last = first
-                + if is_cut {
-                    segments
-                } else {
-                    usize::from(variant.trace_in)
-                };
+            let first = usize::from(upstream) + kept;
+            let last = first + usize::from(variant.trace_in);
             let slots = TraceSlots {
                 upstream,
+                kept,
                 initial: variant.trace_in.then_some(first),
                 last: variant.trace_out.then_some(last),
                 count: last + usize::from(variant.trace_out),
@@ -325,10 +325,8 @@ fn buffers(
         let rows = [networks, episodes, layer.outputs];
         let plane = floats(&rows).saturating_mul(layer.row as u64);
         if traces[index].count > 0 {
-            buffers.push((
-                Working::Traces(index),
-                plane.saturating_mul(traces[index].count as u64),
-            ));
+            let bytes = plane.saturating_mul(traces[index].count as u64);
+            buffers.extend((0..segments).map(|segment| (Working::Traces(index, segment), bytes)));
         }
         if variants[index].cut {
             let scales = floats(&rows).saturating_mul(4);
@@ -418,7 +416,7 @@ impl Plan {
             .step_by(steps)
             .map(|first| first..(first + steps).min(work.steps))
             .collect();
-        let (traces, variants) = traces_and_variants(&layout, &work, segments.len());
+        let (traces, variants) = traces_and_variants(&layout, &work, steps);
         let buffers = buffers(
             &layout,
             &work,
@@ -537,11 +535,11 @@ impl Plan {
         };
         let with_slots = |index: usize, segment: usize| {
             let slots = &self.traces[index];
-            let first = usize::from(slots.upstream);
+            let first = usize::from(slots.upstream) + slots.kept;
             let extent = extent_of(segment);
             Extent {
-                trace_start: (first + segment) as u32,
-                trace_end: (first + segment + usize::from(slots.initial.is_some())) as u32,
+                trace_start: first as u32,
+                trace_end: (first + usize::from(slots.initial.is_some())) as u32,
                 adjoint_slot: (segment as u32 + 1) % 2,
                 ..extent
             }
@@ -571,7 +569,7 @@ impl Plan {
                 "signal" => Working::Signal(index, segment),
                 "input_signal" if index == 0 => Working::InputSignal(segment),
                 "input_signal" => Working::Signal(index - 1, segment),
-                "traces" => Working::Traces(index),
+                "traces" => Working::Traces(index, segment),
                 "scaled" => Working::Scaled(index),
                 "adjoint" => Working::Adjoint(index),
                 "partials" => Working::Partials,
@@ -679,22 +677,14 @@ fn cut_sizes(
         return Ok((1 << (parts - 1), work.steps));
     }
     match largest(work.steps, |steps| fits(1, steps)) {
-        // More segments need more traces, so that the shortest may not fit where longer ones do.
-        0 => (1..=work.steps.ilog2())
-            .map(|power| work.steps.div_ceil(1 << power))
-            .find(|&steps| fits(1, steps))
-            .map(|steps| (1, steps))
-            .ok_or_else(|| Error::DeviceLimit {
-                what: format!(
-                    "one episode of {} networks (bytes of a buffer), however cut",
-                    work.networks
-                ),
-                requested: (0..=work.steps.ilog2())
-                    .map(|power| largest_buffer(layout, work, 1, work.steps.div_ceil(1 << power)))
-                    .min()
-                    .unwrap_or(u64::MAX),
-                limit: profile.binding_bytes,
-            }),
+        0 => Err(Error::DeviceLimit {
+            what: format!(
+                "one episode of {} networks (bytes of a buffer), however cut",
+                work.networks
+            ),
+            requested: largest_buffer(layout, work, 1, 1),
+            limit: profile.binding_bytes,
+        }),
         steps => Ok((1, steps)),
     }
 }

@@ -251,24 +251,26 @@ pub(super) fn upload(
         let slots = plan.traces[index];
         let plane = networks.len() * range.len() * layer.outputs() * layers[index].row;
         let rows = 0..layer.outputs();
-        let traces = || loaded.buffer(Working::Traces(index));
-        let write = |slot: usize, array: &Array4<f32>| {
+        let traces = |segment: usize| loaded.buffer(Working::Traces(index, segment));
+        let write = |segment: usize, slot: usize, array: &Array4<f32>| {
             let values = padded(&part(array, &[&networks, &range, &rows]), layers[index].row);
             let at = (slot * plane * 4) as u64;
             device
                 .queue
-                .write_buffer(traces(), at, bytemuck::cast_slice(&values));
+                .write_buffer(traces(segment), at, bytemuck::cast_slice(&values));
         };
         if let (true, Some(gradient)) = (slots.upstream, episodes.trace_gradient(index)) {
-            write(0, gradient);
+            for segment in 0..plan.segments.len() {
+                write(segment, 0, gradient);
+            }
         }
         if let Some(slot) = slots.initial {
             match episodes.initial_trace(index) {
-                Some(trace) => write(slot, trace),
+                Some(trace) => write(0, slot, trace),
                 // Of a time cut: an earlier cut over episodes may have left something there.
                 None => {
                     let (at, bytes) = ((slot * plane * 4) as u64, (plane * 4) as u64);
-                    encoder.clear_buffer(traces(), at, Some(bytes));
+                    encoder.clear_buffer(traces(0), at, Some(bytes));
                 }
             }
         }
@@ -374,7 +376,7 @@ fn download(
             (&mut results.outcome.traces[index], plan.traces[index].last)
         {
             fill(
-                Working::Traces(index),
+                Working::Traces(index, plan.segments.len() - 1),
                 row,
                 rows.clone(),
                 slot * plane,
