@@ -9,6 +9,7 @@ use super::layout::DeviceLayout;
 use super::profile::Profile;
 use super::render::{Extent, Kernel, Renderer, Variant, kept_traces};
 use super::resident::{Resident, resident_bytes};
+use super::turns;
 use crate::cpu::EPISODE_BLOCK;
 use crate::task::Task;
 use crate::{Error, Network, Result};
@@ -662,7 +663,16 @@ fn cut_sizes(
     let fits = |episodes: usize, steps: usize| {
         largest_buffer(layout, work, episodes, steps) <= profile.binding_bytes
             && work_of(network, work.networks, episodes, steps) <= profile.submission_work
+            && turns::most(layout, work, episodes, steps).1 <= profile.loop_turns
     };
+    let (kernel, turns) = turns::most(layout, work, 1, 1);
+    if turns > profile.loop_turns {
+        return Err(Error::DeviceLimit {
+            what: format!("turns of the loops of the kernel {kernel} in one dispatch, however cut"),
+            requested: turns,
+            limit: profile.loop_turns,
+        });
+    }
     let blocks = largest(work.batch.div_ceil(EPISODE_BLOCK), |blocks| {
         fits((blocks * EPISODE_BLOCK).min(work.batch), work.steps)
     });
@@ -865,6 +875,45 @@ mod tests {
         let error = plan(10_000, work(1, 10)).unwrap_err();
         assert!(
             matches!(error, Error::DeviceLimit { limit: 10_000, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn loops_are_cut_to_the_turns_that_a_device_takes() {
+        let profile = Profile {
+            loop_turns: 65_535,
+            ..Profile::default()
+        };
+        let sizes = |layer: Layer, batch: usize, steps: usize| {
+            let network = Network::new(Loss::SquaredError, [layer]).unwrap();
+            let work = Work {
+                networks: 1,
+                has_target: false,
+                given: vec![(false, false)],
+                ..work(batch, steps)
+            };
+            let whole = Plan::new(&network, &Profile::default(), work.clone()).unwrap();
+            assert_eq!((whole.cuts.len(), whole.segments.len()), (1, 1));
+            let plan = Plan::new(&network, &profile, work)?;
+            Ok::<_, Error>((plan.cuts.len(), plan.segments.len()))
+        };
+        let fixed = || Layer::plastic(3, 2, Rate::fixed(0.1));
+        assert_eq!(sizes(fixed(), 16, 4000).unwrap(), (1, 1));
+        assert_eq!(sizes(fixed(), 16, 4200).unwrap(), (2, 1));
+        assert_eq!(sizes(fixed(), 1, 65_532).unwrap(), (1, 3));
+        // A small retention looks back over up to 16 steps.
+        let learned = || Layer::plastic(3, 2, Rate::learned(0.1));
+        assert_eq!(sizes(learned(), 16, 220).unwrap(), (1, 1));
+        assert_eq!(sizes(learned(), 16, 4200).unwrap(), (16, 2));
+        // Four columns of the input go over 256 times four rows, forwards and backwards.
+        let wide = Layer::plastic(6, 1024, Rate::learned(0.02));
+        assert_eq!(sizes(wide, 1, 140).unwrap(), (1, 2));
+        // No cut makes a layer's loops over its rows shorter.
+        let error = sizes(Layer::dense(1, 1 << 18, Activation::Tanh), 1, 1).unwrap_err();
+        assert!(
+            matches!(&error, Error::DeviceLimit { what, requested, limit: 65_535 }
+                if what.contains("the kernel input_gradient") && *requested > 65_535),
             "{error}"
         );
     }

@@ -11,6 +11,7 @@ mod common;
 mod cuts;
 mod fused;
 mod precision;
+mod turns;
 
 use common::bodies::{
     batch_is_the_mean_of_its_episodes, is_as_precise_as_back_propagation, is_reproducible,
@@ -116,6 +117,7 @@ fn bodies() -> Vec<Body> {
     bodies.extend(cuts::bodies());
     bodies.extend(fused::bodies());
     bodies.extend(precision::bodies());
+    bodies.extend(turns::bodies());
     #[cfg(feature = "command")]
     bodies.extend(command::bodies());
     bodies.extend(learning());
