@@ -2,6 +2,8 @@
 {# Lanes of a subgroup that have the same row; what a row has beside its synapses. #}
 {% set shared = shuffled // rows %}
 {% set row_arrays = ["output", "signal"] + (["drive"] if plastic and retention else []) %}
+{# Four of a row's G_ij(t + 1). #}
+{% macro by_trace(r, q, upstream) %}{% if upstream %}fma(vec4<f32>(decay{{ r }}), u{{ r }}_{{ q }}, a{{ r }}_{{ q }} * m{{ r }}_{{ q }}){% else %}a{{ r }}_{{ q }} * m{{ r }}_{{ q }}{% endif %}{% endmacro %}
 // The reverse-time sweep of one layer. {{ lanes }} lanes own a tile of {{ rows }} rows of synapses of one block of episodes;
 // a lane keeps the adjoint trace M and the gradient sums of {{ 4 * quads }} synapses of each row in registers for all steps
 // and episodes. No trace is stored: with ∂L/∂H_ij(t) = G_ij(t) = α_ij M_ij(t) + e_i(t) Ḡ_ij the sweep is a Hebbian trace
@@ -13,7 +15,8 @@
 //     S_i(t)  = S_i(t+1) - g_i r_i + δ_i(t) p_i(t)          M_ij(t) = d_i(t) M_ij(t+1) + δ_i(t) x_j(t)
 //
 // input [P·B, T, row]; output, drive and signal [P·B, T, output row]; partials [P, blocks, …];
-// traces [slot, P·B, O, row] with Ḡ, if there is one, in slot 0; adjoint [slot, P·B, O, row] then [slot, P·B, O, 4]
+// traces [slot, P·B, O, row] with Ḡ, if there is one, in slot 0, then the kept ones; adjoint [slot, P·B, O, row] then
+// [slot, P·B, O, 4]
 {% include "extent.wgsl" %}
 
 {% include "activation.wgsl" %}
@@ -64,7 +67,7 @@ fn backward(
     let d = retention(0.0, rate);
     {{ each_row("d", rows) }}
 {% endif %}
-{% if trace_in or upstream or adjoint or initial_gradient %}
+{% if trace_in or upstream or adjoint or initial_gradient or kept %}
     let trace_rows = extent.networks * extent.episodes * {{ outputs * row // 4 }}u;
 {% endif %}
 {% endif %}
@@ -189,51 +192,73 @@ fn backward(
             {{ each_row("decay", rows) }}
 {% endif %}
 {% if retention %}
+{% if kept %}
+            // Rounding errors of S add up. It is made afresh where the trace after the step was kept.
+            let now = extent.first_step + t;
+            if ((now + 1u) % {{ checkpoint }}u == 0u && (back > 0u || extent.last_segment == 0u)) {
+                let kept_at = ({{ first_kept }}u + (now + 1u) / {{ checkpoint }}u - 1u - extent.first_step / {{ checkpoint }}u) * trace_rows;
+{% for r in range(rows) %}
+                var kept{{ r }} = vec4<f32>();
+{% for q in range(quads) %}
+                kept{{ r }} = fma({{ by_trace(r, q, upstream) }}, traces[kept_at + trace_at{{ r }} + {{ q * lanes }}u], kept{{ r }});
+{% endfor %}
+{% endfor %}
+                inner = row_sum({% for r in range(rows) %}total(kept{{ r }}), {% endfor %}{% for r in range(rows) %}0.0, {% endfor %}local, turn).x;
+                turn++;
+            }
+{% endif %}
             // Below this retention its gradient is summed from its definition, since the recurrence divides by it.
             let small = abs(d) < {{ small_retention }};
 {% for r in range(rows) %}
             var product{{ r }} = select(0.0, 1.0, abs(d{{ r }}) < {{ small_retention }});
             var lookback{{ r }} = 0.0;
 {% endfor %}
-            for (var before = 1u; before <= t; before++) {
-                if ({% for r in range(rows) %}{{ " && " if r else "" }}abs(product{{ r }}) < 1e-14{% endfor %}) {
-                    break;
+            if ({% for r in range(rows) %}{{ " || " if r else "" }}product{{ r }} != 0.0{% endfor %}) {
+{% if kept %}
+                // The last trace that was kept ends a sum over earlier steps.
+                let since = now % {{ checkpoint }}u;
+                let to_kept = since < t;
+                let most = select(t, since, to_kept);
+{% else %}
+                let most = t;
+{% endif %}
+                for (var before = 1u; before <= most; before++) {
+                    if ({% for r in range(rows) %}{{ " && " if r else "" }}abs(product{{ r }}) < 1e-14{% endfor %}) {
+                        break;
+                    }
+                    let past = step - before;
+                    let past_at = past * {{ row // 4 }}u + lane;
+{% for r in range(rows) %}
+                    var part{{ r }} = 0.0;
+{% endfor %}
+{% for q in range(quads) %}
+                    let past_x{{ q }} = input[past_at + {{ q * lanes }}u];
+{% for r in range(rows) %}
+                    part{{ r }} = add_products(a{{ r }}_{{ q }}, m{{ r }}_{{ q }} * past_x{{ q }}, part{{ r }});
+{% if upstream %}
+                    part{{ r }} = add_products(decay{{ r }} * u{{ r }}_{{ q }}, past_x{{ q }}, part{{ r }});
+{% endif %}
+{% endfor %}
+{% endfor %}
+{% for r in range(rows) %}
+                    let past_y{{ r }} = output[past * {{ output_row }}u + i{{ r }}];
+                    lookback{{ r }} = fma(product{{ r }} * gain(past_y{{ r }}, rate{{ r }}), part{{ r }}, lookback{{ r }});
+                    product{{ r }} *= retention(past_y{{ r }}, rate{{ r }});
+{% endfor %}
                 }
-                let past = step - before;
-                let past_at = past * {{ row // 4 }}u + lane;
+{% if trace_in or kept %}
+                let first_at = {% if kept %}select({{ "extent.trace_start" if trace_in else "0u" }}, {{ first_kept }}u + now / {{ checkpoint }}u - 1u - extent.first_step / {{ checkpoint }}u, to_kept){% else %}extent.trace_start{% endif %} * trace_rows;
 {% for r in range(rows) %}
-                var part{{ r }} = 0.0;
-{% endfor %}
+                if (abs(product{{ r }}) >= 1e-14{% if not trace_in %} && to_kept{% endif %}) {
+                    var part = vec4<f32>();
 {% for q in range(quads) %}
-                let past_x{{ q }} = input[past_at + {{ q * lanes }}u];
-{% for r in range(rows) %}
-                part{{ r }} = add_products(a{{ r }}_{{ q }}, m{{ r }}_{{ q }} * past_x{{ q }}, part{{ r }});
-{% if upstream %}
-                part{{ r }} = add_products(decay{{ r }} * u{{ r }}_{{ q }}, past_x{{ q }}, part{{ r }});
+                    part = fma({{ by_trace(r, q, upstream) }}, traces[first_at + trace_at{{ r }} + {{ q * lanes }}u], part);
+{% endfor %}
+                    lookback{{ r }} = fma(product{{ r }}, total(part), lookback{{ r }});
+                }
+{% endfor %}
 {% endif %}
-{% endfor %}
-{% endfor %}
-{% for r in range(rows) %}
-                let past_y{{ r }} = output[past * {{ output_row }}u + i{{ r }}];
-                lookback{{ r }} = fma(product{{ r }} * gain(past_y{{ r }}, rate{{ r }}), part{{ r }}, lookback{{ r }});
-                product{{ r }} *= retention(past_y{{ r }}, rate{{ r }});
-{% endfor %}
             }
-{% if trace_in %}
-{% for r in range(rows) %}
-            if (abs(product{{ r }}) >= 1e-14) {
-                var part = 0.0;
-{% for q in range(quads) %}
-                let first{{ q }} = traces[extent.trace_start * trace_rows + trace_at{{ r }} + {{ q * lanes }}u];
-                part = add_products(a{{ r }}_{{ q }}, m{{ r }}_{{ q }} * first{{ q }}, part);
-{% if upstream %}
-                part = add_products(decay{{ r }} * u{{ r }}_{{ q }}, first{{ q }}, part);
-{% endif %}
-{% endfor %}
-                lookback{{ r }} = fma(product{{ r }}, part, lookback{{ r }});
-            }
-{% endfor %}
-{% endif %}
 {% endif %}
 {% endif %}
 {% if plastic %}

@@ -43,7 +43,7 @@ fn forward(
     let start{{ r }} = {% if lanes > 1 %}select(0.0, bias, lane == {{ r }}u){% else %}bias{% endif %};
 {% endfor %}
 {% if plastic %}
-{% if trace_in or trace_out %}
+{% if trace_in or trace_out or kept %}
     let trace_rows = extent.networks * extent.episodes * {{ outputs * row // 4 }}u;
 {% for r in range(rows) %}
     let trace_at{{ r }} = (episode * {{ outputs }}u + i{{ r }}) * {{ row // 4 }}u + lane;
@@ -68,6 +68,14 @@ fn forward(
 {% endfor %}
 {% endfor %}
         scale = scaled[trace_rows + episode * {{ outputs }}u + i].x;
+        {{ each_row("scale", rows) }}
+        if (index < tiles) {
+{% for r in range(rows) %}
+{% for q in range(quads) %}
+            traces[extent.trace_start * trace_rows + trace_at{{ r }} + {{ q * lanes }}u] = scale{{ r }} * h{{ r }}_{{ q }};
+{% endfor %}
+{% endfor %}
+        }
     }
 {% endif %}
 {% endif %}
@@ -140,6 +148,21 @@ fn forward(
         h{{ r }}_{{ q }} = fma(vec4<f32>(push{{ r }}), x{{ q }}, h{{ r }}_{{ q }});
 {% endfor %}
 {% endfor %}
+{% if kept %}
+        // The reverse sweep makes S afresh from the trace after some of the steps; the last is not one of them.
+        let done = extent.first_step + t + 1u;
+        if (done % {{ checkpoint }}u == 0u && (t + 1u < extent.steps || extent.last_segment == 0u)) {
+            let kept_at = ({{ first_kept }}u + done / {{ checkpoint }}u - 1u - extent.first_step / {{ checkpoint }}u) * trace_rows;
+            {{ each_row("scale", rows) }}
+            if (index < tiles) {
+{% for r in range(rows) %}
+{% for q in range(quads) %}
+                traces[kept_at + trace_at{{ r }} + {{ q * lanes }}u] = scale{{ r }} * h{{ r }}_{{ q }};
+{% endfor %}
+{% endfor %}
+            }
+        }
+{% endif %}
 {% endif %}
     }
 {% if plastic and trace_out %}

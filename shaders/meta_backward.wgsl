@@ -1,4 +1,4 @@
-{% from "meta_names.wgsl" import quad, one, row, four %}
+{% from "meta_names.wgsl" import quad, one, row, four, kept %}
 
 // The gradient of a row goes on from the episodes before. The signal becomes the gradient on the summed input.
 fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
@@ -94,12 +94,27 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
             let r = total(read);
 {% endif %}
 {% if layer.drive %}
+{% if layer.kept %}
+            // Rounding errors of S add up. It is made afresh where the trace after the step was kept.
+            if ((t + 1u) % {{ checkpoint }}u == 0u && back > 0u) {
+                inner = 0.0;
+{% for q in range(layer.quads) %}
+                inner = add_products(a{{ q }} * m{{ q }}, {{ kept(layer, q, "t + 1u", checkpoint, packed) }}, inner);
+{% endfor %}
+            }
+            // The last trace that was kept ends a sum over earlier steps.
+            let since = t % {{ checkpoint }}u;
+            let to_kept = t >= {{ checkpoint }}u;
+            let most = select(t, since, to_kept);
+{% else %}
+            let most = t;
+{% endif %}
             // Below this retention its gradient is summed from its definition, since the recurrence divides by it.
             let small = abs(d) < {{ small_retention }};
             var lookback = 0.0;
             if (small) {
                 var product = 1.0;
-                for (var before = 1u; before <= t; before++) {
+                for (var before = 1u; before <= most; before++) {
                     let past = t - before;
                     let y_past = {{ row("output", layer, "i", "past", packed) }};
                     var part = 0.0;
@@ -112,6 +127,15 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
                         break;
                     }
                 }
+{% if layer.kept %}
+                if (to_kept && abs(product) >= 1e-14) {
+                    var part = 0.0;
+{% for q in range(layer.quads) %}
+                    part = add_products(a{{ q }} * m{{ q }}, {{ kept(layer, q, "t", checkpoint, packed) }}, part);
+{% endfor %}
+                    lookback = fma(product, part, lookback);
+                }
+{% endif %}
             }
             let retained = select(fma(-g, r, inner), d * lookback, small);
             let q = select(retained / select(d, 1.0, small), lookback, small);

@@ -1,4 +1,4 @@
-{% from "meta_names.wgsl" import quad, one, row %}
+{% from "meta_names.wgsl" import quad, one, row, kept %}
 {% set f = "activate_" ~ layer.activation %}
 
 {% if not layer.plastic %}
@@ -71,6 +71,14 @@ fn forward{{ layer.index }}(lane: u32, slot: u32) {
 {% for q in range(layer.quads) %}
             h{{ q }} = fma(vec4<f32>(g), x{{ q }}, d * h{{ q }});
 {% endfor %}
+{% if layer.kept %}
+            // The reverse sweep makes S afresh from the trace after some of the steps; the last is not one of them.
+            if ((t + 1u) % {{ checkpoint }}u == 0u && t + 1u < extent.steps) {
+{% for q in range(layer.quads) %}
+                {{ kept(layer, q, "t + 1u", checkpoint, packed) }} = h{{ q }};
+{% endfor %}
+            }
+{% endif %}
         }
     }
 }

@@ -54,6 +54,9 @@ var<workgroup> output{{ layer.index }}: array<f32, {{ packed * steps * layer.out
 {% if layer.drive %}
 var<workgroup> drive{{ layer.index }}: array<f32, {{ packed * steps * layer.outputs }}>;
 {% endif %}
+{% if layer.kept %}
+var<workgroup> kept{{ layer.index }}: array<vec4<f32>, {{ packed * layer.kept * layer.outputs * layer.quads }}>;
+{% endif %}
 {% if learn or loop.last %}
 var<workgroup> signal{{ layer.index }}: array<f32, {{ packed * steps * layer.outputs }}>;
 {% endif %}

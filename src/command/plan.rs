@@ -79,6 +79,10 @@ struct WorkArguments {
     #[arg(long, value_name = "COUNT", default_value_t = Profile::default().submission_work)]
     submission_work: u64,
 
+    /// Most turns of a kernel's loops in one dispatch, 65535 for Mesa's software driver [default: no limit]
+    #[arg(long, value_name = "COUNT")]
+    loop_turns: Option<u64>,
+
     /// Workgroup memory of one workgroup
     #[arg(long, value_name = "BYTES", default_value_t = Profile::default().workgroup_bytes)]
     workgroup_bytes: u64,
@@ -93,6 +97,7 @@ impl WorkArguments {
             workgroup_bytes: self.workgroup_bytes,
             workgroups: self.workgroups,
             submission_work: self.submission_work,
+            loop_turns: self.loop_turns.unwrap_or(u64::MAX),
         };
         let network = self.network.as_deref().map(read_network).transpose()?;
         let (population, batch) = (self.population, self.batch.unwrap_or(1));

@@ -5,6 +5,7 @@ use super::layout::{DeviceLayout, LayerLayout};
 use super::plan::{Work, Working, work_of};
 use super::profile::Profile;
 use super::render::{Kernel, Renderer};
+use super::turns;
 use crate::cpu::EPISODE_BLOCK;
 use crate::{Loss, Network, Result};
 
@@ -14,8 +15,7 @@ const WORKGROUP: usize = 64;
 /// The least lanes that own a network: rows may be fewer, but parameters, steps and columns are spread over all.
 const LEAST_LANES: usize = 8;
 
-/// Turns of loops that a lane makes in one dispatch, at most. Mesa's software driver ends a kernel's loops after 65,535
-/// turns of all of them together, in silence; and as each takes about a microsecond, this is a share of time as well.
+/// Turns of loops that a lane makes in one dispatch, at most: as each takes about a microsecond, a share of time.
 const TURNS: u64 = 65_000;
 
 /// What a lane's step of a layer takes at least, in synapse-steps: rows are short, and some lanes have none.
@@ -68,16 +68,17 @@ impl Fusion {
             networks: 1,
             ..work.clone()
         };
-        let turns = turns(layout, work);
+        let lanes = lanes(layout);
+        let turns = turns::of_meta_step(layout, work, lanes);
+        let most_turns = TURNS.min(profile.loop_turns);
         if !is_small(layout)
             || !is_simple(network, work)
             || Self::largest_buffer(network, layout, &one) > profile.binding_bytes
             || work_of(network, 1, work.batch, work.steps) > profile.submission_work
-            || turns > TURNS
+            || turns > most_turns
         {
             return Ok(None);
         }
-        let lanes = lanes(layout);
         let renderer = Renderer::new(profile);
         // Networks share nothing: how many a workgroup does changes nothing but the time.
         let mut networks = (WORKGROUP / lanes).min(
@@ -95,7 +96,7 @@ impl Fusion {
                     .saturating_mul(turns);
                 let of_all = work_of(network, work.networks, work.batch, work.steps);
                 let by_work = profile.submission_work / of_lanes.max(of_all);
-                let meta_steps = by_work.min(TURNS / turns);
+                let meta_steps = by_work.min(most_turns / turns);
                 return Ok(Some(Self {
                     kernel,
                     buffers: buffers(layout, work),
@@ -175,43 +176,6 @@ impl EpisodePlanes {
 fn lanes(layout: &DeviceLayout) -> usize {
     let rows = layout.layers.iter().map(|layer| layer.outputs).max();
     rows.unwrap_or(0).max(LEAST_LANES)
-}
-
-/// How many turns of its loops a lane makes in one meta-step, at most.
-fn turns(layout: &DeviceLayout, work: &Work) -> u64 {
-    let lanes = lanes(layout) as u64;
-    let spread = |items: u64| items.div_ceil(lanes);
-    let steps = work.steps as u64;
-    let patterns = work.task.as_ref().map_or(0, |task| task.patterns() as u64);
-    let last = &layout.layers[layout.layers.len() - 1];
-    // Twice as many draws as patterns: one that equals an earlier one is rare but where bits are few.
-    let mut episode = 2 * patterns * (2 + patterns)
-        + spread(steps * layout.layers[0].row as u64)
-        + spread(steps) * (1 + 3 * last.outputs as u64)
-        + steps;
-    for layer in &layout.layers {
-        let (inputs, outputs) = (layer.inputs as u64, layer.outputs as u64);
-        let is_plastic = layer.plastic.is_some();
-        episode += match is_plastic {
-            true => steps,
-            false => spread(steps * outputs),
-        };
-        if work.gradient {
-            // A small retention looks back over all steps before.
-            let back = if layer.retention { steps } else { 0 };
-            episode += steps.saturating_mul(1 + back);
-            episode += match (is_plastic, layer.is_bias) {
-                (true, _) => spread(inputs) * outputs.div_ceil(4) * (2 + 2 * steps),
-                (false, false) => spread(steps * inputs) * (1 + outputs),
-                (false, true) => 0,
-            };
-        }
-    }
-    let rows: u64 = layout.layers.iter().map(|it| it.outputs as u64).sum();
-    let update = 5 * spread(layout.stride as u64 / 4) + 2 * lanes + rows;
-    (work.batch as u64)
-        .saturating_mul(episode + 1)
-        .saturating_add(update + 1)
 }
 
 #[cfg(test)]

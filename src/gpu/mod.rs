@@ -17,6 +17,7 @@ mod resident;
 mod row_sum;
 mod sweep;
 mod timing;
+mod turns;
 
 pub use adapter::{AdapterReport, adapters};
 pub use learner::GpuLearner;

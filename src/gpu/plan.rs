@@ -7,8 +7,9 @@
 use super::fusion::Fusion;
 use super::layout::DeviceLayout;
 use super::profile::Profile;
-use super::render::{Extent, Kernel, Renderer, Variant};
+use super::render::{Extent, Kernel, Renderer, Variant, kept_traces};
 use super::resident::{Resident, resident_bytes};
+use super::turns;
 use crate::cpu::EPISODE_BLOCK;
 use crate::task::Task;
 use crate::{Error, Network, Result};
@@ -77,10 +78,10 @@ pub(super) enum Working {
     /// Of a layer and a segment.
     Drive(usize, usize),
     Signal(usize, usize),
-    /// Of a layer.
-    Traces(usize),
-    /// The trace as the forward sweep has it, between segments.
+    Traces(usize, usize),
+    /// Of a layer: the trace as the forward sweep has it, between segments.
     Scaled(usize),
+    /// Of a layer.
     Adjoint(usize),
 }
 
@@ -110,14 +111,16 @@ pub(super) struct Cut {
     pub dispatches: Vec<Dispatch>,
 }
 
-/// How the traces of a layer are kept: planes of one buffer.
+/// How the traces of a layer are kept in a segment: planes of one buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TraceSlots {
     /// The gradient on the final trace, in slot 0.
     pub upstream: bool,
-    /// Slot of the initial trace.
+    /// Traces that are kept in between, in the slots that follow.
+    pub kept: usize,
+    /// Slot of the trace at the segment's start.
     pub initial: Option<usize>,
-    /// Slot of the final trace.
+    /// Slot of the trace at its end.
     pub last: Option<usize>,
     pub count: usize,
 }
@@ -205,8 +208,7 @@ pub(super) fn work_of(network: &Network, networks: usize, episodes: usize, steps
 }
 
 fn largest_buffer(layout: &DeviceLayout, work: &Work, episodes: usize, steps: usize) -> u64 {
-    let segments = work.steps.div_ceil(steps);
-    let (traces, variants) = traces_and_variants(layout, work, segments);
+    let (traces, variants) = traces_and_variants(layout, work, steps);
     // Every segment's buffers are as large as the first one's.
     buffers(layout, work, &traces, &variants, episodes, steps, 1)
         .into_iter()
@@ -215,10 +217,11 @@ fn largest_buffer(layout: &DeviceLayout, work: &Work, episodes: usize, steps: us
         .unwrap_or(0)
 }
 
+/// For segments of `steps` steps.
 fn traces_and_variants(
     layout: &DeviceLayout,
     work: &Work,
-    segments: usize,
+    steps: usize,
 ) -> (Vec<TraceSlots>, Vec<Variant>) {
     layout
         .layers
@@ -236,7 +239,8 @@ fn traces_and_variants(
             }
             let (initial, upstream) = work.given[index];
             let upstream = upstream && work.gradient;
-            let is_cut = segments > 1;
+            let is_cut = steps < work.steps;
+            let kept = kept_traces(layer, work, steps);
             let variant = Variant {
                 gradient: work.gradient,
                 trace_in: initial || is_cut,
@@ -244,18 +248,15 @@ fn traces_and_variants(
                 upstream,
                 adjoint: is_cut && work.gradient,
                 initial_gradient: initial && work.gradient,
+                kept: kept > 0,
                 input_signal,
                 cut: is_cut,
             };
-            let first = usize::from(upstream);
-            let last = first
-                + if is_cut {
-                    segments
-                } else {
-                    usize::from(variant.trace_in)
-                };
+            let first = usize::from(upstream) + kept;
+            let last = first + usize::from(variant.trace_in);
             let slots = TraceSlots {
                 upstream,
+                kept,
                 initial: variant.trace_in.then_some(first),
                 last: variant.trace_out.then_some(last),
                 count: last + usize::from(variant.trace_out),
@@ -331,10 +332,8 @@ fn buffers(
         let rows = [networks, episodes, layer.outputs];
         let plane = floats(&rows).saturating_mul(layer.row as u64);
         if traces[index].count > 0 {
-            buffers.push((
-                Working::Traces(index),
-                plane.saturating_mul(traces[index].count as u64),
-            ));
+            let bytes = plane.saturating_mul(traces[index].count as u64);
+            buffers.extend((0..segments).map(|segment| (Working::Traces(index, segment), bytes)));
         }
         if variants[index].cut {
             let scales = floats(&rows).saturating_mul(4);
@@ -424,7 +423,7 @@ impl Plan {
             .step_by(steps)
             .map(|first| first..(first + steps).min(work.steps))
             .collect();
-        let (traces, variants) = traces_and_variants(&layout, &work, segments.len());
+        let (traces, variants) = traces_and_variants(&layout, &work, steps);
         let buffers = buffers(
             &layout,
             &work,
@@ -549,11 +548,11 @@ impl Plan {
         };
         let with_slots = |index: usize, segment: usize| {
             let slots = &self.traces[index];
-            let first = usize::from(slots.upstream);
+            let first = usize::from(slots.upstream) + slots.kept;
             let extent = extent_of(segment);
             Extent {
-                trace_start: (first + segment) as u32,
-                trace_end: (first + segment + usize::from(slots.initial.is_some())) as u32,
+                trace_start: first as u32,
+                trace_end: (first + usize::from(slots.initial.is_some())) as u32,
                 adjoint_slot: (segment as u32 + 1) % 2,
                 ..extent
             }
@@ -583,7 +582,7 @@ impl Plan {
                 "signal" => Working::Signal(index, segment),
                 "input_signal" if index == 0 => Working::InputSignal(segment),
                 "input_signal" => Working::Signal(index - 1, segment),
-                "traces" => Working::Traces(index),
+                "traces" => Working::Traces(index, segment),
                 "scaled" => Working::Scaled(index),
                 "adjoint" => Working::Adjoint(index),
                 "partials" => Working::Partials,
@@ -696,7 +695,16 @@ fn cut_sizes(
     let fits = |episodes: usize, steps: usize| {
         largest_buffer(layout, work, episodes, steps) <= profile.binding_bytes
             && work_of(network, work.networks, episodes, steps) <= profile.submission_work
+            && turns::most(layout, work, episodes, steps).1 <= profile.loop_turns
     };
+    let (kernel, turns) = turns::most(layout, work, 1, 1);
+    if turns > profile.loop_turns {
+        return Err(Error::DeviceLimit {
+            what: format!("turns of the loops of the kernel {kernel} in one dispatch, however cut"),
+            requested: turns,
+            limit: profile.loop_turns,
+        });
+    }
     let blocks = largest(work.batch.div_ceil(EPISODE_BLOCK), |blocks| {
         fits((blocks * EPISODE_BLOCK).min(work.batch), work.steps)
     });
@@ -711,22 +719,14 @@ fn cut_sizes(
         return Ok((1 << (parts - 1), work.steps));
     }
     match largest(work.steps, |steps| fits(1, steps)) {
-        // More segments need more traces, so that the shortest may not fit where longer ones do.
-        0 => (1..=work.steps.ilog2())
-            .map(|power| work.steps.div_ceil(1 << power))
-            .find(|&steps| fits(1, steps))
-            .map(|steps| (1, steps))
-            .ok_or_else(|| Error::DeviceLimit {
-                what: format!(
-                    "one episode of {} networks (bytes of a buffer), however cut",
-                    work.networks
-                ),
-                requested: (0..=work.steps.ilog2())
-                    .map(|power| largest_buffer(layout, work, 1, work.steps.div_ceil(1 << power)))
-                    .min()
-                    .unwrap_or(u64::MAX),
-                limit: profile.binding_bytes,
-            }),
+        0 => Err(Error::DeviceLimit {
+            what: format!(
+                "one episode of {} networks (bytes of a buffer), however cut",
+                work.networks
+            ),
+            requested: largest_buffer(layout, work, 1, 1),
+            limit: profile.binding_bytes,
+        }),
         steps => Ok((1, steps)),
     }
 }
@@ -911,6 +911,45 @@ mod tests {
         let error = plan(10_000, work(1, 10)).unwrap_err();
         assert!(
             matches!(error, Error::DeviceLimit { limit: 10_000, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn loops_are_cut_to_the_turns_that_a_device_takes() {
+        let profile = Profile {
+            loop_turns: 65_535,
+            ..Profile::default()
+        };
+        let sizes = |layer: Layer, batch: usize, steps: usize| {
+            let network = Network::new(Loss::SquaredError, [layer]).unwrap();
+            let work = Work {
+                networks: 1,
+                has_target: false,
+                given: vec![(false, false)],
+                ..work(batch, steps)
+            };
+            let whole = Plan::new(&network, &Profile::default(), work.clone()).unwrap();
+            assert_eq!((whole.cuts.len(), whole.segments.len()), (1, 1));
+            let plan = Plan::new(&network, &profile, work)?;
+            Ok::<_, Error>((plan.cuts.len(), plan.segments.len()))
+        };
+        let fixed = || Layer::plastic(3, 2, Rate::fixed(0.1));
+        assert_eq!(sizes(fixed(), 16, 4000).unwrap(), (1, 1));
+        assert_eq!(sizes(fixed(), 16, 4200).unwrap(), (2, 1));
+        assert_eq!(sizes(fixed(), 1, 65_532).unwrap(), (1, 3));
+        // A small retention looks back over up to 16 steps.
+        let learned = || Layer::plastic(3, 2, Rate::learned(0.1));
+        assert_eq!(sizes(learned(), 16, 220).unwrap(), (1, 1));
+        assert_eq!(sizes(learned(), 16, 4200).unwrap(), (16, 2));
+        // Four columns of the input go over 256 times four rows, forwards and backwards.
+        let wide = Layer::plastic(6, 1024, Rate::learned(0.02));
+        assert_eq!(sizes(wide, 1, 140).unwrap(), (1, 2));
+        // No cut makes a layer's loops over its rows shorter.
+        let error = sizes(Layer::dense(1, 1 << 18, Activation::Tanh), 1, 1).unwrap_err();
+        assert!(
+            matches!(&error, Error::DeviceLimit { what, requested, limit: 65_535 }
+                if what.contains("the kernel input_gradient") && *requested > 65_535),
             "{error}"
         );
     }

@@ -8,6 +8,9 @@ const LEAST_WORKGROUP: u32 = 64;
 /// Bytes of the largest buffer that shaders can address: they count its elements in 32 bits.
 const MOST_BINDING_BYTES: u64 = 4 << 32;
 
+/// `LP_MAX_TGSI_LOOP_ITERATIONS` of Mesa's `lp_bld_limits.h`: one count for all loops of a shader.
+const LLVMPIPE_LOOP_TURNS: u64 = 65_535;
+
 /// The properties of a device that decide how work is laid out and cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -23,11 +26,15 @@ pub struct Profile {
     pub workgroup_bytes: u64,
     /// Synapse-steps of one submission, so that no watchdog ends it.
     pub submission_work: u64,
+    /// Turns that the loops of a kernel make in one dispatch at most, in any one lane, the look that ends a loop counted
+    /// too; `u64::MAX` where there is no limit. Mesa's software driver, llvmpipe, ends every loop at its limit, and says
+    /// nothing: the planner cuts the work so that none gets there.
+    pub loop_turns: u64,
 }
 
 impl Profile {
     /// The limits by name.
-    pub(super) fn limits(&self) -> [(&'static str, u64); 6] {
+    pub(super) fn limits(&self) -> [(&'static str, u64); 7] {
         [
             ("subgroup_size", u64::from(self.subgroup_size)),
             ("workgroup_size", u64::from(self.workgroup_size)),
@@ -35,6 +42,7 @@ impl Profile {
             ("binding_bytes", self.binding_bytes),
             ("workgroup_bytes", self.workgroup_bytes),
             ("submission_work", self.submission_work),
+            ("loop_turns", self.loop_turns),
         ]
     }
 
@@ -87,12 +95,16 @@ impl Profile {
                 wgpu::DeviceType::DiscreteGpu => 1 << 34,
                 _ => 1 << 31,
             },
+            loop_turns: match info.driver.as_str() {
+                "llvmpipe" => LLVMPIPE_LOOP_TURNS,
+                _ => u64::MAX,
+            },
         }
     }
 }
 
 impl Default for Profile {
-    /// WebGPU's default limits, subgroups of 32 and 32 KiB of workgroup memory.
+    /// WebGPU's default limits, subgroups of 32 and 32 KiB of workgroup memory; loops of any length.
     fn default() -> Self {
         Self {
             subgroup_size: 32,
@@ -101,6 +113,7 @@ impl Default for Profile {
             binding_bytes: 128 << 20,
             workgroup_bytes: 32 << 10,
             submission_work: 1 << 31,
+            loop_turns: u64::MAX,
         }
     }
 }

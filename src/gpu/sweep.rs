@@ -234,20 +234,22 @@ pub(super) fn upload(
         let slots = plan.traces[index];
         let plane = networks.len() * range.len() * layer.outputs() * layers[index].row;
         let rows = 0..layer.outputs();
-        let write = |slot: usize, array: &Array4<f32>| {
+        let write = |segment: usize, slot: usize, array: &Array4<f32>| {
             let view = part(array, &[&networks, &range, &rows]);
-            let buffer = loaded.buffer(Working::Traces(index));
+            let buffer = loaded.buffer(Working::Traces(index, segment));
             device.write_rows(buffer, (slot * plane) as u64, &view, layers[index].row)
         };
         if let (true, Some(gradient)) = (slots.upstream, episodes.trace_gradient(index)) {
-            write(0, gradient)?;
+            for segment in 0..plan.segments.len() {
+                write(segment, 0, gradient)?;
+            }
         }
         if let Some(slot) = slots.initial {
             match episodes.initial_trace(index) {
-                Some(trace) => write(slot, trace)?,
+                Some(trace) => write(0, slot, trace)?,
                 None => {
                     let (at, bytes) = ((slot * plane * 4) as u64, (plane * 4) as u64);
-                    cleared.push((Working::Traces(index), at, Some(bytes)));
+                    cleared.push((Working::Traces(index, 0), at, Some(bytes)));
                 }
             }
         }
@@ -348,7 +350,7 @@ fn download(
             (&mut results.outcome.traces[index], plan.traces[index].last)
         {
             fill(
-                Working::Traces(index),
+                Working::Traces(index, plan.segments.len() - 1),
                 row,
                 rows.clone(),
                 slot * plane,

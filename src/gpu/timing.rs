@@ -226,7 +226,8 @@ impl Gpu {
             };
             let count = lanes as f64 * f64::from(steps) * f64::from(per_step);
             best = best.max(count / time.as_secs_f64().max(1e-9));
-            if wall < Duration::from_millis(20) && steps < 1 << 20 {
+            let most = self.profile.loop_turns.min(1 << 20);
+            if wall < Duration::from_millis(20) && 2 * u64::from(steps) < most {
                 steps *= 2;
             } else {
                 long_enough += 1;

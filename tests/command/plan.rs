@@ -213,8 +213,10 @@ fn bad_input_is_refused_by_name_and_nothing_is_written() {
         ("--binding-bytes", "0", 2, "profile.binding_bytes"),
         ("--workgroups", "0", 2, "profile.workgroups"),
         ("--submission-work", "0", 2, "profile.submission_work"),
+        ("--loop-turns", "0", 2, "profile.loop_turns"),
         // No cut helps against these.
         ("--binding-bytes", "100", 1, "limit of 100"),
+        ("--loop-turns", "10", 1, "turns of the loops of the kernel"),
         (
             "--workgroup-bytes",
             "16",

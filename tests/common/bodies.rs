@@ -1,6 +1,6 @@
 //! Test bodies that run on any engine.
 
-use super::cases::{Case, cast, of_episode, of_network};
+use super::cases::{Case, cast, learned_rates, of_episode, of_network};
 use super::compare::{CPU_F32, Report, Tensors, Tolerance, compare, compare_precision};
 use super::oracle;
 use metaplastic::{Engine, Episodes, Gradients, Network, Parameters, Real, Want};
@@ -118,6 +118,40 @@ pub fn is_as_precise_as_back_propagation(engine: &Engine, cases: &[Case], times:
     match compare_precision(&yardstick, &errors, times) {
         Ok(table) => println!("{} cases, {unsettled} beyond f32\n{table}", cases.len()),
         Err(table) => panic!("less precise than back-propagation\n{table}"),
+    }
+}
+
+/// The gradients of learned rates are about as precise as those of back-propagation through stored traces in `f32`, in
+/// episodes of `steps` steps, as an engine computes them: rates of every size, by every rule.
+pub fn rates_are_as_precise_as_back_propagation(
+    steps: usize,
+    times: f64,
+    compute: impl Fn(&Case) -> Tensors,
+) {
+    const RATE: &str = "gradient.layer0.rate";
+    let any = Tolerance {
+        most: f64::INFINITY,
+        rate: f64::INFINITY,
+        ..CPU_F32
+    };
+    let [mut yardstick, mut errors] = [Vec::new(), Vec::new()];
+    for case in learned_rates(steps) {
+        let problem = Problem::new(&case);
+        let reference = problem.solve();
+        let stored =
+            oracle::solve_in::<f32>(&problem.network, &problem.parameters, &problem.episodes);
+        let actual = compute(&case);
+        for (errors, tensors) in [(&mut yardstick, &stored), (&mut errors, &actual)] {
+            for p in 0..case.population {
+                let report = compare(&reference.part(RATE, p), &tensors.part(RATE, p), &any)
+                    .unwrap_or_else(|complaints| panic!("{case}\n{complaints}"));
+                errors.push(report.worst("gradient.rate"));
+            }
+        }
+    }
+    match compare_precision(&yardstick, &errors, times) {
+        Ok(table) => println!("{steps} steps\n{table}"),
+        Err(table) => panic!("less precise than back-propagation in {steps} steps\n{table}"),
     }
 }
 

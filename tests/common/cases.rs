@@ -390,6 +390,26 @@ pub fn close_to_instability(batch: usize) -> Vec<Case> {
     cases
 }
 
+/// Single layers with learned rates from small to large, in episodes of `steps` steps.
+pub fn learned_rates(steps: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for rule in Rule::ALL {
+        for rate in [0.003, 0.02, 0.1, 0.3, 0.5, 0.9] {
+            let mut layer = plastic(6, 2);
+            (layer.rule, layer.rate) = (rule, Rate::learned(rate));
+            cases.push(Case {
+                goal: Goal::Target(Loss::SquaredError, MaskKind::Steps),
+                population: 12,
+                batch: 1,
+                steps,
+                seed: cases.len() as u64,
+                ..Case::new([Layer::Plastic(layer)])
+            });
+        }
+    }
+    cases
+}
+
 /// Stacks of layers of every kind in every order.
 pub fn stacks() -> Vec<Vec<Layer>> {
     let plastic = |inputs, outputs, change: fn(&mut Plastic)| {

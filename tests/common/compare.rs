@@ -116,6 +116,14 @@ impl Tensors {
         }
     }
 
+    /// The tensor `name` alone, of network `p` alone.
+    pub fn part(&self, name: &str, p: usize) -> Self {
+        let mut part = self.network(p);
+        part.parts.retain(|other, _| other == name);
+        part.magnitudes.retain(|other, _| other == name);
+        part
+    }
+
     /// Everything that an engine returned, by the names of the command's files.
     pub fn from_gradients<R: Real>(gradients: &Gradients<R>) -> Self {
         let Gradients {
@@ -288,6 +296,9 @@ pub const CPU_PRECISION: f64 = 3.0;
 
 /// The GPU engine's, for the reasons that [`GPU`] has.
 pub const GPU_PRECISION: f64 = 10.0;
+
+/// The same of the gradients of learned rates alone, in episodes of any length.
+pub const GPU_RATE_PRECISION: f64 = 5.0;
 
 /// Compares errors over many cases with those of another computation in the same precision: from the small ones to the large
 /// ones they must be at most so many `times` as large.

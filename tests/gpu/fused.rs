@@ -224,7 +224,7 @@ impl Run {
     }
 }
 
-fn profile(engine: &Engine) -> &Profile {
+pub fn profile(engine: &Engine) -> &Profile {
     let Engine::Gpu(gpu) = engine else {
         unreachable!("GPU trials run on a GPU")
     };

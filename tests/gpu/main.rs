@@ -10,6 +10,8 @@ mod command;
 mod common;
 mod cuts;
 mod fused;
+mod precision;
+mod turns;
 
 use common::bodies::{
     batch_is_the_mean_of_its_episodes, is_as_precise_as_back_propagation, is_reproducible,
@@ -114,6 +116,8 @@ fn bodies() -> Vec<Body> {
     bodies.push(body("tanh is right everywhere", tanh_is_right_everywhere));
     bodies.extend(cuts::bodies());
     bodies.extend(fused::bodies());
+    bodies.extend(precision::bodies());
+    bodies.extend(turns::bodies());
     #[cfg(feature = "command")]
     bodies.extend(command::bodies());
     bodies.extend(learning());

@@ -1,0 +1,199 @@
+//! How many turns the loops of a kernel make in one dispatch.
+//!
+//! Mesa's software driver counts the turns of all loops of a kernel together, and at [`Profile::loop_turns`] of them it
+//! ends every loop, in silence. Lanes run side by side there, so that the count is that of the lane with the most turns,
+//! and a loop in a branch counts though no lane takes it.
+//!
+//! [`Profile::loop_turns`]: super::profile::Profile::loop_turns
+
+use super::layout::{CHECKED, DeviceLayout, LayerLayout};
+use super::plan::Work;
+use super::render::{CHECKPOINT, UNROLLED, WORKGROUP};
+use crate::cpu::EPISODE_BLOCK;
+use crate::task::Task;
+
+/// Loops over the outputs in the loss of a step: one for steps that do not count, and three of a softmax.
+const LOSS_LOOPS: u64 = 4;
+
+/// A loop that `turns` times does what itself takes `body` turns. The look that ends it is one more.
+fn of_loop(turns: u64, body: u64) -> u64 {
+    turns
+        .saturating_mul(body.saturating_add(1))
+        .saturating_add(1)
+}
+
+/// The sum of some loops' turns.
+fn sum(turns: impl IntoIterator<Item = u64>) -> u64 {
+    turns.into_iter().fold(0, u64::saturating_add)
+}
+
+/// The kernel of a meta-step whose loops make the most turns, and how many, where a dispatch does at most `episodes`
+/// episodes and `steps` steps of each.
+pub(super) fn most(
+    layout: &DeviceLayout,
+    work: &Work,
+    episodes: usize,
+    steps: usize,
+) -> (&'static str, u64) {
+    let last = &layout.layers[layout.layers.len() - 1];
+    let block = EPISODE_BLOCK.min(episodes) as u64;
+    let blocks = episodes.div_ceil(EPISODE_BLOCK) as u64;
+    let steps = steps as u64;
+    let mut kernels = vec![("forward", of_loop(steps, 0))];
+    if let Some(task) = &work.task {
+        let numbers = (layout.layers[0].inputs + last.outputs) as u64;
+        // Its inputs and its targets in two loops.
+        let all_steps = of_loop(steps, numbers + 2);
+        kernels.push(("episodes", sum([patterns(task), all_steps])));
+    }
+    if work.has_target {
+        kernels.push(("loss", loss_of_step(last)));
+        kernels.push(("sum_losses", of_unrolled(steps)));
+    }
+    if work.gradient {
+        kernels.push(("reduce", of_unrolled(blocks)));
+        for (index, layer) in layout.layers.iter().enumerate() {
+            if layer.shares().contains(&true) {
+                kernels.push(("reduce_rows", of_unrolled(layer.outputs as u64)));
+            }
+            kernels.push(("backward", of_loop(block, backward(layer, steps))));
+            if (index > 0 || work.input_gradient) && !layer.is_bias {
+                let sweeps = if layer.plastic.is_some() { 2 } else { 1 };
+                let tiles = layer.outputs.div_ceil(4) as u64;
+                let turns = of_loop(tiles, sweeps * of_loop(steps, 0));
+                kernels.push(("input_gradient", turns));
+            }
+        }
+    }
+    if work.task.is_some() || work.learn {
+        let of_lanes = |items: usize| of_loop(items.div_ceil(WORKGROUP) as u64, 0);
+        let halvings = of_loop(u64::from(WORKGROUP.ilog2()), 0);
+        let [losses, parts, part] = [work.batch, layout.parts(), CHECKED].map(of_lanes);
+        kernels.push(("check_parts", 2 * (part + halvings)));
+        kernels.push(("check", sum([losses, parts, halvings, parts, halvings])));
+    }
+    let most = kernels.into_iter().max_by_key(|&(_, turns)| turns);
+    most.expect("there is a forward sweep")
+}
+
+/// Of a meta-step of the kernel that does everything of it, with `lanes` lanes for a network.
+pub(super) fn of_meta_step(layout: &DeviceLayout, work: &Work, lanes: usize) -> u64 {
+    let over_lanes = |items: u64, body: u64| of_loop(items.div_ceil(lanes as u64), body);
+    let steps = work.steps as u64;
+    let last = &layout.layers[layout.layers.len() - 1];
+    let mut episode = sum([
+        work.task.as_ref().map_or(0, patterns),
+        over_lanes(
+            steps.saturating_mul(layout.layers[0].inputs.div_ceil(4) as u64),
+            0,
+        ),
+        over_lanes(steps, loss_of_step(last)),
+        of_loop(steps, 0),
+    ]);
+    let (mut rows, mut quads) = (0, 5 * over_lanes(layout.stride as u64 / 4, 0));
+    for layer in &layout.layers {
+        let (inputs, outputs) = (layer.inputs as u64, layer.outputs as u64);
+        let is_plastic = layer.plastic.is_some();
+        episode = sum([
+            episode,
+            match is_plastic {
+                true => of_loop(steps, 0),
+                false => over_lanes(steps.saturating_mul(outputs), 0),
+            },
+        ]);
+        if !work.gradient {
+            continue;
+        }
+        let input_gradient = match (is_plastic, layer.is_bias) {
+            (true, _) => {
+                let tile = of_loop(outputs.div_ceil(4), of_loop(steps, 0).saturating_mul(2));
+                over_lanes(inputs, tile)
+            }
+            (false, false) => over_lanes(steps.saturating_mul(inputs), of_loop(outputs, 0)),
+            (false, true) => 0,
+        };
+        episode = sum([episode, backward(layer, steps), input_gradient]);
+        rows += of_loop(outputs, 0);
+    }
+    quads += 2 * of_loop(lanes as u64, 0);
+    sum([of_loop(work.batch as u64, episode), quads, rows, 1])
+}
+
+/// A loop in steps of [`UNROLLED`], and one over what is left.
+fn of_unrolled(turns: u64) -> u64 {
+    let unrolled = UNROLLED as u64;
+    of_loop(turns / unrolled, 0).saturating_add(of_loop(turns % unrolled, 0))
+}
+
+/// The loss of one step.
+fn loss_of_step(last: &LayerLayout) -> u64 {
+    LOSS_LOOPS * of_loop(last.outputs as u64, 0)
+}
+
+/// The reverse sweep of one episode. A small retention looks back as far as to the last trace that was kept.
+fn backward(layer: &LayerLayout, steps: u64) -> u64 {
+    match layer.retention {
+        true => of_loop(steps, of_loop(steps.min(CHECKPOINT as u64), 0)),
+        false => of_loop(steps, 0),
+    }
+}
+
+/// The drawing of an episode's patterns. One that equals an earlier one is drawn again: twice as many draws are counted as
+/// come in the mean to a pattern that is the last.
+fn patterns(task: &Task) -> u64 {
+    let patterns = task.patterns() as u64;
+    let all = 1u64.checked_shl(task.bits() as u32).unwrap_or(u64::MAX);
+    let free = all.saturating_sub(patterns).saturating_add(1);
+    match task {
+        Task::Completion(_) => 0,
+        _ => of_loop(
+            patterns,
+            of_loop(2 * all.div_ceil(free), of_loop(patterns, 0)),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::profile::Profile;
+    use crate::{Activation, Layer, Loss, Network, Rate};
+
+    #[test]
+    fn a_loop_in_a_loop_multiplies() {
+        assert_eq!(of_loop(0, 5), 1);
+        assert_eq!(of_loop(10, 0), 11);
+        assert_eq!(of_loop(4, of_loop(10, 0)), 4 * 12 + 1);
+        assert_eq!(of_loop(u64::MAX, u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn the_kernel_with_the_most_turns_is_named() {
+        let network = |layers: Vec<Layer>| {
+            let network = Network::new(Loss::SquaredError, layers).unwrap();
+            let layout = DeviceLayout::new(&network, &Profile::default());
+            (network, layout)
+        };
+        let turns = |layers: Vec<Layer>, batch: usize, steps: usize| {
+            let (network, layout) = network(layers);
+            most(
+                &layout,
+                &Work::training(&network, 1, batch, steps),
+                batch,
+                steps,
+            )
+        };
+        let fixed = || Layer::plastic(3, 2, Rate::fixed(0.1));
+        let learned = Layer::plastic(3, 2, Rate::learned(0.1));
+        // Sixteen episodes of a block, one after the other; a small retention looks back over sixteen steps.
+        let of_block = |episode: u64| ("backward", 16 * (episode + 1) + 1);
+        assert_eq!(turns(vec![fixed()], 40, 100), of_block(101));
+        assert_eq!(turns(vec![learned], 40, 100), of_block(100 * 18 + 1));
+        let wide = |outputs| Layer::dense(2, outputs, Activation::Linear);
+        assert_eq!(turns(vec![fixed(), wide(1024)], 1, 9).0, "loss");
+        assert_eq!(turns(vec![fixed()], 100_000, 1).0, "check");
+        assert_eq!(turns(vec![Layer::bias(3)], 5000, 1).0, "check");
+        let shared = Layer::plastic(3, 1000, Rate::learned(0.1));
+        assert_eq!(turns(vec![shared], 1, 1).0, "loss");
+    }
+}
