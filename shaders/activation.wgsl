@@ -26,6 +26,8 @@ fn activate{{ of }}(z: f32) -> f32 {
     return select(1.0 / (1.0 + exp(-clamp(z, -80.0, 80.0))), z, is_nan{{ of }}(z));
 {% elif activation == "relu" %}
     return select(max(z, 0.0), z, is_nan{{ of }}(z));
+{% else %}
+{{ unknown("activation", activation) }}
 {% endif %}
 }
 
@@ -38,5 +40,7 @@ fn derivative{{ of }}(y: f32) -> f32 {
     return y * (1.0 - y);
 {% elif activation == "relu" %}
     return select(0.0, 1.0, y > 0.0);
+{% else %}
+{{ unknown("activation", activation) }}
 {% endif %}
 }
