@@ -11,6 +11,7 @@ use super::resident::{METHODS, SCHEDULES};
 use super::row_sum::row_sum;
 use crate::network::{Loss, RatePer};
 use crate::random::ROTATIONS;
+use crate::real::{TANH_EVEN, TANH_LAST, TANH_ODD};
 use crate::task::Task;
 use crate::{Error, Result, Role};
 use minijinja::syntax::SyntaxConfig;
@@ -265,6 +266,7 @@ impl Renderer {
             extent => Extent::FIELDS.to_vec(),
             bindings => listed,
             of => "",
+            tanh => tanh(),
             ..values
         };
         let failed = |source| Error::Shader {
@@ -676,6 +678,16 @@ fn learning(layout: &DeviceLayout) -> Value {
             bias => role_code(Role::Bias),
             rate => role_code(Role::Rate),
         },
+    }
+}
+
+/// The coefficients of `tanh`, as literals.
+fn tanh() -> Value {
+    let literals = |values: [f32; 5]| values.map(|value| format!("{value:?}")).to_vec();
+    context! {
+        last => format!("{TANH_LAST:?}"),
+        odd => literals(TANH_ODD),
+        even => literals(TANH_EVEN),
     }
 }
 
