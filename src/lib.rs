@@ -29,6 +29,7 @@ mod real;
 pub mod task;
 pub mod tensors;
 pub mod training;
+mod zip;
 
 pub use cpu::Cpu;
 pub use engine::{

@@ -1,6 +1,6 @@
 //! A computation as data: what is computed, where episodes come from, where results go.
 
-use super::batch::Batch;
+use super::batch::{Batch, wave_elements};
 use super::layers::Shape;
 use super::sweep::{self, Workspace};
 use super::workspaces::Kept;
@@ -61,8 +61,10 @@ impl Job {
 
     /// Bytes that the computation works in, about.
     pub fn working_bytes<R: Real>(&self, population: usize) -> u128 {
+        let networks = Self::networks(population) as u128;
         Workspace::<R>::bytes(self) * rayon::current_num_threads() as u128
-            + Batch::<R>::bytes(self) * Self::networks(population) as u128
+            + Batch::<R>::bytes(self) * networks
+            + wave_elements(self) * networks * size_of::<R>() as u128
     }
 
     /// Bytes of the results, about.
