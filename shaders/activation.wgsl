@@ -6,14 +6,17 @@ fn is_nan{{ of }}(z: f32) -> bool {
 }
 
 {% if activation == "tanh" %}
-// Not the built-in: drivers lose small arguments to cancellation and large ones to overflow. A quotient of polynomials,
-// odd and even, fitted to the range in which the result is not yet within 3e-7 of ±1; right to 5e-7 everywhere.
+// Not the built-in: drivers lose small arguments to cancellation and large ones to overflow. The quotient of `real.rs`, with
+// its coefficients; exactly ±1 where that is what `tanh` rounds to.
 fn hyperbolic_tangent{{ of }}(z: f32) -> f32 {
-    let x = clamp(z, -7.9, 7.9);
+    let x = clamp(z, -{{ tanh.last }}, {{ tanh.last }});
     let square = x * x;
-    let odd = fma(square, fma(square, fma(square, 1.1511005e-5, 2.9588335e-3), 1.2933019e-1), 0.9999999);
-    let even = fma(square, fma(square, fma(square, fma(square, 2.4853514e-7, 2.3976142e-4), 2.3847755e-2), 0.4626625), 1.0);
-    return x * (odd / even);
+    let fourth = square * square;
+{% for name, c in [("odd", tanh.odd), ("even", tanh.even)] %}
+    let {{ name }} = fma(fma(fma({{ c[4] }}, square, {{ c[3] }}), fourth, fma({{ c[2] }}, square, {{ c[1] }})), square, {{ c[0] }});
+{% endfor %}
+    let y = clamp(x * (odd / even), -1.0, 1.0);
+    return select(y, sign(z), abs(z) > {{ tanh.last }});
 }
 {% endif %}
 
@@ -26,6 +29,8 @@ fn activate{{ of }}(z: f32) -> f32 {
     return select(1.0 / (1.0 + exp(-clamp(z, -80.0, 80.0))), z, is_nan{{ of }}(z));
 {% elif activation == "relu" %}
     return select(max(z, 0.0), z, is_nan{{ of }}(z));
+{% else %}
+{{ unknown("activation", activation) }}
 {% endif %}
 }
 
@@ -38,5 +43,7 @@ fn derivative{{ of }}(y: f32) -> f32 {
     return y * (1.0 - y);
 {% elif activation == "relu" %}
     return select(0.0, 1.0, y > 0.0);
+{% else %}
+{{ unknown("activation", activation) }}
 {% endif %}
 }

@@ -38,8 +38,10 @@ fn input_gradient(
         let a{{ r }} = parameters[at + {{ plasticity_at // 4 }}u + i{{ r }} * {{ row // 4 }}u + column];
 {% elif plasticity == "neuron" %}
         let a{{ r }} = vec4<f32>(parameters[at + {{ plasticity_at // 4 }}u + i{{ r }} / 4u][i{{ r }} % 4u]);
-{% else %}
+{% elif plasticity == "layer" %}
         let a{{ r }} = vec4<f32>(parameters[at + {{ plasticity_at // 4 }}u].x);
+{% else %}
+{{ unknown("plasticity", plasticity) }}
 {% endif %}
         let rate{{ r }} = parameters[at + {{ rate_at // 4 }}u{% if rate_per == "neuron" %} + i{{ r }} / 4u][i{{ r }} % 4u]{% else %}].x{% endif %};
 {% if trace_in or upstream or adjoint %}

@@ -8,12 +8,12 @@ const BIAS = {{ roles.bias }}u;
 const RATE = {{ roles.rate }}u;
 
 // Methods and schedules.
-const RMSPROP = 0u;
-const SGD = 1u;
-const ADAM = 2u;
-const CONSTANT = 0u;
-const COSINE = 1u;
-const STEP = 2u;
+{% for name in methods %}
+const {{ name | upper }} = {{ loop.index0 }}u;
+{% endfor %}
+{% for name in schedules %}
+const {{ name | upper }} = {{ loop.index0 }}u;
+{% endfor %}
 
 // Failures: NONE, the loss, or a tensor's index plus one.
 const LOSS = 0u;

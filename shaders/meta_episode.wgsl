@@ -60,11 +60,6 @@ fn loss_of_steps(episode: u32, lane: u32, slot: u32) {
         let counts = episodes[masks_at + select(t, episode * extent.steps + t, extent.mask_per_episode == 1u)];
 {% endif %}
         losses[t * {{ packed }}u + slot] = 0.0;
-{% if loss == "none" %}
-        for (var o = 0u; o < {{ last.outputs }}u; o++) {
-            signal{{ last.index }}[at + o * {{ packed }}u] = episodes[target_at + o];
-        }
-{% else %}
         if (counts == 0.0) {
             for (var o = 0u; o < {{ last.outputs }}u; o++) {
                 signal{{ last.index }}[at + o * {{ packed }}u] = 0.0;
@@ -81,6 +76,5 @@ fn loss_of_steps(episode: u32, lane: u32, slot: u32) {
 {% include "step_loss.wgsl" %}
 {% endwith %}
         losses[t * {{ packed }}u + slot] = counts * step_loss;
-{% endif %}
     }
 }

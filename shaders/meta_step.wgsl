@@ -5,7 +5,7 @@
 {% if task %}
 // keys [P]
 {% else %}
-// episodes: input [P·B, T, row], then target or output gradient [P·B, T, output row], then mask [T] or [P·B, T]
+// episodes: input [P·B, T, row], then target [P·B, T, output row], then mask [T] or [P·B, T]
 {% endif %}
 //
 // In workgroup memory the workgroup's networks are the last axis: `slot`.

@@ -13,8 +13,10 @@
     let plasticity_at{{ r }} = at + {{ plasticity_at // 4 }}u + i{{ r }} * {{ row // 4 }}u + lane;
 {% elif plasticity == "neuron" %}
     let a{{ r }} = vec4<f32>(parameters[at + {{ plasticity_at // 4 }}u + i{{ r }} / 4u][i{{ r }} % 4u]);
-{% else %}
+{% elif plasticity == "layer" %}
     let a{{ r }} = vec4<f32>(parameters[at + {{ plasticity_at // 4 }}u].x);
+{% else %}
+{{ unknown("plasticity", plasticity) }}
 {% endif %}
 {% for q in range(quads) %}
     let a{{ r }}_{{ q }} = {% if plasticity == "connection" %}parameters[plasticity_at{{ r }} + {{ q * lanes }}u]{% else %}a{{ r }}{% endif %};

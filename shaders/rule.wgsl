@@ -21,6 +21,8 @@ fn retention_by_output{{ of }}(y: f32, rate: f32) -> f32 {
 fn retention_by_rate{{ of }}(y: f32, rate: f32) -> f32 {
     return -y * y;
 }
+{% else %}
+{{ unknown("rule", rule) }}
 {% endif %}
 fn gain{{ of }}(y: f32, rate: f32) -> f32 {
     return rate * y;

@@ -7,7 +7,7 @@
             step_loss = fma(difference, difference, step_loss);
             {{ c }} = scale * (difference + difference);
         }
-{% else %}
+{% elif loss == "softmax-cross-entropy" %}
         var largest = -3.4028234e38;
         for (var o = 0u; o < {{ outputs }}u; o++) {
             largest = max(largest, {{ y }});
@@ -26,4 +26,6 @@
             step_loss = fma(wanted, log_sum - ({{ y }} - largest), step_loss);
             {{ c }} = scale * fma(targets, {{ c }} / exponentials, -wanted);
         }
+{% else %}
+{{ unknown("loss", loss) }}
 {% endif %}

@@ -18,7 +18,7 @@ fn input_at(pattern: vec4<u32>, shown: u32, now: u32, j: u32) -> f32 {
 fn counts_at(now: u32) -> bool {
     return now == 1u;
 }
-{% else %}
+{% elif task in ["one-shot", "reversal"] %}
 // Pattern `k` as it is drawn, which may equal an earlier one.
 fn draw(key: vec4<u32>, counter: vec4<u32>, k: u32, attempt: u32) -> vec4<u32> {
     return threefry(key, counter + vec4<u32>(0u, 0u, k, attempt))
@@ -48,4 +48,6 @@ fn input_at(pattern: vec4<u32>, now: u32, j: u32) -> f32 {
 fn counts_at(now: u32) -> bool {
     return !shows_label(now);
 }
+{% else %}
+{{ unknown("task", task) }}
 {% endif %}

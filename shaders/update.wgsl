@@ -7,21 +7,32 @@ struct Updated {
     second: vec4<f32>,
 }
 
-// 1 - exp(x) for x <= 0, exact near zero.
+// 1 - exp(x) for x <= 0; near zero, where that cancels, Taylor's series.
 fn one_minus_exp(x: f32) -> f32 {
     let near = -x * fma(x, fma(x, fma(x, fma(x, 1.0 / 120.0, 1.0 / 24.0), 1.0 / 6.0), 0.5), 1.0);
     return select(1.0 - exp(x), near, x > -0.1);
 }
 
 fn schedule_factor(setting: Settings, update: u32) -> f32 {
+{% for schedule in schedules %}
+{% if schedule == "constant" %}
+    if (setting.schedule == CONSTANT) {
+        return 1.0;
+    }
+{% elif schedule == "cosine" %}
     if (setting.schedule == COSINE) {
         let fraction = min(f32(update) / setting.schedule_length, 1.0);
         let above = (1.0 - setting.schedule_factor) * 0.5;
         return fma(above, 1.0 + cos(3.14159265358979 * fraction), setting.schedule_factor);
     }
+{% elif schedule == "step" %}
     if (setting.schedule == STEP) {
         return pow(setting.schedule_factor, f32(update / u32(setting.schedule_length)));
     }
+{% else %}
+{{ unknown("schedule", schedule) }}
+{% endif %}
+{% endfor %}
     return 1.0;
 }
 
@@ -37,19 +48,29 @@ fn update(
     var first = old.first;
     var second = old.second;
     var step = vec4<f32>();
+{% for method in methods %}
+{% if method == "rmsprop" %}
     if (setting.method == RMSPROP) {
         first = select(fma(vec4<f32>(setting.first), square - first, first), square, updates == 1u);
         step = learning_rate * g / sqrt(first + setting.epsilon);
-    } else if (setting.method == SGD) {
+    }
+{% elif method == "sgd" %}
+    if (setting.method == SGD) {
         first = clamp(fma(vec4<f32>(setting.first), first, g), -largest, largest);
         step = learning_rate * first;
-    } else {
+    }
+{% elif method == "adam" %}
+    if (setting.method == ADAM) {
         first = fma(vec4<f32>(setting.first), fma(gradient, vec4<f32>(scale), -first), first);
         second = fma(vec4<f32>(setting.second), square - second, second);
         let mean = first / one_minus_exp(f32(updates) * setting.first_log);
         let mean_square = min(second / one_minus_exp(f32(updates) * setting.second_log), largest);
         step = learning_rate * mean / (sqrt(mean_square) + setting.epsilon);
     }
+{% else %}
+{{ unknown("method", method) }}
+{% endif %}
+{% endfor %}
     step = clamp(step, vec4<f32>(-setting.max_step), vec4<f32>(setting.max_step));
     var value = clamp(old.value - step, -largest, largest);
     let is_plasticity = roles == vec4<u32>(PLASTICITY);

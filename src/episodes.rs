@@ -3,6 +3,7 @@
 use crate::{Error, Loss, Network, Real, Result, memory};
 use ndarray::{Array1, Array3, Array4, ArrayView, Dimension};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 /// `B` episodes of `T` steps for each network of a population, and what is differentiated on their outputs.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,12 +12,11 @@ pub struct Episodes<R> {
     pub input: Array4<R>,
     /// What is differentiated.
     pub objective: Objective<R>,
-    /// Per layer, the trace at the first step, `[P, B, O, I]`; zero where there is none. Plastic layers only. May be
-    /// shorter than the number of layers.
-    pub initial_traces: Vec<Option<Array4<R>>>,
-    /// Per layer, the gradient on the trace after the last step, `[P, B, O, I]`; zero where there is none. Plastic
-    /// layers only. May be shorter than the number of layers.
-    pub trace_gradients: Vec<Option<Array4<R>>>,
+    /// By layer, the trace at the first step, `[P, B, O, I]`; zero where there is none. Plastic layers only.
+    pub initial_traces: BTreeMap<usize, Array4<R>>,
+    /// By layer, the gradient on the trace after the last step, `[P, B, O, I]`; zero where there is none. Plastic layers
+    /// only.
+    pub trace_gradients: BTreeMap<usize, Array4<R>>,
 }
 
 /// The quantity whose gradient is taken.
@@ -53,8 +53,8 @@ impl<R: Real> Episodes<R> {
         Self {
             input,
             objective: Objective::None,
-            initial_traces: Vec::new(),
-            trace_gradients: Vec::new(),
+            initial_traces: BTreeMap::new(),
+            trace_gradients: BTreeMap::new(),
         }
     }
 
@@ -81,13 +81,13 @@ impl<R: Real> Episodes<R> {
 
     /// The same with a layer's trace at the first step, `[P, B, O, I]`.
     pub fn with_initial_trace(mut self, layer: usize, trace: Array4<R>) -> Self {
-        set(&mut self.initial_traces, layer, trace);
+        self.initial_traces.insert(layer, trace);
         self
     }
 
     /// The same with a gradient on a layer's trace after the last step, `[P, B, O, I]`.
     pub fn with_trace_gradient(mut self, layer: usize, gradient: Array4<R>) -> Self {
-        set(&mut self.trace_gradients, layer, gradient);
+        self.trace_gradients.insert(layer, gradient);
         self
     }
 
@@ -108,12 +108,12 @@ impl<R: Real> Episodes<R> {
 
     /// A layer's trace at the first step, if given.
     pub fn initial_trace(&self, layer: usize) -> Option<&Array4<R>> {
-        self.initial_traces.get(layer)?.as_ref()
+        self.initial_traces.get(&layer)
     }
 
     /// The gradient on a layer's trace after the last step, if given.
     pub fn trace_gradient(&self, layer: usize) -> Option<&Array4<R>> {
-        self.trace_gradients.get(layer)?.as_ref()
+        self.trace_gradients.get(&layer)
     }
 
     /// Fails unless every array has the shape that `network` and a population of `population` call for, and is finite.
@@ -178,8 +178,7 @@ impl<R: Real> Episodes<R> {
             (&self.initial_traces, "trace"),
             (&self.trace_gradients, "trace_gradient"),
         ] {
-            for (index, trace) in traces.iter().enumerate() {
-                let Some(trace) = trace else { continue };
+            for (&index, trace) in traces {
                 let name = format!("layer{index}.{suffix}");
                 let Some(layer) = network
                     .layers()
@@ -198,13 +197,6 @@ impl<R: Real> Episodes<R> {
         }
         Ok(())
     }
-}
-
-fn set<T>(slots: &mut Vec<Option<T>>, index: usize, value: T) {
-    if slots.len() <= index {
-        slots.resize_with(index + 1, || None);
-    }
-    slots[index] = Some(value);
 }
 
 pub(crate) fn shape_error(name: &str, expected: impl Into<String>, actual: &[usize]) -> Error {

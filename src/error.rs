@@ -170,6 +170,14 @@ pub enum Error {
         /// The driver's account.
         reason: String,
     },
+    /// A learner's device failed in the middle of an earlier call, so that its networks may be at different meta-steps.
+    #[error(
+        "an earlier call on this learner did not finish ({reason}); go on with a new learner from parameters that are known"
+    )]
+    Unfinished {
+        /// Why it did not.
+        reason: String,
+    },
     /// A layer is too large for a limit of the device that no cut can work around.
     #[error("{what}: {requested} exceeds the device's limit of {limit}")]
     DeviceLimit {

@@ -4,7 +4,9 @@
 //! `y_i(t) = f(b_i + Σ_j (w_ij + α_ij H_ij(t)) x_j(t))`, then `H_ij(t+1) = d_i(t) H_ij(t) + g_i(t) x_j(t)`. Gradient
 //! descent acts on the weights and on the plasticity, so that the network learns to learn (Miconi 2016).
 //!
-//! Gradients are exact and need no stored trace: memory is `O(B·T·(I + O))`, never `O(B·T·I·O)`.
+//! Gradients are exact and store no trace at every step: memory is `O(B·T·(I + O))`, not `O(B·T·I·O)`. Where the retention
+//! is differentiated (a learned rate, Oja's rule), the CPU engine keeps a trace every 64 steps, of the few episodes that it
+//! has in progress.
 //!
 //! Shapes are written with these letters throughout: `P` networks of a **population** (one shape, each with its own
 //! parameters), `B` **episodes** for each, `T` **steps** of an episode, `I` **presynaptic** and `O` **postsynaptic**
@@ -27,6 +29,7 @@ mod real;
 pub mod task;
 pub mod tensors;
 pub mod training;
+mod zip;
 
 pub use cpu::Cpu;
 pub use engine::{

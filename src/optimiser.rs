@@ -83,7 +83,7 @@ pub enum Schedule {
     /// 1.
     #[default]
     Constant,
-    /// `floor + (1 − floor) (1 + cos(π min(k / updates, 1))) / 2`.
+    /// `floor + (1 − floor) (1 + cos(π min(k / updates, 1))) / 2`; with no updates, the floor.
     Cosine {
         /// Updates until the floor is reached.
         updates: u32,
@@ -91,7 +91,7 @@ pub enum Schedule {
         #[serde(default)]
         floor: f64,
     },
-    /// `factor ^ floor(k / every)`.
+    /// `factor ^ floor(k / every)`; where `every` is zero, 1.
     Step {
         /// Updates between steps.
         every: u32,
@@ -121,7 +121,7 @@ fn beta2() -> f64 {
 }
 
 impl Schedule {
-    /// The factor at update `k`.
+    /// The factor at update `k`. Settings that [`Optimiser::check`] refuses have one too.
     pub fn factor(self, k: u32) -> f64 {
         match self {
             Self::Constant => 1.0,
@@ -129,7 +129,9 @@ impl Schedule {
                 let fraction = (f64::from(k) / f64::from(updates)).min(1.0);
                 floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * fraction).cos())
             }
-            Self::Step { every, factor } => factor.powf(f64::from(k / every)),
+            Self::Step { every, factor } => {
+                factor.powf(f64::from(k.checked_div(every).unwrap_or(0)))
+            }
         }
     }
 }
@@ -336,6 +338,18 @@ mod tests {
             [0, 9, 10, 25].map(|k| step.factor(k)),
             [1.0, 1.0, 0.5, 0.25]
         );
+        for k in [0, 3, u32::MAX] {
+            let every = Schedule::Step {
+                every: 0,
+                factor: 0.5,
+            };
+            assert_eq!(every.factor(k), 1.0);
+            let cosine = Schedule::Cosine {
+                updates: 0,
+                floor: 0.1,
+            };
+            assert!((cosine.factor(k) - 0.1).abs() < 1e-12);
+        }
     }
 
     #[test]

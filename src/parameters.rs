@@ -258,12 +258,28 @@ impl<R: Real> Parameters<R> {
     }
 
     /// The parameters of network `index`.
+    ///
+    /// # Panics
+    /// If there is no such network.
     pub fn network(&self, index: usize) -> &[R] {
+        assert!(
+            index < self.population,
+            "network {index} of a population of {}",
+            self.population
+        );
         &self.values[index * self.layout.size()..][..self.layout.size()]
     }
 
     /// Networks `range` alone.
+    ///
+    /// # Panics
+    /// If the range is empty, or has networks that there are not.
     pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        assert!(
+            !range.is_empty() && range.end <= self.population,
+            "networks {range:?} of a population of {}",
+            self.population
+        );
         let size = self.layout.size();
         Self {
             layout: self.layout.clone(),
@@ -324,19 +340,21 @@ impl<R: Real> Parameters<R> {
         Ok(())
     }
 
-    /// Fails unless `other` has one value for each of these.
-    pub(crate) fn require_same_shape(&self, name: &str, other: &Self) -> Result<()> {
-        if self.layout != other.layout {
+    /// Fails unless they have this layout, and are of so many networks; `name` is what they are called in the error.
+    pub(crate) fn check_shape(&self, name: &str, layout: &Layout, population: usize) -> Result<()> {
+        if *self.layout != *layout {
             return Err(Error::setting(
                 name,
                 "they belong to another network description",
             ));
         }
-        let (expected, actual) = (self.population, other.population);
-        if expected != actual {
+        if self.population != population {
             return Err(Error::setting(
                 name,
-                format!("they are of {actual} networks, expected {expected}"),
+                format!(
+                    "they are of {} networks, expected {population}",
+                    self.population
+                ),
             ));
         }
         Ok(())

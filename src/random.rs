@@ -16,6 +16,7 @@ pub enum Purpose {
     Evaluation = 2,
 }
 
+/// By how much the rounds of [`threefry`] rotate, of the same authors; so is the constant of its parity word.
 pub(crate) const ROTATIONS: [[u32; 2]; 8] = [
     [10, 26],
     [11, 21],

@@ -5,7 +5,8 @@
 //! same, bit for bit.
 
 use crate::random::{self, Purpose};
-use crate::{Episodes, Error, Loss, Mask, Network, Result};
+use crate::zip::zip_eq;
+use crate::{Episodes, Error, Loss, Mask, Network, Result, memory};
 use ndarray::{Array1, Array4};
 use serde::{Deserialize, Serialize};
 
@@ -88,7 +89,7 @@ impl Task {
     pub fn inputs(&self) -> usize {
         match self {
             Self::Completion(task) => task.bits,
-            Self::OneShot(task) | Self::Reversal(task) => task.bits + task.patterns,
+            Self::OneShot(task) | Self::Reversal(task) => task.bits.saturating_add(task.patterns),
         }
     }
 
@@ -135,9 +136,9 @@ impl Task {
     /// Whether a label is part of the input at step `t`; those steps do not count.
     fn shows_label(&self, t: usize) -> bool {
         t < self.patterns()
-            || self
-                .reversal_step()
-                .is_some_and(|reversal| (reversal..reversal + self.patterns()).contains(&t))
+            || self.reversal_step().is_some_and(|reversal| {
+                (reversal..reversal.saturating_add(self.patterns())).contains(&t)
+            })
     }
 
     /// Whether step `t` counts towards the loss.
@@ -149,7 +150,7 @@ impl Task {
     }
 
     /// Which steps count towards the loss, `[T]`: 1 where a step counts, else 0.
-    pub fn mask(&self) -> Array1<f32> {
+    pub(crate) fn mask(&self) -> Array1<f32> {
         (0..self.steps())
             .map(|t| if self.counts(t) { 1.0 } else { 0.0 })
             .collect()
@@ -157,14 +158,24 @@ impl Task {
 
     /// How many steps count.
     pub fn counted_steps(&self) -> usize {
-        (0..self.steps()).filter(|&t| self.counts(t)).count()
+        let steps = self.steps();
+        // The labels are shown at the start and at the reversal; those two may meet.
+        let shown = |from: usize| from.min(steps)..from.saturating_add(self.patterns()).min(steps);
+        match (self, self.reversal_step()) {
+            (Self::Completion(_), _) => 1,
+            (_, None) => steps - shown(0).len(),
+            (_, Some(reversal)) => {
+                let (first, second) = (shown(0), shown(reversal));
+                steps - first.len() - (second.end - second.start.max(first.end).min(second.end))
+            }
+        }
     }
 
-    /// Fails unless every size is in its range and the task fits the network.
+    /// Fails unless every size is in its range.
     ///
     /// # Errors
     /// Names the first size that is not.
-    pub fn check(&self, network: &Network) -> Result<()> {
+    pub fn check_sizes(&self) -> Result<()> {
         let bits = self.bits();
         if bits == 0 {
             return Err(Error::ZeroSize {
@@ -200,6 +211,15 @@ impl Task {
                 ));
             }
         }
+        Ok(())
+    }
+
+    /// Fails unless every size is in its range and the task fits the network.
+    ///
+    /// # Errors
+    /// Names the first size that is not, or does not fit.
+    pub fn check(&self, network: &Network) -> Result<()> {
+        self.check_sizes()?;
         for (field, network, task) in [
             ("inputs of the network", network.inputs(), self.inputs()),
             ("outputs of the network", network.outputs(), self.outputs()),
@@ -220,8 +240,28 @@ impl Task {
         Ok(())
     }
 
-    /// Writes one episode: `input` is `[T, inputs]`, `target` is `[T, outputs]`.
-    pub fn fill(
+    /// Fails unless the network is trained with the loss that the task is judged by: [`Task::solved_below`] is an error of
+    /// that loss.
+    ///
+    /// # Errors
+    /// Names both.
+    pub(crate) fn check_loss(&self, network: &Network) -> Result<()> {
+        let (trained, judged) = (network.loss().name(), self.loss().name());
+        if trained == judged {
+            return Ok(());
+        }
+        Err(Error::setting(
+            "network.loss.kind",
+            format!(
+                "the network has \"{trained}\", but {} is judged by \"{judged}\"",
+                self.name()
+            ),
+        ))
+    }
+
+    /// Writes one episode: `input` is `[T, inputs]`, `target` is `[T, outputs]`. The sizes have been checked: of patterns
+    /// that are too short to differ, there is no end.
+    pub(crate) fn fill(
         &self,
         key: [u32; 4],
         meta_step: u32,
@@ -286,7 +326,8 @@ impl Association {
             }
         }
         let rows = input.chunks_exact_mut(self.bits + self.patterns);
-        for (t, (input, target)) in rows.zip(target.chunks_exact_mut(self.patterns)).enumerate() {
+        let rows = zip_eq(rows, target.chunks_exact_mut(self.patterns));
+        for (t, (input, target)) in rows.enumerate() {
             let shown = t % self.patterns;
             let reversed = t >= reversal;
             let label = (shown + usize::from(reversed)) % self.patterns;
@@ -342,6 +383,11 @@ impl EpisodeSource {
     /// # Errors
     /// As [`Task::check`], or if the batch is empty or beyond 2³¹.
     pub fn check(&self, network: &Network) -> Result<()> {
+        self.check_batch()?;
+        self.task.check(network)
+    }
+
+    fn check_batch(&self) -> Result<()> {
         if self.batch == 0 {
             return Err(Error::ZeroSize {
                 field: "batch".into(),
@@ -353,7 +399,7 @@ impl EpisodeSource {
                 format!("{}, at most {} are supported", self.batch, i32::MAX),
             ));
         }
-        self.task.check(network)
+        Ok(())
     }
 
     /// The key of network `index`'s episodes.
@@ -362,26 +408,37 @@ impl EpisodeSource {
     }
 
     /// The episodes of one meta-step for a population, as arrays.
-    pub fn episodes(&self, population: usize, meta_step: u32) -> Episodes<f32> {
+    ///
+    /// # Errors
+    /// If there is no network or no episode, a size of the task is out of its range, or memory is short.
+    pub fn episodes(&self, population: usize, meta_step: u32) -> Result<Episodes<f32>> {
+        if population == 0 {
+            return Err(Error::ZeroSize {
+                field: "population".into(),
+            });
+        }
+        self.check_batch()?;
+        self.task.check_sizes()?;
         let (steps, inputs, outputs) = (self.task.steps(), self.task.inputs(), self.task.outputs());
+        let values = memory::elements(
+            "episodes",
+            &[population, self.batch, steps, inputs + outputs],
+        )?;
+        memory::require("episodes", values as u128 * size_of::<f32>() as u128)?;
         let mut input = Array4::zeros((population, self.batch, steps, inputs));
         let mut target = Array4::zeros((population, self.batch, steps, outputs));
-        let rows = input
-            .as_slice_mut()
-            .expect("fresh arrays are contiguous")
-            .chunks_exact_mut(steps * inputs)
-            .zip(
-                target
-                    .as_slice_mut()
-                    .expect("fresh arrays are contiguous")
-                    .chunks_exact_mut(steps * outputs),
-            );
-        for (index, (input, target)) in rows.enumerate() {
+        let slices = [&mut input, &mut target].map(|array: &mut Array4<f32>| {
+            let size = array.dim().2 * array.dim().3;
+            let values = array.as_slice_mut().expect("fresh arrays are contiguous");
+            values.chunks_exact_mut(size)
+        });
+        let [inputs, targets] = slices;
+        for (index, (input, target)) in zip_eq(inputs, targets).enumerate() {
             let (network, episode) = (index / self.batch, index % self.batch);
             self.task
                 .fill(self.key(network), meta_step, episode as u32, input, target);
         }
-        Episodes::new(input).with_masked_target(target, Mask::Steps(self.task.mask()))
+        Ok(Episodes::new(input).with_masked_target(target, Mask::Steps(self.task.mask())))
     }
 }
 
@@ -410,7 +467,7 @@ mod tests {
     #[test]
     fn one_shot_shows_two_patterns_in_turn_and_labels_them_once() {
         let task = Task::OneShot(Association::PAPER);
-        let episodes = source(task).episodes(2, 7);
+        let episodes = source(task).episodes(2, 7).unwrap();
         for p in 0..2 {
             for b in 0..40 {
                 let x = episodes.input.slice(s![p, b, .., ..]);
@@ -436,7 +493,7 @@ mod tests {
     #[test]
     fn reversal_swaps_the_labels_half_way() {
         let task = Task::Reversal(Association::PAPER);
-        let episodes = source(task).episodes(1, 0);
+        let episodes = source(task).episodes(1, 0).unwrap();
         let (x, labels) = (&episodes.input, target(&episodes));
         assert_eq!(labels[[0, 0, 9, 1]], 1.0);
         assert_eq!(labels[[0, 0, 10, 1]], 1.0);
@@ -452,7 +509,7 @@ mod tests {
     #[test]
     fn completion_shows_one_bit() {
         let task = Task::Completion(Completion { bits: 8 });
-        let episodes = source(task).episodes(1, 0);
+        let episodes = source(task).episodes(1, 0).unwrap();
         let mut seen = [false; 8];
         for b in 0..40 {
             let x = episodes.input.slice(s![0, b, .., ..]);
@@ -474,7 +531,7 @@ mod tests {
             steps: 30,
         });
         let source = source(task);
-        let many = source.episodes(3, 9);
+        let many = source.episodes(3, 9).unwrap();
         let mut input = vec![0.0; 30 * 46];
         let mut label = vec![0.0; 30 * 6];
         task.fill(
@@ -509,12 +566,78 @@ mod tests {
             patterns: 4,
             steps: 8,
         });
-        let episodes = source(task).episodes(1, 1);
+        let episodes = source(task).episodes(1, 1).unwrap();
         for b in 0..40 {
             let x = episodes.input.slice(s![0, b, ..4, ..2]);
             for (i, j) in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)] {
                 assert_ne!(x.row(i), x.row(j));
             }
         }
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_refused() {
+        let association = |bits, patterns, steps| Association {
+            bits,
+            patterns,
+            steps,
+        };
+        let tasks = [
+            // Of two patterns of one bit, the third is never found.
+            ("task.patterns", Task::OneShot(association(1, 3, 8))),
+            ("task.patterns", Task::Reversal(association(8, 0, 8))),
+            ("task.patterns", Task::OneShot(association(128, 65, 200))),
+            (
+                "task.patterns",
+                Task::OneShot(association(8, usize::MAX, 8)),
+            ),
+            ("task.bits", Task::OneShot(association(129, 2, 20))),
+            ("task.bits", Task::OneShot(association(usize::MAX, 2, 20))),
+            ("task.bits", Task::Completion(Completion { bits: 0 })),
+            ("task.steps", Task::OneShot(association(8, 2, 2))),
+            ("task.steps", Task::Reversal(association(8, 2, usize::MAX))),
+        ];
+        let refused = |source: EpisodeSource, population: usize, part: &str| {
+            let error = source.episodes(population, 0).unwrap_err().to_string();
+            assert!(error.contains(part), "{source:?}: {error}");
+        };
+        for (part, task) in tasks {
+            refused(source(task), 1, part);
+        }
+        let paper = source(Task::OneShot(Association::PAPER));
+        let of = |batch| EpisodeSource {
+            batch,
+            ..paper.clone()
+        };
+        refused(of(0), 1, "batch: zero");
+        refused(of(usize::MAX), 1, "batch");
+        refused(of(1), 0, "population: zero");
+        refused(of(1 << 30), 1 << 20, "episodes: ");
+    }
+
+    #[test]
+    fn steps_that_count_are_counted() {
+        for patterns in 1..6 {
+            for steps in 0..14 {
+                let task = Association {
+                    bits: 8,
+                    patterns,
+                    steps,
+                };
+                for task in [Task::OneShot(task), Task::Reversal(task)] {
+                    let counted = (0..steps).filter(|&t| task.counts(t)).count();
+                    assert_eq!(task.counted_steps(), counted, "{task:?}");
+                }
+            }
+        }
+        let completion = Task::Completion(Completion { bits: 8 });
+        assert_eq!(completion.counted_steps(), 1);
+        let absurd = Association {
+            bits: usize::MAX,
+            patterns: usize::MAX,
+            steps: usize::MAX,
+        };
+        assert_eq!(Task::Reversal(absurd).counted_steps(), 0);
+        assert_eq!(Task::OneShot(absurd).inputs(), usize::MAX);
     }
 }

@@ -3,15 +3,19 @@
 mod common;
 
 use common::bodies::{
-    all_match_oracle, batch_is_the_mean_of_its_episodes, is_as_precise_as_back_propagation,
-    is_reproducible, networks_are_independent, run,
+    all_match_oracle, arrays_may_lie_in_any_order, batch_is_the_mean_of_its_episodes,
+    is_as_precise_as_back_propagation, is_reproducible, networks_are_independent, run,
+    tanh_is_right_everywhere, traces_are_made_where_they_are_wanted,
 };
 use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
 use common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
 use common::random::Random;
+use common::threads::pool;
 use metaplastic::{
-    Activation, Bias, Dense, Engine, Layer, Loss, Plastic, Plasticity, Rate, RatePer, Rule,
+    Activation, Bias, Dense, Engine, Episodes, Error, Gradients, Initial, Layer, Loss, Network,
+    Parameters, Plastic, Plasticity, Rate, RatePer, Rule, Want,
 };
+use ndarray::Array4;
 
 fn check(title: &str, cases: &[Case]) {
     all_match_oracle(title, cases, &CPU_F64, &CPU_F32);
@@ -178,7 +182,7 @@ fn retention_around_zero() {
                 }
                 let episodes = case.episodes();
                 let reference = common::oracle::solve(&network, &parameters, &episodes);
-                let want = metaplastic::Want::ALL;
+                let want = Want::ALL;
                 let double = engine.gradient(&network, &parameters, &episodes, want);
                 let single = engine.gradient(
                     &network,
@@ -291,7 +295,7 @@ fn lanes_without_an_episode_do_not_show() {
     episodes.input.mapv_inplace(|x| 0.125 * x - 4.0);
     let reference = common::oracle::solve(&network, &parameters, &episodes);
     let engine = Engine::cpu();
-    let want = metaplastic::Want::ALL;
+    let want = Want::ALL;
     let double = engine.gradient(&network, &parameters, &episodes, want);
     let actual = common::compare::Tensors::from_gradients(&double.unwrap());
     common::compare::compare(&reference, &actual, &CPU_F64).unwrap();
@@ -335,7 +339,7 @@ fn a_diverging_episode_spoils_no_other() {
             let mut input = episodes.input.index_axis_mut(ndarray::Axis(1), b);
             input.fill(1e30);
         }
-        let want = metaplastic::Want::ALL;
+        let want = Want::ALL;
         let gradients = Engine::cpu().gradient(&network, &parameters, &episodes, want);
         let gradients = gradients.unwrap();
         let initial = gradients.initial_traces[0].clone().unwrap();
@@ -346,8 +350,7 @@ fn a_diverging_episode_spoils_no_other() {
     for diverging in [0, 5, 31] {
         for (alone, beside) in alone.iter().zip(gradient(Some(diverging))) {
             for b in 0..case.batch {
-                let of =
-                    |array: &ndarray::Array4<f32>| array.index_axis(ndarray::Axis(1), b).to_owned();
+                let of = |array: &Array4<f32>| array.index_axis(ndarray::Axis(1), b).to_owned();
                 if b == diverging {
                     assert!(of(&beside).iter().any(|value| !value.is_finite()));
                 } else {
@@ -462,21 +465,118 @@ fn two_runs_agree_bit_for_bit() {
     }
 }
 
+/// Whether each pool has an engine of its own, or all have one, which keeps its arrays for the next call.
 #[test]
 fn number_of_threads_does_not_matter() {
-    let pool = |threads| {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .expect("threads start")
-    };
     let pools = [pool(1), pool(2), pool(7)];
+    let shared = Engine::cpu();
     for case in parallel_cases() {
         let [one, others @ ..] = pools
             .each_ref()
             .map(|pool| pool.install(|| run::<f32>(&Engine::cpu(), &case)));
-        for other in others {
+        let again = pools
+            .each_ref()
+            .map(|pool| pool.install(|| run::<f32>(&shared, &case)));
+        for other in others.into_iter().chain(again) {
             assert!(one == other, "{case}");
+        }
+    }
+}
+
+/// So many synapses that the sums of few blocks of episodes are held at a time: of more blocks where there are more threads.
+fn large(batch: usize) -> (Network, Parameters<f32>, Episodes<f32>) {
+    let layer = Layer::plastic(512, 512, Rate::fixed(0.1));
+    let network = Network::new(Loss::SquaredError, [layer]).unwrap();
+    let initial = Initial {
+        scale: 0.02,
+        ..Initial::default()
+    };
+    let parameters = Parameters::initialise(&network, &initial, 1, 5).unwrap();
+    let wave = |batch: usize, by: f32| {
+        let mut phase = 0.0f32;
+        Array4::from_shape_simple_fn((1, batch, 2, 512), || {
+            phase = (phase + by) % std::f32::consts::TAU;
+            phase.sin()
+        })
+    };
+    let episodes = Episodes::new(wave(batch, 1.3)).with_target(wave(batch, 0.7));
+    (network, parameters, episodes)
+}
+
+fn gradient_of_large(engine: &Engine, batch: usize) -> Gradients<f32> {
+    let (network, parameters, episodes) = large(batch);
+    let gradients = engine.gradient(&network, &parameters, &episodes, Want::default());
+    gradients.unwrap()
+}
+
+#[test]
+fn one_engine_serves_pools_of_any_size() {
+    let expected = pool(2).install(|| gradient_of_large(&Engine::cpu(), 80));
+    let engine = Engine::cpu();
+    for threads in [1, 2, 7, 1] {
+        let gradients = pool(threads).install(|| gradient_of_large(&engine, 80));
+        assert!(gradients == expected, "{threads} threads");
+    }
+}
+
+/// Two jobs in turn, on two pools at once, with clones of one engine.
+#[test]
+fn jobs_at_once_on_one_engine_are_their_own() {
+    let batches = [80, 33];
+    let expected = batches.map(|batch| gradient_of_large(&Engine::cpu(), batch));
+    let engine = Engine::cpu();
+    std::thread::scope(|scope| {
+        for first in 0..2 {
+            let (engine, expected) = (engine.clone(), &expected);
+            scope.spawn(move || {
+                let pool = pool(1 + first);
+                for turn in 0..4 {
+                    let job = (first + turn) % 2;
+                    let gradients = pool.install(|| gradient_of_large(&engine, batches[job]));
+                    assert!(gradients == expected[job], "job {job}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn arrays_in_any_order_are_the_same() {
+    arrays_may_lie_in_any_order(&Engine::cpu());
+}
+
+#[test]
+fn traces_where_they_are_wanted() {
+    traces_are_made_where_they_are_wanted(&Engine::cpu());
+}
+
+/// Over all numbers `examples/tanh.rs` finds 3.3e-7, and 3.0e-7 where multiply-adds are rounded once.
+#[test]
+fn tanh_everywhere() {
+    for episodes in [1, 16] {
+        tanh_is_right_everywhere(&Engine::cpu(), episodes, 3.5e-7);
+    }
+}
+
+/// A layer's number may be any: one that is not there is an error.
+#[test]
+fn traces_of_no_layer_are_refused() {
+    let case = Case::new([Layer::Plastic(plastic(3, 2))]);
+    let trace = || Array4::zeros((case.population, case.batch, 2, 3));
+    for layer in [1, usize::MAX] {
+        let episodes = common::cases::cast::<f32>(&case.episodes());
+        for episodes in [
+            episodes.clone().with_initial_trace(layer, trace()),
+            episodes.with_trace_gradient(layer, trace()),
+        ] {
+            let parameters = case.parameters().cast();
+            let error = Engine::cpu()
+                .gradient(&case.network(), &parameters, &episodes, Want::ALL)
+                .unwrap_err();
+            let Error::UnknownTensor { name, .. } = &error else {
+                panic!("{error}")
+            };
+            assert!(name.starts_with(&format!("layer{layer}.trace")), "{error}");
         }
     }
 }

@@ -11,11 +11,20 @@ use rayon::prelude::*;
 /// Elements of partial sums that are held at once, about.
 const WAVE_ELEMENTS: usize = 1 << 20;
 
-/// Blocks whose sums are held at once: a number that changes no result.
+/// Blocks whose sums are held at once: a number that changes no result. It depends on the threads that there are now, so
+/// nothing that is kept has it for a size.
 fn wave(job: &Job) -> usize {
     let elements = job.shapes.iter().map(Shape::synapses).sum::<usize>().max(1);
     let blocks = job.batch.div_ceil(job.block);
     blocks.min((WAVE_ELEMENTS / elements).max(4 * rayon::current_num_threads()))
+}
+
+/// Elements of the sums of a wave, about, which a network in progress takes beside its [`Batch`].
+pub(super) fn wave_elements(job: &Job) -> u128 {
+    match job.gradient {
+        true => wave(job) as u128 * job.shapes.iter().map(Shape::parameters).sum::<u128>(),
+        false => 0,
+    }
 }
 
 /// What a network in progress takes beside the workspaces of its blocks.
@@ -25,8 +34,6 @@ pub(super) struct Batch<R> {
     pub layers: Vec<Synapses<R>>,
     /// The gradients' sum over the batch.
     total: Vec<Synapses<R>>,
-    /// The gradients' sums over the blocks of a wave.
-    sums: Aligned<R>,
     /// Of the episodes.
     losses: Vec<f64>,
 }
@@ -34,12 +41,9 @@ pub(super) struct Batch<R> {
 impl<R: Real> Kept<R> for Batch<R> {
     fn new(job: &Job) -> Self {
         let synapses = || job.shapes.iter().map(Synapses::zeros).collect();
-        let total: Vec<Synapses<R>> = synapses();
-        let elements: usize = total.iter().map(Synapses::elements).sum();
         Self {
             layers: synapses(),
-            total,
-            sums: zeros(wave(job) * elements),
+            total: synapses(),
             losses: vec![0.0; job.batch],
         }
     }
@@ -50,7 +54,7 @@ impl<R: Real> Kept<R> for Batch<R> {
 
     fn elements(job: &Job) -> u128 {
         let synapses = job.shapes.iter().map(Shape::parameters).sum::<u128>();
-        synapses * (wave(job) as u128 + 2) + 2 * job.batch as u128
+        2 * synapses + 2 * job.batch as u128
     }
 }
 
@@ -73,29 +77,42 @@ impl<R: Real> Batch<R> {
         let Self {
             layers,
             total,
-            sums,
             losses: _,
         } = self;
         total.iter_mut().for_each(Synapses::clear);
         let mut blocks = results.split(job.block).into_iter().enumerate().peekable();
         let elements: usize = total.iter().map(Synapses::elements).sum();
+        let wave = wave(job);
+        // The gradients' sums over the blocks of a wave.
+        let mut sums: Aligned<R> = zeros(if job.gradient { wave * elements } else { 0 });
         while blocks.peek().is_some() {
-            let some: Vec<_> = blocks.by_ref().take(wave(job)).collect();
+            let mut parts = sums.chunks_exact_mut(elements);
+            let some: Vec<_> = blocks
+                .by_ref()
+                .take(wave)
+                .map(|(number, results)| {
+                    let part = job.gradient.then(|| parts.next());
+                    (
+                        number,
+                        results,
+                        part.map(|part| part.expect("one for each block")),
+                    )
+                })
+                .collect();
             let count = some.len();
             // Not more parts than keep the threads evenly busy.
             let part = count.div_ceil(16 * rayon::current_num_threads());
-            some.into_par_iter()
-                .zip(sums.par_chunks_mut(elements))
-                .with_min_len(part)
-                .for_each_init(
-                    || workspaces.take::<Workspace<R>>(job),
-                    |workspace, ((number, results), sums)| {
-                        let block = Block::new(job, source, index, meta_step, number);
-                        workspace.block(job, layers, &block, Some(results));
+            some.into_par_iter().with_min_len(part).for_each_init(
+                || workspaces.take::<Workspace<R>>(job),
+                |workspace, (number, results, sums)| {
+                    let block = Block::new(job, source, index, meta_step, number);
+                    workspace.block(job, layers, &block, Some(results));
+                    if let Some(sums) = sums {
                         let gradients = workspace.gradients().iter();
                         gradients.fold(sums, |flat, gradient| gradient.write_to(flat));
-                    },
-                );
+                    }
+                },
+            );
             if job.gradient {
                 for sums in sums.chunks_exact(elements).take(count) {
                     total.iter_mut().fold(sums, |flat, total| total.add(flat));

@@ -3,8 +3,10 @@
 use super::job::Job;
 use super::layers::Shape;
 use crate::Real;
+use crate::zip::zip_eq;
 use rayon::prelude::*;
 use std::ops::Range;
+use std::slice::ChunksExactMut;
 
 /// Rows that one thread works on at a time. Sums over rows are taken chunk by chunk, so this number is part of the
 /// result's last bits; it does not depend on the number of threads.
@@ -36,6 +38,12 @@ pub(super) fn split<R>(values: &mut [R], width: usize) -> impl Iterator<Item = &
     })
 }
 
+/// The parts of `values`, `[chunks, size]`, that belong to each chunk of `outputs` rows; what is beyond them is for other
+/// layers.
+pub(super) fn parts<R>(values: &mut [R], size: usize, outputs: usize) -> ChunksExactMut<'_, R> {
+    values[..count(outputs) * size].chunks_exact_mut(size)
+}
+
 /// Calls `work` on every chunk, on several threads if the work is worth it.
 pub(super) fn for_each<T: Send>(
     parallel: bool,
@@ -58,10 +66,10 @@ pub(super) fn is_split(job: &Job, shape: &Shape, episodes: usize) -> bool {
 
 /// Adds the chunks' parts of `partials`, `[chunks, size]`, up in order.
 pub(super) fn sum_in_order<R: Real>(partials: &[R], chunks: usize, sum: &mut [R]) {
-    let mut partials = partials.chunks_exact(sum.len()).take(chunks);
+    let mut partials = partials[..chunks * sum.len()].chunks_exact(sum.len());
     sum.copy_from_slice(partials.next().expect("a layer has rows"));
     for partial in partials {
-        for (sum, &part) in sum.iter_mut().zip(partial) {
+        for (sum, &part) in zip_eq(&mut *sum, partial) {
             *sum += part;
         }
     }

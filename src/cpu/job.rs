@@ -1,6 +1,6 @@
 //! A computation as data: what is computed, where episodes come from, where results go.
 
-use super::batch::Batch;
+use super::batch::{Batch, wave_elements};
 use super::layers::Shape;
 use super::sweep::{self, Workspace};
 use super::workspaces::Kept;
@@ -8,6 +8,7 @@ use crate::engine::Want;
 use crate::task::EpisodeSource;
 use crate::{Episodes, Loss, Mask, Network, Objective, Real};
 use ndarray::{ArrayView4, CowArray, Ix4};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What is the same for every episode of a computation.
@@ -61,8 +62,10 @@ impl Job {
 
     /// Bytes that the computation works in, about.
     pub fn working_bytes<R: Real>(&self, population: usize) -> u128 {
+        let networks = Self::networks(population) as u128;
         Workspace::<R>::bytes(self) * rayon::current_num_threads() as u128
-            + Batch::<R>::bytes(self) * Self::networks(population) as u128
+            + Batch::<R>::bytes(self) * networks
+            + wave_elements(self) * networks * size_of::<R>() as u128
     }
 
     /// Bytes of the results, about.
@@ -99,6 +102,9 @@ pub(super) enum Source<'a, R> {
     Generated(&'a EpisodeSource),
 }
 
+/// By layer.
+type Traces<'a, R> = BTreeMap<usize, CowArray<'a, R, Ix4>>;
+
 /// The caller's arrays, in standard layout.
 pub(super) struct Given<'a, R> {
     input: CowArray<'a, R, Ix4>,
@@ -106,17 +112,17 @@ pub(super) struct Given<'a, R> {
     objective: Option<CowArray<'a, R, Ix4>>,
     is_target: bool,
     mask: &'a Mask<R>,
-    initial_traces: Vec<Option<CowArray<'a, R, Ix4>>>,
-    trace_gradients: Vec<Option<CowArray<'a, R, Ix4>>>,
+    initial_traces: Traces<'a, R>,
+    trace_gradients: Traces<'a, R>,
 }
 
 impl<'a, R: Real> Source<'a, R> {
     pub fn given(episodes: &'a Episodes<R>) -> Self {
         let contiguous = |array: &'a ndarray::Array4<R>| array.as_standard_layout();
-        let traces = |traces: &'a [Option<ndarray::Array4<R>>]| {
+        let traces = |traces: &'a BTreeMap<usize, ndarray::Array4<R>>| {
+            let traces = traces.iter();
             traces
-                .iter()
-                .map(|trace| trace.as_ref().map(contiguous))
+                .map(|(&layer, trace)| (layer, contiguous(trace)))
                 .collect()
         };
         let (objective, is_target, mask) = match &episodes.objective {
@@ -281,12 +287,12 @@ impl<'s, R: Real> Group<'_, 's, R> {
     fn of_layer<'b>(
         &'b self,
         layer: usize,
-        arrays: impl Fn(&'b Given<'s, R>) -> &'b [Option<CowArray<'s, R, Ix4>>],
+        arrays: impl Fn(&'b Given<'s, R>) -> &'b Traces<'s, R>,
     ) -> Option<&'b [R]> {
         match &self.of {
             Of::Task(_) => None,
             Of::Given(given, index, episodes) => {
-                let array = arrays(given).get(layer)?.as_ref()?;
+                let array = arrays(given).get(&layer)?;
                 Some(part(array, *index, episodes.clone()))
             }
         }

@@ -2,6 +2,7 @@
 //! padded to whole pairs of vectors, every granularity of plasticity and rate spread out to its synapses and rows.
 
 use super::simd::{Aligned, padded, zeros};
+use crate::zip::zip_eq;
 use crate::{Activation, Layer, Layout, Network, Plasticity, RatePer, Real, Role, Rule};
 
 /// What the kernels need to know of a layer, without its values.
@@ -133,7 +134,7 @@ impl<R: Real> Synapses<R> {
     pub fn add<'a>(&mut self, mut flat: &'a [R]) -> &'a [R] {
         for sum in self.parts() {
             let (part, rest) = flat.split_at(sum.len());
-            for (sum, part) in sum.iter_mut().zip(part) {
+            for (sum, part) in zip_eq(&mut **sum, part) {
                 *sum += *part;
             }
             flat = rest;
@@ -149,7 +150,7 @@ pub(super) fn pack<R: Real>(
     values: &[R],
     layers: &mut [Synapses<R>],
 ) {
-    for (index, (layer, packed)) in network.layers().iter().zip(layers).enumerate() {
+    for (index, (layer, packed)) in zip_eq(network.layers(), layers).enumerate() {
         let (inputs, outputs, row) = (layer.inputs(), layer.outputs(), padded(layer.inputs()));
         let tensor = |role| {
             layout
@@ -157,7 +158,7 @@ pub(super) fn pack<R: Real>(
                 .map(|tensor| &values[tensor.range()])
         };
         let copy_rows = |from: &[R], to: &mut [R]| {
-            for (from, to) in from.chunks_exact(inputs).zip(to.chunks_exact_mut(row)) {
+            for (from, to) in zip_eq(from.chunks_exact(inputs), to.chunks_exact_mut(row)) {
                 to[..inputs].copy_from_slice(from);
             }
         };
@@ -173,10 +174,8 @@ pub(super) fn pack<R: Real>(
             match plastic.plasticity {
                 Plasticity::Connection => copy_rows(coefficients, &mut packed.plasticity),
                 Plasticity::Neuron => {
-                    for (&coefficient, to) in coefficients
-                        .iter()
-                        .zip(packed.plasticity.chunks_exact_mut(row))
-                    {
+                    let rows = packed.plasticity.chunks_exact_mut(row);
+                    for (&coefficient, to) in zip_eq(coefficients, rows) {
                         to[..inputs].fill(coefficient);
                     }
                 }
@@ -209,12 +208,12 @@ pub(super) fn unpack<R: Real>(
         let (inputs, row) = (layer.inputs(), padded(layer.inputs()));
         let to = &mut values[tensor.range()];
         let row_sums = |from: &[R], to: &mut [R]| {
-            for (from, to) in from.chunks_exact(row).zip(to) {
+            for (from, to) in zip_eq(from.chunks_exact(row), to) {
                 *to = from[..inputs].iter().copied().sum();
             }
         };
         let copy_rows = |from: &[R], to: &mut [R]| {
-            for (from, to) in from.chunks_exact(row).zip(to.chunks_exact_mut(inputs)) {
+            for (from, to) in zip_eq(from.chunks_exact(row), to.chunks_exact_mut(inputs)) {
                 to.copy_from_slice(&from[..inputs]);
             }
         };

@@ -8,7 +8,7 @@ use super::sweep::Workspace;
 use super::workspaces::Workspaces;
 use crate::engine::{Failure, Want};
 use crate::task::EpisodeSource;
-use crate::{Episodes, Error, Layout, Network, Objective, Optimiser, Parameters, Result, memory};
+use crate::{Episodes, Layout, Network, Optimiser, Parameters, Result, memory};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -19,8 +19,8 @@ pub struct CpuLearner {
     parameters: Parameters<f32>,
     states: Vec<State>,
     workspaces: Workspaces<f32>,
-    /// Meta-steps made on the caller's episodes.
-    meta_steps: u64,
+    /// Episodes that each network has seen.
+    episodes: u64,
 }
 
 /// What all networks share.
@@ -64,18 +64,11 @@ impl CpuLearner {
             parameters: parameters.clone(),
             states,
             workspaces: Workspaces::default(),
-            meta_steps: 0,
+            episodes: 0,
         })
     }
 
     pub(crate) fn step(&mut self, episodes: &Episodes<f32>) -> Result<Vec<f32>> {
-        episodes.check(&self.network, self.states.len())?;
-        if !matches!(episodes.objective, Objective::Target { .. }) {
-            return Err(Error::setting(
-                "objective",
-                "none, but a meta-step needs a target",
-            ));
-        }
         let batch = episodes.batch();
         let population = self.states.len();
         let given = |layer| {
@@ -96,8 +89,8 @@ impl CpuLearner {
         self.workspaces
             .require("the CPU engine's working memory", &job, population, 0)?;
         let source = Source::given(episodes);
-        let episode = self.meta_steps * batch as u64;
-        self.meta_steps += 1;
+        let episode = self.episodes;
+        self.episodes += batch as u64;
         let losses = self.each(|index, common, values, state| {
             let Common {
                 network,
@@ -116,12 +109,10 @@ impl CpuLearner {
     }
 
     pub(crate) fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
-        self.parameters.require_same_shape("gradients", gradients)?;
-        let update = self.meta_steps;
-        self.meta_steps += 1;
+        let episode = self.episodes;
         self.each(|index, common, values, state| {
             state.gradient.copy_from_slice(gradients.network(index));
-            state.learn(common.layout, values, index, update, 0.0);
+            state.learn(common.layout, values, index, episode, 0.0);
             0.0
         });
         Ok(())
@@ -133,7 +124,6 @@ impl CpuLearner {
         meta_steps: Range<u32>,
         learn: bool,
     ) -> Result<Vec<f64>> {
-        source.check(&self.network)?;
         let population = self.states.len();
         let job = Job::new::<f32>(
             &self.network,
@@ -147,6 +137,8 @@ impl CpuLearner {
         self.workspaces
             .require("the CPU engine's working memory", &job, population, 0)?;
         let episodes = Source::Generated(source);
+        let (seen, batch) = (self.episodes, source.batch as u64);
+        self.episodes += meta_steps.len() as u64 * batch;
         let counted = (meta_steps.len() * source.task.counted_steps()) as f64;
         // With a few episodes per network, one thread takes a network through all its meta-steps in one workspace.
         let small = source.batch <= job.block;
@@ -157,22 +149,22 @@ impl CpuLearner {
                 workspaces,
             } = *common;
             let mut workspace = small.then(|| workspaces.take::<Workspace<f32>>(&job));
-            let mut batch = workspaces.take::<Batch<f32>>(&job);
+            let mut whole = workspaces.take::<Batch<f32>>(&job);
             let mut total = 0.0;
-            for meta_step in meta_steps.clone() {
-                batch.pack(network, layout, values);
+            for (n, meta_step) in (0..).zip(meta_steps.clone()) {
+                whole.pack(network, layout, values);
                 let (loss, gradients) = match &mut workspace {
                     Some(workspace) => {
                         let block = Block::new(&job, &episodes, index, meta_step, 0);
-                        let sum = workspace.block(&job, &batch.layers, &block, None);
+                        let sum = workspace.block(&job, &whole.layers, &block, None);
                         (sum / source.batch as f64, workspace.gradients())
                     }
                     None => {
-                        let loss = batch.loss(&job, workspaces, &episodes, index, meta_step);
-                        (loss, batch.gradients())
+                        let loss = whole.loss(&job, workspaces, &episodes, index, meta_step);
+                        (loss, whole.gradients())
                     }
                 };
-                let episode = u64::from(meta_step) * source.batch as u64;
+                let episode = seen + n * batch;
                 if learn {
                     unpack(network, layout, gradients, &mut state.gradient);
                     state.learn(layout, values, index, episode, loss);
@@ -201,7 +193,7 @@ impl CpuLearner {
         self.parameters
             .values_mut()
             .par_chunks_mut(layout.size())
-            .zip(&mut self.states)
+            .zip_eq(&mut self.states)
             .enumerate()
             .map(|(index, (values, state))| work(index, &common, values, state))
             .collect()

@@ -76,10 +76,11 @@ impl Cpu {
         network: &Network,
         parameters: &Parameters<R>,
         episodes: &Episodes<R>,
+        want: Want,
     ) -> Result<Outcome<R>> {
         let want = Want {
             input_gradient: false,
-            final_traces: true,
+            ..want
         };
         Ok(self
             .compute(network, parameters, episodes, want, false)?
@@ -159,7 +160,7 @@ impl Cpu {
         gradients
             .values_mut()
             .par_chunks_mut(layout.size().max(1))
-            .zip(results.split(batch))
+            .zip_eq(results.split(batch))
             .enumerate()
             .for_each(|(index, (values, results))| {
                 let mut all = workspaces.take::<Batch<R>>(&job);

@@ -42,6 +42,11 @@ impl Moments {
         let rate = (optimiser.learning_rate * optimiser.schedule.factor(self.updates)) as f32;
         let first_update = self.updates == 0;
         self.updates += 1;
+        let correction = |beta: f64| (1.0 - beta.powi(self.updates as i32)) as f32;
+        let corrections = match optimiser.method {
+            Method::Adam { beta1, beta2, .. } => [beta1, beta2].map(correction),
+            Method::Rmsprop { .. } | Method::Sgd { .. } => [1.0; 2],
+        };
         let max_step = optimiser.max_step.map_or(f32::MAX, |step| step as f32);
         let (l1, l2) = (optimiser.l1 as f32, optimiser.l2 as f32);
         for tensor in layout.tensors().iter().filter(|tensor| tensor.learned) {
@@ -79,9 +84,8 @@ impl Moments {
                         let second = &mut self.second[index];
                         *first += (1.0 - beta1) as f32 * (g - *first);
                         *second += (1.0 - beta2) as f32 * (square - *second);
-                        let correction = |beta: f64| (1.0 - beta.powi(self.updates as i32)) as f32;
-                        let mean = *first / correction(beta1);
-                        let mean_square = (*second / correction(beta2)).min(f32::MAX);
+                        let mean = *first / corrections[0];
+                        let mean_square = (*second / corrections[1]).min(f32::MAX);
                         rate * mean / (mean_square.sqrt() + epsilon as f32)
                     }
                 };

@@ -273,13 +273,13 @@ macro_rules! lanes {
 
             #[inline(always)]
             fn pairs<S: Simd>(row: &[Self]) -> &[[S::$vector; 2]] {
-                debug_assert!(row.len().is_multiple_of(Self::pair_width::<S>()));
+                assert!(row.len().is_multiple_of(Self::pair_width::<S>()));
                 S::$slice(row).0.as_chunks::<2>().0
             }
 
             #[inline(always)]
             fn pairs_mut<S: Simd>(row: &mut [Self]) -> &mut [[S::$vector; 2]] {
-                debug_assert!(row.len().is_multiple_of(Self::pair_width::<S>()));
+                assert!(row.len().is_multiple_of(Self::pair_width::<S>()));
                 S::$slice_mut(row).0.as_chunks_mut::<2>().0
             }
         }

@@ -5,8 +5,9 @@ use crate::cpu::CpuLearner;
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuLearner;
 use crate::task::EpisodeSource;
-use crate::{Episodes, Error, Network, Optimiser, Parameters, Result};
+use crate::{Episodes, Error, Layout, Network, Objective, Optimiser, Parameters, Result};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Why a network of a population stopped learning: its loss or a gradient was not finite. That update was skipped and
 /// the network keeps the parameters it had.
@@ -14,16 +15,24 @@ use std::ops::Range;
 pub struct Failure {
     /// Index of the network in the population.
     pub network: usize,
-    /// Episodes that the network had seen before the batch that failed.
+    /// Episodes that the network had seen in its learner before the batch that failed, those of evaluations included. An
+    /// update with the caller's gradients has none.
     pub episode: u64,
     /// The tensor that was not finite: `loss`, or `gradient.layer0.weight`, ….
     pub tensor: String,
 }
 
-/// A population of networks in training.
+/// A population of networks in training. Its calls may come in any order, with batches of any size. Once the device has failed
+/// in the middle of one, networks may be at different meta-steps: what can be read can still be read, but every further
+/// change is refused with [`Error::Unfinished`].
 #[derive(Debug)]
 pub struct Learner {
+    network: Network,
+    layout: Arc<Layout>,
+    population: usize,
     engine: LearnerEngine,
+    /// What the device said when it failed in the middle of a call, if it did.
+    unfinished: Option<String>,
 }
 
 #[derive(Debug)]
@@ -83,7 +92,13 @@ impl Learner {
                 gpu, network, parameters, optimisers,
             )?)),
         };
-        Ok(Self { engine })
+        Ok(Self {
+            network: network.clone(),
+            layout: parameters.shared_layout().clone(),
+            population,
+            engine,
+            unfinished: None,
+        })
     }
 
     /// One meta-step on the caller's episodes: forward, gradient, optimiser. Returns each network's loss.
@@ -92,7 +107,14 @@ impl Learner {
     /// If the episodes do not fit the network or have no target, or the device fails. A loss or gradient that is not
     /// finite is no error: see [`Learner::failures`].
     pub fn step(&mut self, episodes: &Episodes<f32>) -> Result<Vec<f32>> {
-        on_engine!(&mut self.engine, learner => learner.step(episodes))
+        episodes.check(&self.network, self.population)?;
+        if !matches!(episodes.objective, Objective::Target { .. }) {
+            return Err(Error::setting(
+                "objective",
+                "no target, but a meta-step learns from the network's loss; gradients of another objective go to `apply`",
+            ));
+        }
+        self.change(|engine| on_engine!(engine, learner => learner.step(episodes)))
     }
 
     /// One optimiser update with the caller's gradients.
@@ -100,16 +122,17 @@ impl Learner {
     /// # Errors
     /// If the gradients belong to another network or population, or the device fails.
     pub fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
-        on_engine!(&mut self.engine, learner => learner.apply(gradients))
+        gradients.check_shape("gradients", &self.layout, self.population)?;
+        self.change(|engine| on_engine!(engine, learner => learner.apply(gradients)))
     }
 
     /// Meta-steps `meta_steps` on episodes that the engine generates. Returns each network's loss per counted step,
     /// mean over all these episodes.
     ///
     /// # Errors
-    /// If the task does not fit the network, or the device fails.
+    /// If the task does not fit the network, the range is empty, or the device fails.
     pub fn train(&mut self, source: &EpisodeSource, meta_steps: Range<u32>) -> Result<Vec<f64>> {
-        on_engine!(&mut self.engine, learner => learner.run(source, meta_steps, true))
+        self.run(source, meta_steps, true)
     }
 
     /// As [`Learner::train`], with frozen parameters.
@@ -117,7 +140,37 @@ impl Learner {
     /// # Errors
     /// As [`Learner::train`].
     pub fn evaluate(&mut self, source: &EpisodeSource, meta_steps: Range<u32>) -> Result<Vec<f64>> {
-        on_engine!(&mut self.engine, learner => learner.run(source, meta_steps, false))
+        self.run(source, meta_steps, false)
+    }
+
+    fn run(
+        &mut self,
+        source: &EpisodeSource,
+        meta_steps: Range<u32>,
+        learn: bool,
+    ) -> Result<Vec<f64>> {
+        source.check(&self.network)?;
+        if meta_steps.is_empty() {
+            return Err(Error::setting(
+                "meta_steps",
+                format!("{meta_steps:?} has none, expected at least 1"),
+            ));
+        }
+        self.change(|engine| on_engine!(engine, learner => learner.run(source, meta_steps, learn)))
+    }
+
+    /// A call that may change what is on the device. After one in which the device failed there is no other.
+    fn change<T>(&mut self, call: impl FnOnce(&mut LearnerEngine) -> Result<T>) -> Result<T> {
+        if let Some(reason) = &self.unfinished {
+            return Err(Error::Unfinished {
+                reason: reason.clone(),
+            });
+        }
+        let result = call(&mut self.engine);
+        if let Err(error @ (Error::Device { .. } | Error::DeviceLost { .. })) = &result {
+            self.unfinished = Some(error.to_string());
+        }
+        result
     }
 
     /// The parameters as they are now, read from the device.
@@ -134,5 +187,45 @@ impl Learner {
     /// If the device fails.
     pub fn failures(&self) -> Result<Vec<Failure>> {
         on_engine!(&self.engine, learner => learner.failures())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Layer, Loss, Rate};
+    use ndarray::Array4;
+
+    #[test]
+    fn nothing_goes_on_where_the_device_failed() {
+        let layer = Layer::plastic(3, 2, Rate::fixed(0.1));
+        let network = Network::new(Loss::SquaredError, [layer]).unwrap();
+        let parameters = Parameters::new(&network, 1).unwrap();
+        let optimisers = [Optimiser::sgd(0.1, 0.0)];
+        let mut learner = Engine::cpu()
+            .learner(&network, &parameters, &optimisers)
+            .unwrap();
+        let episodes = Episodes::new(Array4::ones((1, 2, 3, 3)));
+        let episodes = episodes.with_target(Array4::ones((1, 2, 3, 2)));
+        // A refusal leaves everything as it was, a failure does not.
+        let memory = Error::Memory {
+            what: "an array".into(),
+            requested: 2,
+            available: 1,
+        };
+        let device = Error::Device {
+            device: "a device".into(),
+            operation: "submission".into(),
+            reason: "it was lost".into(),
+        };
+        learner.change(|_| Err::<(), _>(memory)).unwrap_err();
+        learner.step(&episodes).unwrap();
+        learner.change(|_| Err::<(), _>(device)).unwrap_err();
+        let error = learner.step(&episodes).unwrap_err();
+        assert!(matches!(error, Error::Unfinished { .. }), "{error}");
+        assert!(error.to_string().contains("a device"), "{error}");
+        learner.apply(&parameters).unwrap_err();
+        learner.parameters().unwrap();
+        assert_eq!(learner.failures().unwrap(), []);
     }
 }

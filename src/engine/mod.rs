@@ -63,7 +63,7 @@ impl Engine {
         }
     }
 
-    /// Runs the episodes forward.
+    /// Runs the episodes forward. Of `want`, the traces after the last step; there is no gradient.
     ///
     /// # Errors
     /// If an array does not fit the network or is not finite, memory is short, or the device fails. The GPU engine
@@ -73,14 +73,15 @@ impl Engine {
         network: &Network,
         parameters: &Parameters<R>,
         episodes: &Episodes<R>,
+        want: Want,
     ) -> Result<Outcome<R>> {
         parameters.check(network)?;
         episodes.check(network, parameters.population())?;
         match self {
-            Self::Cpu(cpu) => cpu.forward(network, parameters, episodes),
+            Self::Cpu(cpu) => cpu.forward(network, parameters, episodes, want),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => in_single_precision(parameters, episodes, |parameters, episodes| {
-                Ok(gpu.forward(network, parameters, episodes)?.cast())
+                Ok(gpu.forward(network, parameters, episodes, want)?.cast())
             }),
         }
     }

@@ -11,7 +11,7 @@ pub struct Outcome<R> {
     pub loss: Option<Array1<R>>,
     /// The last layer's output, before the softmax of a cross-entropy loss, `[P, B, T, O]`.
     pub output: Array4<R>,
-    /// Per layer, the trace after the last step, `[P, B, O, I]`; `None` for layers without a trace.
+    /// Per layer, the trace after the last step, `[P, B, O, I]`, if wanted; `None` for layers without a trace.
     pub traces: Vec<Option<Array4<R>>>,
 }
 
@@ -31,9 +31,9 @@ pub struct Gradients<R> {
 /// Which results are wanted beyond the loss, the output and the gradients of the parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Want {
-    /// The gradient of the input.
+    /// The gradient of the input; a forward run has none.
     pub input_gradient: bool,
-    /// The traces after the last step.
+    /// The traces after the last step: `P·B·O·I` numbers of each plastic layer, which nothing else takes room for.
     pub final_traces: bool,
 }
 

@@ -7,7 +7,7 @@ use super::profile::Profile;
 use super::render::{Kernel, Renderer};
 use super::turns;
 use crate::cpu::EPISODE_BLOCK;
-use crate::{Loss, Network, Result};
+use crate::{Network, Result};
 
 /// Lanes of a workgroup.
 const WORKGROUP: usize = 64;
@@ -48,8 +48,8 @@ pub(super) struct Packing {
 
 impl Fusion {
     /// Bytes of the largest buffer of the batch, if the work may come to one kernel.
-    pub fn largest_buffer(network: &Network, layout: &DeviceLayout, work: &Work) -> u64 {
-        if !is_small(layout) || !is_simple(network, work) {
+    pub fn largest_buffer(layout: &DeviceLayout, work: &Work) -> u64 {
+        if !is_small(layout) || !is_simple(work) {
             return 0;
         }
         let buffers = buffers(layout, work).into_iter();
@@ -72,8 +72,8 @@ impl Fusion {
         let turns = turns::of_meta_step(layout, work, lanes);
         let most_turns = TURNS.min(profile.loop_turns);
         if !is_small(layout)
-            || !is_simple(network, work)
-            || Self::largest_buffer(network, layout, &one) > profile.binding_bytes
+            || !is_simple(work)
+            || Self::largest_buffer(layout, &one) > profile.binding_bytes
             || work_of(network, 1, work.batch, work.steps) > profile.submission_work
             || turns > most_turns
         {
@@ -122,13 +122,9 @@ fn is_small(layout: &DeviceLayout) -> bool {
 
 /// Whether the work is whole meta-steps, training or frozen, on one block of episodes, with nothing given or wanted
 /// beside.
-fn is_simple(network: &Network, work: &Work) -> bool {
-    let has_episodes = match &work.task {
-        Some(_) => work.has_target,
-        // Without a loss, the caller gives the gradient on the output.
-        None => work.learn && work.has_target == (network.loss() != Loss::None),
-    };
-    has_episodes
+fn is_simple(work: &Work) -> bool {
+    work.has_target
+        && (work.task.is_some() || work.learn)
         && work.gradient == work.learn
         && work.batch <= EPISODE_BLOCK
         && !work.input_gradient
@@ -182,7 +178,7 @@ fn lanes(layout: &DeviceLayout) -> usize {
 mod tests {
     use super::*;
     use crate::task::{Association, Task};
-    use crate::{Activation, Layer, Rate};
+    use crate::{Activation, Layer, Loss, Rate};
 
     fn network(inputs: usize, outputs: usize) -> Network {
         let layers = [

@@ -8,7 +8,7 @@ use super::resident::{Control, NONE, Progress, Resident, Settings, State};
 use super::sweep::{upload, work_of as work_of_episodes};
 use crate::engine::{Failure, Want};
 use crate::task::EpisodeSource;
-use crate::{Episodes, Error, Layout, Network, Objective, Optimiser, Parameters, Result};
+use crate::{Episodes, Error, Layout, Network, Optimiser, Parameters, Result};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,9 +23,46 @@ pub struct GpuLearner {
     parameters: Parameters<f32>,
     groups: Vec<Group>,
     gpu: Gpu,
-    /// Meta-steps made on the caller's episodes, and how many episodes each had.
-    meta_steps: u32,
+    stretch: Stretch,
+    /// Failures of earlier stretches.
+    known: Vec<Failure>,
+}
+
+/// Meta-steps whose numbers follow each other, with batches of one size: what the device's numbers say about episodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Stretch {
+    /// The number of the first.
+    first: u32,
+    /// The number after the last.
+    next: u32,
+    /// Episodes that each network had seen before the first.
+    episodes: u64,
+    /// Episodes of each network in a meta-step; 0 for updates with the caller's gradients.
     batch: u64,
+}
+
+impl Stretch {
+    /// Episodes that each network had seen before meta-step `number`.
+    fn episodes_before(&self, number: u32) -> u64 {
+        self.episodes + u64::from(number - self.first) * self.batch
+    }
+
+    /// The stretch that `count` meta-steps of `batch` episodes belong to, from number `first` on; where their numbers are of
+    /// no account, they go on.
+    fn with(self, first: Option<u32>, count: u32, batch: u64) -> Self {
+        let first = first.unwrap_or(self.next);
+        // Numbers may come to an end.
+        let first = first.checked_add(count).map_or(0, |_| first);
+        if (first, batch) == (self.next, self.batch) {
+            return self;
+        }
+        Self {
+            first,
+            next: first,
+            episodes: self.episodes_before(self.next),
+            batch,
+        }
+    }
 }
 
 /// Networks whose buffers fit one binding each.
@@ -106,9 +143,20 @@ impl GpuLearner {
             parameters: parameters.clone(),
             groups,
             gpu: gpu.clone(),
-            meta_steps: 0,
-            batch: 0,
+            stretch: Stretch::default(),
+            known: Vec::new(),
         })
+    }
+
+    /// Makes ready for `count` meta-steps of `batch` episodes and returns the number of the first: `first`, or any. They are
+    /// done when `stretch.next` says so.
+    fn begin(&mut self, first: Option<u32>, count: u32, batch: usize) -> Result<u32> {
+        let stretch = self.stretch.with(first, count, batch as u64);
+        if stretch != self.stretch {
+            self.known = self.failures()?;
+            self.stretch = stretch;
+        }
+        Ok(stretch.next)
     }
 
     /// Splits groups that are too large for the buffers of `work`, the whole population's.
@@ -141,19 +189,13 @@ impl GpuLearner {
     }
 
     pub(crate) fn step(&mut self, episodes: &Episodes<f32>) -> Result<Vec<f32>> {
-        episodes.check(&self.network, self.parameters.population())?;
-        if !matches!(episodes.objective, Objective::Target { .. }) {
-            return Err(Error::setting(
-                "objective",
-                "none, but a meta-step needs a target",
-            ));
-        }
         let population = self.parameters.population();
         let whole = Work {
             learn: true,
             ..work_of_episodes(&self.network, episodes, population, Want::default(), true)
         };
         self.fit(&whole)?;
+        let first_meta_step = self.begin(None, 1, episodes.batch())?;
         let mut losses = Vec::with_capacity(population);
         for group in &mut self.groups {
             let work = Work {
@@ -168,7 +210,7 @@ impl GpuLearner {
             };
             let loaded = group.loaded(&self.gpu, &self.network, key, || work)?;
             let control = Control {
-                first_meta_step: self.meta_steps,
+                first_meta_step,
                 learn: 1,
                 meta_steps: 1,
             };
@@ -191,13 +233,12 @@ impl GpuLearner {
             let progress = group.progress(&self.gpu, 1)?;
             losses.extend(progress.into_iter().map(|progress| progress.loss));
         }
-        self.meta_steps += 1;
-        self.batch = episodes.batch() as u64;
+        self.stretch.next += 1;
         Ok(losses)
     }
 
     pub(crate) fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
-        self.parameters.require_same_shape("gradients", gradients)?;
+        let first_meta_step = self.begin(None, 1, 0)?;
         for group in &mut self.groups {
             let networks = group.networks.clone();
             let work = Work {
@@ -216,7 +257,7 @@ impl GpuLearner {
             let values = packed(&group.layout, &gradients.slice(networks));
             let loaded = group.loaded(&self.gpu, &self.network, Key::Apply, || work)?;
             let control = Control {
-                first_meta_step: self.meta_steps,
+                first_meta_step,
                 learn: 1,
                 meta_steps: 1,
             };
@@ -231,8 +272,7 @@ impl GpuLearner {
             device.wait(submission)?;
             group.progress(&self.gpu, 1)?;
         }
-        self.meta_steps += 1;
-        self.batch = self.batch.max(1);
+        self.stretch.next += 1;
         Ok(())
     }
 
@@ -242,7 +282,6 @@ impl GpuLearner {
         meta_steps: Range<u32>,
         learn: bool,
     ) -> Result<Vec<f64>> {
-        source.check(&self.network)?;
         let task = source.task;
         let counted = (meta_steps.len() * task.counted_steps()) as f64;
         let population = self.parameters.population();
@@ -253,6 +292,8 @@ impl GpuLearner {
             ..Work::training(&self.network, population, source.batch, task.steps())
         };
         self.fit(&whole)?;
+        let count = meta_steps.end - meta_steps.start;
+        let first_meta_step = self.begin(Some(meta_steps.start), count, source.batch)?;
         let mut errors = Vec::with_capacity(population);
         for group in &mut self.groups {
             let networks = group.networks.clone();
@@ -278,7 +319,7 @@ impl GpuLearner {
             let device = &self.gpu.device;
             device.write(residents.get(Resident::Keys), &keys)?;
             let control = Control {
-                first_meta_step: meta_steps.start,
+                first_meta_step,
                 learn: u32::from(learn),
                 meta_steps: 1,
             };
@@ -296,7 +337,7 @@ impl GpuLearner {
             let losses = progress.iter().map(|progress| f64::from(progress.loss));
             errors.extend(losses.map(|loss| loss / counted));
         }
-        self.batch = source.batch as u64;
+        self.stretch.next += count;
         Ok(errors)
     }
 
@@ -326,13 +367,15 @@ impl GpuLearner {
                 .device
                 .read(group.residents.get(Resident::States), count)?;
             for (network, state) in group.networks.clone().zip(states) {
-                if state.failed != NONE {
-                    failures.push(Failure {
-                        network,
-                        episode: u64::from(state.failed_at) * self.batch,
-                        tensor: failed_tensor(self.parameters.layout(), state.failed),
-                    });
+                if state.failed == NONE {
+                    continue;
                 }
+                let known = self.known.iter().find(|known| known.network == network);
+                failures.push(known.cloned().unwrap_or_else(|| Failure {
+                    network,
+                    episode: self.stretch.episodes_before(state.failed_at),
+                    tensor: failed_tensor(self.parameters.layout(), state.failed),
+                }));
             }
         }
         Ok(failures)
@@ -486,6 +529,28 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stretches_count_episodes() {
+        let mut stretch = Stretch::default();
+        let mut go = |first, count, batch| {
+            let before = stretch;
+            stretch = stretch.with(first, count, batch);
+            let (number, is_new) = (stretch.next, stretch != before);
+            stretch.next += count;
+            (number, is_new, stretch.episodes_before(number))
+        };
+        assert_eq!(go(None, 1, 3), (0, true, 0));
+        assert_eq!(go(None, 1, 3), (1, false, 3));
+        assert_eq!(go(None, 1, 0), (2, true, 6));
+        assert_eq!(go(None, 1, 5), (3, true, 6));
+        // A task's episodes have numbers of their own.
+        assert_eq!(go(Some(100), 10, 5), (100, true, 11));
+        assert_eq!(go(Some(110), 10, 5), (110, false, 61));
+        assert_eq!(go(Some(110), 10, 5), (110, true, 111));
+        assert_eq!(go(Some(u32::MAX - 1), 1, 5), (u32::MAX - 1, true, 161));
+        assert_eq!(go(None, 1, 5), (0, true, 166));
+    }
 
     #[test]
     fn submissions_come_to_fifty_to_a_hundred_milliseconds() {

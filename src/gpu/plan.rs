@@ -157,7 +157,7 @@ pub(super) fn group_size(network: &Network, profile: &Profile, work: &Work) -> u
         let resident = resident_bytes(&layout, networks, work.learn).into_iter();
         resident.map(|(_, bytes)| bytes).max() <= Some(profile.binding_bytes)
             && largest_buffer(&layout, &group, block, work.steps) <= profile.binding_bytes
-            && Fusion::largest_buffer(network, &layout, &group) <= profile.binding_bytes
+            && Fusion::largest_buffer(&layout, &group) <= profile.binding_bytes
             && work_of(network, networks, block, work.steps) <= profile.submission_work
     };
     largest(work.networks, fits).max(1)

@@ -7,9 +7,11 @@ use super::fusion::Packing;
 use super::layout::{CHECKED, DeviceLayout, FIXED, LayerLayout, most_lanes, role_code};
 use super::plan::Work;
 use super::profile::Profile;
+use super::resident::{METHODS, SCHEDULES};
 use super::row_sum::row_sum;
 use crate::network::{Loss, RatePer};
 use crate::random::ROTATIONS;
+use crate::real::{TANH_EVEN, TANH_LAST, TANH_ODD};
 use crate::task::Task;
 use crate::{Error, Result, Role};
 use minijinja::syntax::SyntaxConfig;
@@ -211,6 +213,7 @@ impl Renderer {
                 .expect("the usual delimiters"),
         );
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        environment.add_function("unknown", unknown);
         macro_rules! templates {
             ($($name:literal),* $(,)?) => {
                 $(environment
@@ -278,6 +281,7 @@ impl Renderer {
             extent => Extent::FIELDS.to_vec(),
             bindings => listed,
             of => "",
+            tanh => tanh(),
             ..values
         };
         let failed = |source| Error::Shader {
@@ -654,6 +658,14 @@ impl Renderer {
     }
 }
 
+/// What a template says where it has no text for a name: something new must not get the text of another.
+fn unknown(what: &str, name: &str) -> std::result::Result<Value, minijinja::Error> {
+    Err(minijinja::Error::new(
+        minijinja::ErrorKind::InvalidOperation,
+        format!("no text for {what} {name:?}"),
+    ))
+}
+
 /// A layer as the kernel `meta_step` sees it.
 fn fused_layer(index: usize, layer: &LayerLayout, work: &Work) -> Value {
     let learn = work.learn;
@@ -721,6 +733,8 @@ fn learning(layout: &DeviceLayout) -> Value {
         parts => layout.parts(),
         part => CHECKED,
         workgroup => WORKGROUP,
+        methods => METHODS.to_vec(),
+        schedules => SCHEDULES.to_vec(),
         roles => context! {
             fixed => FIXED,
             weight => role_code(Role::Weight),
@@ -728,6 +742,16 @@ fn learning(layout: &DeviceLayout) -> Value {
             bias => role_code(Role::Bias),
             rate => role_code(Role::Rate),
         },
+    }
+}
+
+/// The coefficients of `tanh`, as literals.
+fn tanh() -> Value {
+    let literals = |values: [f32; 5]| values.map(|value| format!("{value:?}")).to_vec();
+    context! {
+        last => format!("{TANH_LAST:?}"),
+        odd => literals(TANH_ODD),
+        even => literals(TANH_EVEN),
     }
 }
 
@@ -939,6 +963,55 @@ mod tests {
         }
     }
 
+    /// A name that a template has no text for is an error, and gets no other's text.
+    #[test]
+    fn unknown_names_are_errors() {
+        let profile = Profile::default();
+        let renderer = Renderer::new(&profile);
+        let paper = Task::OneShot(Association::PAPER);
+        let network = plastic(
+            (10, 2),
+            Rule::Hebb,
+            Plasticity::Neuron,
+            Rate::learned(0.1),
+            Activation::Tanh,
+        );
+        let layout = DeviceLayout::new(&network, &profile);
+        let with = |other: Value| {
+            let known = context! {
+                loss => "squared-error",
+                activations => ["tanh"],
+                rules => ["hebb"],
+                layers => [fused_layer(0, &layout.layers[0], &Work::training(&network, 1, 1, 20))],
+                checkpoint => CHECKPOINT,
+                learn => true,
+                steps => 20,
+                lanes => 8,
+                packed => 1,
+                small_retention => SMALL_RETENTION,
+                ..merge_maps([of_task(&paper), learning(&layout)])
+            };
+            let bindings = vec![writes("parameters", "vec4<f32>")];
+            renderer.kernel("meta_step", bindings, 1, merge_maps([known, other]))
+        };
+        with(context! {}).unwrap();
+        for (what, other) in [
+            ("loss", context! { loss => "hinge" }),
+            ("task", context! { task => "recall" }),
+            ("activation", context! { activations => ["tanh", "gelu"] }),
+            ("rule", context! { rules => ["hebb", "bcm"] }),
+            (
+                "method",
+                context! { methods => ["rmsprop", "sgd", "adam", "lion"] },
+            ),
+            ("schedule", context! { schedules => ["constant", "linear"] }),
+        ] {
+            // The reason is the template engine's, several templates down.
+            let error = format!("{:?}", with(other).unwrap_err());
+            assert!(error.contains(&format!("no text for {what} ")), "{error}");
+        }
+    }
+
     /// Validates every kernel of whole meta-steps that a network may have, for each device's workgroup memory.
     fn validate_fused(network: &Network, task: Option<Task>) {
         for workgroup_bytes in [16 << 10, 32 << 10, 48 << 10] {
@@ -952,7 +1025,6 @@ mod tests {
                     task,
                     learn: learn || task.is_none(),
                     gradient: learn || task.is_none(),
-                    has_target: network.loss() != Loss::None,
                     ..Work::training(network, networks, batch, 10)
                 };
                 let fusion = Fusion::new(network, &profile, &layout, &work).unwrap();
@@ -979,7 +1051,7 @@ mod tests {
                 }
             }
         }
-        for loss in [Loss::None, Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
+        for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
             let stacks = [
                 vec![Layer::dense(9, 5, Activation::Relu), Layer::bias(5)],
                 vec![Layer::bias(9), Layer::plastic(9, 4, Rate::fixed(0.1))],

@@ -106,6 +106,16 @@ pub(super) struct State {
     pub scale: f32,
 }
 
+/// The optimisers' methods, and the schedules: on the device each is its place here. A name that the shaders do not know is
+/// an error when they are rendered.
+pub(super) const METHODS: [&str; 3] = ["rmsprop", "sgd", "adam"];
+pub(super) const SCHEDULES: [&str; 3] = ["constant", "cosine", "step"];
+
+fn code(names: &[&str], name: &str) -> u32 {
+    let code = names.iter().position(|other| *other == name);
+    code.expect("every method and schedule is listed") as u32
+}
+
 /// `Settings` of `shaders/learning.wgsl`.
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
@@ -138,12 +148,12 @@ impl Settings {
         let [plasticity_min, plasticity_max] = optimiser.plasticity_bounds().map(bound);
         let [rate_min, rate_max] = optimiser.rate_bounds.map(bound);
         let (schedule, schedule_length, schedule_factor) = match optimiser.schedule {
-            Schedule::Constant => (0, 1.0, 1.0),
-            Schedule::Cosine { updates, floor } => (1, updates as f32, floor as f32),
-            Schedule::Step { every, factor } => (2, every as f32, factor as f32),
+            Schedule::Constant => ("constant", 1.0, 1.0),
+            Schedule::Cosine { updates, floor } => ("cosine", updates as f32, floor as f32),
+            Schedule::Step { every, factor } => ("step", every as f32, factor as f32),
         };
         let common = Self {
-            schedule,
+            schedule: code(&SCHEDULES, schedule),
             schedule_length,
             schedule_factor,
             learning_rate: optimiser.learning_rate as f32,
@@ -159,13 +169,13 @@ impl Settings {
         };
         match optimiser.method {
             Method::Rmsprop { mean_rate, epsilon } => Self {
-                method: 0,
+                method: code(&METHODS, "rmsprop"),
                 first: mean_rate as f32,
                 epsilon: epsilon as f32,
                 ..common
             },
             Method::Sgd { momentum } => Self {
-                method: 1,
+                method: code(&METHODS, "sgd"),
                 first: momentum as f32,
                 ..common
             },
@@ -174,7 +184,7 @@ impl Settings {
                 beta2,
                 epsilon,
             } => Self {
-                method: 2,
+                method: code(&METHODS, "adam"),
                 first: (1.0 - beta1) as f32,
                 second: (1.0 - beta2) as f32,
                 epsilon: epsilon as f32,

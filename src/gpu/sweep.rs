@@ -6,6 +6,7 @@ use super::fusion::EpisodePlanes;
 use super::plan::{Plan, Work, Working, group_size, split};
 use super::resident::Resident;
 use crate::engine::{Gradients, Outcome, Want};
+use crate::zip::zip_eq;
 use crate::{Episodes, Loss, Mask, Network, Objective, Parameters, Result, memory};
 use ndarray::{Array, Array1, Array4, ArrayView, ArrayViewMut4, Axis, Dimension, Slice};
 use std::ops::Range;
@@ -53,10 +54,11 @@ impl Gpu {
         network: &Network,
         parameters: &Parameters<f32>,
         episodes: &Episodes<f32>,
+        want: Want,
     ) -> Result<Outcome<f32>> {
         let want = Want {
             input_gradient: false,
-            final_traces: true,
+            ..want
         };
         Ok(self
             .compute(network, parameters, episodes, want, false)?
@@ -181,7 +183,7 @@ fn part<'a, D: Dimension>(
 }
 
 fn unpad(values: &[f32], row: usize, mut to: ArrayViewMut4<'_, f32>) {
-    for (mut to, from) in to.rows_mut().into_iter().zip(values.chunks_exact(row)) {
+    for (mut to, from) in zip_eq(to.rows_mut(), values.chunks_exact(row)) {
         for (to, &from) in to.iter_mut().zip(from) {
             *to = from;
         }

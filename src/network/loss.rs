@@ -1,6 +1,7 @@
 //! The losses on a network's output.
 
 use crate::Real;
+use crate::zip::zip_eq;
 use serde::{Deserialize, Serialize};
 
 /// The loss of one step on the last layer's output `z`; a network's loss is the mean over its episodes of the masked
@@ -31,6 +32,9 @@ impl Loss {
     }
 
     /// The loss of one step; writes `scale · ∂loss/∂z` to `gradient`. All slices have one element per output.
+    ///
+    /// # Panics
+    /// If the slices are of different lengths.
     #[inline(always)]
     pub fn step<R: Real>(self, output: &[R], target: &[R], scale: R, gradient: &mut [R]) -> R {
         match self {
@@ -40,7 +44,7 @@ impl Loss {
             }
             Self::SquaredError => {
                 let mut loss = R::zero();
-                for ((&z, &target), gradient) in output.iter().zip(target).zip(gradient) {
+                for ((&z, &target), gradient) in zip_eq(zip_eq(output, target), gradient) {
                     let difference = z - target;
                     loss += difference * difference;
                     *gradient = scale * (difference + difference);
@@ -50,14 +54,14 @@ impl Loss {
             Self::SoftmaxCrossEntropy => {
                 let largest = output.iter().copied().fold(R::neg_infinity(), R::max);
                 let mut sum = R::zero();
-                for (&z, gradient) in output.iter().zip(gradient.iter_mut()) {
+                for (&z, gradient) in zip_eq(output, &mut *gradient) {
                     *gradient = (z - largest).exp();
                     sum += *gradient;
                 }
                 let log_sum = sum.ln();
                 let total: R = target.iter().copied().sum();
                 let mut loss = R::zero();
-                for ((&z, &target), gradient) in output.iter().zip(target).zip(gradient) {
+                for ((&z, &target), gradient) in zip_eq(zip_eq(output, target), gradient) {
                     loss += target * (log_sum - (z - largest));
                     *gradient = scale * (total * (*gradient / sum) - target);
                 }

@@ -159,7 +159,7 @@ const SETTINGS: &[Setting] = &[
     setting(
         "network.loss",
         "kind",
-        "\"softmax-cross-entropy\" or \"squared-error\"",
+        "the task's: \"squared-error\" for completion, \"softmax-cross-entropy\" for the others",
     ),
     setting(LAYER, "kind", "\"plastic\", \"dense\" or \"bias\""),
     setting(LAYER, "inputs", "presynaptic neurons"),
@@ -191,6 +191,9 @@ const COLUMN: usize = 34;
 impl Recipe {
     /// The TOML form with a comment on every setting; settings that the recipe has not, as comments. Reading it gives
     /// the recipe back.
+    ///
+    /// # Panics
+    /// As [`Recipe::to_toml`].
     pub fn to_commented_toml(&self) -> String {
         let mut text = String::new();
         let mut table = String::new();

@@ -2,7 +2,8 @@
 
 use crate::random::Purpose;
 use crate::task::{EpisodeSource, Task};
-use crate::{Engine, Error, Network, Objective, Parameters, Result, memory};
+use crate::zip::zip_eq;
+use crate::{Engine, Error, Network, Objective, Parameters, Result, Want, memory};
 use ndarray::{Array2, ArrayView1};
 
 /// Episodes that are made at once, whatever their number in all, so that an episode is the same in any evaluation.
@@ -25,7 +26,8 @@ impl Evaluation {
     /// Runs `episodes` fresh episodes of `task` through every network. Network `n` sees those of seed `seed + n`.
     ///
     /// # Errors
-    /// If the task or the parameters do not fit the network, there is no episode, memory is short, or the device fails.
+    /// If the task or the parameters do not fit the network, the network has another loss than the task, there is no
+    /// episode, memory is short, or the device fails.
     pub fn new(
         engine: &Engine,
         network: &Network,
@@ -46,6 +48,8 @@ impl Evaluation {
                 format!("{episodes}, at most {most} are supported"),
             )
         })?;
+        task.check(network)?;
+        task.check_loss(network)?;
         let population = parameters.population();
         let (steps, neurons) = (task.steps(), task.inputs() + task.outputs());
         let values = memory::elements("episodes", &[population, BATCH, steps, 3 * neurons])?;
@@ -63,14 +67,13 @@ impl Evaluation {
                 purpose: Purpose::Evaluation,
                 batch: left.min(BATCH as u64) as usize,
             };
-            source.check(network)?;
-            let made = source.episodes(population, batch);
-            let output = engine.forward(network, parameters, &made)?.output;
+            let made = source.episodes(population, batch)?;
+            let outcome = engine.forward(network, parameters, &made, Want::default())?;
             let Objective::Target { target, .. } = &made.objective else {
                 unreachable!("a task's episodes have a target");
             };
             // In the order [P, B, T].
-            let rows = output.rows().into_iter().zip(target.rows());
+            let rows = zip_eq(outcome.output.rows(), target.rows());
             for (index, (output, target)) in rows.enumerate() {
                 let network = index / (source.batch * steps);
                 sums.add((network, index % steps), output, target);
@@ -156,6 +159,7 @@ fn is_largest(values: &[f64], index: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Loss;
     use crate::training::{Experiment, Recipe, Training};
     use std::ops::ControlFlow;
 
@@ -251,6 +255,23 @@ mod tests {
             let engine = Engine::cpu();
             let error = Evaluation::new(&engine, network, &parameters, *task, 0, episodes);
             assert!(error.unwrap_err().to_string().contains("episodes"));
+        }
+    }
+
+    #[test]
+    fn a_network_with_another_loss_than_the_task_is_refused() {
+        let recipe = Recipe::paper(Experiment::OneShot);
+        let parameters = initial(&recipe);
+        for loss in [Loss::SquaredError, Loss::None] {
+            let layers = recipe.network.layers().to_vec();
+            let network = Network::new(loss, layers).unwrap();
+            let engine = Engine::cpu();
+            let error = Evaluation::new(&engine, &network, &parameters, recipe.task, 0, 10);
+            let error = error.unwrap_err().to_string();
+            assert!(
+                error.contains("loss") && error.contains(loss.name()),
+                "{error}"
+            );
         }
     }
 }

@@ -186,6 +186,7 @@ impl Recipe {
         }
         self.source(crate::random::Purpose::Training)
             .check(&self.network)?;
+        self.task.check_loss(&self.network)?;
         self.initial.check()?;
         self.optimiser.check()?;
         let batches = self.episodes.div_ceil(self.batch as u64);
@@ -260,8 +261,11 @@ impl Recipe {
     }
 
     /// The TOML form, every setting written out.
+    ///
+    /// # Panics
+    /// If a count or the seed is beyond 2⁶³ − 1, which TOML cannot write.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("a recipe is always representable as TOML")
+        toml::to_string(self).expect("counts and seed are within the range of TOML")
     }
 
     /// Reads the TOML form; `origin` names the text in errors.
@@ -333,7 +337,7 @@ mod tests {
     #[test]
     fn settings_out_of_range_are_named_with_their_numbers() {
         type Change = fn(&mut Recipe);
-        let bad: [(&[&str], Change); 8] = [
+        let bad: [(&[&str], Change); 9] = [
             (&["population", "zero"], |r| r.population = 0),
             (&["episodes", "zero"], |r| r.episodes = 0),
             (&["episodes", "none is left"], |r| r.episodes = 1),
@@ -343,6 +347,11 @@ mod tests {
             (&["seed", "18446744073709551615"], |r| r.seed = u64::MAX),
             (&["task.bits", "129"], |r| {
                 r.task = Task::Completion(Completion { bits: 129 })
+            }),
+            // The threshold is one of cross-entropy.
+            (&["loss.kind", "squared-error", "cross-entropy"], |r| {
+                let layers = r.network.layers().to_vec();
+                r.network = Network::new(Loss::SquaredError, layers).unwrap();
             }),
         ];
         for (parts, change) in bad {

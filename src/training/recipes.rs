@@ -29,6 +29,9 @@ impl Recipe {
     /// # Errors
     /// If the text is not TOML, has unknown keys, is for another task, or the settings are not valid together (see
     /// [`Recipe::check`]).
+    ///
+    /// # Panics
+    /// As [`Recipe::to_toml`].
     pub fn variation(&self, text: &str, origin: &str) -> Result<Self> {
         let invalid = |source| Error::Toml {
             origin: origin.to_owned(),
@@ -60,7 +63,7 @@ impl Recipe {
     }
 
     fn to_table(&self) -> Table {
-        Table::try_from(self).expect("a recipe is always representable as TOML")
+        Table::try_from(self).expect("counts and seed are within the range of TOML")
     }
 }
 

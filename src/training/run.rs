@@ -3,6 +3,7 @@
 use super::{Recipe, Statistics};
 use crate::engine::{Failure, Learner};
 use crate::random::Purpose;
+use crate::zip::zip_eq;
 use crate::{Engine, Parameters, Result, memory};
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -149,7 +150,7 @@ impl Training {
                 Phase::Frozen => learner.evaluate(&source, at..end)?,
             };
             if phase == Phase::Frozen {
-                for (sum, error) in frozen_sums.iter_mut().zip(&error) {
+                for (sum, error) in zip_eq(&mut frozen_sums, &error) {
                     *sum += error * f64::from(end - at);
                 }
             }

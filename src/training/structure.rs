@@ -1,7 +1,7 @@
 //! What a trained network looks like inside: its connections, and the signs of its plasticity.
 
 use crate::task::Task;
-use crate::{Network, Parameters, Role};
+use crate::{Layout, Network, Parameters, Role};
 use ndarray::{Array2, Ix1, Ix2};
 
 /// One layer's weights, or its plasticity coefficients, of one network.
@@ -50,6 +50,9 @@ impl PatternSigns {
     }
 
     /// Of every neuron of network `index`'s first layer; none where that layer is not plastic.
+    ///
+    /// # Panics
+    /// As [`Matrix::of`].
     pub fn of(
         task: &Task,
         network: &Network,
@@ -79,7 +82,20 @@ impl PatternSigns {
 
 impl Matrix {
     /// Weights and plasticity of every layer that has them, of network `index`, from input to output.
+    ///
+    /// # Panics
+    /// If the parameters are not the network's, or there is no network `index`.
     pub fn of(network: &Network, parameters: &Parameters<f32>, index: usize) -> Vec<Self> {
+        let population = parameters.population();
+        assert!(
+            index < population,
+            "network {index} of a population of {population}"
+        );
+        let is_its = Layout::new(network).is_ok_and(|layout| layout == *parameters.layout());
+        assert!(
+            is_its,
+            "the parameters belong to another network description"
+        );
         let mut matrices = Vec::new();
         for (layer, description) in network.layers().iter().enumerate() {
             let shape = (description.outputs(), description.inputs());

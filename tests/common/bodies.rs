@@ -1,9 +1,13 @@
 //! Test bodies that run on any engine.
 
-use super::cases::{Case, cast, learned_rates, of_episode, of_network};
+use super::cases::{Case, Goal, MaskKind, cast, learned_rates, of_episode, of_network, stacks};
 use super::compare::{CPU_F32, Report, Tensors, Tolerance, compare, compare_precision};
 use super::oracle;
-use metaplastic::{Engine, Episodes, Gradients, Network, Parameters, Real, Want};
+use metaplastic::{
+    Activation, Bias, Engine, Episodes, Gradients, Layer, Loss, Mask, Network, Objective,
+    Parameters, Real, Want,
+};
+use ndarray::Array4;
 
 /// Runs a case on an engine.
 pub fn run<R: Real>(engine: &Engine, case: &Case) -> Gradients<R> {
@@ -54,7 +58,7 @@ impl<'a> Problem<'a> {
         });
         let (parameters, episodes) = (self.parameters.cast::<R>(), cast::<R>(&self.episodes));
         let forward = engine
-            .forward(&self.network, &parameters, &episodes)
+            .forward(&self.network, &parameters, &episodes, Want::ALL)
             .unwrap_or_else(|error| panic!("{case}: {error}"));
         assert!(
             forward == gradients.outcome,
@@ -214,4 +218,115 @@ pub fn batch_is_the_mean_of_its_episodes(engine: &Engine, case: &Case, tolerance
     };
     compare(&tensors(&reference), &tensors(&together), tolerance)
         .unwrap_or_else(|complaints| panic!("{case}\n{complaints}"));
+}
+
+/// Arrays whose axes lie in another order in memory are the same arrays.
+pub fn arrays_may_lie_in_any_order(engine: &Engine) {
+    let turned = |array: &Array4<f32>| {
+        let turned = array.view().reversed_axes();
+        let turned = turned.as_standard_layout().to_owned().reversed_axes();
+        assert!(turned == array && turned.as_slice().is_none());
+        turned
+    };
+    let goals = [
+        Goal::Target(Loss::SquaredError, MaskKind::Episodes),
+        Goal::OutputGradient,
+    ];
+    for goal in goals {
+        let case = Case {
+            goal,
+            population: 2,
+            batch: 3,
+            initial_trace: true,
+            trace_gradient: true,
+            ..Case::new(stacks()[1].clone())
+        };
+        let (network, parameters) = (case.network(), case.parameters().cast());
+        let episodes = cast::<f32>(&case.episodes());
+        let mut other = episodes.clone();
+        other.input = turned(&episodes.input);
+        match &mut other.objective {
+            Objective::Target { target, mask } => {
+                *target = turned(target);
+                if let Mask::Episodes(mask) = mask {
+                    let by_step = mask.view().reversed_axes();
+                    *mask = by_step.as_standard_layout().to_owned().reversed_axes();
+                }
+            }
+            Objective::OutputGradient(gradient) => *gradient = turned(gradient),
+            Objective::None => {}
+        }
+        let traces = other.initial_traces.values_mut();
+        for trace in traces.chain(other.trace_gradients.values_mut()) {
+            *trace = turned(trace);
+        }
+        let [expected, actual] = [&episodes, &other].map(|episodes| {
+            let gradients = engine.gradient(&network, &parameters, episodes, Want::ALL);
+            gradients.unwrap_or_else(|error| panic!("{case}: {error}"))
+        });
+        assert!(expected == actual, "{case}");
+    }
+}
+
+/// Final traces are results only where they are wanted, and change nothing else.
+pub fn traces_are_made_where_they_are_wanted(engine: &Engine) {
+    let case = Case::new(stacks()[1].clone());
+    let (network, parameters) = (case.network(), case.parameters().cast());
+    let episodes = cast::<f32>(&case.episodes());
+    let forward = |want| {
+        let outcome = engine.forward::<f32>(&network, &parameters, &episodes, want);
+        outcome.unwrap_or_else(|error| panic!("{case}: {error}"))
+    };
+    let without = forward(Want::default());
+    let mut with = forward(Want {
+        final_traces: true,
+        ..Want::default()
+    });
+    assert_eq!(with, forward(Want::ALL));
+    for (trace, layer) in with.traces.iter_mut().zip(network.layers()) {
+        assert_eq!(trace.take().is_some(), layer.as_plastic().is_some());
+    }
+    assert!(with == without, "{case}");
+}
+
+/// `tanh` in `f32`, of a layer that adds a bias of zero: the relative error is at most `most`, and the result exactly ±1
+/// where that is what `tanh` rounds to, so that no gradient passes there.
+pub fn tanh_is_right_everywhere(engine: &Engine, episodes: usize, most: f64) {
+    const COLUMNS: usize = 64;
+    let layer = Layer::Bias(Bias {
+        inputs: COLUMNS,
+        outputs: COLUMNS,
+        activation: Activation::Tanh,
+        bias: true,
+    });
+    let network = Network::new(Loss::None, [layer]).expect("a valid network");
+    let parameters = Parameters::<f32>::new(&network, 1).expect("it fits");
+    let mut values: Vec<f32> = (-130_000..=130_000).map(|k| k as f32 * 1e-4).collect();
+    values.extend((-100..0).map(|power| 1.25f32.powi(power)));
+    // The last number whose `tanh` is not 1, and its neighbours.
+    let last = 9.010_913f32;
+    let near = (0..1000).map(|k| f32::from_bits(last.to_bits() - 500 + k));
+    values.extend(near.flat_map(|x| [x, -x]));
+    values.extend([f32::MAX, f32::MIN]);
+    values.resize(values.len().next_multiple_of(COLUMNS * episodes), 0.0);
+    let steps = values.len() / COLUMNS / episodes;
+    let input = Array4::from_shape_vec([1, episodes, steps, COLUMNS], values);
+    let input = input.expect("the right number");
+    let given = Episodes::new(input.clone()).with_output_gradient(Array4::ones(input.dim()));
+    let gradients = engine
+        .gradient(&network, &parameters, &given, Want::ALL)
+        .expect("gradients");
+    let slopes = gradients.input.expect("it was wanted");
+    let results = gradients.outcome.output.iter().zip(&slopes);
+    for (&x, (&y, &slope)) in input.iter().zip(results) {
+        let exact = f64::from(x).tanh();
+        let error = (f64::from(y) - exact).abs();
+        assert!(
+            error <= most * exact.abs(),
+            "tanh {x:e}: {y:e} instead of {exact:e}"
+        );
+        if (exact as f32).abs() == 1.0 {
+            assert_eq!((y, slope), (exact as f32, 0.0), "tanh {x:e}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use metaplastic::{
     Plasticity, Rate, RatePer, Real, Role, Rule,
 };
 use ndarray::{Array1, Array3, Array4};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What is differentiated on the output.
@@ -294,8 +295,8 @@ fn is_settled(case: &Case, parameters: &Parameters<f64>) -> bool {
 /// The same episodes in another precision.
 pub fn cast<R: Real>(episodes: &Episodes<f64>) -> Episodes<R> {
     let array = |array: &Array4<f64>| array.map(|&value| R::from_f64(value));
-    let arrays = |arrays: &[Option<Array4<f64>>]| {
-        let arrays = arrays.iter().map(|some| some.as_ref().map(array));
+    let arrays = |arrays: &BTreeMap<usize, Array4<f64>>| {
+        let arrays = arrays.iter().map(|(&layer, values)| (layer, array(values)));
         arrays.collect()
     };
     Episodes {
@@ -328,10 +329,10 @@ fn cut(episodes: &Episodes<f32>, axis: usize, range: std::ops::Range<usize>) -> 
             .slice_axis(ndarray::Axis(axis), range.clone().into())
             .to_owned()
     }
-    let arrays = |arrays: &[Option<Array4<f32>>]| {
+    let arrays = |arrays: &BTreeMap<usize, Array4<f32>>| {
         let arrays = arrays
             .iter()
-            .map(|some| some.as_ref().map(|array| part(array, axis, &range)));
+            .map(|(&layer, values)| (layer, part(values, axis, &range)));
         arrays.collect()
     };
     Episodes {

@@ -9,4 +9,5 @@ pub mod compare;
 pub mod oracle;
 pub mod pairwise;
 pub mod random;
+pub mod threads;
 pub mod training;

@@ -7,10 +7,10 @@ use super::random::Random;
 use metaplastic::random::Purpose;
 use metaplastic::task::{Association, EpisodeSource, Task};
 use metaplastic::{
-    Activation, Engine, Episodes, Failure, Initial, Layer, Learner, Loss, Method, Network,
-    Optimiser, Parameters, Rate, Role, Schedule,
+    Activation, Engine, Episodes, Error, Failure, Initial, Layer, Learner, Loss, Mask, Method,
+    Network, Objective, Optimiser, Parameters, Rate, Role, Schedule, Want,
 };
-use ndarray::Array4;
+use ndarray::{Array1, Array4, Axis};
 
 /// One network's optimiser, written down from its documentation.
 struct Reference {
@@ -369,7 +369,9 @@ pub fn generated_episodes_are_given_ones(engine: &Engine, batch: usize) {
     let losses = generated.train(&source, 5..12).expect("training");
     let mut sums = [0.0; 3];
     for meta_step in 5..12 {
-        let step = given.step(&source.episodes(3, meta_step)).expect("a step");
+        let step = given
+            .step(&source.episodes(3, meta_step).expect("episodes"))
+            .expect("a step");
         for (sum, loss) in sums.iter_mut().zip(step) {
             *sum += f64::from(loss);
         }
@@ -393,8 +395,8 @@ pub fn evaluation_changes_nothing(engine: &Engine) {
     for (p, &loss) in losses.iter().enumerate() {
         let mut mean = 0.0;
         for meta_step in 20..23 {
-            let episodes = source.episodes(3, meta_step);
-            let outcome = Engine::cpu().forward(&one_shot().0, &before, &episodes);
+            let episodes = source.episodes(3, meta_step).expect("episodes");
+            let outcome = Engine::cpu().forward(&one_shot().0, &before, &episodes, Want::default());
             mean += f64::from(outcome.expect("it fits").loss.expect("a target")[p]) / 3.0;
         }
         mean /= source.task.counted_steps() as f64;
@@ -616,7 +618,7 @@ pub fn a_failure_in_generated_episodes_is_reported(engine: &Engine) {
         (failures[0].network, failures[0].tensor.as_str()),
         (1, "loss")
     );
-    assert_eq!(failures[0].episode, 6);
+    assert_eq!(failures[0].episode, 0);
     let now = learner.parameters().expect("parameters");
     assert!(now.network(1) == parameters.network(1), "it was frozen");
     let mut others = one_shot_learner(engine, 3, 5);
@@ -625,4 +627,232 @@ pub fn a_failure_in_generated_episodes_is_reported(engine: &Engine) {
     for n in [0, 2] {
         assert!(now.network(n) == others.network(n), "network {n} noticed");
     }
+}
+
+/// What a refusal names: a setting, a tensor, or a size that is zero.
+fn named<T: std::fmt::Debug>(refused: metaplastic::Result<T>) -> String {
+    match refused.expect_err("a refusal") {
+        Error::Setting { field, .. } | Error::ZeroSize { field } => field,
+        Error::Shape { name, .. } | Error::NotFinite { name, .. } => name,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Every wrong call on a learner is an error that names what is wrong, and changes nothing.
+pub fn wrong_calls_are_refused(engine: &Engine) {
+    let (network, initial, optimiser) = one_shot();
+    let parameters = Parameters::initialise(&network, &initial, 3, 3).expect("it fits");
+    let optimiser = Optimiser {
+        rate_bounds: [0.0, 0.5],
+        ..optimiser
+    };
+    let learner = |network: &Network, parameters: &Parameters<f32>, optimisers: &[Optimiser]| {
+        named(engine.learner(network, parameters, optimisers))
+    };
+    for count in [0, 2, 4] {
+        let optimisers = vec![optimiser.clone(); count];
+        assert_eq!(learner(&network, &parameters, &optimisers), "optimisers");
+    }
+    let mut bad = vec![optimiser.clone(); 3];
+    bad[2].learning_rate = f64::NAN;
+    assert_eq!(
+        learner(&network, &parameters, &bad),
+        "optimiser.learning_rate"
+    );
+    let rates = |rate| {
+        let layers = [
+            Layer::plastic(10, 2, rate),
+            Layer::dense(2, 2, Activation::Linear),
+        ];
+        Network::new(Loss::SoftmaxCrossEntropy, layers).expect("a valid network")
+    };
+    let other = rates(Rate::learned(0.6).per_neuron());
+    let of_other = Parameters::initialise(&other, &initial, 3, 3).expect("it fits");
+    let optimisers = std::slice::from_ref(&optimiser);
+    assert_eq!(learner(&other, &of_other, optimisers), "layer0.rate");
+    assert_eq!(learner(&network, &of_other, optimisers), "parameters");
+    let mut infinite = parameters.clone();
+    infinite.values_mut()[30] = f32::INFINITY;
+    assert_eq!(
+        learner(&network, &infinite, optimisers),
+        "layer0.plasticity"
+    );
+
+    let mut learner = engine
+        .learner(&network, &parameters, optimisers)
+        .expect("a learner");
+    let source = source(3, 2);
+    let good = source.episodes(3, 0).expect("episodes");
+    let Objective::Target { target, .. } = good.objective.clone() else {
+        unreachable!("a task has a target")
+    };
+    let input = || Episodes::new(good.input.clone());
+    for (name, episodes) in [
+        ("objective", input()),
+        ("objective", input().with_output_gradient(target.clone())),
+        ("input", source.episodes(2, 0).expect("episodes")),
+        ("target", input().with_target(Array4::zeros((3, 2, 20, 3)))),
+        ("target", input().with_target(target.mapv(|x| x / 0.0))),
+        (
+            "mask",
+            input().with_masked_target(target, Mask::Steps(Array1::ones(19))),
+        ),
+    ] {
+        assert_eq!(named(learner.step(&episodes)), name);
+    }
+    for gradients in [
+        parameters.slice(0..2),
+        Parameters::new(&network, 4).expect("it fits"),
+        of_other,
+    ] {
+        assert_eq!(named(learner.apply(&gradients)), "gradients");
+    }
+    let task = |bits, patterns, steps| EpisodeSource {
+        task: Task::OneShot(Association {
+            bits,
+            patterns,
+            steps,
+        }),
+        ..source.clone()
+    };
+    let of_batch = |batch| EpisodeSource {
+        batch,
+        ..source.clone()
+    };
+    #[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
+    let calls = [
+        ("meta_steps", source.clone(), 5..5),
+        ("meta_steps", source.clone(), 7..5),
+        ("batch", of_batch(0), 0..1),
+        ("batch", of_batch(usize::MAX), 0..1),
+        ("inputs of the network", task(9, 2, 20), 0..1),
+        ("task.patterns", task(1, 3, 20), 0..1),
+        ("task.bits", task(0, 2, 20), 0..1),
+        ("task.steps", task(8, 2, 2), 0..1),
+        ("task.steps", task(8, 2, usize::MAX), 0..1),
+    ];
+    for (name, source, range) in calls {
+        assert_eq!(named(learner.train(&source, range.clone())), name);
+        assert_eq!(named(learner.evaluate(&source, range)), name);
+    }
+
+    assert_eq!(learner.failures().expect("failures"), []);
+    let now = learner.parameters().expect("parameters");
+    assert!(now == parameters, "a refused call changed parameters");
+    let mut fresh = engine
+        .learner(&network, &parameters, optimisers)
+        .expect("a learner");
+    for learner in [&mut learner, &mut fresh] {
+        learner.step(&good).expect("a meta-step");
+    }
+    let [now, expected] = [learner, fresh].map(|it| it.parameters().expect("parameters"));
+    assert!(now == expected, "a refused call left something behind");
+}
+
+/// Meta-steps on the caller's episodes, on the engine's, updates with the caller's gradients and evaluations, in turn and
+/// with batches of several sizes: each is an update with the gradient of its episodes.
+pub fn calls_may_come_in_any_order(engine: &Engine, tolerance: &Tolerance) {
+    let (network, initial, optimiser) = one_shot();
+    let start = Parameters::initialise(&network, &initial, 3, 3).expect("it fits");
+    let optimisers = [Optimiser {
+        schedule: Schedule::Step {
+            every: 4,
+            factor: 0.5,
+        },
+        method: Method::Sgd { momentum: 0.9 },
+        ..optimiser
+    }];
+    let learner = || {
+        let learner = engine.learner(&network, &start, &optimisers);
+        learner.expect("a learner")
+    };
+    let (mut mixed, mut updates) = (learner(), learner());
+    let mut meta_step = 40;
+    for (kind, batch) in [
+        (0, 3),
+        (1, 3),
+        (2, 20),
+        (3, 2),
+        (1, 20),
+        (0, 1),
+        (2, 1),
+        (0, 20),
+    ] {
+        let source = source(3, batch);
+        let episodes = source.episodes(3, meta_step).expect("episodes");
+        let parameters = updates.parameters().expect("parameters");
+        let gradients = Engine::cpu()
+            .gradient(&network, &parameters, &episodes, Want::default())
+            .expect("gradients");
+        let range = meta_step..meta_step + 1;
+        match kind {
+            0 => drop(mixed.step(&episodes).expect("a meta-step")),
+            1 => mixed.apply(&gradients.parameters).expect("an update"),
+            2 => drop(mixed.train(&source, range).expect("training")),
+            _ => {
+                mixed.evaluate(&source, range).expect("an evaluation");
+                continue;
+            }
+        }
+        updates.apply(&gradients.parameters).expect("an update");
+        meta_step -= 3;
+    }
+    assert_eq!(mixed.failures().expect("failures"), []);
+    let start = start.cast();
+    let [mixed, updates] =
+        [mixed, updates].map(|it| changes(&start, &it.parameters().expect("parameters").cast()));
+    compare(&updates, &mixed, tolerance).unwrap_or_else(|complaints| panic!("{complaints}"));
+}
+
+/// A failure says how many episodes its network had seen, whatever their batches and the calls in between.
+pub fn failures_count_episodes(engine: &Engine) {
+    let mut learner = one_shot_learner(engine, 4, 3);
+    let batch = |batch| source(3, batch);
+    // Episodes of which those of a network have a loss beyond every number.
+    let failing = |network: usize, size: usize| {
+        let mut episodes = batch(size).episodes(4, 0).expect("episodes");
+        let Objective::Target { target, .. } = &mut episodes.objective else {
+            unreachable!("a task has a target")
+        };
+        target.index_axis_mut(Axis(0), network).fill(3e38);
+        episodes
+    };
+    let zeros = {
+        let mut zeros = learner.parameters().expect("parameters");
+        zeros.values_mut().fill(0.0);
+        zeros
+    };
+    let mut seen = Vec::new();
+    let mut check = |learner: &Learner, network: usize, episode: u64, tensor: &str| {
+        seen.push(Failure {
+            network,
+            episode,
+            tensor: tensor.to_owned(),
+        });
+        seen.sort_by_key(|failure| failure.network);
+        assert_eq!(learner.failures().expect("failures"), seen);
+    };
+    let good = |size| batch(size).episodes(4, 7).expect("episodes");
+    learner.step(&good(3)).expect("a meta-step");
+    learner.apply(&zeros).expect("an update");
+    learner.step(&good(2)).expect("a meta-step");
+    learner.train(&batch(20), 100..103).expect("training");
+    learner.evaluate(&batch(5), 7..9).expect("an evaluation");
+    learner.step(&failing(2, 4)).expect("a meta-step");
+    let episodes = 3 + 2 + 60 + 10;
+    check(&learner, 2, episodes, "loss");
+    // Two of one size, of which the second fails.
+    learner.step(&good(4)).expect("a meta-step");
+    learner.step(&failing(0, 4)).expect("a meta-step");
+    check(&learner, 0, episodes + 8, "loss");
+    let mut gradients = zeros.clone();
+    let size = gradients.layout().size();
+    gradients.values_mut()[3 * size] = f32::NAN;
+    learner.apply(&gradients).expect("an update");
+    check(&learner, 3, episodes + 12, "gradient.layer0.weight");
+    learner.train(&batch(1), 0..3).expect("training");
+    learner.step(&failing(1, 7)).expect("a meta-step");
+    check(&learner, 1, episodes + 15, "loss");
+    learner.step(&good(1)).expect("a meta-step");
+    assert_eq!(learner.failures().expect("failures"), seen);
 }

@@ -46,7 +46,11 @@ pub(super) fn backward<R: Real>(
         .zip(chunks::split(&mut gradient.bias, 1))
         .zip(chunks::split(&mut gradient.rate, 1))
         .zip(chunks::split(initial_gradient, row))
-        .zip(scratch.chunks_mut(lanes::scratch::<R>(shape, steps)));
+        .zip(chunks::parts(
+            scratch,
+            lanes::scratch::<R>(shape, steps),
+            shape.outputs,
+        ));
     chunks::for_each(
         parallel,
         chunks,

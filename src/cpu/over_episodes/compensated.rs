@@ -32,7 +32,7 @@ impl<S: Simd, R: Real> Compensated<S, R> {
         }
     }
 
-    /// The sum and `a · b`: the errors of the product and of the sum are exact numbers (Dekker; Knuth), of which a second
+    /// The sum and `a · b`: the errors of the product and of the sum are exact numbers (Dekker 1971; Knuth 1969), of which a second
     /// sum is kept (Ogita, Rump and Oishi 2005, "Dot2").
     #[inline(always)]
     pub fn add_product(self, a: Pair<S, R>, b: Pair<S, R>) -> Self {

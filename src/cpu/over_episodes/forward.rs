@@ -36,7 +36,11 @@ pub(super) fn forward<R: Real>(
         .zip(chunks::split(drive, widths[1]))
         .zip(chunks::split(final_trace, widths[2]))
         .zip(chunks::split(checkpoints, widths[3]))
-        .zip(scratch.chunks_mut(lanes::scratch::<R>(shape, steps)));
+        .zip(chunks::parts(
+            scratch,
+            lanes::scratch::<R>(shape, steps),
+            shape.outputs,
+        ));
     chunks::for_each(
         parallel,
         chunks,

@@ -28,10 +28,14 @@ pub(super) fn input_gradient<R: Real>(
     parallel: bool,
 ) {
     let size = gradient.len();
-    let row = lanes::row::<R>(shape);
+    let steps = size / lanes::row::<R>(shape);
     let chunks = chunks::ranges(shape.outputs)
-        .zip(partial.chunks_exact_mut(size))
-        .zip(scratch.chunks_mut(lanes::scratch::<R>(shape, size / row)));
+        .zip(chunks::parts(partial, size, shape.outputs))
+        .zip(chunks::parts(
+            scratch,
+            lanes::scratch::<R>(shape, steps),
+            shape.outputs,
+        ));
     chunks::for_each(parallel, chunks, |((rows, gradient), scratch)| {
         vectorise(InputGradient {
             shape,

@@ -4,6 +4,7 @@ use crate::Real;
 use crate::cpu::layers::Shape;
 use crate::cpu::segments;
 use crate::cpu::simd::{Kernel, Pair, SQUARE, pair_width};
+use crate::zip::zip_eq;
 use pulp::Simd;
 
 /// The most episodes of a group: `f32` with AVX-512.
@@ -66,7 +67,7 @@ pub(super) fn of_row<'a, R>(values: &'a [R], i: usize, shape: &Shape) -> &'a [R]
 #[inline(always)]
 pub(super) fn dot<S: Simd, R: Real>(simd: S, a: &[R], x: &[R]) -> Pair<S, R> {
     let mut sum = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
-    for (&a, &x) in a.iter().zip(R::pairs::<S>(x)) {
+    for (&a, &x) in zip_eq(a, R::pairs::<S>(x)) {
         sum = Pair::new(simd, x).multiply_add(sum.splat(a), sum);
     }
     sum
@@ -80,7 +81,7 @@ pub(super) fn add_over_episodes<S: Simd, R: Real>(
     count: usize,
     sums: &mut [R],
 ) {
-    for (sum, &lanes) in sums.iter_mut().zip(R::pairs::<S>(values)) {
+    for (sum, &lanes) in zip_eq(sums, R::pairs::<S>(values)) {
         let mut lanes = lanes;
         if count < R::pair_width::<S>() {
             R::elements_mut::<S>(&mut lanes)[count..].fill(R::zero());
@@ -226,7 +227,7 @@ impl<R: Real> Kernel for Transpose<'_, R> {
 /// `[size]` to one lane of `to`, `[size, width]`.
 #[inline(always)]
 pub(super) fn put_lane<R: Copy>(from: &[R], to: &mut [R], width: usize, lane: usize) {
-    for (to, &from) in to.chunks_exact_mut(width).zip(from) {
+    for (to, &from) in zip_eq(to.chunks_exact_mut(width), from) {
         to[lane] = from;
     }
 }

@@ -38,7 +38,11 @@ pub(super) fn backward<R: Real>(
         .zip(chunks::split(&mut gradient.bias, 1))
         .zip(chunks::split(&mut gradient.rate, 1))
         .zip(chunks::split(initial_gradient, shape.row))
-        .zip(scratch.chunks_mut(rows::scratch::<R>(shape, steps)));
+        .zip(chunks::parts(
+            scratch,
+            rows::scratch::<R>(shape, steps),
+            shape.outputs,
+        ));
     chunks::for_each(
         parallel,
         chunks,

@@ -35,7 +35,11 @@ pub(super) fn forward<R: Real>(
         .zip(chunks::split(drive, steps))
         .zip(chunks::split(final_trace, shape.row))
         .zip(chunks::split(checkpoints, kept))
-        .zip(scratch.chunks_mut(rows::scratch::<R>(shape, steps)));
+        .zip(chunks::parts(
+            scratch,
+            rows::scratch::<R>(shape, steps),
+            shape.outputs,
+        ));
     chunks::for_each(
         parallel,
         chunks,

@@ -28,9 +28,14 @@ pub(super) fn input_gradient<R: Real>(
     parallel: bool,
 ) {
     let size = gradient.len();
+    let steps = size / shape.row;
     let chunks = chunks::ranges(shape.outputs)
-        .zip(partial.chunks_exact_mut(size))
-        .zip(scratch.chunks_mut(rows::scratch::<R>(shape, size / shape.row)));
+        .zip(chunks::parts(partial, size, shape.outputs))
+        .zip(chunks::parts(
+            scratch,
+            rows::scratch::<R>(shape, steps),
+            shape.outputs,
+        ));
     chunks::for_each(parallel, chunks, |((rows, gradient), scratch)| {
         vectorise(InputGradient {
             shape,

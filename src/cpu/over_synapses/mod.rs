@@ -11,6 +11,7 @@ use super::job::{Block, Job, Results};
 use super::layers::{Shape, Synapses};
 use super::simd::{Aligned, zeros};
 use crate::Real;
+use crate::zip::zip_eq;
 use backward::backward;
 use forward::forward;
 use input_gradient::input_gradient;
@@ -224,16 +225,19 @@ impl<R: Real> Workspace<R> {
     }
 }
 
-/// Rows of `width` elements to rows of `padded`; nothing where there is nowhere to.
+/// Rows of `width` elements to rows of `padded`.
 fn copy_rows<R: Real>(from: &[R], width: usize, to: &mut [R], padded: usize) {
-    for (to, from) in to.chunks_exact_mut(padded).zip(from.chunks_exact(width)) {
+    for (to, from) in zip_eq(to.chunks_exact_mut(padded), from.chunks_exact(width)) {
         to[..width].copy_from_slice(from);
     }
 }
 
-/// The inverse of [`copy_rows`].
+/// The inverse of [`copy_rows`]; nothing where there is nowhere to.
 fn copy_back<R: Real>(from: &[R], padded: usize, to: &mut [R], width: usize) {
-    for (to, from) in to.chunks_exact_mut(width).zip(from.chunks_exact(padded)) {
+    if to.is_empty() {
+        return;
+    }
+    for (to, from) in zip_eq(to.chunks_exact_mut(width), from.chunks_exact(padded)) {
         to.copy_from_slice(&from[..width]);
     }
 }

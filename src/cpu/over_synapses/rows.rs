@@ -3,6 +3,7 @@
 use crate::Real;
 use crate::cpu::layers::Shape;
 use crate::cpu::segments;
+use crate::zip::zip_eq;
 use pulp::Simd;
 
 /// Rows whose sweeps are interleaved step by step: each row's next step waits for its own sum, and the processor has the
@@ -46,7 +47,7 @@ pub(super) fn load<R: Real>(row: &mut [R], from: &[R], index: usize) {
 pub(super) fn dot<S: Simd, R: Real>(simd: S, a: &[R], b: &[R]) -> R {
     let zero = R::splat(simd, R::zero());
     let mut sums = [zero; 2];
-    for (a, b) in R::pairs::<S>(a).iter().zip(R::pairs::<S>(b)) {
+    for (a, b) in zip_eq(R::pairs::<S>(a), R::pairs::<S>(b)) {
         sums[0] = R::multiply_add(simd, a[0], b[0], sums[0]);
         sums[1] = R::multiply_add(simd, a[1], b[1], sums[1]);
     }
@@ -57,7 +58,7 @@ pub(super) fn dot<S: Simd, R: Real>(simd: S, a: &[R], b: &[R]) -> R {
 #[inline(always)]
 pub(super) fn add_scaled<S: Simd, R: Real>(simd: S, a: R, x: &[R], y: &mut [R]) {
     let a = R::splat(simd, a);
-    for (y, x) in R::pairs_mut::<S>(y).iter_mut().zip(R::pairs::<S>(x)) {
+    for (y, x) in zip_eq(R::pairs_mut::<S>(y), R::pairs::<S>(x)) {
         for k in 0..2 {
             y[k] = R::multiply_add(simd, a, x[k], y[k]);
         }
@@ -67,8 +68,8 @@ pub(super) fn add_scaled<S: Simd, R: Real>(simd: S, a: R, x: &[R], y: &mut [R]) 
 /// `y_j += a_j · x_j`.
 #[inline(always)]
 pub(super) fn add_product<S: Simd, R: Real>(simd: S, a: &[R], x: &[R], y: &mut [R]) {
-    let factors = R::pairs::<S>(a).iter().zip(R::pairs::<S>(x));
-    for (y, (a, x)) in R::pairs_mut::<S>(y).iter_mut().zip(factors) {
+    let factors = zip_eq(R::pairs::<S>(a), R::pairs::<S>(x));
+    for (y, (a, x)) in zip_eq(R::pairs_mut::<S>(y), factors) {
         for k in 0..2 {
             y[k] = R::multiply_add(simd, a[k], x[k], y[k]);
         }
@@ -79,7 +80,7 @@ pub(super) fn add_product<S: Simd, R: Real>(simd: S, a: &[R], x: &[R], y: &mut [
 #[inline(always)]
 pub(super) fn update<S: Simd, R: Real>(simd: S, retention: R, gain: R, x: &[R], h: &mut [R]) {
     let (retention, gain) = (R::splat(simd, retention), R::splat(simd, gain));
-    for (h, x) in R::pairs_mut::<S>(h).iter_mut().zip(R::pairs::<S>(x)) {
+    for (h, x) in zip_eq(R::pairs_mut::<S>(h), R::pairs::<S>(x)) {
         for k in 0..2 {
             let added = R::multiply(simd, gain, x[k]);
             h[k] = R::multiply_add(simd, retention, h[k], added);
