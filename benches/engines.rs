@@ -18,6 +18,13 @@ const SHAPES: [[usize; 4]; 4] = [
     [1024, 64, 20, 16],
 ];
 
+/// Shapes that fill a hardware GPU, and would take a CPU minutes.
+const LARGE_SHAPES: [[usize; 4]; 3] = [
+    [64, 64, 20, 4096],
+    [256, 256, 64, 1024],
+    [1024, 64, 50, 512],
+];
+
 /// The CPU, and the GPU that METAPLASTIC_DEVICE names or the best hardware one, where there is one.
 fn engines() -> Vec<Engine> {
     let wanted = std::env::var("METAPLASTIC_DEVICE").ok();
@@ -79,10 +86,10 @@ impl<'a, F: Fn() -> Run<'a>> Lazy<'a, F> {
     }
 }
 
-/// `256x256/gradient/cpu`, and on a GPU that has a clock `256x256/gradient/gpu-clock` beside it: `forward`, `backward`,
-/// `gradient` (both) and `meta-step`. Nothing is made before its turn, which a filter may never give it.
-fn shapes(criterion: &mut Criterion, engines: &[Engine]) {
-    for [inputs, outputs, steps, episodes] in SHAPES {
+/// `256x256x20x16/gradient/cpu`, and on a GPU that has a clock `256x256x20x16/gradient/gpu-clock` beside it: `forward`,
+/// `backward`, `gradient` (both) and `meta-step`. Nothing is made before its turn, which a filter may never give it.
+fn shapes(criterion: &mut Criterion, shapes: &[[usize; 4]], engines: &[Engine]) {
+    for &[inputs, outputs, steps, episodes] in shapes {
         let shape = Shape {
             population: 1,
             episodes,
@@ -91,7 +98,7 @@ fn shapes(criterion: &mut Criterion, engines: &[Engine]) {
             outputs,
         };
         let problem = LazyCell::new(|| Problem::new(shape).expect("a valid shape"));
-        let name = format!("{inputs}x{outputs}");
+        let name = format!("{inputs}x{outputs}x{steps}x{episodes}");
         let mut group = group(criterion, &name, shape.synapse_steps());
         for engine in engines {
             let kind = engine.kind();
@@ -174,8 +181,13 @@ fn one_shot(criterion: &mut Criterion, engines: &[Engine]) {
 }
 
 fn all(criterion: &mut Criterion) {
+    let is_named = std::env::var_os("METAPLASTIC_DEVICE").is_some();
     let engines = engines();
-    shapes(criterion, &engines);
+    shapes(criterion, &SHAPES, &engines);
+    // A software adapter is measured only where it is asked for, and then at the sizes of a CPU.
+    let hardware = |engine: &&Engine| !is_named && matches!(engine.kind(), "gpu");
+    let hardware: Vec<_> = engines.iter().filter(hardware).cloned().collect();
+    shapes(criterion, &LARGE_SHAPES, &hardware);
     one_shot(criterion, &engines);
 }
 

@@ -263,26 +263,33 @@ outputs = 2
 
 #[test]
 fn a_small_networks_meta_step_is_one_dispatch() {
-    for network in [
-        PAPER.to_owned(),
-        PAPER.replace("softmax-cross-entropy", "none"),
-    ] {
-        let place = Place::new(&network);
-        let work = ["--population", "1000", "--batch", "1", "--steps", "20"];
-        let plan = place.plan(&work);
-        assert_eq!(plan["dispatches"], 1, "{plan}");
-        assert_eq!(plan["meta_steps_per_dispatch"], 1);
-        assert_eq!(plan["kernels"][0]["name"], "meta-step");
-        let bytes = plan["kernels"][0]["workgroup_bytes"].as_u64().unwrap();
-        assert!(bytes > 0 && bytes <= 32 << 10, "{bytes}");
-        let output = place.run("shaders", &[&work[..], &["--output", "out"]].concat());
-        assert_status(&output, 0);
-        assert_eq!(names(&place.path("out")), ["meta-step.wgsl"]);
-        // Too little memory for one network.
-        let plan = place.plan(&[&work[..], &["--workgroup-bytes", "1024"]].concat());
-        assert!(plan["dispatches"].as_u64().unwrap() >= 8, "{plan}");
-        assert!(plan["meta_steps_per_dispatch"].is_null());
-    }
+    let place = Place::new(PAPER);
+    let work = ["--population", "1000", "--batch", "1", "--steps", "20"];
+    let plan = place.plan(&work);
+    assert_eq!(plan["dispatches"], 1, "{plan}");
+    assert_eq!(plan["meta_steps_per_dispatch"], 1);
+    assert_eq!(plan["kernels"][0]["name"], "meta-step");
+    let bytes = plan["kernels"][0]["workgroup_bytes"].as_u64().unwrap();
+    assert!(bytes > 0 && bytes <= 32 << 10, "{bytes}");
+    let output = place.run("shaders", &[&work[..], &["--output", "out"]].concat());
+    assert_status(&output, 0);
+    assert_eq!(names(&place.path("out")), ["meta-step.wgsl"]);
+    // Too little memory for one network.
+    let plan = place.plan(&[&work[..], &["--workgroup-bytes", "1024"]].concat());
+    assert!(plan["dispatches"].as_u64().unwrap() >= 8, "{plan}");
+    assert!(plan["meta_steps_per_dispatch"].is_null());
+}
+
+/// Without a loss the caller's gradient on the output is taken back, and the update is a call of its own.
+#[test]
+fn without_a_loss_no_kernel_does_whole_meta_steps() {
+    let place = Place::new(&PAPER.replace("softmax-cross-entropy", "none"));
+    let plan = place.plan(&["--population", "1000", "--batch", "1", "--steps", "20"]);
+    assert!(plan["meta_steps_per_dispatch"].is_null(), "{plan}");
+    let kernels = plan["kernels"].as_array().unwrap().iter();
+    let names: Vec<_> = kernels.map(|kernel| kernel["name"].as_str()).collect();
+    assert!(names.contains(&Some("layer0-backward")), "{plan}");
+    assert!(!names.contains(&Some("meta-step")) && !names.contains(&Some("loss")));
 }
 
 #[test]

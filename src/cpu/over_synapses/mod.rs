@@ -103,7 +103,9 @@ impl<R: Real> Workspace<R> {
                 let to = &mut self.arrays.activities[layer].initial_trace;
                 copy_rows(trace, shape.inputs, to, shape.row);
             }
-            if let Some(gradient) = episode.trace_gradients(layer) {
+            if job.gradient
+                && let Some(gradient) = episode.trace_gradients(layer)
+            {
                 let to = &mut self.arrays.trace_gradients[layer];
                 copy_rows(gradient, shape.inputs, to, shape.row);
             }
