@@ -4,7 +4,8 @@
 //! `y_i(t) = f(b_i + Σ_j (w_ij + α_ij H_ij(t)) x_j(t))`, then `H_ij(t+1) = d_i(t) H_ij(t) + g_i(t) x_j(t)`. Gradient
 //! descent acts on the weights and on the plasticity, so that the network learns to learn (Miconi 2016).
 //!
-//! Gradients are exact and need no stored trace: memory is `O(B·T·(I + O))`, never `O(B·T·I·O)`.
+//! Gradients are exact and need no stored trace: memory is `O(B·T·(I + O))`, not `O(B·T·I·O)`. Only where a rate is
+//! learned, or the rule is Oja's, one trace in many is kept, for the digits of that gradient.
 //!
 //! Shapes are written with these letters throughout: `P` networks of a **population** (one shape, each with its own
 //! parameters), `B` **episodes** for each, `T` **steps** of an episode, `I` **presynaptic** and `O` **postsynaptic**
