@@ -215,7 +215,7 @@ fn backward(
 {% endfor %}
             if ({% for r in range(rows) %}{{ " || " if r else "" }}product{{ r }} != 0.0{% endfor %}) {
 {% if kept %}
-                // The last trace that was kept ends a sum over earlier steps.
+                // The last trace that was kept ends the sum.
                 let since = now % {{ checkpoint }}u;
                 let to_kept = since < t;
                 let most = select(t, since, to_kept);
@@ -229,37 +229,38 @@ fn backward(
                     let past = step - before;
                     let past_at = past * {{ row // 4 }}u + lane;
 {% for r in range(rows) %}
-                    var part{{ r }} = 0.0;
+                    var part{{ r }} = vec4<f32>();
 {% endfor %}
 {% for q in range(quads) %}
                     let past_x{{ q }} = input[past_at + {{ q * lanes }}u];
 {% for r in range(rows) %}
-                    part{{ r }} = add_products(a{{ r }}_{{ q }}, m{{ r }}_{{ q }} * past_x{{ q }}, part{{ r }});
-{% if upstream %}
-                    part{{ r }} = add_products(decay{{ r }} * u{{ r }}_{{ q }}, past_x{{ q }}, part{{ r }});
-{% endif %}
+                    part{{ r }} = fma({{ by_trace(r, q, upstream) }}, past_x{{ q }}, part{{ r }});
 {% endfor %}
 {% endfor %}
 {% for r in range(rows) %}
                     let past_y{{ r }} = output[past * {{ output_row }}u + i{{ r }}];
-                    lookback{{ r }} = fma(product{{ r }} * gain(past_y{{ r }}, rate{{ r }}), part{{ r }}, lookback{{ r }});
+                    lookback{{ r }} = fma(product{{ r }} * gain(past_y{{ r }}, rate{{ r }}), total(part{{ r }}), lookback{{ r }});
                     product{{ r }} *= retention(past_y{{ r }}, rate{{ r }});
 {% endfor %}
                 }
 {% if trace_in or kept %}
-                let first_at = {% if kept %}select({{ "extent.trace_start" if trace_in else "0u" }}, {{ first_kept }}u + now / {{ checkpoint }}u - 1u - extent.first_step / {{ checkpoint }}u, to_kept){% else %}extent.trace_start{% endif %} * trace_rows;
+                if ({% if not trace_in %}to_kept && ({% endif %}{% for r in range(rows) %}{{ " || " if r else "" }}abs(product{{ r }}) >= 1e-14{% endfor %}{% if not trace_in %}){% endif %}) {
+{% if kept %}
+                    let kept_at = {{ first_kept }}u + now / {{ checkpoint }}u - 1u - extent.first_step / {{ checkpoint }}u;
+                    let first_at = {% if trace_in %}select(extent.trace_start, kept_at, to_kept){% else %}kept_at{% endif %} * trace_rows;
+{% else %}
+                    let first_at = extent.trace_start * trace_rows;
+{% endif %}
 {% for r in range(rows) %}
-                if (abs(product{{ r }}) >= 1e-14{% if not trace_in %} && to_kept{% endif %}) {
-                    var part = vec4<f32>();
+                    var part{{ r }} = vec4<f32>();
 {% for q in range(quads) %}
-                    part = fma({{ by_trace(r, q, upstream) }}, traces[first_at + trace_at{{ r }} + {{ q * lanes }}u], part);
+                    part{{ r }} = fma({{ by_trace(r, q, upstream) }}, traces[first_at + trace_at{{ r }} + {{ q * lanes }}u], part{{ r }});
 {% endfor %}
-                    lookback{{ r }} = fma(product{{ r }}, total(part), lookback{{ r }});
+                    lookback{{ r }} = fma(product{{ r }}, total(part{{ r }}), lookback{{ r }});
+{% endfor %}
                 }
-{% endfor %}
 {% endif %}
             }
-{% endif %}
 {% endif %}
 {% if plastic %}
 {% for r in range(rows) %}

@@ -4,9 +4,9 @@
 //! `y_i(t) = f(b_i + Σ_j (w_ij + α_ij H_ij(t)) x_j(t))`, then `H_ij(t+1) = d_i(t) H_ij(t) + g_i(t) x_j(t)`. Gradient
 //! descent acts on the weights and on the plasticity, so that the network learns to learn (Miconi 2016).
 //!
-//! Gradients are exact and store no trace at every step: memory is `O(B·T·(I + O))`, not `O(B·T·I·O)`. Where the retention
-//! is differentiated (a learned rate, Oja's rule), the CPU engine keeps a trace every 64 steps, of the few episodes that it
-//! has in progress.
+//! Gradients are exact and need no stored trace: memory is `O(B·T·(I + O))`, not `O(B·T·I·O)`. Only where the retention is
+//! differentiated (a learned rate, Oja's rule) is one trace in many kept, for the digits of that gradient: on the CPU one in
+//! 64 steps, of the few episodes in progress, on the GPU one in 16.
 //!
 //! Shapes are written with these letters throughout: `P` networks of a **population** (one shape, each with its own
 //! parameters), `B` **episodes** for each, `T` **steps** of an episode, `I` **presynaptic** and `O` **postsynaptic**
