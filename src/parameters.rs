@@ -67,6 +67,8 @@ impl Tensor {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     tensors: Vec<Tensor>,
+    /// Index of each layer's first tensor, and the number of tensors.
+    layers: Vec<usize>,
     size: usize,
 }
 
@@ -78,6 +80,7 @@ impl Layout {
     pub fn new(network: &Network) -> Result<Self> {
         let mut layout = Self {
             tensors: Vec::new(),
+            layers: vec![0],
             size: 0,
         };
         for (index, layer) in network.layers().iter().enumerate() {
@@ -103,6 +106,7 @@ impl Layout {
                 };
                 layout.push(index, Role::Rate, shape, plastic.rate.learned)?;
             }
+            layout.layers.push(layout.tensors.len());
         }
         Ok(layout)
     }
@@ -134,9 +138,10 @@ impl Layout {
 
     /// The tensor of a layer, if the network has it.
     pub fn find(&self, layer: usize, role: Role) -> Option<&Tensor> {
-        self.tensors
+        let range = *self.layers.get(layer)?..*self.layers.get(layer.checked_add(1)?)?;
+        self.tensors[range]
             .iter()
-            .find(|tensor| tensor.layer == layer && tensor.role == role)
+            .find(|tensor| tensor.role == role)
     }
 }
 

@@ -365,6 +365,7 @@ impl Plan {
     fn fused(profile: &Profile, layout: DeviceLayout, work: Work, fusion: Fusion) -> Self {
         let recorder = Recorder {
             kernels: vec![fusion.kernel],
+            known: HashMap::new(),
             rendered: HashMap::new(),
             workgroups: profile.workgroups,
         };
@@ -461,6 +462,7 @@ impl Plan {
         let renderer = Renderer::new(profile);
         let mut recorder = Recorder {
             kernels: Vec::new(),
+            known: HashMap::new(),
             rendered: HashMap::new(),
             workgroups: profile.workgroups,
         };
@@ -702,6 +704,8 @@ fn cut_sizes(
 /// Collects kernels, each once, and dispatches.
 struct Recorder {
     kernels: Vec<Kernel>,
+    /// Where each of them is, so that time grows with the layers and not with their square.
+    known: HashMap<Kernel, usize>,
     /// By purpose and layer.
     rendered: HashMap<(&'static str, usize), usize>,
     workgroups: u32,
@@ -719,11 +723,11 @@ impl Recorder {
             return Ok(index);
         }
         let kernel = render()?;
-        let known = self.kernels.iter().position(|known| *known == kernel);
-        let index = known.unwrap_or_else(|| {
+        let next = self.kernels.len();
+        let index = *self.known.entry(kernel.clone()).or_insert(next);
+        if index == next {
             self.kernels.push(kernel);
-            self.kernels.len() - 1
-        });
+        }
         self.rendered.insert((purpose, layer), index);
         Ok(index)
     }
