@@ -22,10 +22,10 @@ pub struct Optimiser {
     #[serde(default)]
     pub schedule: Schedule,
     /// The largest step of any parameter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::optional")]
     pub max_step: Option<f64>,
     /// The largest norm of one network's whole gradient.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::optional")]
     pub max_gradient_norm: Option<f64>,
     /// L1 penalty per update on weights and plasticity coefficients, at most 1e30.
     #[serde(default)]
@@ -37,10 +37,10 @@ pub struct Optimiser {
     #[serde(default = "unit")]
     pub rate_bounds: [f64; 2],
     /// Least plasticity coefficient.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::optional")]
     pub plasticity_min: Option<f64>,
     /// Largest plasticity coefficient.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::optional")]
     pub plasticity_max: Option<f64>,
 }
 

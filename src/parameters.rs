@@ -371,7 +371,7 @@ pub struct Initial {
     /// Standard deviation of weights, plasticity coefficients and biases.
     pub scale: f64,
     /// Standard deviation of plasticity coefficients, if another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::optional")]
     pub plasticity_scale: Option<f64>,
     /// The sign of plasticity coefficients.
     #[serde(default)]

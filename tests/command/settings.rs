@@ -141,6 +141,7 @@ fn every_setting_is_open_to_the_command_line() {
         positive_output = false
         [optimiser]
         learning_rate = 0.5
+        max_step = "none"
         max_gradient_norm = 2.0
         l1 = 0.2
         l2 = 0.3
