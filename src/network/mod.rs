@@ -97,7 +97,7 @@ impl Network {
             origin: origin.to_owned(),
             source: Box::new(source),
         })?;
-        description.try_into()
+        Self::try_from(description).map_err(|error| error.within(origin))
     }
 
     /// The TOML form, every key written out.

@@ -280,7 +280,7 @@ impl Recipe {
             origin: origin.to_owned(),
             source: Box::new(source),
         })?;
-        recipe.check()?;
+        recipe.check().map_err(|error| error.within(origin))?;
         Ok(recipe)
     }
 }
