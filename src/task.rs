@@ -160,11 +160,11 @@ impl Task {
         (0..self.steps()).filter(|&t| self.counts(t)).count()
     }
 
-    /// Fails unless every size is in its range and the task fits the network.
+    /// Fails unless every size is in its range.
     ///
     /// # Errors
     /// Names the first size that is not.
-    pub fn check(&self, network: &Network) -> Result<()> {
+    pub fn check_sizes(&self) -> Result<()> {
         let bits = self.bits();
         if bits == 0 {
             return Err(Error::ZeroSize {
@@ -200,6 +200,15 @@ impl Task {
                 ));
             }
         }
+        Ok(())
+    }
+
+    /// Fails unless every size is in its range and the task fits the network.
+    ///
+    /// # Errors
+    /// Names the first size that is not.
+    pub fn check(&self, network: &Network) -> Result<()> {
+        self.check_sizes()?;
         for (field, network, task) in [
             ("inputs of the network", network.inputs(), self.inputs()),
             ("outputs of the network", network.outputs(), self.outputs()),

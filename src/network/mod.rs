@@ -24,6 +24,7 @@
 mod activation;
 mod layer;
 mod loss;
+mod resize;
 mod rule;
 
 pub use activation::Activation;

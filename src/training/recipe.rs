@@ -225,6 +225,18 @@ impl Recipe {
         Ok(())
     }
 
+    /// Gives the network the inputs and outputs that the task has.
+    ///
+    /// # Errors
+    /// If a size of the task is out of range, or the network cannot have such ends.
+    pub fn fit_network(&mut self) -> Result<()> {
+        self.task.check_sizes()?;
+        self.network = self
+            .network
+            .with_ends(self.task.inputs(), self.task.outputs())?;
+        Ok(())
+    }
+
     /// Meta-steps in all, the frozen ones included.
     pub fn meta_steps(&self) -> u32 {
         let batches = self.episodes.div_ceil(self.batch.max(1) as u64);

@@ -337,7 +337,7 @@ fn bad_settings_are_refused_with_nothing_written() {
         (
             "completion",
             &["--hidden", "3"],
-            &["--hidden", "no hidden layer"],
+            &["hidden", "no hidden layer"],
         ),
         (
             "completion",
@@ -372,7 +372,11 @@ fn bad_settings_are_refused_with_nothing_written() {
             "[task]\nkind = \"completion\"\nbits = 8",
             &["bad.toml", "completion", "one-shot"],
         ),
-        ("[task]\nbits = 9", &["inputs of the network", "10"]),
+        ("[task]\nbits = 129", &["bad.toml", "task.bits", "129"]),
+        (
+            "[task]\nbits = 9\n[[network.layer]]\nkind = \"dense\"\ninputs = 10\noutputs = 2",
+            &["bad.toml", "inputs of the network", "10"],
+        ),
         (
             "[[network.layer]]\nkind = \"plastic\"\ninputs = 1",
             &["bad.toml", "outputs"],
