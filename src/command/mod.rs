@@ -11,6 +11,7 @@ mod input;
 mod inspect;
 mod interrupt;
 mod names;
+mod number;
 #[cfg(feature = "gpu")]
 mod plan;
 mod progress;

@@ -1,6 +1,7 @@
 //! The sizes of the task and of the network, which must fit each other, and what its plastic layers are.
 
 use super::values::{one_of, set};
+use crate::command::number::whole;
 use clap::Args;
 use metaplastic::task::Task;
 use metaplastic::training::Recipe;
@@ -10,19 +11,19 @@ use metaplastic::{Activation, Error, Layer, Network, Plasticity, RatePer, Result
 #[command(next_help_heading = "Task and network")]
 pub(super) struct NetworkSettings {
     /// Bits of a pattern; the network's size follows
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<usize>)]
     bits: Option<usize>,
 
     /// Patterns of an episode, which are also its labels; the network's size follows
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<usize>)]
     patterns: Option<usize>,
 
     /// Steps of an episode
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<usize>)]
     steps: Option<usize>,
 
     /// Neurons of each hidden layer
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<usize>)]
     hidden: Option<usize>,
 
     /// Plasticity rate; where it is learned, its start
