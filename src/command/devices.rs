@@ -1,6 +1,7 @@
 //! `metaplastic devices`.
 
 use super::engine::device_from_environment;
+use super::message::shortened;
 use super::{Ending, say};
 use clap::Args;
 use indicatif::HumanCount;
@@ -75,7 +76,7 @@ impl Devices {
             Err(error) => Automatic {
                 engine: None,
                 device: None,
-                reason: error.to_string(),
+                reason: shortened(&error.to_string()).into_owned(),
                 gpu_pays_from: GPU_PAYS_FROM,
             },
         };

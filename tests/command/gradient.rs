@@ -500,7 +500,137 @@ fn targets_of_a_softmax_may_be_classes() {
     target.dtype = Dtype::I64;
     inputs.episodes.insert("target".into(), target);
     inputs.write();
-    inputs.refused(&CPU, &["layer2.bias", "I32", "F64"]);
+    inputs.refused(&CPU, &["target", "[3, 2, 5]", "[P, B, T, O]"]);
+}
+
+#[test]
+fn a_tensor_without_axes_is_one_number() {
+    let network = "[loss]\nkind = \"squared-error\"\n[[layer]]\nkind = \"plastic\"\ninputs = 2\noutputs = 1\n\
+                   plasticity = \"layer\"\nrate = { value = 0.1, learned = true }\nbias = false\n";
+    let inputs = |scalar: &[usize]| {
+        let mut inputs = Inputs::new();
+        inputs.network = network.to_owned();
+        inputs.parameters.clear();
+        inputs.episodes.clear();
+        put(&mut inputs.parameters, "layer0.weight", &[1, 1, 2]);
+        put(&mut inputs.episodes, "input", &[1, 1, 1, 2]);
+        put(&mut inputs.episodes, "target", &[1, 1, 1, 1]);
+        for (name, phase) in [("layer0.plasticity", 0.2), ("layer0.rate", 0.5)] {
+            let number = tensor(Dtype::F32, scalar, phase);
+            inputs.parameters.insert(name.into(), number);
+        }
+        let mask = tensor(Dtype::F32, scalar, 0.7);
+        inputs.episodes.insert("mask".into(), mask);
+        inputs
+    };
+    assert_eq!(inputs(&[]).gradient(&CPU), inputs(&[1]).gradient(&CPU));
+    // But not where several are meant.
+    let refused = |inputs: &Inputs, name| {
+        inputs.write();
+        inputs.refused(&CPU, &[name, "[1]"]);
+    };
+    let mut several = inputs(&[]);
+    put(&mut several.episodes, "input", &[1, 1, 2, 2]);
+    put(&mut several.episodes, "target", &[1, 1, 2, 1]);
+    refused(&several, "mask");
+    let mut several = Inputs::new();
+    put(&mut several.parameters, "layer0.rate", &[]);
+    refused(&several, "layer0.rate");
+}
+
+#[test]
+fn parameters_must_be_floats() {
+    for dtype in INTEGERS.into_iter().chain([Dtype::BOOL]) {
+        let mut inputs = Inputs::new();
+        inputs.parameters.get_mut("layer2.bias").unwrap().dtype = dtype;
+        inputs.write();
+        let actual = format!("{dtype:?}");
+        inputs.refused(&CPU, &["p.safetensors: layer2.bias", &actual, "F64"]);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_named_with_its_file() {
+    let cases: [(Change, &str); 7] = [
+        (
+            |i| drop(i.parameters.remove("layer1.weight")),
+            "p.safetensors: layer1.weight: missing",
+        ),
+        (
+            |i| put(&mut i.parameters, "layer1.bias", &[3, 2]),
+            "p.safetensors: layer1.bias: unknown",
+        ),
+        (
+            |i| put(&mut i.parameters, "layer0.bias", &[2, 3]),
+            "p.safetensors: layer0.bias: shape",
+        ),
+        (
+            |i| i.parameters.get_mut("layer0.bias").unwrap().values[1] = f64::NAN,
+            "p.safetensors: layer0.bias: element [0, 1] is NaN",
+        ),
+        (
+            |i| put(&mut i.episodes, "input", &[3, 0, 5, 4]),
+            "e.safetensors: batch",
+        ),
+        (
+            |i| put(&mut i.episodes, "mask", &[4]),
+            "e.safetensors: mask: shape",
+        ),
+        (
+            |i| i.network = i.network.replace("inputs = 4", "inputs = 0"),
+            "net.toml: layer0.inputs: zero",
+        ),
+    ];
+    for (change, part) in cases {
+        refuse(change, &[part]);
+    }
+}
+
+#[test]
+fn no_message_repeats_a_long_field() {
+    let long = "x".repeat(100_000);
+    let message_of = |inputs: &Inputs| {
+        let output = inputs.command().args(CPU).output().unwrap();
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        assert!(message.len() < 5_000, "{} characters", message.len());
+        message
+    };
+    let mut inputs = Inputs::new();
+    put(&mut inputs.parameters, &long, &[3, 2]);
+    inputs.write();
+    assert!(message_of(&inputs).contains("unknown tensor"));
+    for (from, to) in [
+        ("\"oja\"", format!("\"{long}\"")),
+        ("rule", format!("{long} = 1\nrule")),
+        ("inputs = 4", format!("inputs = {}", "9".repeat(100_000))),
+    ] {
+        let mut inputs = Inputs::new();
+        inputs.network = inputs.network.replace(from, &to);
+        inputs.write();
+        assert!(message_of(&inputs).contains("net.toml"));
+    }
+    let inputs = Inputs::new();
+    inputs.write();
+    for arguments in [
+        ["--precision", &long],
+        ["--network", &long],
+        ["--device", &long],
+        ["--engine", &long],
+        [&format!("--{long}"), "1"],
+    ] {
+        let output = inputs.command().args(arguments).output().unwrap();
+        assert!([Some(1), Some(2)].contains(&output.status.code()));
+        let message = error_text(&output);
+        assert!(!message.is_empty() && message.len() < 5_000, "{message}");
+    }
+    let output = crate::support::command()
+        .env("METAPLASTIC_DEVICE", &long)
+        .args(["devices", "--json"])
+        .output()
+        .unwrap();
+    assert_status(&output, 0);
+    assert!(output.stdout.len() < 10_000);
 }
 
 #[test]
