@@ -2,6 +2,7 @@
 
 mod bench;
 mod devices;
+mod driver;
 mod engine;
 mod evaluate;
 mod figure;
