@@ -37,11 +37,13 @@ pub enum Error {
         /// The names that are accepted.
         known: String,
     },
-    /// A tensor holds something else than 32- or 64-bit floats.
-    #[error("{name}: elements are {actual}, expected F32 or F64")]
+    /// A tensor holds elements of a type that means nothing there.
+    #[error("{name}: elements are {actual}, expected {expected}")]
     ElementType {
         /// The tensor.
         name: String,
+        /// The element types that are accepted.
+        expected: String,
         /// The element type found.
         actual: String,
     },
@@ -82,6 +84,14 @@ pub enum Error {
         origin: String,
         /// The parser's account, with line and column.
         source: Box<toml::de::Error>,
+    },
+    /// What a file or a text holds does not fit; says in which file.
+    #[error("{origin}: {source}")]
+    In {
+        /// The file, or what the text describes.
+        origin: String,
+        /// What does not fit.
+        source: Box<Error>,
     },
     /// More memory than there is.
     #[error("{what}: {requested} bytes requested, {available} bytes available")]
@@ -205,6 +215,16 @@ impl Error {
         Self::Setting {
             field: field.into(),
             reason: reason.into(),
+        }
+    }
+    /// The same error, with the file or text that it was found in; unchanged if it says so itself.
+    pub(crate) fn within(self, origin: &str) -> Self {
+        match self {
+            Self::Read { .. } | Self::Tensors { .. } | Self::Toml { .. } | Self::In { .. } => self,
+            source => Self::In {
+                origin: origin.to_owned(),
+                source: Box::new(source),
+            },
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod measure;
 mod memory;
 mod network;
 mod optimiser;
+mod optional;
 mod parameters;
 pub mod random;
 mod real;

@@ -6,6 +6,7 @@
 //! 3. weights and plasticity coefficients (of every layer) shrink by `l1·sign(v) + l2·v`; biases and rates do not;
 //! 4. rates and plasticity coefficients are clipped to their bounds.
 
+use crate::real::require_in_range;
 use crate::{Error, Parameters, Result, Role};
 use serde::{Deserialize, Serialize};
 
@@ -21,25 +22,25 @@ pub struct Optimiser {
     #[serde(default)]
     pub schedule: Schedule,
     /// The largest step of any parameter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::optional")]
     pub max_step: Option<f64>,
     /// The largest norm of one network's whole gradient.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::optional")]
     pub max_gradient_norm: Option<f64>,
-    /// L1 penalty per update on weights and plasticity coefficients.
+    /// L1 penalty per update on weights and plasticity coefficients, at most 1e30.
     #[serde(default)]
     pub l1: f64,
-    /// L2 penalty per update on weights and plasticity coefficients.
+    /// L2 penalty per update on weights and plasticity coefficients, at most 1.
     #[serde(default)]
     pub l2: f64,
     /// Bounds of learned rates.
     #[serde(default = "unit")]
     pub rate_bounds: [f64; 2],
     /// Least plasticity coefficient.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::optional")]
     pub plasticity_min: Option<f64>,
     /// Largest plasticity coefficient.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::optional")]
     pub plasticity_max: Option<f64>,
 }
 
@@ -95,7 +96,7 @@ pub enum Schedule {
     Step {
         /// Updates between steps.
         every: u32,
-        /// What each step multiplies by.
+        /// What each step multiplies by, at most 1.
         factor: f64,
     },
 }
@@ -195,12 +196,14 @@ impl Optimiser {
     /// Names the first setting that is not.
     pub fn check(&self) -> Result<()> {
         let range = |field: &str, value: f64, valid: bool, expected: &str| {
-            if valid && value.abs() <= f64::from(f32::MAX) {
+            let field = format!("optimiser.{field}");
+            require_in_range::<f32>(&field, value)?;
+            if valid {
                 return Ok(());
             }
             Err(Error::setting(
-                format!("optimiser.{field}"),
-                format!("{value}, expected {expected}"),
+                field,
+                format!("{value:?}, expected {expected}"),
             ))
         };
         range(
@@ -217,14 +220,16 @@ impl Optimiser {
                 range(field, value, value > 0.0, "more than 0")?;
             }
         }
-        for (field, value) in [("l1", self.l1), ("l2", self.l2)] {
-            range(field, value, value >= 0.0, "at least 0")?;
+        // Beyond these a penalty could make a parameter grow, out of the range of f32 in the end.
+        for (field, value, largest) in [("l1", self.l1, 1e30), ("l2", self.l2, 1.0)] {
+            let expected = format!("0 to {largest:?}");
+            range(field, value, (0.0..=largest).contains(&value), &expected)?;
         }
         let fraction = |field, value| {
             range(
                 field,
                 value,
-                (0.0..1.0).contains(&value),
+                (0.0..1.0).contains(&(value as f32)),
                 "0 to 1, without 1",
             )
         };
@@ -267,22 +272,28 @@ impl Optimiser {
             }
             Schedule::Step { every, factor } => {
                 range("schedule.every", f64::from(every), every > 0, "at least 1")?;
-                range("schedule.factor", factor, factor > 0.0, "more than 0")?;
+                range(
+                    "schedule.factor",
+                    factor,
+                    factor > 0.0 && factor <= 1.0,
+                    "more than 0, at most 1",
+                )?;
             }
         }
         let [low, high] = self.rate_bounds;
+        range("rate_bounds", high, true, "")?;
         range(
             "rate_bounds",
             low,
-            low <= high && high.is_finite(),
-            "finite values in order",
+            low <= high,
+            &format!("at most the other bound, which is {high:?}"),
         )?;
         for (field, value) in [
             ("plasticity_min", self.plasticity_min),
             ("plasticity_max", self.plasticity_max),
         ] {
             if let Some(value) = value {
-                range(field, value, true, "a finite value")?;
+                range(field, value, true, "")?;
             }
         }
         let [low, high] = self.plasticity_bounds();
@@ -357,11 +368,43 @@ mod tests {
         let good = Optimiser::adam(1e-3);
         good.check().unwrap();
         type Change = fn(&mut Optimiser);
-        let bad: [(&str, Change); 7] = [
+        let bad: [(&str, Change); 16] = [
             ("learning_rate", |o| o.learning_rate = f64::NAN),
-            ("learning_rate", |o| o.learning_rate = 1e300),
+            ("learning_rate: 1e300, beyond the range of f32", |o| {
+                o.learning_rate = 1e300
+            }),
+            ("max_step: 1e-60, beyond the range of f32", |o| {
+                o.max_step = Some(1e-60)
+            }),
+            ("rate_bounds: 1e39, beyond", |o| o.rate_bounds = [0.0, 1e39]),
+            ("rate_bounds: -1e39, beyond", |o| {
+                o.rate_bounds = [-1e39, 0.0]
+            }),
+            ("plasticity_max: inf, expected a finite value", |o| {
+                o.plasticity_max = Some(f64::INFINITY)
+            }),
+            ("epsilon: 1e-50, beyond", |o| {
+                o.method = Method::Rmsprop {
+                    mean_rate: 0.1,
+                    epsilon: 1e-50,
+                }
+            }),
+            // In single precision it is 1.
+            ("momentum", |o| {
+                o.method = Method::Sgd {
+                    momentum: 1.0 - 1e-9,
+                }
+            }),
             ("max_step", |o| o.max_step = Some(0.0)),
             ("l1", |o| o.l1 = -1.0),
+            ("l1", |o| o.l1 = 1e31),
+            ("l2", |o| o.l2 = 1.5),
+            ("schedule.factor", |o| {
+                o.schedule = Schedule::Step {
+                    every: 1,
+                    factor: 1.5,
+                }
+            }),
             ("momentum", |o| o.method = Method::Sgd { momentum: 1.0 }),
             ("rate_bounds", |o| o.rate_bounds = [1.0, 0.0]),
             ("schedule.every", |o| {

@@ -2,6 +2,7 @@
 
 use crate::network::{Plasticity, RatePer};
 use crate::random::Stream;
+use crate::real::require_in_range;
 use crate::{Error, Layer, Network, Real, Result, memory};
 use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn, ShapeBuilder};
 use rand_distr::{Distribution, StandardNormal};
@@ -67,6 +68,8 @@ impl Tensor {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     tensors: Vec<Tensor>,
+    /// Index of each layer's first tensor, and the number of tensors.
+    layers: Vec<usize>,
     size: usize,
 }
 
@@ -78,6 +81,7 @@ impl Layout {
     pub fn new(network: &Network) -> Result<Self> {
         let mut layout = Self {
             tensors: Vec::new(),
+            layers: vec![0],
             size: 0,
         };
         for (index, layer) in network.layers().iter().enumerate() {
@@ -103,6 +107,7 @@ impl Layout {
                 };
                 layout.push(index, Role::Rate, shape, plastic.rate.learned)?;
             }
+            layout.layers.push(layout.tensors.len());
         }
         Ok(layout)
     }
@@ -134,9 +139,10 @@ impl Layout {
 
     /// The tensor of a layer, if the network has it.
     pub fn find(&self, layer: usize, role: Role) -> Option<&Tensor> {
-        self.tensors
+        let range = *self.layers.get(layer)?..*self.layers.get(layer.checked_add(1)?)?;
+        self.tensors[range]
             .iter()
-            .find(|tensor| tensor.layer == layer && tensor.role == role)
+            .find(|tensor| tensor.role == role)
     }
 }
 
@@ -152,11 +158,13 @@ impl<R: Real> Parameters<R> {
     /// All zeros, except the rates, which have the description's values.
     ///
     /// # Errors
-    /// If the population is empty or the parameters exceed the memory available.
+    /// If the population is empty, the parameters exceed the memory available, or a rate the range of `R`.
     pub fn new(network: &Network, population: usize) -> Result<Self> {
         let mut parameters = Self::zeros(Arc::new(Layout::new(network)?), population)?;
         for (index, layer) in network.layers().iter().enumerate() {
             if let Layer::Plastic(plastic) = layer {
+                let field = format!("layer{index}.rate.value");
+                require_in_range::<R>(&field, plastic.rate.value)?;
                 let mut view = parameters
                     .view_mut(index, Role::Rate)
                     .expect("plastic layers have a rate");
@@ -187,7 +195,7 @@ impl<R: Real> Parameters<R> {
     /// Network `n` of seed `s` is network 0 of seed `s + n`.
     ///
     /// # Errors
-    /// As [`Parameters::new`], or if a scale is not finite.
+    /// As [`Parameters::new`] and [`Initial::check`].
     pub fn initialise(
         network: &Network,
         initial: &Initial,
@@ -381,7 +389,7 @@ pub struct Initial {
     /// Standard deviation of weights, plasticity coefficients and biases.
     pub scale: f64,
     /// Standard deviation of plasticity coefficients, if another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::optional")]
     pub plasticity_scale: Option<f64>,
     /// The sign of plasticity coefficients.
     #[serde(default)]
@@ -392,11 +400,13 @@ pub struct Initial {
 }
 
 impl Initial {
-    /// Fails unless every scale is finite.
+    /// Fails unless every scale is finite, and its draws too in `f32`.
     ///
     /// # Errors
     /// Names the first that is not.
     pub fn check(&self) -> Result<()> {
+        // No draw from N(0, 1) with 53 bits is as large.
+        let largest_draw = 16.0;
         for (field, scale) in [
             ("initial.scale", self.scale),
             (
@@ -404,11 +414,10 @@ impl Initial {
                 self.plasticity_scale.unwrap_or(0.0),
             ),
         ] {
-            if !scale.is_finite() {
-                return Err(Error::setting(
-                    field,
-                    format!("{scale}, expected a finite value"),
-                ));
+            require_in_range::<f32>(field, scale)?;
+            if (scale * largest_draw).abs() > f64::from(f32::MAX) {
+                let reason = format!("{scale:e}, whose draws are beyond the range of f32");
+                return Err(Error::setting(field, reason));
             }
         }
         Ok(())

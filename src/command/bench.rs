@@ -1,6 +1,7 @@
 //! `metaplastic bench`.
 
 use super::engine::{EngineArguments, describe};
+use super::number::whole;
 use super::{Ending, note, say};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
@@ -15,23 +16,23 @@ use std::fmt;
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// Presynaptic neurons
-    #[arg(long, value_name = "I")]
+    #[arg(long, value_name = "I", value_parser = whole::<usize>)]
     inputs: usize,
 
     /// Postsynaptic neurons
-    #[arg(long, value_name = "O")]
+    #[arg(long, value_name = "O", value_parser = whole::<usize>)]
     outputs: usize,
 
     /// Steps of an episode
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = whole::<usize>)]
     steps: usize,
 
     /// Episodes of each network
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", value_parser = whole::<usize>)]
     episodes: usize,
 
     /// Networks
-    #[arg(long, value_name = "P", default_value_t = 1)]
+    #[arg(long, value_name = "P", default_value_t = 1, value_parser = whole::<usize>)]
     population: usize,
 
     #[command(flatten)]

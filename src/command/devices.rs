@@ -1,10 +1,12 @@
 //! `metaplastic devices`.
 
+use super::driver::hearing;
 use super::engine::device_from_environment;
+use super::message::shortened;
 use super::{Ending, say};
 use clap::Args;
 use indicatif::HumanCount;
-use metaplastic::{Cpu, Engine, EngineKind, GPU_PAYS_FROM, Result};
+use metaplastic::{Choice, Cpu, Engine, EngineKind, GPU_PAYS_FROM, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,11 +27,15 @@ struct Devices {
 
 #[derive(Debug, Serialize)]
 struct Adapter {
+    /// What `--device` takes.
+    index: usize,
     name: String,
     backend: String,
     #[serde(rename = "type")]
     kind: String,
     driver: String,
+    /// The place on the PCI buses, empty where unknown.
+    bus: String,
     limits: BTreeMap<&'static str, u64>,
     /// Whether `auto` takes it where the work pays for a GPU.
     auto: bool,
@@ -52,7 +58,7 @@ struct Automatic {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let devices = Devices::find();
+    let devices = hearing(Devices::find);
     if arguments.json {
         say(serde_json::to_string(&devices).expect("a report is always representable as JSON"))?;
     } else {
@@ -65,6 +71,7 @@ impl Devices {
     fn find() -> Self {
         let asked = device_from_environment();
         let choice = Engine::choose(EngineKind::Auto, asked.as_deref(), u64::MAX);
+        let adapters = adapters(choice.as_ref().ok());
         let auto = match &choice {
             Ok(choice) => Automatic {
                 engine: Some(choice.engine.kind()),
@@ -75,12 +82,12 @@ impl Devices {
             Err(error) => Automatic {
                 engine: None,
                 device: None,
-                reason: error.to_string(),
+                reason: shortened(&error.to_string()).into_owned(),
                 gpu_pays_from: GPU_PAYS_FROM,
             },
         };
         Self {
-            adapters: adapters(&auto),
+            adapters,
             cpu: CpuReport::new(&Cpu::default()),
             auto,
         }
@@ -97,29 +104,28 @@ impl CpuReport {
 }
 
 #[cfg(feature = "gpu")]
-fn adapters(auto: &Automatic) -> Vec<Adapter> {
-    let mut taken = false;
+fn adapters(choice: Option<&Choice>) -> Vec<Adapter> {
+    let taken = match choice.map(|choice| &choice.engine) {
+        Some(Engine::Gpu(gpu)) => Some(gpu.index()),
+        _ => None,
+    };
     metaplastic::adapters()
         .into_iter()
-        .map(|adapter| {
-            // Of adapters with one name the first is taken.
-            let auto =
-                !taken && auto.engine == Some("gpu") && auto.device.as_ref() == Some(&adapter.name);
-            taken |= auto;
-            Adapter {
-                name: adapter.name,
-                backend: adapter.backend,
-                kind: adapter.kind,
-                driver: adapter.driver,
-                limits: adapter.limits.into_iter().collect(),
-                auto,
-            }
+        .map(|adapter| Adapter {
+            index: adapter.index,
+            name: adapter.name,
+            backend: adapter.backend,
+            kind: adapter.kind,
+            driver: adapter.driver,
+            bus: adapter.bus,
+            limits: adapter.limits.into_iter().collect(),
+            auto: taken == Some(adapter.index),
         })
         .collect()
 }
 
 #[cfg(not(feature = "gpu"))]
-fn adapters(_: &Automatic) -> Vec<Adapter> {
+fn adapters(_: Option<&Choice>) -> Vec<Adapter> {
     Vec::new()
 }
 
@@ -132,17 +138,20 @@ impl fmt::Display for Devices {
             let taken = if adapter.auto { ", taken by auto" } else { "" };
             writeln!(
                 f,
-                "GPU  {} ({}, {}{taken})",
-                adapter.name, adapter.kind, adapter.backend
+                "GPU {}  {} ({}, {}{taken})",
+                adapter.index, adapter.name, adapter.kind, adapter.backend
             )?;
-            writeln!(f, "     driver: {}", adapter.driver)?;
+            writeln!(f, "       driver: {}", adapter.driver)?;
+            if !adapter.bus.is_empty() {
+                writeln!(f, "       bus: {}", adapter.bus)?;
+            }
             for (limit, value) in &adapter.limits {
-                writeln!(f, "     {limit}: {}", HumanCount(*value))?;
+                writeln!(f, "       {limit}: {}", HumanCount(*value))?;
             }
         }
         writeln!(
             f,
-            "CPU  {} threads, {}",
+            "CPU    {} threads, {}",
             self.cpu.threads, self.cpu.instruction_set
         )?;
         write!(

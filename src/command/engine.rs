@@ -1,9 +1,10 @@
 //! `--engine` and `--device`, the same for every command that computes.
 
+use super::driver::hearing;
 use clap::{Args, ValueEnum};
 use metaplastic::{Choice, Engine, EngineKind, Error, Result};
 
-/// Asks for an adapter by a part of its name, as `--device` does.
+/// Asks for an adapter, as `--device` does.
 const VARIABLE: &str = "METAPLASTIC_DEVICE";
 
 #[derive(Args, Debug)]
@@ -12,8 +13,9 @@ pub(super) struct EngineArguments {
     #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
     engine: EngineName,
 
-    /// The GPU adapter whose name contains NAME, any case [env: METAPLASTIC_DEVICE]
-    #[arg(long, value_name = "NAME")]
+    /// The GPU adapter of this index (see `metaplastic devices`), or whose name contains NAME, any case
+    /// [env: METAPLASTIC_DEVICE]
+    #[arg(long, value_name = "INDEX|NAME")]
     device: Option<String>,
 }
 
@@ -62,7 +64,7 @@ impl EngineArguments {
             EngineName::Cpu => EngineKind::Cpu,
             EngineName::Gpu => EngineKind::Gpu,
         };
-        Engine::choose(kind, device.as_deref(), synapse_steps)
+        hearing(|| Engine::choose(kind, device.as_deref(), synapse_steps))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::engine::{EngineArguments, describe};
 use super::folder::write_text;
+use super::number::whole;
 use super::run::Run;
 use super::table::table;
 use super::{Ending, figure, note, say};
@@ -18,11 +19,11 @@ pub(super) struct Arguments {
     run: PathBuf,
 
     /// Fresh episodes for each network
-    #[arg(long, default_value_t = 1_000, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1_000, allow_negative_numbers = true, value_parser = whole::<u64>)]
     episodes: u64,
 
     /// Seed of the first network's episodes; none of them occurred in training [default: the run's]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: Option<u64>,
 
     #[command(flatten)]

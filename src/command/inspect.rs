@@ -2,6 +2,7 @@
 
 use super::figure::{self, Picture};
 use super::folder::write_text;
+use super::number::whole;
 use super::run::Run;
 use super::table::table;
 use super::{Ending, names, say};
@@ -23,7 +24,7 @@ pub(super) struct Arguments {
     run: PathBuf,
 
     /// The network that is shown, counted from 0 [default: a typical one, nearest the median of the solved ones]
-    #[arg(long, value_name = "INDEX", allow_negative_numbers = true)]
+    #[arg(long, value_name = "INDEX", allow_negative_numbers = true, value_parser = whole::<usize>)]
     network: Option<usize>,
 
     /// A file for the drawing of that network

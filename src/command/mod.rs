@@ -2,6 +2,7 @@
 
 mod bench;
 mod devices;
+mod driver;
 mod engine;
 mod evaluate;
 mod figure;
@@ -10,7 +11,9 @@ mod gradient;
 mod input;
 mod inspect;
 mod interrupt;
+mod message;
 mod names;
+mod number;
 #[cfg(feature = "gpu")]
 mod plan;
 mod progress;
@@ -25,7 +28,9 @@ mod train;
 mod typical;
 
 use clap::{Parser, Subcommand};
+use message::shortened;
 use metaplastic::Error;
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
@@ -77,8 +82,10 @@ enum Ending {
 }
 
 pub fn main() -> ExitCode {
-    // Bad arguments end with status 2 here.
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return of_the_parser(&error),
+    };
     let ending = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
         Command::Recipe(arguments) => recipe::run(arguments),
@@ -104,6 +111,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Prints what the argument parser has to say: help, the version, or what is wrong with the arguments, with status 2.
+fn of_the_parser(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if error.use_stderr() && matches!(shortened(&text), Cow::Owned(_)) {
+        note(text.trim_end());
+        return ExitCode::from(2);
+    }
+    error.exit()
+}
+
 /// 2 where the input is to blame, 1 where the machine is.
 fn exit_status(error: &Error) -> u8 {
     match error {
@@ -119,9 +136,9 @@ fn exit_status(error: &Error) -> u8 {
     }
 }
 
-/// Writes a line to standard error. Where nobody listens, there is nobody to tell.
+/// Writes a line to standard error, shortened if need be. Where nobody listens, there is nobody to tell.
 fn note(line: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", shortened(&line.to_string()));
 }
 
 /// Writes text and a line's end to standard output. A reader that has gone away is no error.

@@ -1,6 +1,7 @@
 //! `metaplastic plan` and `metaplastic shaders`.
 
 use super::input::read_network;
+use super::number::whole;
 use super::settings::TaskName;
 use super::{Ending, say};
 use clap::Args;
@@ -43,11 +44,11 @@ struct WorkArguments {
     task: Option<TaskName>,
 
     /// Networks
-    #[arg(long, value_name = "P", default_value_t = 1)]
+    #[arg(long, value_name = "P", default_value_t = 1, value_parser = whole::<usize>)]
     population: usize,
 
     /// Episodes of each network [default with a task: 1]
-    #[arg(long, value_name = "B", required_unless_present = "task")]
+    #[arg(long, value_name = "B", required_unless_present = "task", value_parser = whole::<usize>)]
     batch: Option<usize>,
 
     /// Steps of an episode; a task has its own
@@ -55,28 +56,29 @@ struct WorkArguments {
         long,
         value_name = "T",
         required_unless_present = "task",
-        conflicts_with = "task"
+        conflicts_with = "task",
+        value_parser = whole::<usize>
     )]
     steps: Option<usize>,
 
     /// Lanes of a subgroup; 1 for a device without subgroup operations
-    #[arg(long, value_name = "LANES", default_value_t = Profile::default().subgroup_size)]
+    #[arg(long, value_name = "LANES", default_value_t = Profile::default().subgroup_size, value_parser = whole::<u32>)]
     subgroup_size: u32,
 
     /// Most lanes of a workgroup
-    #[arg(long, value_name = "LANES", default_value_t = Profile::default().workgroup_size)]
+    #[arg(long, value_name = "LANES", default_value_t = Profile::default().workgroup_size, value_parser = whole::<u32>)]
     workgroup_size: u32,
 
     /// Largest buffer that a shader can bind
-    #[arg(long, value_name = "BYTES", default_value_t = Profile::default().binding_bytes)]
+    #[arg(long, value_name = "BYTES", default_value_t = Profile::default().binding_bytes, value_parser = whole::<u64>)]
     binding_bytes: u64,
 
     /// Most workgroups along one axis
-    #[arg(long, value_name = "COUNT", default_value_t = Profile::default().workgroups)]
+    #[arg(long, value_name = "COUNT", default_value_t = Profile::default().workgroups, value_parser = whole::<u32>)]
     workgroups: u32,
 
     /// Most synapse-steps of one submission
-    #[arg(long, value_name = "COUNT", default_value_t = Profile::default().submission_work)]
+    #[arg(long, value_name = "COUNT", default_value_t = Profile::default().submission_work, value_parser = whole::<u64>)]
     submission_work: u64,
 
     /// Most turns of a kernel's loops in one dispatch, 65535 for Mesa's software driver [default: no limit]
@@ -84,7 +86,7 @@ struct WorkArguments {
     loop_turns: Option<u64>,
 
     /// Workgroup memory of one workgroup
-    #[arg(long, value_name = "BYTES", default_value_t = Profile::default().workgroup_bytes)]
+    #[arg(long, value_name = "BYTES", default_value_t = Profile::default().workgroup_bytes, value_parser = whole::<u64>)]
     workgroup_bytes: u64,
 }
 

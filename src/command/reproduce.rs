@@ -4,6 +4,7 @@ use super::engine::{EngineArguments, describe};
 use super::figure::{self, Picture};
 use super::folder::{self, Folder};
 use super::interrupt::Interrupt;
+use super::number::whole;
 use super::report::{self, Section, Unsolved};
 use super::summary::Summary;
 use super::table::table;
@@ -27,12 +28,13 @@ pub(super) struct Arguments {
         long,
         default_value_t = 20,
         value_name = "COUNT",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = whole::<usize>
     )]
     runs: usize,
 
     /// Seed of the first network; the next ones have the seeds that follow
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: u64,
 
     #[command(flatten)]

@@ -136,6 +136,7 @@ fn in_file(path: &Path, error: Error) -> Error {
         Error::Read { .. } | Error::Toml { .. } | Error::Tensors { .. } | Error::Memory { .. } => {
             error
         }
+        Error::In { source, .. } => in_file(path, *source),
         other => Error::Run {
             path: path.to_owned(),
             reason: other.to_string(),

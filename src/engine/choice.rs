@@ -35,7 +35,8 @@ pub struct Choice {
 impl Engine {
     /// The engine for work of `synapse_steps` per meta-step (`P·B·T·Σ O·I`).
     ///
-    /// A `device` is a part of an adapter's name, any case; with [`EngineKind::Auto`] it asks for the GPU engine.
+    /// A `device` is an adapter's index or a part of its name, as for [`Engine::gpu`]; with [`EngineKind::Auto`] it asks for
+    /// the GPU engine.
     ///
     /// # Errors
     /// As [`Engine::gpu`] where a GPU is asked for; never otherwise.

@@ -29,9 +29,10 @@ impl Engine {
         Self::Cpu(Cpu::new())
     }
 
-    /// The GPU engine on the best hardware adapter, or on the first whose name contains `device` (any case).
+    /// The GPU engine on the best hardware adapter, or on the one that `device` asks for: digits are an index in the list
+    /// of adapters, anything else is a part of the name, in any case, of which the first is taken.
     ///
-    /// A software adapter is used only when asked for by name. An empty name asks for none.
+    /// A software adapter is used only when asked for. An empty `device` asks for none.
     ///
     /// # Errors
     /// If no adapter fits, or the program was built without the GPU engine.

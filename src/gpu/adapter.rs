@@ -6,6 +6,8 @@ use wgpu::{Backends, DeviceType, Instance, InstanceDescriptor};
 /// A GPU adapter, as `metaplastic devices` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterReport {
+    /// Its place in the list, from 0, by which it can be asked for.
+    pub index: usize,
     /// The adapter's name.
     pub name: String,
     /// The interface it is reached through: `vulkan`, `metal`, `dx12`.
@@ -14,6 +16,8 @@ pub struct AdapterReport {
     pub kind: String,
     /// The driver and its version.
     pub driver: String,
+    /// Where it is on the machine's PCI buses, such as `0000:01:00.0`; empty where the driver does not say.
+    pub bus: String,
     /// The limits that decide how work is cut, by name, in bytes or counts.
     pub limits: Vec<(&'static str, u64)>,
 }
@@ -23,14 +27,17 @@ pub fn adapters() -> Vec<AdapterReport> {
     let adapters = enumerate();
     adapters
         .iter()
-        .map(|adapter| {
+        .enumerate()
+        .map(|(index, adapter)| {
             let (info, limits) = (adapter.get_info(), adapter.limits());
             AdapterReport {
+                index,
                 backend: info.backend.to_string(),
                 kind: kind(info.device_type).to_owned(),
                 driver: format!("{} {}", info.driver, info.driver_info)
                     .trim()
                     .to_owned(),
+                bus: info.device_pci_bus_id,
                 limits: vec![
                     ("bytes of a buffer", limits.max_buffer_size),
                     ("bytes of a binding", limits.max_storage_buffer_binding_size),
@@ -64,19 +71,25 @@ pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
     adapters
 }
 
-/// The index of the adapter whose name contains `wanted`, any case; without a name, of the best hardware adapter.
+/// The index of the adapter that `wanted` asks for, by its index in digits or by a part of its name in any case; if
+/// nothing is wanted, of the best hardware adapter.
 pub(super) fn pick(adapters: &[wgpu::Adapter], wanted: Option<&str>) -> Result<usize> {
     let all: Vec<_> = adapters
         .iter()
         .map(|adapter| (adapter.get_info().name, adapter.get_info().device_type))
         .collect();
-    pick_by_name(&all, wanted)
+    pick_among(&all, wanted)
 }
 
-fn pick_by_name(adapters: &[(String, DeviceType)], wanted: Option<&str>) -> Result<usize> {
+fn pick_among(adapters: &[(String, DeviceType)], wanted: Option<&str>) -> Result<usize> {
     // Every name contains nothing, a software adapter's too.
-    let wanted = wanted.filter(|part| !part.trim().is_empty());
+    let wanted = wanted.map(str::trim).filter(|wanted| !wanted.is_empty());
+    let is_index = |wanted: &str| wanted.bytes().all(|byte| byte.is_ascii_digit());
     let found = match wanted {
+        Some(index) if is_index(index) => {
+            let index = index.parse().ok();
+            index.filter(|&index: &usize| index < adapters.len())
+        }
         Some(part) => {
             let part = part.to_lowercase();
             adapters
@@ -89,21 +102,36 @@ fn pick_by_name(adapters: &[(String, DeviceType)], wanted: Option<&str>) -> Resu
     };
     found.ok_or_else(|| Error::NoAdapter {
         wanted: match wanted {
+            Some(index) if is_index(index) => format!("has the index {index}"),
             Some(part) => format!("has {part:?} in its name"),
-            None => {
-                "is hardware (a software adapter is used only when asked for by name)".to_owned()
-            }
+            None => "is hardware (a software adapter is used only when asked for by name or index)"
+                .to_owned(),
         },
-        found: match adapters {
-            [] => "none".to_owned(),
-            some => some
-                .iter()
-                .map(|(name, device_type)| format!("{name} ({})", kind(*device_type)))
-                .collect::<Vec<_>>()
-                .join(", "),
-        },
+        found: list(adapters),
     })
 }
+
+/// The adapters with their indices; where there are none, what would bring some.
+fn list(adapters: &[(String, DeviceType)]) -> String {
+    if adapters.is_empty() {
+        return format!("none. {NO_DRIVER}");
+    }
+    let adapters = adapters.iter().enumerate();
+    adapters
+        .map(|(index, (name, device_type))| format!("{index}: {name} ({})", kind(*device_type)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// What to do where no driver shows an adapter.
+const NO_DRIVER: &str = if cfg!(target_os = "macos") {
+    "The GPU engine needs macOS with Metal"
+} else if cfg!(windows) {
+    "Install the driver of the GPU's maker"
+} else {
+    "Install the Vulkan loader and a driver: libvulkan1 with mesa-vulkan-drivers (Debian, Ubuntu), vulkan-loader with \
+     mesa-vulkan-drivers (Fedora), or NVIDIA's own driver"
+};
 
 fn rank(device_type: DeviceType) -> u8 {
     match device_type {
@@ -135,29 +163,52 @@ mod tests {
             ("GeForce RTX".to_owned(), DeviceType::DiscreteGpu),
             ("llvmpipe (LLVM)".to_owned(), DeviceType::Cpu),
         ];
-        assert_eq!(pick_by_name(&adapters, None).unwrap(), 0);
-        assert_eq!(pick_by_name(&adapters, Some("LLVMpipe")).unwrap(), 1);
+        assert_eq!(pick_among(&adapters, None).unwrap(), 0);
+        assert_eq!(pick_among(&adapters, Some("LLVMpipe")).unwrap(), 1);
         for nothing in ["", " "] {
-            assert_eq!(pick_by_name(&adapters, Some(nothing)).unwrap(), 0);
-            pick_by_name(&adapters[1..], Some(nothing)).unwrap_err();
+            assert_eq!(pick_among(&adapters, Some(nothing)).unwrap(), 0);
+            pick_among(&adapters[1..], Some(nothing)).unwrap_err();
         }
-        let error = pick_by_name(&adapters[1..], None).unwrap_err().to_string();
+        let error = pick_among(&adapters[1..], None).unwrap_err().to_string();
         assert!(
             error.contains("llvmpipe") && error.contains("hardware"),
             "{error}"
         );
-        let error = pick_by_name(&adapters, Some("radeon"))
+        let error = pick_among(&adapters, Some("radeon"))
             .unwrap_err()
             .to_string();
         assert!(
             error.contains("radeon") && error.contains("GeForce"),
             "{error}"
         );
-        assert!(
-            pick_by_name(&[], None)
-                .unwrap_err()
-                .to_string()
-                .contains("none")
-        );
+    }
+
+    #[test]
+    fn digits_are_an_index_and_tell_equal_adapters_apart() {
+        let adapters = [
+            ("GeForce RTX 4090".to_owned(), DeviceType::DiscreteGpu),
+            ("GeForce RTX 4090".to_owned(), DeviceType::DiscreteGpu),
+            ("llvmpipe (LLVM 15.0.6)".to_owned(), DeviceType::Cpu),
+        ];
+        for (wanted, index) in [("0", 0), ("1", 1), (" 2 ", 2), ("01", 1), ("RTX 4", 0)] {
+            assert_eq!(pick_among(&adapters, Some(wanted)).unwrap(), index);
+        }
+        for wanted in ["3", "15", "4090", "99999999999999999999999"] {
+            let error = pick_among(&adapters, Some(wanted)).unwrap_err().to_string();
+            for part in [wanted, "index", "1: GeForce RTX 4090", "2: llvmpipe"] {
+                assert!(error.contains(part), "{part:?} in {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_adapters_the_error_says_what_to_install() {
+        for wanted in [None, Some("0"), Some("radeon")] {
+            let error = pick_among(&[], wanted).unwrap_err().to_string();
+            assert!(
+                error.contains("found: none") && error.contains(NO_DRIVER),
+                "{error}"
+            );
+        }
     }
 }

@@ -28,6 +28,8 @@ const STAGING_BYTES: u64 = 64 << 20;
 /// An open device. Cheap to share.
 #[derive(Debug)]
 pub(super) struct Device {
+    /// Its adapter's index among all.
+    pub index: usize,
     pub name: String,
     /// Whether its memory is the machine's own.
     is_software: bool,
@@ -60,7 +62,8 @@ impl Device {
     /// Opens an adapter; returns its limits too.
     pub fn open(wanted: Option<&str>) -> Result<(Self, Profile)> {
         let adapters = adapter::enumerate();
-        let adapter = &adapters[adapter::pick(&adapters, wanted)?];
+        let index = adapter::pick(&adapters, wanted)?;
+        let adapter = &adapters[index];
         let name = adapter.get_info().name;
         let descriptor = DeviceDescriptor {
             label: Some("metaplastic"),
@@ -84,6 +87,7 @@ impl Device {
         });
         let open = Self {
             is_software: adapter.get_info().device_type == wgpu::DeviceType::Cpu,
+            index,
             name,
             device,
             queue,

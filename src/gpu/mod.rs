@@ -37,7 +37,8 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens the best hardware adapter, or the first whose name contains `wanted` (any case).
+    /// Opens the best hardware adapter, or the one that `wanted` asks for: digits are an index among [`adapters`], anything
+    /// else is a part of the name, in any case, of which the first is taken.
     ///
     /// # Errors
     /// If no adapter fits, or its driver does not open it.
@@ -52,6 +53,11 @@ impl Gpu {
     /// The adapter's name.
     pub fn device(&self) -> &str {
         &self.device.name
+    }
+
+    /// The adapter's index among [`adapters`].
+    pub fn index(&self) -> usize {
+        self.device.index
     }
 
     /// The limits within which the device is used: its own, unless restricted.

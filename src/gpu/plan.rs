@@ -370,6 +370,7 @@ impl Plan {
     fn fused(profile: &Profile, layout: DeviceLayout, work: Work, fusion: Fusion) -> Self {
         let recorder = Recorder {
             kernels: vec![fusion.kernel],
+            known: HashMap::new(),
             rendered: HashMap::new(),
             workgroups: profile.workgroups,
         };
@@ -466,6 +467,7 @@ impl Plan {
         let renderer = Renderer::new(profile);
         let mut recorder = Recorder {
             kernels: Vec::new(),
+            known: HashMap::new(),
             rendered: HashMap::new(),
             workgroups: profile.workgroups,
         };
@@ -734,6 +736,8 @@ fn cut_sizes(
 /// Collects kernels, each once, and dispatches.
 struct Recorder {
     kernels: Vec<Kernel>,
+    /// Where each of them is, so that time grows with the layers and not with their square.
+    known: HashMap<Kernel, usize>,
     /// By purpose and layer.
     rendered: HashMap<(&'static str, usize), usize>,
     workgroups: u32,
@@ -751,11 +755,11 @@ impl Recorder {
             return Ok(index);
         }
         let kernel = render()?;
-        let known = self.kernels.iter().position(|known| *known == kernel);
-        let index = known.unwrap_or_else(|| {
+        let next = self.kernels.len();
+        let index = *self.known.entry(kernel.clone()).or_insert(next);
+        if index == next {
             self.kernels.push(kernel);
-            self.kernels.len() - 1
-        });
+        }
         self.rendered.insert((purpose, layer), index);
         Ok(index)
     }

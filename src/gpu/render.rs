@@ -104,7 +104,7 @@ impl Extent {
 }
 
 /// One buffer that a kernel binds; its number is its place in the kernel's list, plus one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Binding {
     pub name: &'static str,
     access: &'static str,
@@ -134,7 +134,7 @@ fn writes(name: &'static str, element: &'static str) -> Binding {
 }
 
 /// A rendered kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Kernel {
     /// The entry point, and the template's name.
     pub name: &'static str,

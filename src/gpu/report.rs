@@ -3,12 +3,12 @@
 use super::learner::first_work;
 use super::plan::{Buffer, Dispatch, Plan, Work, Working, group_size};
 use super::profile::Profile;
-use super::render::Extent;
+use super::render::{Extent, Kernel};
 use super::resident::resident_bytes;
 use crate::task::Task;
 use crate::{Error, Layout, Loss, Network, Result, memory};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Bytes from one dispatch's uniform to the next: WebGPU's default alignment.
 const UNIFORM_BYTES: u64 = 256;
@@ -52,7 +52,8 @@ impl PlanReport {
         self.resident_bytes.saturating_add(self.working_bytes)
     }
 
-    fn add(&mut self, plan: &Plan, groups: usize) {
+    /// Adds `groups` of networks with this plan; `names` says where the kernel of each name is.
+    fn add(&mut self, plan: &Plan, groups: usize, names: &mut HashMap<String, usize>) {
         let count = groups as u64;
         let residents = resident_bytes(&plan.layout, plan.work.networks, true);
         let resident = residents
@@ -84,24 +85,24 @@ impl PlanReport {
         for dispatch in plan.dispatches() {
             let stem = name_of(plan, dispatch);
             if seen.insert((stem.clone(), dispatch.kernel)) {
-                self.add_kernel(&stem, plan, dispatch.kernel);
+                self.add_kernel(&stem, &plan.kernels[dispatch.kernel], names);
             }
         }
     }
 
     /// Groups of another size may have other kernels of the same name: they are numbered.
-    fn add_kernel(&mut self, stem: &str, plan: &Plan, index: usize) {
-        let kernel = &plan.kernels[index];
+    fn add_kernel(&mut self, stem: &str, kernel: &Kernel, names: &mut HashMap<String, usize>) {
         let mut number = 1;
         loop {
             let name = match number {
                 1 => stem.to_owned(),
                 number => format!("{stem}-{number}"),
             };
-            match self.kernels.iter().find(|known| known.name == name) {
-                Some(known) if known.source == kernel.source => return,
+            match names.get(&name) {
+                Some(&known) if self.kernels[known].source == kernel.source => return,
                 Some(_) => number += 1,
                 None => {
+                    names.insert(name.clone(), self.kernels.len());
                     return self.kernels.push(KernelReport {
                         name,
                         source: kernel.source.clone(),
@@ -227,12 +228,13 @@ fn report(
         meta_steps_per_dispatch: None,
         kernels: Vec::new(),
     };
+    let mut names = HashMap::new();
     for (Reverse(networks), groups) in groups {
         let work = Work {
             networks,
             ..whole.clone()
         };
-        report.add(&Plan::new(network, profile, work)?, groups);
+        report.add(&Plan::new(network, profile, work)?, groups, &mut names);
     }
     Ok(report)
 }

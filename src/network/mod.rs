@@ -24,6 +24,7 @@
 mod activation;
 mod layer;
 mod loss;
+mod resize;
 mod rule;
 
 pub use activation::Activation;
@@ -97,7 +98,7 @@ impl Network {
             origin: origin.to_owned(),
             source: Box::new(source),
         })?;
-        description.try_into()
+        Self::try_from(description).map_err(|error| error.within(origin))
     }
 
     /// The TOML form, every key written out.

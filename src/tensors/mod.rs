@@ -1,7 +1,10 @@
 //! Parameters, episodes and results as [safetensors](https://huggingface.co/docs/safetensors) files: how other
 //! languages talk to this crate.
 //!
-//! Inputs may be F32 or F64, mixed; results have the precision that was computed in. `N` is the index of a layer.
+//! Inputs may be F64, F32, F16 or BF16, mixed; `input`, `target` and `mask` also integers, and booleans as 0 and 1. All
+//! are taken exactly: a value that the precision computed in does not hold is refused, where no float is only rounded.
+//! A tensor without axes is one number, `[1]`. Results have the precision that was computed in. `N` is the index of a
+//! layer.
 //!
 //! | file | tensor | shape |
 //! |---|---|---|
@@ -11,6 +14,7 @@
 //! | | `layerN.rate` (the description's value where absent) | `[P]` or `[P, O]` |
 //! | episodes | `input` | `[P, B, T, I]` |
 //! | | `target`, or `output_gradient` | `[P, B, T, O]` |
+//! | | `target` of a softmax, as classes 0 to O − 1 (integers) | `[P, B, T]` |
 //! | | `mask` (with a target; all ones where absent) | `[T]` or `[P, B, T]` |
 //! | | `layerN.trace` (at the first step; zero where absent) | `[P, B, O, I]` |
 //! | | `layerN.trace_gradient` (after the last step; zero where absent) | `[P, B, O, I]` |
@@ -21,6 +25,7 @@
 //! | | `gradient.input` | `[P, B, T, I]` |
 //! | | `gradient.layerN.trace` of every trace given | `[P, B, O, I]` |
 
+mod elements;
 mod read;
 mod write;
 

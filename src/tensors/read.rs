@@ -1,10 +1,11 @@
 //! Reading, with everything checked.
 
-use crate::episodes::{require_finite, shape_error};
+use super::elements::{Accepted, Stored};
+use crate::episodes::{require_shape, shape_error};
 use crate::parameters::Tensor;
 use crate::{Episodes, Error, Layout, Loss, Mask, Network, Parameters, Real, Result, memory};
-use ndarray::{Array4, ArrayD, Dimension, Ix1, Ix3, Ix4, IxDyn};
-use safetensors::{Dtype, SafeTensors};
+use ndarray::{Array4, IxDyn};
+use safetensors::SafeTensors;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -14,16 +15,24 @@ use std::path::Path;
 /// If the file cannot be read or is malformed, a tensor is missing, unknown, of another type or shape than `network`
 /// calls for, or has a value that is not finite in precision `R`.
 pub fn read_parameters<R: Real>(path: &Path, network: &Network) -> Result<Parameters<R>> {
-    let bytes = read(path)?;
-    let file = File::parse(path, &bytes)?;
     let layout = Layout::new(network)?;
-    file.require_known(layout.tensors().iter().map(Tensor::name).collect())?;
+    let bytes = read(path)?;
+    let in_file = |error: Error| error.within(&path.display().to_string());
+    let file = File::parse(path, &bytes)?;
+    let population = population(&file, &layout).map_err(in_file)?;
+    let mut parameters = Parameters::new(network, population)?;
+    fill(&mut parameters, &file, &layout).map_err(in_file)?;
+    Ok(parameters)
+}
 
+/// How many networks there are: the first axis of every tensor that `layout` calls for.
+fn population(file: &File<'_>, layout: &Layout) -> Result<usize> {
+    file.require_known(layout.tensors().iter().map(Tensor::name).collect())?;
     // The first tensor there is fixes the population for all.
     let mut population = None;
     for tensor in layout.tensors() {
         let name = tensor.name();
-        let Some(found) = file.shape(&name) else {
+        let Some(found) = file.get(&name).map(|stored| stored.shape()) else {
             if tensor.role == crate::Role::Rate {
                 continue;
             }
@@ -45,18 +54,22 @@ pub fn read_parameters<R: Real>(path: &Path, network: &Network) -> Result<Parame
         }
         population = Some(found[0]);
     }
-    let population = population.expect("every layer has a parameter beside the rate");
+    Ok(population.expect("every layer has a parameter beside the rate"))
+}
 
-    let mut parameters = Parameters::new(network, population)?;
+/// Puts the file's values in the place of those that parameters start with.
+fn fill<R: Real>(parameters: &mut Parameters<R>, file: &File<'_>, layout: &Layout) -> Result<()> {
     for tensor in layout.tensors() {
-        if let Some(values) = file.array::<R, IxDyn>(&tensor.name(), "")? {
+        let name = tensor.name();
+        if let Some(stored) = file.get(&name) {
+            let values = stored.array::<R, IxDyn>("", Accepted::Floats)?;
             parameters
                 .view_mut(tensor.layer, tensor.role)
                 .expect("the layout lists it")
                 .assign(&values);
         }
     }
-    Ok(parameters)
+    Ok(())
 }
 
 /// Reads episodes for `population` networks and what is to be differentiated.
@@ -70,32 +83,37 @@ pub fn read_episodes<R: Real>(
     population: usize,
 ) -> Result<Episodes<R>> {
     let bytes = read(path)?;
-    let file = File::parse(path, &bytes)?;
-    file.require_known(episode_names(network))?;
-    require_one_objective(&file, network)?;
+    File::parse(path, &bytes)
+        .and_then(|file| episodes(&file, network, population))
+        .map_err(|error| error.within(&path.display().to_string()))
+}
 
-    let Some(input) = file.array::<R, Ix4>("input", "[P, B, T, I]")? else {
+fn episodes<R: Real>(file: &File<'_>, network: &Network, population: usize) -> Result<Episodes<R>> {
+    file.require_known(episode_names(network))?;
+    require_one_objective(file, network)?;
+
+    let Some(input) = file.get("input") else {
         return Err(Error::MissingTensor {
             name: "input".into(),
             expected: format!("[P = {population}, B, T, I = {}]", network.inputs()),
         });
     };
-    let mut episodes = Episodes::new(input);
-    if let Some(target) = file.array::<R, Ix4>("target", "[P, B, T, O]")? {
-        let axes = "[T] or [P, B, T]";
-        let mask = match file.shape("mask").map(<[usize]>::len) {
-            None => Mask::All,
-            Some(1) => Mask::Steps(file.array::<R, Ix1>("mask", axes)?.expect("it has a shape")),
-            Some(_) => Mask::Episodes(file.array::<R, Ix3>("mask", axes)?.expect("it has a shape")),
-        };
-        episodes = episodes.with_masked_target(target, mask);
+    let mut episodes = Episodes::new(input.array("[P, B, T, I]", Accepted::Numbers)?);
+    if let Some(stored) = file.get("target") {
+        let target = target(&stored, network, episodes.input.shape())?;
+        episodes = episodes.with_masked_target(target, mask(file)?);
     }
-    if let Some(gradient) = file.array::<R, Ix4>("output_gradient", "[P, B, T, O]")? {
+    if let Some(stored) = file.get("output_gradient") {
+        let gradient = stored.array("[P, B, T, O]", Accepted::Floats)?;
         episodes = episodes.with_output_gradient(gradient);
     }
     for index in plastic_layers(network) {
         let array = |suffix| -> Result<Option<Array4<R>>> {
-            file.array::<R, Ix4>(&format!("layer{index}.{suffix}"), "[P, B, O, I]")
+            let name = format!("layer{index}.{suffix}");
+            let stored = file.get(&name);
+            stored
+                .map(|stored| stored.array("[P, B, O, I]", Accepted::Floats))
+                .transpose()
         };
         if let Some(trace) = array("trace")? {
             episodes = episodes.with_initial_trace(index, trace);
@@ -106,6 +124,32 @@ pub fn read_episodes<R: Real>(
     }
     episodes.check(network, population)?;
     Ok(episodes)
+}
+
+/// The target, whose values may be classes where the loss is a softmax's; `input` is the input's shape.
+fn target<R: Real>(stored: &Stored<'_>, network: &Network, input: &[usize]) -> Result<Array4<R>> {
+    if network.loss() != Loss::SoftmaxCrossEntropy {
+        return stored.array("[P, B, T, O]", Accepted::Numbers);
+    }
+    if stored.shape().len() != 3 {
+        let axes = "[P, B, T, O], or [P, B, T] of classes";
+        return stored.array(axes, Accepted::Numbers);
+    }
+    require_shape("target", stored.shape(), "[P, B, T]", &input[..3])?;
+    stored.one_hot(network.outputs())
+}
+
+/// Which steps count; all where the file has no mask.
+fn mask<R: Real>(file: &File<'_>) -> Result<Mask<R>> {
+    let Some(stored) = file.get("mask") else {
+        return Ok(Mask::All);
+    };
+    let axes = "[T] or [P, B, T]";
+    Ok(if stored.shape().len() == 1 {
+        Mask::Steps(stored.array(axes, Accepted::Numbers)?)
+    } else {
+        Mask::Episodes(stored.array(axes, Accepted::Numbers)?)
+    })
 }
 
 fn plastic_layers(network: &Network) -> impl Iterator<Item = usize> {
@@ -126,7 +170,7 @@ fn episode_names(network: &Network) -> BTreeSet<String> {
 
 /// Fails unless the tensors that are there say what is differentiated.
 fn require_one_objective(file: &File<'_>, network: &Network) -> Result<()> {
-    let has = |name: &str| file.shape(name).is_some();
+    let has = |name: &str| file.has(name);
     if has("target") && has("output_gradient") {
         return Err(Error::setting(
             "output_gradient",
@@ -206,66 +250,13 @@ impl<'a> File<'a> {
         }
     }
 
-    fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(|tensor| tensor.shape())
+    fn get<'b>(&'b self, name: &'b str) -> Option<Stored<'b>> {
+        self.tensors
+            .get(name)
+            .map(|tensor| Stored::new(name, tensor))
     }
 
-    /// A tensor's values, finite in precision `R`; `axes` says in errors how many axes it should have.
-    fn array<R: Real, D: Dimension>(
-        &self,
-        name: &str,
-        axes: &str,
-    ) -> Result<Option<ndarray::Array<R, D>>> {
-        let Some(tensor) = self.tensors.get(name) else {
-            return Ok(None);
-        };
-        let shape = tensor.shape();
-        if D::NDIM.is_some_and(|axes| axes != shape.len()) {
-            return Err(shape_error(name, axes, shape));
-        }
-        let array = match tensor.dtype() {
-            Dtype::F32 => decode::<4>(tensor.data(), shape, |b| f64::from(f32::from_le_bytes(b))),
-            Dtype::F64 => decode::<8>(tensor.data(), shape, f64::from_le_bytes),
-            other => {
-                return Err(Error::ElementType {
-                    name: name.to_owned(),
-                    actual: format!("{other:?}"),
-                });
-            }
-        };
-        require_finite(name, &array)?;
-        let converted = array.map(|&value| R::from_f64(value));
-        if let Some((index, _)) = converted
-            .indexed_iter()
-            .find(|(_, value)| !value.is_finite())
-        {
-            return Err(Error::setting(
-                name,
-                format!(
-                    "element {:?} is {:e}, beyond the range of {} (up to {:e})",
-                    index.slice(),
-                    array[index.clone()],
-                    R::NAME,
-                    R::max_value().as_f64()
-                ),
-            ));
-        }
-        Ok(Some(
-            converted
-                .into_dimensionality()
-                .expect("the number of axes was checked"),
-        ))
+    fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
     }
-}
-
-fn decode<const SIZE: usize>(
-    bytes: &[u8],
-    shape: &[usize],
-    value: impl Fn([u8; SIZE]) -> f64,
-) -> ArrayD<f64> {
-    let values = bytes
-        .chunks_exact(SIZE)
-        .map(|bytes| value(bytes.try_into().expect("chunks have that size")));
-    ArrayD::from_shape_vec(IxDyn(shape), values.collect())
-        .expect("the format's reader checks sizes against shapes")
 }

@@ -77,11 +77,10 @@ const SETTINGS: &[Setting] = &[
         "scale",
         "standard deviation of weights, plasticity coefficients and biases",
     ),
-    optional(
+    setting(
         "initial",
         "plasticity_scale",
-        "0.1",
-        "standard deviation of plasticity coefficients, if another",
+        "standard deviation of plasticity coefficients, or \"none\": as the others",
     ),
     setting(
         "initial",
@@ -94,17 +93,15 @@ const SETTINGS: &[Setting] = &[
         "whether a final dense layer starts at absolute values",
     ),
     setting("optimiser", "learning_rate", "before the schedule"),
-    optional(
+    setting(
         "optimiser",
         "max_step",
-        "0.01",
-        "the largest step of any parameter",
+        "the largest step of any parameter, or \"none\"",
     ),
-    optional(
+    setting(
         "optimiser",
         "max_gradient_norm",
-        "1.0",
-        "the largest norm of one network's whole gradient",
+        "the largest norm of one network's whole gradient, or \"none\"",
     ),
     setting(
         "optimiser",
@@ -117,17 +114,15 @@ const SETTINGS: &[Setting] = &[
         "penalty per update on weights and plasticity: v -= l2 v",
     ),
     setting("optimiser", "rate_bounds", "bounds of learned rates"),
-    optional(
+    setting(
         "optimiser",
         "plasticity_min",
-        "0.0",
-        "least plasticity coefficient",
+        "least plasticity coefficient, or \"none\"",
     ),
-    optional(
+    setting(
         "optimiser",
         "plasticity_max",
-        "10.0",
-        "largest plasticity coefficient",
+        "largest plasticity coefficient, or \"none\"",
     ),
     setting(
         METHOD,
@@ -279,9 +274,17 @@ mod tests {
 
     #[test]
     fn reading_it_gives_the_recipe_back() {
-        for recipe in recipes() {
-            let text = recipe.to_commented_toml();
-            assert_eq!(Recipe::from_toml(&text, "test").unwrap(), recipe, "{text}");
+        for mut recipe in recipes() {
+            for max_step in [recipe.optimiser.max_step, None, Some(0.25)] {
+                recipe.optimiser.max_step = max_step;
+                let text = recipe.to_commented_toml();
+                assert_eq!(Recipe::from_toml(&text, "test").unwrap(), recipe, "{text}");
+                // Also where it is laid over another.
+                let kind = |experiment: &Experiment| experiment.name() == recipe.task.name();
+                let experiment = Experiment::ALL.into_iter().find(kind).unwrap();
+                let laid_over = Recipe::paper(experiment).variation(&text, "test");
+                assert_eq!(laid_over.unwrap(), recipe, "{text}");
+            }
         }
     }
 
@@ -304,8 +307,6 @@ mod tests {
             .map(|line| line.strip_prefix("# ").unwrap_or(line).to_owned() + "\n")
             .collect();
         let changed = Recipe::from_toml(&all, "test").unwrap();
-        assert_eq!(changed.optimiser.plasticity_min, Some(0.0));
-        assert_eq!(changed.initial.plasticity_scale, Some(0.1));
         assert_eq!(changed.frozen, Some(500));
     }
 }

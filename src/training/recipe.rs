@@ -1,5 +1,6 @@
 //! Every setting of a training run.
 
+use crate::real::require_in_range;
 use crate::task::{Association, Completion, EpisodeSource, Task};
 use crate::{
     Activation, Error, Initial, Layer, Loss, Network, Optimiser, Rate, Result, Schedule, Sign,
@@ -189,6 +190,12 @@ impl Recipe {
         self.task.check_loss(&self.network)?;
         self.initial.check()?;
         self.optimiser.check()?;
+        for (index, layer) in self.network.layers().iter().enumerate() {
+            if let Some(plastic) = layer.as_plastic() {
+                let field = format!("layer{index}.rate.value");
+                require_in_range::<f32>(&field, plastic.rate.value)?;
+            }
+        }
         let batches = self.episodes.div_ceil(self.batch as u64);
         if batches > u64::from(u32::MAX) {
             return Err(Error::setting(
@@ -216,6 +223,18 @@ impl Recipe {
                 ),
             ));
         }
+        Ok(())
+    }
+
+    /// Gives the network the inputs and outputs that the task has.
+    ///
+    /// # Errors
+    /// If a size of the task is out of range, or the network cannot have such ends.
+    pub fn fit_network(&mut self) -> Result<()> {
+        self.task.check_sizes()?;
+        self.network = self
+            .network
+            .with_ends(self.task.inputs(), self.task.outputs())?;
         Ok(())
     }
 
@@ -277,7 +296,7 @@ impl Recipe {
             origin: origin.to_owned(),
             source: Box::new(source),
         })?;
-        recipe.check()?;
+        recipe.check().map_err(|error| error.within(origin))?;
         Ok(recipe)
     }
 }
@@ -337,7 +356,7 @@ mod tests {
     #[test]
     fn settings_out_of_range_are_named_with_their_numbers() {
         type Change = fn(&mut Recipe);
-        let bad: [(&[&str], Change); 9] = [
+        let bad: [(&[&str], Change); 12] = [
             (&["population", "zero"], |r| r.population = 0),
             (&["episodes", "zero"], |r| r.episodes = 0),
             (&["episodes", "none is left"], |r| r.episodes = 1),
@@ -345,6 +364,16 @@ mod tests {
             (&["frozen", "zero"], |r| r.frozen = Some(0)),
             (&["episodes", "1099511627776"], |r| r.episodes = 1 << 40),
             (&["seed", "18446744073709551615"], |r| r.seed = u64::MAX),
+            (&["initial.scale", "1e39", "range of f32"], |r| {
+                r.initial.scale = 1e39
+            }),
+            (&["initial.plasticity_scale", "1e38", "draws"], |r| {
+                r.initial.plasticity_scale = Some(1e38)
+            }),
+            (&["layer0.rate.value", "1e300", "range of f32"], |r| {
+                let layer = Layer::plastic(10, 2, Rate::fixed(1e300));
+                r.network = Network::new(Loss::SoftmaxCrossEntropy, [layer]).unwrap()
+            }),
             (&["task.bits", "129"], |r| {
                 r.task = Task::Completion(Completion { bits: 129 })
             }),

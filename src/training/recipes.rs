@@ -24,7 +24,8 @@ impl Recipe {
     }
 
     /// This recipe with the settings of a TOML text in the place of its own; what the text leaves out stays. A table
-    /// whose `kind` differs is replaced whole, and so is the list of layers. `origin` names the text in errors.
+    /// whose `kind` differs is replaced whole, and so is the list of layers. Where the text gives no layers, the
+    /// network's ends follow the task's sizes. `origin` names the text in errors.
     ///
     /// # Errors
     /// If the text is not TOML, has unknown keys, is for another task, or the settings are not valid together (see
@@ -41,22 +42,29 @@ impl Recipe {
         let mut table = self.to_table();
         overlay(&mut table, &changes);
         let recipe: Self = table.try_into().map_err(invalid)?;
+        self.complete(recipe, &changes)
+            .map_err(|error| error.within(origin))
+    }
+
+    /// Fits and checks `recipe`, which is this one with `changes`.
+    fn complete(&self, mut recipe: Self, changes: &Table) -> Result<Self> {
         // What no setting has read would be ignored without a word.
-        if let Some(key) = first_unknown(&changes, &recipe.to_table(), "") {
-            return Err(Error::setting(
-                format!("{origin}: {key}"),
-                "an unknown setting",
-            ));
+        if let Some(key) = first_unknown(changes, &recipe.to_table(), "") {
+            return Err(Error::setting(key, "an unknown setting"));
         }
         if recipe.task.name() != self.task.name() {
             return Err(Error::setting(
-                format!("{origin}: task.kind"),
+                "task.kind",
                 format!(
                     "{}, but the recipe is wanted for {}",
                     recipe.task.name(),
                     self.task.name()
                 ),
             ));
+        }
+        let network = changes.get("network").and_then(Value::as_table);
+        if !network.is_some_and(|network| network.contains_key("layer")) {
+            recipe.fit_network()?;
         }
         recipe.check()?;
         Ok(recipe)
@@ -146,6 +154,21 @@ mod tests {
     }
 
     #[test]
+    fn the_networks_ends_follow_the_tasks_sizes() {
+        for experiment in Experiment::ALL {
+            let paper = Recipe::paper(experiment);
+            let wide = paper.variation("[task]\nbits = 16", "test").unwrap();
+            assert_eq!(wide.network.inputs(), wide.task.inputs());
+            assert_eq!(wide.network.outputs(), wide.task.outputs());
+            assert_eq!(wide.task.bits(), 16);
+            let mut by_hand = paper.clone();
+            by_hand.task = wide.task;
+            by_hand.fit_network().unwrap();
+            assert_eq!(wide, by_hand);
+        }
+    }
+
+    #[test]
     fn what_is_no_recipe_is_named() {
         let paper = Recipe::paper(Experiment::Reversal);
         for (text, parts) in [
@@ -157,7 +180,11 @@ mod tests {
                 "[task]\nkind = \"one-shot\"\nbits = 8\npatterns = 2\nsteps = 20",
                 ["one-shot", "reversal"],
             ),
-            ("[task]\nbits = 9", ["inputs of the network", "11"]),
+            ("[task]\nbits = 129", ["origin: task.bits", "129"]),
+            (
+                "[task]\nbits = 9\n[[network.layer]]\nkind = \"dense\"\ninputs = 10\noutputs = 2",
+                ["inputs of the network", "11"],
+            ),
             ("batch = 0", ["batch", "zero"]),
             ("batch = -1", ["origin", "-1"]),
             ("batch = ", ["origin", "line 1"]),

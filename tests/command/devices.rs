@@ -1,6 +1,6 @@
 //! `metaplastic devices`.
 
-use crate::support::{assert_status, command, metaplastic};
+use crate::support::{assert_status, command, error_text, metaplastic};
 use serde_json::Value;
 
 #[test]
@@ -22,8 +22,10 @@ fn json_is_one_line() {
     assert!(devices["cpu"]["threads"].as_u64().unwrap() > 0);
     assert!(devices["cpu"]["instruction_set"].is_string());
     assert!(devices["auto"]["reason"].is_string());
-    for adapter in devices["adapters"].as_array().unwrap() {
-        for key in ["name", "backend", "type", "driver"] {
+    let adapters = devices["adapters"].as_array().unwrap();
+    for (index, adapter) in adapters.iter().enumerate() {
+        assert_eq!(adapter["index"].as_u64(), Some(index as u64));
+        for key in ["name", "backend", "type", "driver", "bus"] {
             assert!(adapter[key].is_string(), "{key} of {adapter}");
         }
         assert!(adapter["limits"].is_object());
@@ -42,4 +44,38 @@ fn a_device_that_is_not_there_is_reported_and_no_failure() {
     assert_status(&output, 0);
     let devices: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(devices["auto"]["engine"].is_null(), "{devices}");
+}
+
+#[test]
+fn a_driver_that_misses_windows_is_not_heard() {
+    let output = command()
+        .env_remove("XDG_RUNTIME_DIR")
+        .arg("devices")
+        .output()
+        .unwrap();
+    assert_status(&output, 0);
+    let message = error_text(&output);
+    assert!(!message.contains("XDG_RUNTIME_DIR"), "{message}");
+    // What drivers say is never taken for what the command says.
+    assert!(
+        message.lines().all(|line| line.starts_with("driver: ")),
+        "{message}"
+    );
+}
+
+#[cfg(all(feature = "gpu", target_os = "linux"))]
+#[test]
+fn without_an_adapter_the_error_says_what_to_install() {
+    let output = command()
+        .env("VK_DRIVER_FILES", "/no/such/driver.json")
+        .env("VK_ICD_FILENAMES", "/no/such/driver.json")
+        .args(["bench", "--inputs", "2", "--outputs", "2", "--steps", "2"])
+        .args(["--episodes", "1", "--engine", "gpu"])
+        .output()
+        .unwrap();
+    assert_status(&output, 1);
+    let message = error_text(&output);
+    for part in ["found: none", "Install the Vulkan loader and a driver"] {
+        assert!(message.contains(part), "{part:?} in {message}");
+    }
 }

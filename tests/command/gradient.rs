@@ -350,12 +350,287 @@ fn a_finite_value_beyond_single_precision_is_refused_in_single_precision() {
     assert_status(&inputs.command().args(CPU64).output().unwrap(), 0);
 }
 
+/// The inputs with every value rounded to what both of `dtype` and single precision hold.
+fn rounded(round: fn(f64) -> f64) -> Inputs {
+    let mut inputs = everything();
+    let tensors = inputs.parameters.values_mut();
+    for tensor in tensors.chain(inputs.episodes.values_mut()) {
+        for value in &mut tensor.values {
+            *value = round(*value);
+        }
+    }
+    inputs
+}
+
 #[test]
-fn elements_must_be_floats() {
+fn half_precision_is_taken_exactly() {
+    type Round = fn(f64) -> f64;
+    let types: [(Dtype, Round); 2] = [
+        (Dtype::F16, |value| half::f16::from_f64(value).to_f64()),
+        (Dtype::BF16, |value| half::bf16::from_f64(value).to_f64()),
+    ];
+    for (dtype, round) in types {
+        let single = rounded(round);
+        let mut half = rounded(round);
+        let tensors = half.parameters.values_mut();
+        for tensor in tensors.chain(half.episodes.values_mut()) {
+            tensor.dtype = dtype;
+        }
+        assert_eq!(half.gradient(&CPU), single.gradient(&CPU), "{dtype:?}");
+        assert_eq!(half.gradient(&CPU64), single.gradient(&CPU64), "{dtype:?}");
+        half.episodes.get_mut("input").unwrap().values[3] = f64::INFINITY;
+        half.write();
+        half.refused(&CPU, &["e.safetensors: input", "[0, 0, 0, 3]", "inf"]);
+    }
+}
+
+const INTEGERS: [Dtype; 8] = [
+    Dtype::U8,
+    Dtype::I8,
+    Dtype::U16,
+    Dtype::I16,
+    Dtype::U32,
+    Dtype::I32,
+    Dtype::U64,
+    Dtype::I64,
+];
+
+/// `[0, 1, 1, 0, 1, …]`.
+fn zeros_and_ones(shape: &[usize]) -> Tensor {
+    let mut tensor = tensor(Dtype::F32, shape, 0.4);
+    for value in &mut tensor.values {
+        *value = f64::from(*value > 0.0);
+    }
+    tensor
+}
+
+#[test]
+fn masks_inputs_and_targets_may_be_integers_or_booleans() {
+    let mut floats = Inputs::new();
+    for (name, shape) in [
+        ("input", &[3, 2, 5, 4][..]),
+        ("target", &[3, 2, 5, 2]),
+        ("mask", &[3, 2, 5]),
+    ] {
+        floats.episodes.insert(name.into(), zeros_and_ones(shape));
+    }
+    let expected = floats.gradient(&CPU);
+    for dtype in INTEGERS.into_iter().chain([Dtype::BOOL]) {
+        for tensor in floats.episodes.values_mut() {
+            tensor.dtype = dtype;
+        }
+        assert_eq!(floats.gradient(&CPU), expected, "{dtype:?}");
+    }
+    floats.episodes.get_mut("mask").unwrap().values[6] = 2.0;
+    floats.write();
+    floats.refused(&CPU, &["mask", "[0, 1, 1]", "2", "0 or 1", "BOOL"]);
+
+    // Also negative ones, as far as the precision holds them.
+    let mut signed = Inputs::new();
+    signed.episodes.get_mut("input").unwrap().values = (-60..60).map(f64::from).collect();
+    let expected = signed.gradient(&CPU);
+    for dtype in [Dtype::I8, Dtype::I16, Dtype::I32, Dtype::I64] {
+        signed.episodes.get_mut("input").unwrap().dtype = dtype;
+        assert_eq!(signed.gradient(&CPU), expected, "{dtype:?}");
+    }
+    signed.episodes.get_mut("input").unwrap().values[7] = f64::from((1 << 24) + 1);
+    signed.write();
+    signed.refused(&CPU, &["input", "[0, 0, 1, 3]", "16777217", "f32"]);
+    assert_status(&signed.command().args(CPU64).output().unwrap(), 0);
+}
+
+#[test]
+fn targets_of_a_softmax_may_be_classes() {
+    let mut one_hot = Inputs::new();
+    let classes: Vec<f64> = zeros_and_ones(&[3, 2, 5]).values;
+    let target = one_hot.episodes.get_mut("target").unwrap();
+    target.values = classes
+        .iter()
+        .flat_map(|&class| [1.0 - class, class])
+        .collect();
+    let expected = one_hot.gradient(&CPU);
+    for dtype in INTEGERS {
+        let mut inputs = Inputs::new();
+        let target = Tensor {
+            dtype,
+            shape: vec![3, 2, 5],
+            values: classes.clone(),
+        };
+        inputs.episodes.insert("target".into(), target);
+        assert_eq!(inputs.gradient(&CPU), expected, "{dtype:?}");
+    }
+    type Target = (Dtype, &'static [usize], f64);
+    let cases: [(Target, &[&str]); 5] = [
+        (
+            (Dtype::I64, &[3, 2, 5], 2.0),
+            &["e.safetensors: target", "[2, 1, 4]", "2", "0 to 1"],
+        ),
+        (
+            (Dtype::I8, &[3, 2, 5], -100.0),
+            &["target", "[2, 1, 4]", "-100", "0 to 1"],
+        ),
+        (
+            (Dtype::I32, &[3, 2, 4], 0.0),
+            &["target", "[3, 2, 4]", "[3, 2, 5]"],
+        ),
+        (
+            (Dtype::F32, &[3, 2, 5], 0.0),
+            &["target", "F32", "integer", "[P, B, T, O]"],
+        ),
+        (
+            (Dtype::BOOL, &[3, 2, 5], 0.0),
+            &["target", "BOOL", "integer"],
+        ),
+    ];
+    for ((dtype, shape, last), parts) in cases {
+        let mut inputs = Inputs::new();
+        let mut target = zeros_and_ones(shape);
+        target.dtype = dtype;
+        *target.values.last_mut().unwrap() = last;
+        inputs.episodes.insert("target".into(), target);
+        inputs.write();
+        inputs.refused(&CPU, parts);
+    }
+    // A squared error has no classes.
     let mut inputs = Inputs::new();
-    inputs.parameters.get_mut("layer2.bias").unwrap().dtype = Dtype::I32;
+    inputs.network = inputs
+        .network
+        .replace("softmax-cross-entropy", "squared-error");
+    let mut target = zeros_and_ones(&[3, 2, 5]);
+    target.dtype = Dtype::I64;
+    inputs.episodes.insert("target".into(), target);
     inputs.write();
-    inputs.refused(&CPU, &["layer2.bias", "I32", "F64"]);
+    inputs.refused(&CPU, &["target", "[3, 2, 5]", "[P, B, T, O]"]);
+}
+
+#[test]
+fn a_tensor_without_axes_is_one_number() {
+    let network = "[loss]\nkind = \"squared-error\"\n[[layer]]\nkind = \"plastic\"\ninputs = 2\noutputs = 1\n\
+                   plasticity = \"layer\"\nrate = { value = 0.1, learned = true }\nbias = false\n";
+    let inputs = |scalar: &[usize]| {
+        let mut inputs = Inputs::new();
+        inputs.network = network.to_owned();
+        inputs.parameters.clear();
+        inputs.episodes.clear();
+        put(&mut inputs.parameters, "layer0.weight", &[1, 1, 2]);
+        put(&mut inputs.episodes, "input", &[1, 1, 1, 2]);
+        put(&mut inputs.episodes, "target", &[1, 1, 1, 1]);
+        for (name, phase) in [("layer0.plasticity", 0.2), ("layer0.rate", 0.5)] {
+            let number = tensor(Dtype::F32, scalar, phase);
+            inputs.parameters.insert(name.into(), number);
+        }
+        let mask = tensor(Dtype::F32, scalar, 0.7);
+        inputs.episodes.insert("mask".into(), mask);
+        inputs
+    };
+    assert_eq!(inputs(&[]).gradient(&CPU), inputs(&[1]).gradient(&CPU));
+    // But not where several are meant.
+    let refused = |inputs: &Inputs, name| {
+        inputs.write();
+        inputs.refused(&CPU, &[name, "[1]"]);
+    };
+    let mut several = inputs(&[]);
+    put(&mut several.episodes, "input", &[1, 1, 2, 2]);
+    put(&mut several.episodes, "target", &[1, 1, 2, 1]);
+    refused(&several, "mask");
+    let mut several = Inputs::new();
+    put(&mut several.parameters, "layer0.rate", &[]);
+    refused(&several, "layer0.rate");
+}
+
+#[test]
+fn parameters_must_be_floats() {
+    for dtype in INTEGERS.into_iter().chain([Dtype::BOOL]) {
+        let mut inputs = Inputs::new();
+        inputs.parameters.get_mut("layer2.bias").unwrap().dtype = dtype;
+        inputs.write();
+        let actual = format!("{dtype:?}");
+        inputs.refused(&CPU, &["p.safetensors: layer2.bias", &actual, "F64"]);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_named_with_its_file() {
+    let cases: [(Change, &str); 7] = [
+        (
+            |i| drop(i.parameters.remove("layer1.weight")),
+            "p.safetensors: layer1.weight: missing",
+        ),
+        (
+            |i| put(&mut i.parameters, "layer1.bias", &[3, 2]),
+            "p.safetensors: layer1.bias: unknown",
+        ),
+        (
+            |i| put(&mut i.parameters, "layer0.bias", &[2, 3]),
+            "p.safetensors: layer0.bias: shape",
+        ),
+        (
+            |i| i.parameters.get_mut("layer0.bias").unwrap().values[1] = f64::NAN,
+            "p.safetensors: layer0.bias: element [0, 1] is NaN",
+        ),
+        (
+            |i| put(&mut i.episodes, "input", &[3, 0, 5, 4]),
+            "e.safetensors: batch",
+        ),
+        (
+            |i| put(&mut i.episodes, "mask", &[4]),
+            "e.safetensors: mask: shape",
+        ),
+        (
+            |i| i.network = i.network.replace("inputs = 4", "inputs = 0"),
+            "net.toml: layer0.inputs: zero",
+        ),
+    ];
+    for (change, part) in cases {
+        refuse(change, &[part]);
+    }
+}
+
+#[test]
+fn no_message_repeats_a_long_field() {
+    let long = "x".repeat(100_000);
+    let message_of = |inputs: &Inputs| {
+        let output = inputs.command().args(CPU).output().unwrap();
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        assert!(message.len() < 5_000, "{} characters", message.len());
+        message
+    };
+    let mut inputs = Inputs::new();
+    put(&mut inputs.parameters, &long, &[3, 2]);
+    inputs.write();
+    assert!(message_of(&inputs).contains("unknown tensor"));
+    for (from, to) in [
+        ("\"oja\"", format!("\"{long}\"")),
+        ("rule", format!("{long} = 1\nrule")),
+        ("inputs = 4", format!("inputs = {}", "9".repeat(100_000))),
+    ] {
+        let mut inputs = Inputs::new();
+        inputs.network = inputs.network.replace(from, &to);
+        inputs.write();
+        assert!(message_of(&inputs).contains("net.toml"));
+    }
+    let inputs = Inputs::new();
+    inputs.write();
+    for arguments in [
+        ["--precision", &long],
+        ["--network", &long],
+        ["--device", &long],
+        ["--engine", &long],
+        [&format!("--{long}"), "1"],
+    ] {
+        let output = inputs.command().args(arguments).output().unwrap();
+        assert!([Some(1), Some(2)].contains(&output.status.code()));
+        let message = error_text(&output);
+        assert!(!message.is_empty() && message.len() < 5_000, "{message}");
+    }
+    let output = crate::support::command()
+        .env("METAPLASTIC_DEVICE", &long)
+        .args(["devices", "--json"])
+        .output()
+        .unwrap();
+    assert_status(&output, 0);
+    assert!(output.stdout.len() < 10_000);
 }
 
 #[test]
@@ -392,6 +667,11 @@ fn descriptions_that_are_wrong_are_refused() {
         ("rule = \"oja\"", "rule = \"oja\"\nspeed = 1", "speed"),
         ("\"oja\"", "\"anti-oja\"", "anti-oja"),
         ("value = 0.1", "value = inf", "layer0.rate.value"),
+        (
+            "value = 0.1",
+            "value = 1e300",
+            "error: layer0.rate.value: 1e300, beyond the range of f32",
+        ),
         ("[loss]", "[loss", "net.toml"),
         ("kind = \"bias\"", "kind = \"gate\"", "gate"),
     ] {

@@ -141,6 +141,7 @@ fn every_setting_is_open_to_the_command_line() {
         positive_output = false
         [optimiser]
         learning_rate = 0.5
+        max_step = "none"
         max_gradient_norm = 2.0
         l1 = 0.2
         l2 = 0.3
@@ -226,6 +227,81 @@ fn the_command_line_overrides_a_recipe_file_and_the_file_the_paper() {
     let plasticity = &parameters["layer0.plasticity"].values;
     assert!(plasticity.iter().all(|&value| value >= 0.0));
     assert!(plasticity.contains(&0.0));
+}
+
+#[test]
+fn a_recipe_of_other_sizes_adapts_the_network_as_the_options_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wide.toml");
+    for (task, text, options) in [
+        ("one-shot", "bits = 16", &["--bits", "16"][..]),
+        ("completion", "bits = 3", &["--bits", "3"]),
+        (
+            "reversal",
+            "bits = 7\npatterns = 3",
+            &["--bits", "7", "--patterns", "3"],
+        ),
+    ] {
+        std::fs::write(&file, format!("[task]\n{text}\n")).unwrap();
+        assert_eq!(
+            recipe(&[task, "--recipe", file.to_str().unwrap()]),
+            recipe(&[&[task], options].concat())
+        );
+    }
+}
+
+#[test]
+fn whole_numbers_are_understood_as_people_write_them() {
+    let plain = ["--episodes", "1000000", "--batch", "10000", "--seed", "12"];
+    let written = ["--episodes", "1e6", "--batch", "10_000", "--seed", "1.2e1"];
+    assert_eq!(
+        recipe(&[&["one-shot"], &plain[..]].concat()),
+        recipe(&[&["one-shot"], &written[..]].concat())
+    );
+    for (arguments, parts) in [
+        (["--episodes", "1.5"], ["--episodes", "not a whole number"]),
+        (["--episodes", "1e30"], ["--episodes", "at most"]),
+        (["--population", "-1e3"], ["--population", "at least 0"]),
+        (
+            ["--schedule-every", "1e10"],
+            ["--schedule-every", "at most 4294967295"],
+        ),
+        (["--bits", "many"], ["--bits", "1e6"]),
+    ] {
+        let output = metaplastic(&[&["recipe", "one-shot"], &arguments[..]].concat());
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        for part in parts {
+            assert!(message.contains(part), "{part:?} in {message}");
+        }
+    }
+}
+
+#[test]
+fn settings_beyond_single_precision_are_refused_as_that() {
+    for (option, field) in [
+        ("--learning-rate", "optimiser.learning_rate"),
+        ("--max-step", "optimiser.max_step"),
+        ("--max-gradient-norm", "optimiser.max_gradient_norm"),
+        ("--l1", "optimiser.l1"),
+        ("--l2", "optimiser.l2"),
+        ("--epsilon", "optimiser.epsilon"),
+        ("--plasticity-min", "optimiser.plasticity_min"),
+        ("--plasticity-max", "optimiser.plasticity_max"),
+        ("--rate-max", "optimiser.rate_bounds"),
+        ("--scale", "initial.scale"),
+        ("--plasticity-scale", "initial.plasticity_scale"),
+        ("--rate", "layer0.rate.value"),
+    ] {
+        for value in ["1e39", "1e300", "1e-45", "1e-300"] {
+            let output = metaplastic(&["recipe", "one-shot", option, value]);
+            assert_status(&output, 2);
+            let message = error_text(&output);
+            for part in [field, value, "beyond the range of f32"] {
+                assert!(message.contains(part), "{part:?} in {message}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -336,7 +412,7 @@ fn bad_settings_are_refused_with_nothing_written() {
         (
             "completion",
             &["--hidden", "3"],
-            &["--hidden", "no hidden layer"],
+            &["hidden", "no hidden layer"],
         ),
         (
             "completion",
@@ -371,7 +447,11 @@ fn bad_settings_are_refused_with_nothing_written() {
             "[task]\nkind = \"completion\"\nbits = 8",
             &["bad.toml", "completion", "one-shot"],
         ),
-        ("[task]\nbits = 9", &["inputs of the network", "10"]),
+        ("[task]\nbits = 129", &["bad.toml", "task.bits", "129"]),
+        (
+            "[task]\nbits = 9\n[[network.layer]]\nkind = \"dense\"\ninputs = 10\noutputs = 2",
+            &["bad.toml", "inputs of the network", "10"],
+        ),
         (
             "[[network.layer]]\nkind = \"plastic\"\ninputs = 1",
             &["bad.toml", "outputs"],

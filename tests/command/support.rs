@@ -1,5 +1,6 @@
 //! What the tests of the command share.
 
+use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,20 @@ pub fn bytes(tensors: &Tensors) -> Vec<u8> {
             let data = match tensor.dtype {
                 Dtype::F64 => values.flat_map(|v| v.to_le_bytes()).collect(),
                 Dtype::F32 => values.flat_map(|v| (*v as f32).to_le_bytes()).collect(),
+                Dtype::F16 => values
+                    .flat_map(|v| f16::from_f64(*v).to_le_bytes())
+                    .collect(),
+                Dtype::BF16 => values
+                    .flat_map(|v| bf16::from_f64(*v).to_le_bytes())
+                    .collect(),
+                Dtype::BOOL | Dtype::U8 => values.map(|v| *v as u8).collect(),
+                Dtype::I8 => values.flat_map(|v| (*v as i8).to_le_bytes()).collect(),
+                Dtype::U16 => values.flat_map(|v| (*v as u16).to_le_bytes()).collect(),
+                Dtype::I16 => values.flat_map(|v| (*v as i16).to_le_bytes()).collect(),
+                Dtype::U32 => values.flat_map(|v| (*v as u32).to_le_bytes()).collect(),
                 Dtype::I32 => values.flat_map(|v| (*v as i32).to_le_bytes()).collect(),
+                Dtype::U64 => values.flat_map(|v| (*v as u64).to_le_bytes()).collect(),
+                Dtype::I64 => values.flat_map(|v| (*v as i64).to_le_bytes()).collect(),
                 other => unimplemented!("{other:?}"),
             };
             (name, tensor, data)

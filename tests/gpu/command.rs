@@ -14,6 +14,7 @@ pub fn bodies() -> Vec<Body> {
             "command: an adapter is found by its name in any case",
             found_in_any_case,
         ),
+        body("command: an adapter is found by its index", found_by_index),
         body("command: gradients as on the CPU", gradients_as_on_the_cpu),
         body("command: f64 is refused", double_precision_is_refused),
         body("command: training", training),
@@ -71,6 +72,38 @@ fn found_in_any_case(engine: &Engine) {
             1
         );
     }
+}
+
+fn found_by_index(engine: &Engine) {
+    let adapters = metaplastic::adapters();
+    for (index, adapter) in adapters.iter().enumerate() {
+        assert_eq!(adapter.index, index);
+    }
+    let Engine::Gpu(gpu) = engine else {
+        panic!("{} is no GPU", engine.device());
+    };
+    assert_eq!(adapters[gpu.index()].name, engine.device());
+    let index = gpu.index().to_string();
+    let devices = |wanted: &str| -> Value {
+        let output = Command::new(cargo_bin!("metaplastic"))
+            .env("METAPLASTIC_DEVICE", wanted)
+            .args(["devices", "--json"])
+            .output()
+            .expect("the command starts");
+        serde_json::from_slice(&output.stdout).expect("one JSON object")
+    };
+    let found = devices(&index);
+    assert_eq!(found["auto"]["device"], engine.device(), "{found}");
+    assert_eq!(found["adapters"][gpu.index()]["auto"], true, "{found}");
+    // An index is never a part of a name, which a version number may be in.
+    let none = adapters.len().to_string();
+    let found = devices(&none);
+    let reason = found["auto"]["reason"].as_str().expect("a reason");
+    for part in ["index", &none, "0: "] {
+        assert!(reason.contains(part), "{part:?} in {reason}");
+    }
+    let refused = Engine::gpu(Some(&none)).unwrap_err();
+    assert_eq!(refused.to_string(), reason);
 }
 
 const NETWORK: &str = r#"

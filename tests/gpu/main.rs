@@ -1,6 +1,6 @@
 //! The GPU engine: against the oracle, against the CPU engine, and against itself.
 //!
-//! The adapter is the one that the environment variable `METAPLASTIC_DEVICE` names in part, or else the best hardware
+//! The adapter is the one that the environment variable `METAPLASTIC_DEVICE` asks for, or else the best hardware
 //! adapter; its name is part of every trial's. Without one, every trial is reported as ignored, with the reason; with
 //! `METAPLASTIC_REQUIRE_GPU=1` that is a failure.
 

@@ -4,6 +4,7 @@ mod network;
 mod optimiser;
 mod values;
 
+use crate::command::number::whole;
 use clap::{Args, ValueEnum};
 use metaplastic::training::{Experiment, Recipe};
 use metaplastic::{Error, Result};
@@ -39,24 +40,24 @@ pub(super) struct Settings {
     recipe: PathBuf,
 
     /// Seed of the first network; the next ones have the seeds that follow
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: Option<u64>,
 
     /// Networks to train, each on its own
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<usize>)]
     population: Option<usize>,
 
     /// Episodes that each network sees, the frozen ones included
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
     episodes: Option<u64>,
 
     /// Episodes per network and update
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<usize>)]
     batch: Option<usize>,
 
     /// Episodes at the end that run with frozen parameters and measure the final error
     /// [default: 500, or a tenth of fewer than 1,000]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
     frozen: Option<u64>,
 
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! The optimiser, its schedule, penalties and bounds, and how parameters start.
 
 use super::values::{Bound, one_of, set};
+use crate::command::number::whole;
 use clap::Args;
 use metaplastic::training::Recipe;
 use metaplastic::{Error, Method, Optimiser, Result, Schedule, Sign};
@@ -73,7 +74,7 @@ pub(super) struct OptimiserSettings {
     schedule: Option<ScheduleName>,
 
     /// cosine: updates until the floor is reached [default: all that learn]
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<u32>)]
     schedule_updates: Option<u32>,
 
     /// cosine: the last factor
@@ -81,7 +82,7 @@ pub(super) struct OptimiserSettings {
     schedule_floor: Option<f64>,
 
     /// step: updates between steps [default: a quarter of all that learn]
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<u32>)]
     schedule_every: Option<u32>,
 
     /// step: what each step multiplies by [default: 0.5]
