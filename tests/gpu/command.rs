@@ -85,7 +85,7 @@ fn found_by_index(engine: &Engine) {
     assert_eq!(adapters[gpu.index()].name, engine.device());
     let index = gpu.index().to_string();
     let devices = |wanted: &str| -> Value {
-        let output = Command::new(cargo_bin!("metaplastic"))
+        let output = Command::new(command())
             .env("METAPLASTIC_DEVICE", wanted)
             .args(["devices", "--json"])
             .output()
