@@ -4,6 +4,7 @@ use super::engine::{EngineArguments, describe};
 use super::input::read_network;
 use super::{Ending, note, say};
 use clap::{Args, ValueEnum};
+use metaplastic::file::require_writable;
 use metaplastic::tensors::{read_episodes, read_parameters, write_gradients};
 use metaplastic::{Error, Gradients, Real, Result, Want};
 use std::path::{Path, PathBuf};
@@ -68,6 +69,7 @@ fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
             });
         }
     }
+    require_writable(output)?;
     let network = read_network(network)?;
     let parameters = read_parameters::<R>(parameters, &network)?;
     let episodes = read_episodes::<R>(episodes, &network, parameters.population())?;

@@ -1,8 +1,8 @@
 //! `metaplastic inspect`.
 
 use super::figure::{self, Picture};
-use super::folder::write_text;
 use super::run::Run;
+use super::staging::write_text;
 use super::table::table;
 use super::{Ending, names, say};
 use clap::Args;
@@ -101,7 +101,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             title: &format!("A network for {}", recipe.task.name()),
             subtitle: &run.describe(shown),
         });
-        write_text(path, &drawing)?;
+        write_text(path, &run.identity.mark_svg(&drawing))?;
     }
     if arguments.json {
         say(serde_json::to_string(&report).expect("a report is always representable as JSON"))?;

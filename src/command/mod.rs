@@ -1,16 +1,19 @@
 //! What the command line offers; everything it computes is the library's.
 
 mod bench;
+mod claim;
 mod devices;
 mod engine;
 mod evaluate;
 mod figure;
 mod folder;
 mod gradient;
+mod identity;
 mod input;
 mod inspect;
 mod interrupt;
 mod names;
+mod number;
 #[cfg(feature = "gpu")]
 mod plan;
 mod progress;
@@ -19,11 +22,13 @@ mod report;
 mod reproduce;
 mod run;
 mod settings;
+mod staging;
 mod summary;
 mod table;
 mod train;
 mod typical;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 use metaplastic::Error;
 use std::fmt::Display;
@@ -78,7 +83,7 @@ enum Ending {
 
 pub fn main() -> ExitCode {
     // Bad arguments end with status 2 here.
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| without_force(error).exit());
     let ending = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
         Command::Recipe(arguments) => recipe::run(arguments),
@@ -104,10 +109,21 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// A parser's error that does not propose to replace a run, as a word much like `--force` would have it.
+fn without_force(mut error: clap::Error) -> clap::Error {
+    let force = ContextValue::String("--force".to_owned());
+    if error.get(ContextKind::SuggestedArg) == Some(&force) {
+        error.remove(ContextKind::SuggestedArg);
+        error.remove(ContextKind::Usage);
+    }
+    error
+}
+
 /// 2 where the input is to blame, 1 where the machine is.
 fn exit_status(error: &Error) -> u8 {
     match error {
         Error::Write { .. }
+        | Error::SavedElsewhere { .. }
         | Error::NoAdapter { .. }
         | Error::NoGpuSupport
         | Error::Device { .. }

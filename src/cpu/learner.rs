@@ -36,6 +36,8 @@ struct State {
     optimiser: Optimiser,
     moments: Moments,
     gradient: Vec<f32>,
+    /// The losses of the meta-steps since the one that means begin at.
+    losses: f64,
     failure: Option<Failure>,
 }
 
@@ -48,13 +50,14 @@ impl CpuLearner {
         let layout = parameters.layout();
         memory::require(
             "the optimiser's state",
-            16 * parameters.population() as u128 * layout.size() as u128,
+            (16 * layout.size() + size_of::<State>()) as u128 * parameters.population() as u128,
         )?;
         let states = optimisers
             .into_iter()
             .map(|optimiser| State {
                 moments: Moments::new(&optimiser, layout),
                 gradient: vec![0.0; layout.size()],
+                losses: 0.0,
                 failure: None,
                 optimiser,
             })
@@ -130,6 +133,7 @@ impl CpuLearner {
     pub(crate) fn run(
         &mut self,
         source: &EpisodeSource,
+        since: u32,
         meta_steps: Range<u32>,
         learn: bool,
     ) -> Result<Vec<f64>> {
@@ -147,7 +151,7 @@ impl CpuLearner {
         self.workspaces
             .require("the CPU engine's working memory", &job, population, 0)?;
         let episodes = Source::Generated(source);
-        let counted = (meta_steps.len() * source.task.counted_steps()) as f64;
+        let counted = ((meta_steps.end - since) as usize * source.task.counted_steps()) as f64;
         // With a few episodes per network, one thread takes a network through all its meta-steps in one workspace.
         let small = source.batch <= job.block;
         let losses = self.each(|index, common, values, state| {
@@ -158,7 +162,9 @@ impl CpuLearner {
             } = *common;
             let mut workspace = small.then(|| workspaces.take::<Workspace<f32>>(&job));
             let mut batch = workspaces.take::<Batch<f32>>(&job);
-            let mut total = 0.0;
+            if meta_steps.start == since {
+                state.losses = 0.0;
+            }
             for meta_step in meta_steps.clone() {
                 batch.pack(network, layout, values);
                 let (loss, gradients) = match &mut workspace {
@@ -179,9 +185,9 @@ impl CpuLearner {
                 } else {
                     state.check_loss(index, episode, loss);
                 }
-                total += loss;
+                state.losses += loss;
             }
-            total / counted
+            state.losses / counted
         });
         self.workspaces.trim(&job);
         Ok(losses)

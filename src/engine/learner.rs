@@ -5,7 +5,7 @@ use crate::cpu::CpuLearner;
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuLearner;
 use crate::task::EpisodeSource;
-use crate::{Episodes, Error, Network, Optimiser, Parameters, Result};
+use crate::{Episodes, Error, Network, Optimiser, Parameters, Result, memory};
 use std::ops::Range;
 
 /// Why a network of a population stopped learning: its loss or a gradient was not finite. That update was skipped and
@@ -65,6 +65,10 @@ impl Learner {
         for optimiser in optimisers {
             optimiser.check()?;
         }
+        memory::require(
+            "the optimisers' settings",
+            population as u128 * size_of::<Optimiser>() as u128,
+        )?;
         let optimisers: Vec<_> = optimisers
             .iter()
             .cloned()
@@ -109,7 +113,7 @@ impl Learner {
     /// # Errors
     /// If the task does not fit the network, or the device fails.
     pub fn train(&mut self, source: &EpisodeSource, meta_steps: Range<u32>) -> Result<Vec<f64>> {
-        on_engine!(&mut self.engine, learner => learner.run(source, meta_steps, true))
+        self.go_on(source, meta_steps.start, meta_steps, true)
     }
 
     /// As [`Learner::train`], with frozen parameters.
@@ -117,7 +121,20 @@ impl Learner {
     /// # Errors
     /// As [`Learner::train`].
     pub fn evaluate(&mut self, source: &EpisodeSource, meta_steps: Range<u32>) -> Result<Vec<f64>> {
-        on_engine!(&mut self.engine, learner => learner.run(source, meta_steps, false))
+        self.go_on(source, meta_steps.start, meta_steps, false)
+    }
+
+    /// As [`Learner::train`] or, unless `learn`, [`Learner::evaluate`]; but the mean is over all episodes since meta-step
+    /// `since`, where the calls before this one went from there without a gap. However many they were, the result is that
+    /// of one call, bit for bit.
+    pub(crate) fn go_on(
+        &mut self,
+        source: &EpisodeSource,
+        since: u32,
+        meta_steps: Range<u32>,
+        learn: bool,
+    ) -> Result<Vec<f64>> {
+        on_engine!(&mut self.engine, learner => learner.run(source, since, meta_steps, learn))
     }
 
     /// The parameters as they are now, read from the device.

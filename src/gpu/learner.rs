@@ -253,12 +253,14 @@ impl GpuLearner {
     pub(crate) fn run(
         &mut self,
         source: &EpisodeSource,
+        since: u32,
         meta_steps: Range<u32>,
         learn: bool,
     ) -> Result<Vec<f64>> {
         source.check(&self.network)?;
         let task = source.task;
-        let counted = (meta_steps.len() * task.counted_steps()) as f64;
+        let done = (meta_steps.end - since) as usize;
+        let counted = (done * task.counted_steps()) as f64;
         let population = self.parameters.population();
         let whole = Work {
             gradient: learn,
@@ -290,15 +292,18 @@ impl GpuLearner {
             let keys: Vec<_> = networks.clone().map(|index| source.key(index)).collect();
             let residents = &group.residents;
             self.gpu.device.write(residents.get(Resident::Keys), &keys);
+            // Kernels count on from there by what the progress says is done.
             let control = Control {
-                first_meta_step: meta_steps.start,
+                first_meta_step: since,
                 learn: u32::from(learn),
                 meta_steps: 1,
             };
-            let cleared = vec![Progress::default(); networks.len()];
-            self.gpu
-                .device
-                .write(residents.get(Resident::Progress), &cleared);
+            if meta_steps.start == since {
+                let cleared = vec![Progress::default(); networks.len()];
+                self.gpu
+                    .device
+                    .write(residents.get(Resident::Progress), &cleared);
+            }
             let controls = residents.get(Resident::Control);
             run_meta_steps(
                 &self.gpu,
@@ -307,7 +312,7 @@ impl GpuLearner {
                 (controls, control),
                 meta_steps.len(),
             )?;
-            let progress = group.progress(&self.gpu, meta_steps.len())?;
+            let progress = group.progress(&self.gpu, done)?;
             let losses = progress.iter().map(|progress| f64::from(progress.loss));
             errors.extend(losses.map(|loss| loss / counted));
         }

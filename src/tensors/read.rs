@@ -5,7 +5,8 @@ use crate::parameters::Tensor;
 use crate::{Episodes, Error, Layout, Loss, Mask, Network, Parameters, Real, Result, memory};
 use ndarray::{Array4, ArrayD, Dimension, Ix1, Ix3, Ix4, IxDyn};
 use safetensors::{Dtype, SafeTensors};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read;
 use std::path::Path;
 
 /// Reads the parameters of a population for `network`; their first axis says how many networks there are.
@@ -14,6 +15,17 @@ use std::path::Path;
 /// If the file cannot be read or is malformed, a tensor is missing, unknown, of another type or shape than `network`
 /// calls for, or has a value that is not finite in precision `R`.
 pub fn read_parameters<R: Real>(path: &Path, network: &Network) -> Result<Parameters<R>> {
+    Ok(read_parameters_with(path, network)?.0)
+}
+
+/// As [`read_parameters`], with the metadata in the file's header.
+///
+/// # Errors
+/// As [`read_parameters`].
+pub fn read_parameters_with<R: Real>(
+    path: &Path,
+    network: &Network,
+) -> Result<(Parameters<R>, HashMap<String, String>)> {
     let bytes = read(path)?;
     let file = File::parse(path, &bytes)?;
     let layout = Layout::new(network)?;
@@ -56,7 +68,7 @@ pub fn read_parameters<R: Real>(path: &Path, network: &Network) -> Result<Parame
                 .assign(&values);
         }
     }
-    Ok(parameters)
+    Ok((parameters, file.metadata))
 }
 
 /// Reads episodes for `population` networks and what is to be differentiated.
@@ -172,27 +184,54 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         path: path.to_owned(),
         source,
     };
-    let metadata = std::fs::metadata(path).map_err(error)?;
-    memory::require(
-        &path.display().to_string(),
-        u128::from(metadata.len()).saturating_mul(4),
-    )?;
-    std::fs::read(path).map_err(error)
+    let mut file = std::fs::File::open(path).map_err(error)?;
+    let length = file.metadata().map_err(error)?.len();
+    let what = path.display().to_string();
+    memory::require(&what, u128::from(length).saturating_mul(4))?;
+
+    // A pipe or a device does not say how long it is, and may have no end.
+    let mut bytes = Vec::with_capacity(length as usize);
+    let start = (&mut file).take(8).read_to_end(&mut bytes);
+    start.map_err(error)?;
+    if let Ok(header) = <[u8; 8]>::try_from(bytes.as_slice())
+        && !(1..=LONGEST_HEADER).contains(&u64::from_le_bytes(header))
+    {
+        return Ok(bytes);
+    }
+    let available = memory::available();
+    let most = available / 4;
+    let rest = file.take(most).read_to_end(&mut bytes);
+    rest.map_err(error)?;
+    if bytes.len() as u64 > most {
+        return Err(Error::Memory {
+            what,
+            requested: 4 * bytes.len() as u128,
+            available: available.into(),
+        });
+    }
+    Ok(bytes)
 }
+
+/// The format's limit on the length of a header, in bytes.
+const LONGEST_HEADER: u64 = 100_000_000;
 
 /// An open file.
 struct File<'a> {
     tensors: std::collections::BTreeMap<String, safetensors::tensor::TensorView<'a>>,
+    metadata: HashMap<String, String>,
 }
 
 impl<'a> File<'a> {
     fn parse(path: &Path, bytes: &'a [u8]) -> Result<Self> {
-        let parsed = SafeTensors::deserialize(bytes).map_err(|source| Error::Tensors {
+        let invalid = |source| Error::Tensors {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let parsed = SafeTensors::deserialize(bytes).map_err(invalid)?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(invalid)?;
         Ok(Self {
             tensors: parsed.tensors().into_iter().collect(),
+            metadata: header.metadata().clone().unwrap_or_default(),
         })
     }
 

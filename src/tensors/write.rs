@@ -5,6 +5,7 @@ use crate::{Gradients, Parameters, Real, Result};
 use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Writes every parameter, rates that are not learned included.
@@ -12,13 +13,25 @@ use std::path::Path;
 /// # Errors
 /// If the file cannot be written.
 pub fn write_parameters<R: Real>(path: &Path, parameters: &Parameters<R>) -> Result<()> {
+    write_parameters_with(path, parameters, [])
+}
+
+/// As [`write_parameters`], with `metadata` in the file's header: pairs of a key and a text.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_parameters_with<R: Real>(
+    path: &Path,
+    parameters: &Parameters<R>,
+    metadata: impl IntoIterator<Item = (String, String)>,
+) -> Result<()> {
     let tensors = parameters.layout().tensors().iter().map(|tensor| {
         let view = parameters
             .view(tensor.layer, tensor.role)
             .expect("the layout lists it");
         (tensor.name(), Stored(view))
     });
-    write(path, tensors.collect())
+    write(path, tensors.collect(), metadata.into_iter().collect())
 }
 
 /// Writes what a network did and every gradient there is; no gradient of rates that are not learned.
@@ -51,12 +64,17 @@ pub fn write_gradients<R: Real>(path: &Path, gradients: &Gradients<R>) -> Result
             }
         }
     }
-    write(path, tensors)
+    write(path, tensors, HashMap::new())
 }
 
-fn write<R: Real>(path: &Path, tensors: Vec<(String, Stored<'_, R>)>) -> Result<()> {
+fn write<R: Real>(
+    path: &Path,
+    tensors: Vec<(String, Stored<'_, R>)>,
+    metadata: HashMap<String, String>,
+) -> Result<()> {
+    let metadata = Some(metadata).filter(|metadata| !metadata.is_empty());
     let bytes =
-        safetensors::serialize(tensors, None).expect("arrays are as long as their shapes say");
+        safetensors::serialize(tensors, metadata).expect("arrays are as long as their shapes say");
     write_atomically(path, |file| file.write_all(&bytes))
 }
 
