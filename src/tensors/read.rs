@@ -4,6 +4,7 @@ use crate::episodes::{require_finite, shape_error};
 use crate::parameters::Tensor;
 use crate::{Episodes, Error, Layout, Loss, Mask, Network, Parameters, Real, Result, memory};
 use ndarray::{Array4, ArrayD, Dimension, Ix1, Ix3, Ix4, IxDyn};
+use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
@@ -184,30 +185,33 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         path: path.to_owned(),
         source,
     };
+    let require = |bytes: u64| {
+        let bytes = u128::from(bytes).saturating_mul(4);
+        memory::require(&path.display().to_string(), bytes)
+    };
     let mut file = std::fs::File::open(path).map_err(error)?;
     let length = file.metadata().map_err(error)?.len();
-    let what = path.display().to_string();
-    memory::require(&what, u128::from(length).saturating_mul(4))?;
-
-    // A pipe or a device does not say how long it is, and may have no end.
-    let mut bytes = Vec::with_capacity(length as usize);
-    let start = (&mut file).take(8).read_to_end(&mut bytes);
-    start.map_err(error)?;
-    if let Ok(header) = <[u8; 8]>::try_from(bytes.as_slice())
-        && !(1..=LONGEST_HEADER).contains(&u64::from_le_bytes(header))
-    {
+    let mut bytes = Vec::new();
+    let mut read_on = |bytes: &mut Vec<u8>, count: u64| {
+        require((bytes.len() as u64).saturating_add(count))?;
+        let read = (&mut file).take(count).read_to_end(bytes);
+        read.map(drop).map_err(error)
+    };
+    if length > 0 {
+        read_on(&mut bytes, length.saturating_add(1))?;
         return Ok(bytes);
     }
-    let available = memory::available();
-    let most = available / 4;
-    let rest = file.take(most).read_to_end(&mut bytes);
-    rest.map_err(error)?;
-    if bytes.len() as u64 > most {
-        return Err(Error::Memory {
-            what,
-            requested: 4 * bytes.len() as u128,
-            available: available.into(),
-        });
+    // A pipe or a device does not say how long it is, and may have no end: what its header says is read, and a byte more.
+    read_on(&mut bytes, 8)?;
+    let Ok(header) = bytes.as_slice().try_into().map(u64::from_le_bytes) else {
+        return Ok(bytes);
+    };
+    if header > LONGEST_HEADER {
+        return Ok(bytes);
+    }
+    read_on(&mut bytes, header)?;
+    if let Ok(metadata) = serde_json::from_slice::<Metadata>(&bytes[8..]) {
+        read_on(&mut bytes, (metadata.data_len() as u64).saturating_add(1))?;
     }
     Ok(bytes)
 }

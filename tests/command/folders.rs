@@ -68,8 +68,11 @@ fn of_runs_started_together_in_one_folder_one_gets_it() {
         let run = folder.path().join("run");
         let start = |rate| {
             let mut command = command();
-            command.args(["train", "one-shot"]).args(SMALL).args(force);
-            command.args(["--episodes", "100000", "--learning-rate", rate]);
+            command
+                .args(["train", "one-shot", "--engine", "cpu"])
+                .args(force);
+            command.args(["--population", "2", "--episodes", "50000"]);
+            command.args(["--learning-rate", rate]);
             spawn(command.arg("--output").arg(&run))
         };
         let rates = ["0.01", "0.02", "0.03", "0.04"];

@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// Starts training, with the signals as `env` is told, and waits until it listens to them.
 fn start(signals: &str, run: &Path, arguments: &[&str]) -> Child {
-    let child = Command::new("env")
+    let mut child = Command::new("env")
         .arg(signals)
         .arg(binary())
         .args(["train", "one-shot", "--engine", "cpu"])
@@ -24,15 +24,19 @@ fn start(signals: &str, run: &Path, arguments: &[&str]) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    wait_for(run);
+    wait_for(&run.join(LOCK), &mut child);
     child
 }
 
-/// The folder is made when the signals are listened to.
-fn wait_for(folder: &Path) {
+/// The folder is claimed when the signals are listened to.
+const LOCK: &str = ".metaplastic-lock";
+
+#[track_caller]
+fn wait_for(path: &Path, child: &mut Child) {
     let start = Instant::now();
-    while !folder.exists() {
+    while !path.exists() {
         assert!(start.elapsed() < Duration::from_secs(60));
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -146,6 +150,8 @@ fn a_long_meta_step_is_not_waited_for() {
             "128",
             "--batch",
             "16384",
+            "--episodes",
+            "1000000",
         ],
     );
     stopped(child, &["TERM"]);
@@ -162,12 +168,12 @@ fn a_stopped_reproduction_leaves_the_runs_so_far_and_no_report() {
         command
             .args(["--runs", runs, "--output"])
             .arg(folder.path());
-        command.stderr(Stdio::piped());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
     };
     assert_status(&reproduce("1").output().unwrap(), 0);
-    let child = reproduce("3000").spawn().unwrap();
-    wait_for(&folder.path().join(".metaplastic-lock"));
+    let mut child = reproduce("3000").spawn().unwrap();
+    wait_for(&folder.path().join(LOCK), &mut child);
     std::thread::sleep(Duration::from_millis(200));
     // The old reproduction is whole until there is something new.
     assert!(folder.path().join("report.html").exists());
