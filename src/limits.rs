@@ -21,7 +21,14 @@ const RESERVE: u64 = 16 << 20;
 pub(crate) fn address_space() -> Option<u64> {
     static LIMITED: OnceLock<bool> = OnceLock::new();
     let process = Path::new("/proc/self");
-    let limited = LIMITED.get_or_init(|| space_of(process).is_some());
+    let limited = LIMITED.get_or_init(|| {
+        let limited = space_of(process).is_some();
+        if limited {
+            // What the allocator sets aside for a thread at its first array counts, and is much.
+            rayon::broadcast(|_| drop(std::hint::black_box(vec![0u8; 64])));
+        }
+        limited
+    });
     let left = limited.then(|| space_of(process)).flatten();
     left.map(|left| left.saturating_sub(RESERVE))
 }

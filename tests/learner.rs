@@ -48,6 +48,11 @@ fn training_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn pauses_of_a_run_change_no_bits() {
+    body::pauses_of_a_run_change_no_bits(&Engine::cpu());
+}
+
+#[test]
 fn one_shot_is_learned() {
     body::one_shot_is_learned(&Engine::cpu(), 20, 4000);
 }

@@ -218,6 +218,13 @@ impl Run<'_> {
         let identity = Identity::new(&settings, trained);
         let summary = Summary::new(self, &identity, folder);
 
+        if trained.history.is_empty() && holds_a_run(folder) {
+            note(format_args!(
+                "{}: nothing was learned; the run that was there is kept",
+                folder.display()
+            ));
+            return Ok(summary);
+        }
         let staging = Staging::new(folder)?;
         let metadata = [(identity::KEY.to_owned(), identity.to_string())];
         write_parameters_with(&staging.path(PARAMETERS), &trained.parameters, metadata)?;

@@ -1,11 +1,13 @@
 //! `metaplastic inspect`.
 
 use super::figure::{self, Picture};
+use super::number::signed;
 use super::run::Run;
 use super::staging::write_text;
 use super::table::table;
 use super::{Ending, names, say};
 use clap::Args;
+use metaplastic::file::require_writable;
 use metaplastic::training::{Connection, Matrix, PatternSigns};
 use metaplastic::{Error, Layer, Result, Role};
 use serde::Serialize;
@@ -90,6 +92,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             field: "--network".into(),
             reason: format!("{shown}, expected 0 to {}", recipe.population - 1),
         });
+    }
+    if let Some(path) = &arguments.output {
+        require_writable(path)?;
     }
     let report = Report::new(&run, shown, arguments);
     if let Some(path) = &arguments.output {
@@ -232,7 +237,7 @@ impl Unit {
             self.name.clone(),
             format!("{} of {}", self.negative, self.inputs),
             format!("{} of {}", self.positive, self.inputs),
-            format!("{:+.3}", self.largest),
+            signed(self.largest),
             if self.all_negative {
                 "all negative"
             } else {
@@ -254,10 +259,6 @@ impl Strong {
     }
 
     fn row(&self) -> [String; 3] {
-        [
-            format!("{:+.3}", self.value),
-            self.from.clone(),
-            self.to.clone(),
-        ]
+        [signed(self.value), self.from.clone(), self.to.clone()]
     }
 }

@@ -71,7 +71,7 @@ enum Command {
 
 const EXIT_STATUS: &str = "\
 Exit status: 0 done; 1 a device or a file failed; 2 bad input, nothing was written; \
-3 the results of some network are not finite; 130 stopped by Ctrl-C.";
+3 the results of some network are not finite; 130 stopped by a signal.";
 
 /// How a command ended, if not by an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use metaplastic::file::{sync_folder, write_atomically};
 use metaplastic::{Error, Result};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// What the names of temporary files begin with.
@@ -16,6 +17,10 @@ const PREFIX: &str = ".metaplastic-";
 const COMPLETE: &str = ".metaplastic-complete";
 /// The file that a claim locks.
 pub(super) const LOCK: &str = ".metaplastic-lock";
+
+/// The age from which a temporary file is taken for that of a dead process: `evaluate` and `gradient` claim no folder that
+/// they write a file into.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Files that are being written. Dropped without [`Staging::commit`], they are gone.
 #[derive(Debug)]
@@ -78,8 +83,18 @@ pub(super) fn tidy(folder: &Path) -> Result<()> {
             let entry = entry?;
             let name = entry.file_name();
             let is_temporary = name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
-            if is_temporary && entry.file_type()?.is_dir() {
+            if !is_temporary || name == LOCK {
+                continue;
+            }
+            let metadata = entry.metadata()?;
+            if metadata.is_dir() {
                 std::fs::remove_dir_all(entry.path())?;
+            } else if metadata
+                .modified()?
+                .elapsed()
+                .is_ok_and(|age| age > ABANDONED)
+            {
+                std::fs::remove_file(entry.path())?;
             }
         }
         Ok(())
@@ -152,6 +167,24 @@ mod tests {
         std::fs::create_dir(folder.join(COMPLETE)).unwrap();
         for name in ["a", "b"] {
             write_text(&folder.join(COMPLETE).join(name), "new").unwrap();
+        }
+    }
+
+    #[test]
+    fn files_of_dead_processes_go_and_those_of_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in [".metaplastic-old", ".metaplastic-new", LOCK, "notes.txt"] {
+            let file = std::fs::File::create(path(name)).unwrap();
+            if name != ".metaplastic-new" {
+                let before = std::time::SystemTime::now() - 2 * ABANDONED;
+                file.set_modified(before).unwrap();
+            }
+        }
+        tidy(folder.path()).unwrap();
+        assert!(!path(".metaplastic-old").exists());
+        for name in [".metaplastic-new", LOCK, "notes.txt"] {
+            assert!(path(name).exists(), "{name}");
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     engine: EngineArguments,
 
-    /// Folder for the results [default: runs/TASK-seedSEED, numbered where that holds a run]
+    /// Folder for the results [default: runs/TASK-seedSEED, numbered where that is taken]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 

@@ -1,7 +1,7 @@
 //! Writing, whole files only.
 
 use crate::file::write_atomically;
-use crate::{Gradients, Parameters, Real, Result};
+use crate::{Gradients, Parameters, Real, Result, memory};
 use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
@@ -72,6 +72,10 @@ fn write<R: Real>(
     tensors: Vec<(String, Stored<'_, R>)>,
     metadata: HashMap<String, String>,
 ) -> Result<()> {
+    // The file as it will be, and one tensor of it.
+    let sizes = || tensors.iter().map(|(_, tensor)| tensor.data_len());
+    let bytes = sizes().sum::<usize>() + sizes().max().unwrap_or(0);
+    memory::require(&format!("what {} holds", path.display()), bytes as u128)?;
     let metadata = Some(metadata).filter(|metadata| !metadata.is_empty());
     let bytes =
         safetensors::serialize(tensors, metadata).expect("arrays are as long as their shapes say");

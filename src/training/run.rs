@@ -502,7 +502,7 @@ mod tests {
         let training = Training::new(&Engine::cpu(), &recipe).unwrap();
         let trained = training
             .run_watched(|event| match event {
-                Event::Pause(pause) if pause.run.at % 200 != 0 => ControlFlow::Break(()),
+                Event::Pause(pause) if !pause.run.at.is_multiple_of(200) => ControlFlow::Break(()),
                 Event::Pause(pause) => {
                     assert_eq!(pause.so_far().unwrap().parameters.population(), 3);
                     ControlFlow::Continue(())
@@ -512,7 +512,7 @@ mod tests {
             .unwrap();
         assert!(trained.stopped);
         let last = trained.history.last().unwrap();
-        assert!(last.episode % 200 != 0 && last.episode < 40_000);
+        assert!(!last.episode.is_multiple_of(200) && last.episode < 40_000);
         assert_eq!(last.error.len(), 3);
         // The parameters are those of a run that ends there.
         let at = last.episode;

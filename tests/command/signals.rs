@@ -134,28 +134,35 @@ fn signals_that_were_ignored_stay_ignored() {
     assert!(error_text(&output).contains("terminate"));
 }
 
+/// A meta-step of many seconds.
+const LONG: [&str; 10] = [
+    "--population",
+    "2",
+    "--hidden",
+    "200",
+    "--bits",
+    "128",
+    "--batch",
+    "32768",
+    "--episodes",
+    "1000000",
+];
+
 #[test]
 fn a_long_meta_step_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let child = start(
-        DEFAULT,
-        &run,
-        &[
-            "--population",
-            "2",
-            "--hidden",
-            "200",
-            "--bits",
-            "128",
-            "--batch",
-            "16384",
-            "--episodes",
-            "1000000",
-        ],
-    );
+    let child = start(DEFAULT, &run, &LONG);
     stopped(child, &["TERM"]);
     assert_eq!(names(&run), FILES);
+
+    // What has learned nothing replaces nothing.
+    let identity = || std::fs::read_to_string(run.join("run.toml")).unwrap();
+    let before = identity();
+    let arguments = [&LONG[..], &["--force", "--seed", "7"]].concat();
+    let output = stopped(start(DEFAULT, &run, &arguments), &["TERM"]);
+    assert!(error_text(&output).contains("is kept"));
+    assert_eq!(identity(), before);
 }
 
 #[test]

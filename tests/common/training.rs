@@ -6,11 +6,13 @@ use super::oracle;
 use super::random::Random;
 use metaplastic::random::Purpose;
 use metaplastic::task::{Association, EpisodeSource, Task};
+use metaplastic::training::{Event, Experiment, Recipe, Training};
 use metaplastic::{
     Activation, Engine, Episodes, Failure, Initial, Layer, Learner, Loss, Method, Network,
     Optimiser, Parameters, Rate, Role, Schedule,
 };
 use ndarray::Array4;
+use std::ops::ControlFlow;
 
 /// One network's optimiser, written down from its documentation.
 struct Reference {
@@ -418,6 +420,49 @@ pub fn networks_train_as_alone(engine: &Engine, batch: usize) {
 }
 
 /// A run in two calls is bit for bit the run in one, and equal to itself repeated.
+/// A run pauses by the clock; its reports and parameters are those of one call of the learner for each report.
+pub fn pauses_of_a_run_change_no_bits(engine: &Engine) {
+    let recipe = Recipe {
+        population: 2,
+        episodes: 200 * 16 * 512,
+        batch: 512,
+        ..Recipe::paper(Experiment::OneShot)
+    };
+    let (mut pauses, mut reports) = (0, 0);
+    let trained = Training::new(engine, &recipe)
+        .expect("it fits")
+        .run_watched(|event| {
+            match event {
+                Event::Pause(_) => pauses += 1,
+                Event::Report(_) => reports += 1,
+            }
+            if reports == 2 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+        .expect("training");
+    assert!(pauses > reports, "no pause in the midst of a part");
+
+    let Recipe {
+        network,
+        initial,
+        optimiser,
+        seed,
+        ..
+    } = &recipe;
+    let parameters = Parameters::initialise(network, initial, 2, *seed).expect("it fits");
+    let learner = engine.learner(network, &parameters, std::slice::from_ref(optimiser));
+    let (mut learner, source) = (learner.expect("it fits"), recipe.source(Purpose::Training));
+    for (report, start) in trained.history.iter().zip([0, 16]) {
+        assert_eq!(report.episode, u64::from(start + 16) * 512);
+        let error = learner.train(&source, start..start + 16).expect("training");
+        assert_eq!(report.error, error);
+    }
+    assert!(trained.parameters == learner.parameters().expect("parameters"));
+}
+
 pub fn training_goes_on_where_it_stopped(engine: &Engine) {
     let cuts: [&[u32]; 3] = [&[0, 50], &[0, 50], &[0, 17, 18, 50]];
     let [whole, again, parts] = cuts.map(|cuts| {

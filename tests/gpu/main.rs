@@ -352,7 +352,7 @@ fn learning() -> Vec<Body> {
         ));
     }
     type Named = (&'static str, fn(&Engine));
-    let named: [Named; 8] = [
+    let named: [Named; 9] = [
         (
             "evaluation changes nothing",
             training::evaluation_changes_nothing,
@@ -360,6 +360,10 @@ fn learning() -> Vec<Body> {
         (
             "training goes on where it stopped",
             training::training_goes_on_where_it_stopped,
+        ),
+        (
+            "pauses of a run change no bits",
+            training::pauses_of_a_run_change_no_bits,
         ),
         (
             "an infinite loss freezes its network",

@@ -4,7 +4,6 @@ mod network;
 mod optimiser;
 mod values;
 
-use super::identity::KEY;
 use clap::{Args, ValueEnum};
 use metaplastic::training::{Experiment, Recipe};
 use metaplastic::{Error, Result};
@@ -120,7 +119,7 @@ fn recipe_of_run(text: String) -> String {
         return text;
     };
     match run.get("recipe") {
-        Some(toml::Value::Table(recipe)) if run.contains_key(KEY) => recipe.to_string(),
+        Some(toml::Value::Table(recipe)) => recipe.to_string(),
         _ => text,
     }
 }
