@@ -5,7 +5,9 @@ use super::input::read_network;
 use super::{Ending, note, say};
 use clap::{Args, ValueEnum};
 use metaplastic::file::require_writable;
-use metaplastic::tensors::{read_episodes, read_parameters, write_gradients};
+use metaplastic::tensors::{
+    read_episodes, read_parameters, require_room_for_gradients, write_gradients,
+};
 use metaplastic::{Error, Gradients, Real, Result, Want};
 use std::path::{Path, PathBuf};
 
@@ -73,6 +75,7 @@ fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
     let network = read_network(network)?;
     let parameters = read_parameters::<R>(parameters, &network)?;
     let episodes = read_episodes::<R>(episodes, &network, parameters.population())?;
+    require_room_for_gradients(&network, &episodes)?;
     let synapse_steps = [episodes.batch(), episodes.steps(), network.synapses()]
         .iter()
         .fold(parameters.population() as u64, |product, &size| {

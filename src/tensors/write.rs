@@ -1,7 +1,7 @@
 //! Writing, whole files only.
 
 use crate::file::write_atomically;
-use crate::{Gradients, Parameters, Real, Result, memory};
+use crate::{Episodes, Gradients, Layout, Network, Parameters, Real, Result, memory};
 use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
@@ -65,6 +65,31 @@ pub fn write_gradients<R: Real>(path: &Path, gradients: &Gradients<R>) -> Result
         }
     }
     write(path, tensors, HashMap::new())
+}
+
+/// Fails unless memory holds what [`write_gradients`] writes for these episodes twice, as arrays and as a file. To be
+/// asked before the gradients are computed.
+///
+/// # Errors
+/// If memory is short.
+pub fn require_room_for_gradients<R: Real>(
+    network: &Network,
+    episodes: &Episodes<R>,
+) -> Result<()> {
+    let traces = network
+        .layers()
+        .iter()
+        .filter(|layer| layer.as_plastic().is_some());
+    let traces: u128 = traces
+        .map(|layer| layer.inputs() as u128 * layer.outputs() as u128)
+        .sum();
+    let activity = episodes.steps() as u128 * (network.inputs() + network.outputs()) as u128;
+    let values =
+        episodes.batch() as u128 * (activity + 2 * traces) + Layout::new(network)?.size() as u128;
+    memory::require(
+        "the results and their file",
+        2 * size_of::<R>() as u128 * episodes.population() as u128 * values,
+    )
 }
 
 fn write<R: Real>(

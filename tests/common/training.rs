@@ -422,10 +422,18 @@ pub fn networks_train_as_alone(engine: &Engine, batch: usize) {
 /// A run in two calls is bit for bit the run in one, and equal to itself repeated.
 /// A run pauses by the clock; its reports and parameters are those of one call of the learner for each report.
 pub fn pauses_of_a_run_change_no_bits(engine: &Engine) {
+    // On the GPU in separate kernels, and in one.
+    for (batch, meta_steps) in [(512, 16), (16, 400)] {
+        reports_are_those_of_single_calls(engine, batch, meta_steps);
+    }
+}
+
+/// `meta_steps` lie between two reports, and more than one pause.
+fn reports_are_those_of_single_calls(engine: &Engine, batch: u32, meta_steps: u32) {
     let recipe = Recipe {
         population: 2,
-        episodes: 200 * 16 * 512,
-        batch: 512,
+        episodes: u64::from(200 * meta_steps * batch),
+        batch: batch as usize,
         ..Recipe::paper(Experiment::OneShot)
     };
     let (mut pauses, mut reports) = (0, 0);
@@ -455,10 +463,14 @@ pub fn pauses_of_a_run_change_no_bits(engine: &Engine) {
     let parameters = Parameters::initialise(network, initial, 2, *seed).expect("it fits");
     let learner = engine.learner(network, &parameters, std::slice::from_ref(optimiser));
     let (mut learner, source) = (learner.expect("it fits"), recipe.source(Purpose::Training));
-    for (report, start) in trained.history.iter().zip([0, 16]) {
-        assert_eq!(report.episode, u64::from(start + 16) * 512);
-        let error = learner.train(&source, start..start + 16).expect("training");
-        assert_eq!(report.error, error);
+    assert_eq!(trained.history.len(), 2);
+    for (report, start) in trained.history.iter().zip([0, meta_steps]) {
+        let end = start + meta_steps;
+        assert_eq!(report.episode, u64::from(end * batch));
+        assert_eq!(
+            report.error,
+            learner.train(&source, start..end).expect("training")
+        );
     }
     assert!(trained.parameters == learner.parameters().expect("parameters"));
 }
