@@ -127,9 +127,32 @@ pub enum Error {
         /// The format library's reason.
         source: safetensors::SafeTensorError,
     },
+    /// Another process is about to write a run into the folder.
+    #[error(
+        "{}: another run is in progress there (it has locked .metaplastic-lock); wait for it, or choose another folder",
+        path.display()
+    )]
+    RunInProgress {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run could not be written to its folder, and was saved in another one.
+    #[error("{error}; the run is saved in {}", path.display())]
+    SavedElsewhere {
+        /// Why.
+        error: Box<Error>,
+        /// The folder that it was saved in.
+        path: PathBuf,
+    },
     /// A folder already holds a run.
     #[error("{}: holds a run already; choose another folder or pass --force", path.display())]
     RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder holds no run, or one that never came to its end.
+    #[error("{}: not a finished run: it has no run.toml", path.display())]
+    NoRun {
         /// The folder.
         path: PathBuf,
     },

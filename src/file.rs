@@ -1,54 +1,143 @@
 //! Files that are whole or absent.
 
 use crate::{Error, Result};
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes a file through `fill`, beside its place, and then renames it, so that a reader never sees half of it and a
-/// failure leaves what was there before.
+/// failure leaves what was there before. The file is on the disk when this returns.
 ///
-/// A symbolic link keeps pointing where it points. What is no regular file (a pipe, `/dev/stdout`) is written to
-/// directly.
+/// A symbolic link keeps pointing where it points, also where nothing is there yet. What is no regular file (a pipe,
+/// `/dev/stdout`) is written to directly.
 ///
 /// # Errors
 /// If the file cannot be written, or `fill` fails.
 pub fn write_atomically(
     path: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    write(path, fill).map_err(|source| Error::Write {
-        path: path.to_owned(),
-        source,
-    })
+    Place::of(path)
+        .and_then(|place| place.write(fill))
+        .map_err(|source| cannot_write(path, source))
 }
 
-fn write(
-    path: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
-) -> std::io::Result<()> {
-    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    if let Ok(metadata) = place.metadata()
-        && !metadata.is_file()
-        && !metadata.is_dir()
-    {
-        let mut file = std::fs::OpenOptions::new().write(true).open(&place)?;
-        fill(&mut file)?;
-        return file.flush();
+/// Finds out whether [`write_atomically`] can write to `path`, before time is spent on what is to be written. Changes
+/// nothing.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn require_writable(path: &Path) -> Result<()> {
+    Place::of(path)
+        .and_then(|place| place.require_writable())
+        .map_err(|source| cannot_write(path, source))
+}
+
+/// Waits until the entries of a folder are on the disk, where the system can do that.
+///
+/// # Errors
+/// If the folder cannot be read, or the disk fails.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
     }
-    let folder = match place.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; these become ordinary files.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.prefix(".metaplastic-").tempfile_in(folder)?;
-    let mut writer = std::io::BufWriter::new(file);
-    fill(&mut writer)?;
-    let file = writer.into_inner().map_err(|error| error.into_error())?;
-    file.persist(&place).map_err(|error| error.error)?;
-    Ok(())
+    match std::fs::File::open(folder)?.sync_all() {
+        // Some file systems have no such request for folders.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn cannot_write(path: &Path, source: io::Error) -> Error {
+    Error::Write {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Where a file is written.
+enum Place {
+    /// A pipe or a device.
+    Direct(PathBuf),
+    /// The name of a regular file, links followed; it need not exist.
+    Renamed(PathBuf),
+}
+
+/// Links that are followed at most, as Linux does.
+const LINKS: usize = 40;
+
+impl Place {
+    fn of(path: &Path) -> io::Result<Self> {
+        match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => Err(ErrorKind::IsADirectory.into()),
+            Ok(metadata) if metadata.is_file() => Ok(Self::Renamed(path.canonicalize()?)),
+            Ok(_) => Ok(Self::Direct(path.to_owned())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Ok(Self::Renamed(follow_links(path)?))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let path = match self {
+            Self::Direct(path) => {
+                let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+                fill(&mut file)?;
+                return file.flush();
+            }
+            Self::Renamed(path) => path,
+        };
+        let folder = folder_of(path);
+        let mut builder = tempfile::Builder::new();
+        // Temporary files are private by default; these become ordinary files.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.prefix(".metaplastic-").tempfile_in(folder)?;
+        let mut writer = io::BufWriter::new(file);
+        fill(&mut writer)?;
+        let file = writer.into_inner().map_err(|error| error.into_error())?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        sync_folder(folder)
+    }
+
+    fn require_writable(&self) -> io::Result<()> {
+        match self {
+            // To open a pipe would wait for its reader.
+            Self::Direct(_) => Ok(()),
+            Self::Renamed(path) => tempfile::tempfile_in(folder_of(path)).map(drop),
+        }
+    }
+}
+
+/// The name that a link to nothing stands for; `path` itself if it is no link.
+fn follow_links(path: &Path) -> io::Result<PathBuf> {
+    // A separator at the end asks for a folder.
+    if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(ErrorKind::NotFound.into());
+    }
+    let mut place = path.to_owned();
+    for _ in 0..LINKS {
+        if !place.is_symlink() {
+            return Ok(place);
+        }
+        place = folder_of(&place).join(std::fs::read_link(&place)?);
+    }
+    Err(io::Error::other(format!("more than {LINKS} links")))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 #[cfg(test)]
@@ -62,7 +151,7 @@ mod tests {
         write_atomically(&path, |file| file.write_all(b"old")).unwrap();
         let error = write_atomically(&path, |file| {
             file.write_all(b"new")?;
-            Err(std::io::Error::other("no more"))
+            Err(io::Error::other("no more"))
         })
         .unwrap_err();
         assert!(error.to_string().contains("no more"), "{error}");
@@ -73,12 +162,49 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_link_keeps_pointing_where_it_points() {
+        use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
-        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
-        std::fs::write(&file, "old").unwrap();
-        std::os::unix::fs::symlink(&file, &link).unwrap();
-        write_atomically(&link, |file| file.write_all(b"new")).unwrap();
-        assert_eq!(std::fs::read(&file).unwrap(), b"new");
-        assert!(link.is_symlink());
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("elsewhere")).unwrap();
+        std::fs::write(path("old"), "old").unwrap();
+        symlink(path("old"), path("to-old")).unwrap();
+        // To nothing yet, over another link, relative.
+        symlink("elsewhere/new", path("to-new")).unwrap();
+        symlink("to-new", path("to-link")).unwrap();
+        for (link, file) in [("to-old", "old"), ("to-link", "elsewhere/new")] {
+            require_writable(&path(link)).unwrap();
+            write_atomically(&path(link), |file| file.write_all(b"written")).unwrap();
+            assert_eq!(std::fs::read(path(file)).unwrap(), b"written");
+            assert!(path(link).is_symlink() && !path(file).is_symlink());
+        }
+        assert!(path("to-new").is_symlink());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_found_out_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("file"), "").unwrap();
+        let mut bad = vec![
+            folder.path().to_owned(),
+            path("no/such/folder"),
+            path("file/in-a-file"),
+            path("new/"),
+            path(&"n".repeat(10_000)),
+            PathBuf::new(),
+        ];
+        #[cfg(unix)]
+        for (link, target) in [("loop", "loop"), ("to-nowhere", "no/such/folder")] {
+            std::os::unix::fs::symlink(target, path(link)).unwrap();
+            bad.push(path(link));
+        }
+        let before = folder.path().read_dir().unwrap().count();
+        for path in bad {
+            assert!(matches!(require_writable(&path), Err(Error::Write { .. })));
+            assert!(write_atomically(&path, |_| Ok(())).is_err());
+        }
+        assert_eq!(folder.path().read_dir().unwrap().count(), before);
+        require_writable(&path("new")).unwrap();
+        assert_eq!(folder.path().read_dir().unwrap().count(), before);
     }
 }

@@ -19,6 +19,7 @@ mod error;
 pub mod file;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod limits;
 pub mod measure;
 mod memory;
 mod network;

@@ -1,6 +1,6 @@
 //! Refuses, before any allocation, what no memory of this machine holds.
 
-use crate::{Error, Result};
+use crate::{Error, Result, limits};
 
 /// The product of `sizes`, or a typed error that names `what`.
 pub(crate) fn elements(what: &str, sizes: &[usize]) -> Result<usize> {
@@ -19,8 +19,8 @@ pub(crate) fn elements(what: &str, sizes: &[usize]) -> Result<usize> {
 
 /// Fails unless `bytes` fit in the memory that is available now.
 pub(crate) fn require(what: &str, bytes: u128) -> Result<()> {
-    // Asking the system costs a few microseconds; small requests always fit.
-    if bytes < 64 << 20 {
+    // Asking the system costs some ten microseconds; small requests always fit, unless the address space is limited.
+    if bytes < 64 << 20 && limits::address_space().is_none() {
         return Ok(());
     }
     let available = u128::from(available());
@@ -34,18 +34,15 @@ pub(crate) fn require(what: &str, bytes: u128) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of memory available to this process, control groups counted.
-fn available() -> u64 {
+/// Bytes of memory available to this process, limits counted.
+pub(crate) fn available() -> u64 {
     // Where the system does not say, only its own refusal can stop an allocation.
-    let Ok(mut system) = sysinfo::System::new() else {
-        return u64::MAX;
-    };
-    system.refresh_memory();
-    let machine = system.available_memory();
-    match system.cgroup_limits() {
-        Some(limits) => machine.min(limits.free_memory),
-        None => machine,
-    }
+    let machine = sysinfo::System::new().ok().map(|mut system| {
+        system.refresh_memory();
+        system.available_memory()
+    });
+    let all = [machine, limits::control_groups(), limits::address_space()];
+    all.into_iter().flatten().min().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

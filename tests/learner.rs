@@ -98,6 +98,11 @@ fn a_learner_serves_pools_of_any_size() {
 }
 
 #[test]
+fn pauses_of_a_run_change_no_bits() {
+    body::pauses_of_a_run_change_no_bits(&Engine::cpu());
+}
+
+#[test]
 fn one_shot_is_learned() {
     body::one_shot_is_learned(&Engine::cpu(), 20, 4000);
 }

@@ -1,12 +1,14 @@
 //! `metaplastic evaluate`.
 
+use super::decimal::decimal;
 use super::engine::{EngineArguments, describe};
-use super::folder::write_text;
 use super::number::whole;
 use super::run::Run;
+use super::staging::write_text;
 use super::table::table;
 use super::{Ending, figure, note, say};
 use clap::Args;
+use metaplastic::file::require_writable;
 use metaplastic::training::{Evaluation, Statistics};
 use metaplastic::{Choice, Result};
 use serde::Serialize;
@@ -77,6 +79,9 @@ struct NetworkReport {
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let run = Run::read(&arguments.run)?;
+    if let Some(path) = &arguments.output {
+        require_writable(path)?;
+    }
     let recipe = &run.recipe;
     let seed = arguments.seed.unwrap_or(recipe.seed);
     let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
@@ -95,7 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     if let Some(path) = &arguments.output {
         let title = format!("{}: within an episode", recipe.task.name());
         let figure = figure::steps(&evaluation, &title, &report.subtitle());
-        write_text(path, &figure)?;
+        write_text(path, &run.identity.mark_svg(&figure))?;
     }
     if arguments.json {
         say(serde_json::to_string(&report).expect("a report is always representable as JSON"))?;
@@ -192,12 +197,12 @@ impl<'a> Report<'a> {
         ];
         let mut text = format!(
             "{}: {}\n{} of {} networks have an error below {threshold} per counted step; \
-             median {:.4}, {:.2} % right\n\n{}\n",
+             median {}, {:.2} % right\n\n{}\n",
             self.task,
             self.subtitle(),
             self.solved,
             self.population,
-            self.error.median,
+            decimal(self.error.median),
             100.0 * self.accuracy.median,
             table(heading, &steps),
         );
@@ -212,8 +217,8 @@ impl Step {
     fn row(&self) -> [String; 6] {
         [
             self.step.to_string(),
-            format!("{:.4}", self.error.median),
-            format!("{:.4} to {:.4}", self.error.q25, self.error.q75),
+            decimal(self.error.median),
+            format!("{} to {}", decimal(self.error.q25), decimal(self.error.q75)),
             format!("{:.1} %", 100.0 * self.accuracy.median),
             format!("{:.1} %", 100.0 * self.accuracy.worst),
             if self.counted { "" } else { "not counted" }.to_owned(),
@@ -225,7 +230,7 @@ impl NetworkReport {
     fn row(&self) -> [String; 3] {
         [
             self.seed.to_string(),
-            format!("{:.4}", self.error),
+            decimal(self.error),
             format!("{:.2} %", 100.0 * self.accuracy),
         ]
     }

@@ -1,76 +1,212 @@
 //! The folder of a run: where it is, and what is in it.
 
-use super::figure;
+use super::claim::Claim;
+use super::identity::{self, Identity};
+use super::staging::{self, Staging};
 use super::summary::Summary;
+use super::{figure, note};
 use metaplastic::file::write_atomically;
-use metaplastic::tensors::write_parameters;
+use metaplastic::tensors::write_parameters_with;
 use metaplastic::training::{Recipe, Report, Statistics, Trained};
 use metaplastic::{Choice, Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// The files that make a folder a run. Whatever else lies there is left alone.
-const FILES: [&str; 6] = [
-    "parameters.safetensors",
-    "network.toml",
-    "metrics.jsonl",
-    "curve.svg",
-    "summary.json",
-    "run.toml",
-];
+pub(super) const PARAMETERS: &str = "parameters.safetensors";
+pub(super) const NETWORK: &str = "network.toml";
+pub(super) const METRICS: &str = "metrics.jsonl";
+pub(super) const CURVE: &str = "curve.svg";
+pub(super) const SUMMARY: &str = "summary.json";
+pub(super) const RUN: &str = "run.toml";
 
-/// The folder of a run.
+/// The files that make a folder a run. Whatever else lies there is left alone.
+const FILES: [&str; 6] = [PARAMETERS, NETWORK, METRICS, CURVE, SUMMARY, RUN];
+
+/// Which folder is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted<'a> {
+    /// The folder, if one was asked for.
+    pub asked: Option<&'a Path>,
+    /// The first free one of `runs/NAME`, `runs/NAME-2`, … is taken otherwise.
+    pub name: String,
+    /// Whether what it holds may be replaced.
+    pub force: bool,
+    /// Whether a folder holds what may be replaced by force only.
+    pub is_taken: fn(&Path) -> bool,
+}
+
+impl Wanted<'_> {
+    /// Fails if the folder asked for is none or is taken. Changes nothing.
+    pub fn check(&self) -> Result<()> {
+        match self.asked {
+            Some(path) => self.require_free(path),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the folder and claims it, before any time is spent on what will lie there: no other process gets it, nor
+    /// the name of it, for as long as the result lives.
+    ///
+    /// Fails if the folder is taken or claimed by another process. Without a folder asked for, the next number is tried.
+    pub fn claim(&self) -> Result<Folder> {
+        let first = Path::new("runs").join(&self.name);
+        match self.asked {
+            Some(path) => self.claim_at(path),
+            None if self.force => self.claim_at(&first),
+            None => self.claim_numbered(&first),
+        }
+    }
+
+    fn claim_at(&self, path: &Path) -> Result<Folder> {
+        self.require_free(path)?;
+        let Some(claim) = Claim::take(path)? else {
+            return Err(Error::RunInProgress {
+                path: path.to_owned(),
+            });
+        };
+        staging::tidy(path)?;
+        // What another process has put there in between.
+        self.require_free(path)?;
+        Ok(Folder {
+            path: path.to_owned(),
+            claim,
+            force: self.force,
+        })
+    }
+
+    fn claim_numbered(&self, first: &Path) -> Result<Folder> {
+        let mut count = 1;
+        loop {
+            let path = numbered(first, count);
+            match self.claim_at(&path) {
+                Err(
+                    Error::RunExists { .. } | Error::RunInProgress { .. } | Error::Setting { .. },
+                ) => {}
+                other => return other,
+            }
+            count += 1;
+        }
+    }
+
+    fn require_free(&self, path: &Path) -> Result<()> {
+        if path.exists() && !path.is_dir() {
+            return Err(Error::Setting {
+                field: "--output".into(),
+                reason: format!("{} is no folder", path.display()),
+            });
+        }
+        if (self.is_taken)(path) && !self.force {
+            return Err(Error::RunExists {
+                path: path.to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// `runs/NAME`, `runs/NAME-2`, ….
+fn numbered(first: &Path, count: u32) -> PathBuf {
+    let Some(name) = first.file_name().filter(|_| count > 1) else {
+        return first.to_owned();
+    };
+    let mut name = name.to_owned();
+    name.push(format!("-{count}"));
+    first.with_file_name(name)
+}
+
+/// A folder that this process has claimed.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    claim: Claim,
+    force: bool,
+}
+
+/// A run that has ended.
+pub(super) struct Run<'a> {
+    pub recipe: &'a Recipe,
+    pub trained: &'a Trained,
+    pub choice: &'a Choice,
+    /// Wall time of training.
+    pub seconds: f64,
+    /// Figures beside the learning curve, by the names of their files.
+    pub figures: &'a [(&'static str, &'a str)],
 }
 
 impl Folder {
-    /// The folder asked for, or the first free one of `runs/TASK-seedN`, `runs/TASK-seedN-2`, ….
-    ///
-    /// Fails if the folder asked for holds a run, unless `force`. Changes nothing.
-    pub fn choose(asked: Option<&Path>, force: bool, recipe: &Recipe) -> Result<Self> {
-        let first = format!("{}-seed{}", recipe.task.name(), recipe.seed);
-        let path = choose(asked, force, &first, holds_a_run)?;
-        Ok(Self { path })
-    }
-
-    /// A folder inside another that was chosen.
-    pub fn inside(path: PathBuf) -> Self {
-        Self { path }
-    }
-
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// As [`prepare`].
-    pub fn prepare(&self) -> Result<()> {
-        prepare(&self.path)
+    /// Claims a folder inside of this one.
+    pub fn inside(&self, name: &str) -> Result<Self> {
+        let path = self.path.join(name);
+        let wanted = Wanted {
+            asked: Some(&path),
+            name: name.to_owned(),
+            force: self.force,
+            is_taken: holds_a_run,
+        };
+        wanted.claim()
     }
 
-    /// Writes every file of the run, the one that took longest to make first.
-    pub fn write(
-        &self,
-        recipe: &Recipe,
-        trained: &Trained,
-        choice: &Choice,
-        summary: &Summary,
-    ) -> Result<()> {
-        let [parameters, network, metrics, curve, json, run] =
-            FILES.map(|name| self.path.join(name));
-        write_parameters(&parameters, &trained.parameters)?;
-        write_text(&network, &recipe.network.to_toml())?;
-        write_atomically(&metrics, |file| {
-            for report in &trained.history {
-                serde_json::to_writer(&mut *file, &Line::new(report))?;
-                file.write_all(b"\n")?;
+    /// Writes every file of the run. A folder that is gone is made again; where it cannot be written to, the run is
+    /// saved in another one, which the error names.
+    pub fn save(&mut self, run: &Run<'_>) -> Result<Summary> {
+        let error = match self.claim_again().and_then(|()| run.write(&self.path)) {
+            Err(error) => error,
+            done => return done,
+        };
+        let name = self.path.file_name().unwrap_or("run".as_ref());
+        for first in [self.path.clone(), std::env::temp_dir().join(name)] {
+            let wanted = Wanted {
+                asked: None,
+                name: String::new(),
+                force: false,
+                is_taken: holds_a_run,
+            };
+            if let Ok(folder) = wanted.claim_numbered(&first)
+                && run.write(&folder.path).is_ok()
+            {
+                return Err(Error::SavedElsewhere {
+                    error: Box::new(error),
+                    path: folder.path.clone(),
+                });
             }
-            Ok(())
-        })?;
-        write_text(&curve, &figure::curve(recipe, trained))?;
-        write_text(&json, &(summary.to_json() + "\n"))?;
-        let settings = RunToml {
+        }
+        Err(error)
+    }
+
+    /// Makes sure that the folder is still the one that was claimed.
+    fn claim_again(&mut self) -> Result<()> {
+        if self.claim.holds() {
+            return Ok(());
+        }
+        note(format_args!(
+            "{}: the folder is gone, or another is in its place; making it again",
+            self.path.display()
+        ));
+        let wanted = Wanted {
+            asked: Some(&self.path),
+            name: String::new(),
+            force: self.force,
+            is_taken: holds_a_run,
+        };
+        let again = wanted.claim()?;
+        *self = again;
+        Ok(())
+    }
+}
+
+impl Run<'_> {
+    fn write(&self, folder: &Path) -> Result<Summary> {
+        let Self {
+            recipe,
+            trained,
+            choice,
+            ..
+        } = *self;
+        let settings = Settings {
             version: env!("CARGO_PKG_VERSION"),
             engine: choice.engine.kind(),
             device: choice.engine.device(),
@@ -78,66 +214,48 @@ impl Folder {
             frozen_episodes: u64::from(recipe.frozen_meta_steps()) * recipe.batch as u64,
             recipe,
         };
-        let text = toml::to_string(&settings).expect("a run is always representable as TOML");
-        write_text(&run, &text)
-    }
-}
+        let settings = toml::to_string(&settings).expect("a run is always representable as TOML");
+        let identity = Identity::new(&settings, trained);
+        let summary = Summary::new(self, &identity, folder);
 
-/// The folder asked for, or the first free one of `runs/NAME`, `runs/NAME-2`, …, where `name` is the first name.
-///
-/// Fails if the folder asked for is taken, unless `force`. Changes nothing.
-pub(super) fn choose(
-    asked: Option<&Path>,
-    force: bool,
-    name: &str,
-    is_taken: impl Fn(&Path) -> bool,
-) -> Result<PathBuf> {
-    if let Some(path) = asked {
-        if path.exists() && !path.is_dir() {
-            return Err(Error::Setting {
-                field: "--output".into(),
-                reason: format!("{} is no folder", path.display()),
-            });
+        if trained.history.is_empty() && holds_a_run(folder) {
+            note(format_args!(
+                "{}: nothing was learned; the run that was there is kept",
+                folder.display()
+            ));
+            return Ok(summary);
         }
-        if is_taken(path) && !force {
-            return Err(Error::RunExists {
-                path: path.to_owned(),
-            });
+        let staging = Staging::new(folder)?;
+        let metadata = [(identity::KEY.to_owned(), identity.to_string())];
+        write_parameters_with(&staging.path(PARAMETERS), &trained.parameters, metadata)?;
+        let network = identity.toml_comment() + &recipe.network.to_toml();
+        staging.write_text(NETWORK, &network)?;
+        write_atomically(&staging.path(METRICS), |file| {
+            for report in &trained.history {
+                serde_json::to_writer(&mut *file, &Line::new(report, &identity))?;
+                file.write_all(b"\n")?;
+            }
+            Ok(())
+        })?;
+        let curve = figure::curve(recipe, trained);
+        for (name, figure) in self.figures.iter().chain([&(CURVE, curve.as_str())]) {
+            staging.write_text(name, &identity.mark_svg(figure))?;
         }
-        return Ok(path.to_owned());
+        staging.write_text(SUMMARY, &(summary.to_json() + "\n"))?;
+        let run = format!("{} = \"{identity}\"\n{settings}", identity::KEY);
+        staging.write_text(RUN, &run)?;
+        staging.commit()?;
+        Ok(summary)
     }
-    let first = Path::new("runs").join(name);
-    let mut path = first.clone();
-    let mut count = 1;
-    while is_taken(&path) && !force {
-        count += 1;
-        path = first.with_file_name(format!("{name}-{count}"));
-    }
-    Ok(path)
-}
-
-/// Makes a folder and finds out whether it can be written to, before any time is spent on what will lie there.
-pub(super) fn prepare(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path)
-        .and_then(|()| tempfile::tempfile_in(path))
-        .map(drop)
-        .map_err(|source| Error::Write {
-            path: path.to_owned(),
-            source,
-        })
 }
 
 pub(super) fn holds_a_run(path: &Path) -> bool {
-    FILES.iter().any(|name| path.join(name).exists())
+    FILES.iter().any(|name| staging::find(path, name).exists())
 }
 
-pub(super) fn write_text(path: &Path, text: &str) -> Result<()> {
-    write_atomically(path, |file| file.write_all(text.as_bytes()))
-}
-
-/// `run.toml`.
+/// `run.toml`, below the identity.
 #[derive(Serialize)]
-struct RunToml<'a> {
+struct Settings<'a> {
     version: &'static str,
     engine: &'static str,
     device: String,
@@ -152,14 +270,16 @@ struct Line<'a> {
     #[serde(flatten)]
     report: &'a Report,
     median: Option<f64>,
+    identity: &'a Identity,
 }
 
 impl<'a> Line<'a> {
-    fn new(report: &'a Report) -> Self {
+    fn new(report: &'a Report, identity: &'a Identity) -> Self {
         let statistics = Statistics::of(&report.error);
         Self {
             report,
             median: statistics.map(|statistics| statistics.median),
+            identity,
         }
     }
 }

@@ -4,7 +4,10 @@ use super::engine::{EngineArguments, describe};
 use super::input::read_network;
 use super::{Ending, note, say};
 use clap::{Args, ValueEnum};
-use metaplastic::tensors::{read_episodes, read_parameters, write_gradients};
+use metaplastic::file::require_writable;
+use metaplastic::tensors::{
+    read_episodes, read_parameters, require_room_for_gradients, write_gradients,
+};
 use metaplastic::{Error, Gradients, Real, Result, Want};
 use std::path::{Path, PathBuf};
 
@@ -68,9 +71,11 @@ fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
             });
         }
     }
+    require_writable(output)?;
     let network = read_network(network)?;
     let parameters = read_parameters::<R>(parameters, &network)?;
     let episodes = read_episodes::<R>(episodes, &network, parameters.population())?;
+    require_room_for_gradients(&network, &episodes)?;
     let synapse_steps = [episodes.batch(), episodes.steps(), network.synapses()]
         .iter()
         .fold(parameters.population() as u64, |product, &size| {

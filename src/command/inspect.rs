@@ -1,12 +1,14 @@
 //! `metaplastic inspect`.
 
+use super::decimal::signed;
 use super::figure::{self, Picture};
-use super::folder::write_text;
 use super::number::whole;
 use super::run::Run;
+use super::staging::write_text;
 use super::table::table;
 use super::{Ending, names, say};
 use clap::Args;
+use metaplastic::file::require_writable;
 use metaplastic::training::{Connection, Matrix, PatternSigns};
 use metaplastic::{Error, Layer, Result, Role};
 use serde::Serialize;
@@ -92,6 +94,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             reason: format!("{shown}, expected 0 to {}", recipe.population - 1),
         });
     }
+    if let Some(path) = &arguments.output {
+        require_writable(path)?;
+    }
     let report = Report::new(&run, shown, arguments);
     if let Some(path) = &arguments.output {
         let drawing = figure::network(&Picture {
@@ -102,7 +107,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             title: &format!("A network for {}", recipe.task.name()),
             subtitle: &run.describe(shown),
         });
-        write_text(path, &drawing)?;
+        write_text(path, &run.identity.mark_svg(&drawing))?;
     }
     if arguments.json {
         say(serde_json::to_string(&report).expect("a report is always representable as JSON"))?;
@@ -233,7 +238,7 @@ impl Unit {
             self.name.clone(),
             format!("{} of {}", self.negative, self.inputs),
             format!("{} of {}", self.positive, self.inputs),
-            format!("{:+.3}", self.largest),
+            signed(self.largest),
             if self.all_negative {
                 "all negative"
             } else {
@@ -255,10 +260,6 @@ impl Strong {
     }
 
     fn row(&self) -> [String; 3] {
-        [
-            format!("{:+.3}", self.value),
-            self.from.clone(),
-            self.to.clone(),
-        ]
+        [signed(self.value), self.from.clone(), self.to.clone()]
     }
 }

@@ -1,6 +1,8 @@
 //! What the command line offers; everything it computes is the library's.
 
 mod bench;
+mod claim;
+mod decimal;
 mod devices;
 mod driver;
 mod engine;
@@ -8,6 +10,7 @@ mod evaluate;
 mod figure;
 mod folder;
 mod gradient;
+mod identity;
 mod input;
 mod inspect;
 mod interrupt;
@@ -22,11 +25,13 @@ mod report;
 mod reproduce;
 mod run;
 mod settings;
+mod staging;
 mod summary;
 mod table;
 mod train;
 mod typical;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 use message::shortened;
 use metaplastic::Error;
@@ -71,7 +76,7 @@ enum Command {
 
 const EXIT_STATUS: &str = "\
 Exit status: 0 done; 1 a device or a file failed; 2 bad input, nothing was written; \
-3 the results of some network are not finite; 130 stopped by Ctrl-C.";
+3 the results of some network are not finite; 130 stopped by a signal.";
 
 /// How a command ended, if not by an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +89,7 @@ enum Ending {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return of_the_parser(&error),
+        Err(error) => return of_the_parser(without_force(error)),
     };
     let ending = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
@@ -112,7 +117,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints what the argument parser has to say: help, the version, or what is wrong with the arguments, with status 2.
-fn of_the_parser(error: &clap::Error) -> ExitCode {
+fn of_the_parser(error: clap::Error) -> ExitCode {
     let text = error.render().to_string();
     if error.use_stderr() && matches!(shortened(&text), Cow::Owned(_)) {
         note(text.trim_end());
@@ -121,10 +126,21 @@ fn of_the_parser(error: &clap::Error) -> ExitCode {
     error.exit()
 }
 
+/// A parser's error that does not propose to replace a run, as a word much like `--force` would have it.
+fn without_force(mut error: clap::Error) -> clap::Error {
+    let force = ContextValue::String("--force".to_owned());
+    if error.get(ContextKind::SuggestedArg) == Some(&force) {
+        error.remove(ContextKind::SuggestedArg);
+        error.remove(ContextKind::Usage);
+    }
+    error
+}
+
 /// 2 where the input is to blame, 1 where the machine is.
 fn exit_status(error: &Error) -> u8 {
     match error {
         Error::Write { .. }
+        | Error::SavedElsewhere { .. }
         | Error::NoAdapter { .. }
         | Error::NoGpuSupport
         | Error::Device { .. }

@@ -1,8 +1,10 @@
 //! The progress bar of a run, on standard error.
 
+use super::decimal::decimal;
 use indicatif::{ProgressBar, ProgressStyle};
 use metaplastic::training::{Phase, Report, Statistics};
 
+#[derive(Clone)]
 pub(super) struct Progress {
     bar: ProgressBar,
 }
@@ -33,7 +35,7 @@ impl Progress {
                 failed => format!(", {failed} failed"),
             };
             self.bar
-                .set_message(format!("error {:.4}{phase}{failed}", error.median));
+                .set_message(format!("error {}{phase}{failed}", decimal(error.median)));
         }
         self.bar.set_position(report.episode);
     }

@@ -1,11 +1,13 @@
 //! `metaplastic reproduce`.
 
+use super::decimal::decimal;
 use super::engine::{EngineArguments, describe};
 use super::figure::{self, Picture};
-use super::folder::{self, Folder};
+use super::folder::{Folder, Run, SUMMARY, Wanted, holds_a_run};
 use super::interrupt::Interrupt;
 use super::number::whole;
 use super::report::{self, Section, Unsolved};
+use super::staging::{self, Staging};
 use super::summary::Summary;
 use super::table::table;
 use super::typical::typical;
@@ -17,9 +19,8 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What lies in the folder beside one folder for each experiment.
+/// What lies in the folder beside one folder for each experiment and the summaries.
 const REPORT: &str = "report.html";
-const SUMMARY: &str = "summary.json";
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -63,6 +64,9 @@ struct Done {
     recipe: Recipe,
     trained: Trained,
     summary: Summary,
+    /// Drawings of a typical network and of its parameters.
+    network: String,
+    heat_maps: String,
 }
 
 #[derive(Serialize)]
@@ -83,9 +87,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     for recipe in &recipes {
         recipe.check()?;
     }
-    let name = format!("reproduction-seed{}", arguments.seed);
-    let asked = arguments.output.as_deref();
-    let path = folder::choose(asked, arguments.force, &name, is_taken)?;
+    let wanted = Wanted {
+        asked: arguments.output.as_deref(),
+        name: format!("reproduction-seed{}", arguments.seed),
+        force: arguments.force,
+        is_taken,
+    };
+    wanted.check()?;
     let mut ready = Vec::new();
     for (experiment, recipe) in Experiment::ALL.into_iter().zip(recipes) {
         let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
@@ -93,34 +101,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         ready.push((experiment, recipe, choice, training));
     }
     let interrupt = Interrupt::listen();
-    folder::prepare(&path)?;
-    // A report of other runs must not stay beside these, should they be stopped.
-    match std::fs::remove_file(path.join(REPORT)) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            let path = path.join(REPORT);
-            return Err(Error::Write { path, source });
-        }
-        _ => {}
+    let whole = wanted.claim()?;
+    let mut folders = Vec::new();
+    for experiment in Experiment::ALL {
+        folders.push(whole.inside(experiment.name())?);
     }
 
     let mut done: Vec<Done> = Vec::new();
     let mut ending = Ending::Done;
     let mut device = String::new();
-    for (experiment, recipe, choice, training) in ready {
-        let folder = Folder::inside(path.join(experiment.name()));
-        folder.prepare()?;
+    for ((experiment, recipe, choice, training), mut folder) in ready.into_iter().zip(folders) {
         if !arguments.quiet {
             note(format_args!("{}: {}", experiment.name(), describe(&choice)));
         }
         device = choice.engine.device();
-        let one = train_one(
-            experiment,
-            recipe,
-            &choice,
-            training,
-            &folder,
-            |training, recipe| train::watched(training, recipe, &interrupt, arguments.quiet),
-        )?;
+        let start = Instant::now();
+        let trained = train::watched(training, &recipe, &interrupt, arguments.quiet)?;
+        let seconds = start.elapsed().as_secs_f64();
+        // What was said of other runs must not stay beside this one.
+        remove(&whole.path().join(REPORT))?;
+        remove(&whole.path().join(SUMMARY))?;
+        let one = Done::save(experiment, recipe, trained, &choice, seconds, &mut folder)?;
         ending = worse(ending, train::ending(&one.trained));
         done.push(one);
         if ending == Ending::Interrupted {
@@ -129,16 +130,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     }
 
     let finished = ending != Ending::Interrupted;
+    let staging = Staging::new(whole.path())?;
     if finished {
-        write_report(&path, &done, arguments, start, &device)?;
+        let command = format!(
+            "metaplastic reproduce --runs {} --seed {}",
+            arguments.runs, arguments.seed
+        );
+        let sections: Vec<_> = done.iter().map(Done::section).collect();
+        let seconds = start.elapsed().as_secs_f64();
+        let html = report::html(&sections, &command, seconds, &device);
+        staging.write_text(REPORT, &html)?;
     }
     let totals = Totals {
         experiments: done.iter().map(|one| &one.summary).collect(),
         seconds: start.elapsed().as_secs_f64(),
-        report: finished.then(|| path.join(REPORT).display().to_string()),
+        report: finished.then(|| whole.path().join(REPORT).display().to_string()),
     };
     let json = serde_json::to_string(&totals).expect("summaries are representable as JSON");
-    folder::write_text(&path.join(SUMMARY), &(json.clone() + "\n"))?;
+    staging.write_text(SUMMARY, &(json.clone() + "\n"))?;
+    staging.commit()?;
     if arguments.json {
         say(json)?;
     } else if !arguments.quiet {
@@ -151,10 +161,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 fn is_taken(path: &Path) -> bool {
     [REPORT, SUMMARY]
         .iter()
-        .any(|name| path.join(name).exists())
+        .any(|name| staging::find(path, name).exists())
         || Experiment::ALL
             .iter()
-            .any(|experiment| folder::holds_a_run(&path.join(experiment.name())))
+            .any(|experiment| holds_a_run(&path.join(experiment.name())))
+}
+
+/// Removes a file, if there is one.
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Write {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn worse(one: Ending, other: Ending) -> Ending {
@@ -165,104 +186,98 @@ fn worse(one: Ending, other: Ending) -> Ending {
     }
 }
 
-/// Trains one experiment's population and writes its run.
-fn train_one(
-    experiment: Experiment,
-    recipe: Recipe,
-    choice: &Choice,
-    training: Training,
-    folder: &Folder,
-    train: impl FnOnce(Training, &Recipe) -> Result<Trained>,
-) -> Result<Done> {
-    let start = Instant::now();
-    let trained = train(training, &recipe)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let summary = Summary::new(&recipe, &trained, choice, seconds, folder.path());
-    folder.write(&recipe, &trained, choice, &summary)?;
-    Ok(Done {
-        experiment,
-        recipe,
-        trained,
-        summary,
-    })
-}
-
-fn write_report(
-    path: &Path,
-    done: &[Done],
-    arguments: &Arguments,
-    start: Instant,
-    device: &str,
-) -> Result<()> {
-    let sections: Vec<_> = done.iter().map(Done::section).collect();
-    for (one, section) in done.iter().zip(&sections) {
-        let folder = path.join(one.experiment.name());
-        folder::write_text(&folder.join("network.svg"), &section.network)?;
-        folder::write_text(&folder.join("heat-maps.svg"), &section.heat_maps)?;
-    }
-    let command = format!(
-        "metaplastic reproduce --runs {} --seed {}",
-        arguments.runs, arguments.seed
-    );
-    let seconds = start.elapsed().as_secs_f64();
-    let html = report::html(&sections, &command, seconds, device);
-    folder::write_text(&path.join(REPORT), &html)
-}
-
 impl Done {
+    /// Draws an experiment's networks and writes its run.
+    fn save(
+        experiment: Experiment,
+        recipe: Recipe,
+        trained: Trained,
+        choice: &Choice,
+        seconds: f64,
+        folder: &mut Folder,
+    ) -> Result<Self> {
+        let [network, heat_maps] = draw(&recipe, &trained);
+        let summary = folder.save(&Run {
+            recipe: &recipe,
+            trained: &trained,
+            choice,
+            seconds,
+            figures: &[("network.svg", &network), ("heat-maps.svg", &heat_maps)],
+        })?;
+        Ok(Self {
+            experiment,
+            recipe,
+            trained,
+            summary,
+            network,
+            heat_maps,
+        })
+    }
+
     fn section(&self) -> Section<'_> {
         let Self {
             experiment,
             recipe,
             trained,
             summary,
+            ..
         } = self;
-        let errors: Vec<_> = trained.networks.iter().map(|n| n.final_error).collect();
-        let solved: Vec<_> = trained.networks.iter().map(|n| n.solved).collect();
-        let index = typical(&errors, &solved);
-        let error = |error: Option<f64>| match error {
-            Some(error) if error.is_finite() => format!("{error:.4}"),
-            _ => "not finite".to_owned(),
-        };
         let (title, account) = account(*experiment);
-        let subtitle = format!(
-            "seed {}, {}, final error {}",
-            trained.networks[index].seed,
-            if solved[index] {
-                "solved"
-            } else {
-                "not solved"
-            },
-            error(errors[index])
-        );
-        let picture = Picture {
-            task: &recipe.task,
-            network: &recipe.network,
-            parameters: &trained.parameters,
-            index,
-            title: "A typical network",
-            subtitle: &subtitle,
-        };
         let unsolved = trained.networks.iter().filter(|network| !network.solved);
+        let marked = |figure| summary.identity().mark_svg(figure);
         Section {
             title,
             account,
             summary,
             row: summary.row(),
-            curve: figure::curve(recipe, trained),
-            network: figure::network(&picture),
-            heat_maps: figure::heat_maps(&Picture {
-                title: "Its weights and plasticity coefficients",
-                ..picture
-            }),
+            curve: marked(&figure::curve(recipe, trained)),
+            network: marked(&self.network),
+            heat_maps: marked(&self.heat_maps),
             unsolved: unsolved
                 .map(|network| Unsolved {
                     seed: network.seed,
-                    error: error(network.final_error),
+                    error: error_text(network.final_error),
                 })
                 .collect(),
             recipe: recipe.to_commented_toml(),
         }
+    }
+}
+
+/// A typical network, and its parameters.
+fn draw(recipe: &Recipe, trained: &Trained) -> [String; 2] {
+    let errors: Vec<_> = trained.networks.iter().map(|n| n.final_error).collect();
+    let solved: Vec<_> = trained.networks.iter().map(|n| n.solved).collect();
+    let index = typical(&errors, &solved);
+    let subtitle = format!(
+        "seed {}, {}, final error {}",
+        trained.networks[index].seed,
+        if solved[index] {
+            "solved"
+        } else {
+            "not solved"
+        },
+        error_text(errors[index])
+    );
+    let picture = Picture {
+        task: &recipe.task,
+        network: &recipe.network,
+        parameters: &trained.parameters,
+        index,
+        title: "A typical network",
+        subtitle: &subtitle,
+    };
+    let heat_maps = figure::heat_maps(&Picture {
+        title: "Its weights and plasticity coefficients",
+        ..picture
+    });
+    [figure::network(&picture), heat_maps]
+}
+
+fn error_text(error: Option<f64>) -> String {
+    match error {
+        Some(error) if error.is_finite() => decimal(error),
+        _ => "not finite".to_owned(),
     }
 }
 

@@ -1,8 +1,12 @@
 //! A run that was made before, read back from its folder.
 
+use super::decimal::decimal;
+use super::folder::{NETWORK, PARAMETERS, RUN, SUMMARY};
+use super::identity::{self, Identity};
 use super::input::read_text;
+use super::staging::find;
 use super::typical::typical;
-use metaplastic::tensors::read_parameters;
+use metaplastic::tensors::read_parameters_with;
 use metaplastic::training::Recipe;
 use metaplastic::{Error, Network, Parameters, Result};
 use serde::Deserialize;
@@ -11,9 +15,10 @@ use std::path::{Path, PathBuf};
 /// What later commands need of a run.
 #[derive(Debug)]
 pub(super) struct Run {
+    pub identity: Identity,
     pub recipe: Recipe,
     pub parameters: Parameters<f32>,
-    /// `None` where the run was stopped, or where the error is not finite.
+    /// Of a run that was stopped, of its last episodes; `None` where there was none, or where the error is not finite.
     pub final_errors: Vec<Option<f64>>,
     pub solved: Vec<bool>,
 }
@@ -22,6 +27,7 @@ pub(super) struct Run {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
+    identity: String,
     #[serde(rename = "version")]
     _version: String,
     #[serde(rename = "engine")]
@@ -38,6 +44,7 @@ struct Settings {
 /// The part of `summary.json` that is needed.
 #[derive(Deserialize)]
 struct Summary {
+    identity: Option<String>,
     task: String,
     population: usize,
     solved: usize,
@@ -59,16 +66,21 @@ struct Failure {
 impl Run {
     /// Reads the folder of a run. Its files are checked, by themselves and against each other.
     pub fn read(folder: &Path) -> Result<Self> {
-        let (settings, recipe) = read_settings(folder)?;
-        let path = folder.join("network.toml");
-        let network = Network::from_toml(&read_text(&path)?, &path.display().to_string())
+        let (settings, identity, recipe) = read_settings(folder)?;
+        let path = find(folder, NETWORK);
+        let text = read_text(&path)?;
+        let network = Network::from_toml(&text, &path.display().to_string())
             .map_err(|error| in_file(&path, error))?;
+        identity.require(Identity::of_toml(&text), &path, &settings)?;
         if network != recipe.network {
             let reason = format!("another network than that of {}", settings.display());
             return Err(Error::Run { path, reason });
         }
-        let path = folder.join("parameters.safetensors");
-        let parameters = read_parameters(&path, &network).map_err(|error| in_file(&path, error))?;
+        let path = find(folder, PARAMETERS);
+        let (parameters, metadata) =
+            read_parameters_with(&path, &network).map_err(|error| in_file(&path, error))?;
+        let found = metadata.get(identity::KEY).map(String::as_str);
+        identity.require(found, &path, &settings)?;
         if parameters.population() != recipe.population {
             let reason = format!(
                 "of {} networks, but {} has a population of {}",
@@ -78,7 +90,9 @@ impl Run {
             );
             return Err(Error::Run { path, reason });
         }
-        let summary = Summary::read(&folder.join("summary.json"), &recipe)?;
+        let path = find(folder, SUMMARY);
+        let summary = Summary::read(&path, &recipe)?;
+        identity.require(summary.identity.as_deref(), &path, &settings)?;
         let final_errors = summary.final_error.per_network;
         let solved = (0..recipe.population)
             .map(|index| {
@@ -88,6 +102,7 @@ impl Run {
             })
             .collect();
         Ok(Self {
+            identity,
             recipe,
             parameters,
             final_errors,
@@ -109,15 +124,20 @@ impl Run {
             "not solved"
         };
         let error = match self.final_errors[index] {
-            Some(error) => format!("final error {error:.4}"),
+            Some(error) => format!("final error {}", decimal(error)),
             None => "no final error".to_owned(),
         };
         format!("network {index} (seed {seed}), {solved}, {error}")
     }
 }
 
-fn read_settings(folder: &Path) -> Result<(PathBuf, Recipe)> {
-    let path = folder.join("run.toml");
+fn read_settings(folder: &Path) -> Result<(PathBuf, Identity, Recipe)> {
+    let path = find(folder, RUN);
+    if folder.is_dir() && !path.exists() {
+        return Err(Error::NoRun {
+            path: folder.to_owned(),
+        });
+    }
     let text = read_text(&path)?;
     let settings: Settings = toml::from_str(&text).map_err(|source| Error::Toml {
         origin: path.display().to_string(),
@@ -127,7 +147,7 @@ fn read_settings(folder: &Path) -> Result<(PathBuf, Recipe)> {
         .recipe
         .check()
         .map_err(|error| in_file(&path, error))?;
-    Ok((path, settings.recipe))
+    Ok((path, settings.identity.into(), settings.recipe))
 }
 
 /// An error that names the file, if it does not yet.

@@ -1,15 +1,19 @@
 //! What a run came to, for people and for programs.
 
-use metaplastic::training::{Recipe, Statistics, Trained};
-use metaplastic::{Choice, Failure};
+use super::decimal::decimal;
+use super::folder::Run;
+use super::identity::Identity;
+use metaplastic::Failure;
+use metaplastic::training::Statistics;
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
+    identity: Identity,
     task: &'static str,
-    /// Networks that solved the task.
+    /// Networks that solved the task, or had when the run was stopped.
     solved: usize,
     population: usize,
     /// The error below which a network has solved the task.
@@ -28,7 +32,8 @@ pub(super) struct Summary {
     run: String,
 }
 
-/// Mean error per counted step over the frozen episodes. `null` where a run was stopped, or where it is not finite.
+/// Mean error per counted step over the frozen episodes; where a run was stopped, over the last ones before that. `null`
+/// where it is not finite, or the run was stopped before there was any.
 #[derive(Debug, Serialize)]
 struct FinalError {
     median: Option<f64>,
@@ -39,13 +44,14 @@ struct FinalError {
 }
 
 impl Summary {
-    pub fn new(
-        recipe: &Recipe,
-        trained: &Trained,
-        choice: &Choice,
-        seconds: f64,
-        run: &Path,
-    ) -> Self {
+    pub fn new(run: &Run<'_>, identity: &Identity, folder: &Path) -> Self {
+        let Run {
+            recipe,
+            trained,
+            choice,
+            seconds,
+            ..
+        } = *run;
         let statistics = trained.final_error();
         let one = |value: fn(&Statistics) -> f64| {
             statistics
@@ -54,6 +60,7 @@ impl Summary {
                 .filter(|value| value.is_finite())
         };
         Self {
+            identity: identity.clone(),
             task: recipe.task.name(),
             solved: trained.solved(),
             population: recipe.population,
@@ -76,8 +83,12 @@ impl Summary {
             seconds,
             engine: choice.engine.kind(),
             device: choice.engine.device(),
-            run: run.display().to_string(),
+            run: folder.display().to_string(),
         }
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// `task, solved, median, quartiles, worst, time`, as texts for a table.
@@ -102,17 +113,25 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let error = &self.final_error;
-        if self.interrupted {
-            writeln!(f, "{}: stopped after {} episodes", self.task, self.episodes)?;
+        let (stopped, kind) = if self.interrupted {
+            let stopped = format!("stopped after {} episodes; so far ", self.episodes);
+            (stopped, "last error ")
         } else {
+            (String::new(), "final error")
+        };
+        writeln!(
+            f,
+            "{}: {stopped}{} of {} networks solved it ({} below {})",
+            self.task,
+            self.solved,
+            self.population,
+            kind.trim_end(),
+            self.solved_below
+        )?;
+        if self.episodes > 0 {
             writeln!(
                 f,
-                "{}: {} of {} networks solved it (final error below {})",
-                self.task, self.solved, self.population, self.solved_below
-            )?;
-            writeln!(
-                f,
-                "  final error  median {}, quartiles {} to {}, worst {}",
+                "  {kind}  median {}, quartiles {} to {}, worst {}",
                 number(error.median),
                 number(error.q25),
                 number(error.q75),
@@ -130,7 +149,7 @@ impl fmt::Display for Summary {
 
 fn number(value: Option<f64>) -> String {
     match value {
-        Some(value) => format!("{value:.4}"),
+        Some(value) => decimal(value),
         None => "not finite".to_owned(),
     }
 }

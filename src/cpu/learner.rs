@@ -36,6 +36,8 @@ struct State {
     optimiser: Optimiser,
     moments: Moments,
     gradient: Vec<f32>,
+    /// The losses of the meta-steps since the one that means begin at.
+    losses: f64,
     failure: Option<Failure>,
 }
 
@@ -48,13 +50,14 @@ impl CpuLearner {
         let layout = parameters.layout();
         memory::require(
             "the optimiser's state",
-            16 * parameters.population() as u128 * layout.size() as u128,
+            (16 * layout.size() + size_of::<State>()) as u128 * parameters.population() as u128,
         )?;
         let states = optimisers
             .into_iter()
             .map(|optimiser| State {
                 moments: Moments::new(&optimiser, layout),
                 gradient: vec![0.0; layout.size()],
+                losses: 0.0,
                 failure: None,
                 optimiser,
             })
@@ -121,6 +124,7 @@ impl CpuLearner {
     pub(crate) fn run(
         &mut self,
         source: &EpisodeSource,
+        since: u32,
         meta_steps: Range<u32>,
         learn: bool,
     ) -> Result<Vec<f64>> {
@@ -139,7 +143,7 @@ impl CpuLearner {
         let episodes = Source::Generated(source);
         let (seen, batch) = (self.episodes, source.batch as u64);
         self.episodes += meta_steps.len() as u64 * batch;
-        let counted = (meta_steps.len() * source.task.counted_steps()) as f64;
+        let counted = ((meta_steps.end - since) as usize * source.task.counted_steps()) as f64;
         // With a few episodes per network, one thread takes a network through all its meta-steps in one workspace.
         let small = source.batch <= job.block;
         let losses = self.each(|index, common, values, state| {
@@ -150,7 +154,9 @@ impl CpuLearner {
             } = *common;
             let mut workspace = small.then(|| workspaces.take::<Workspace<f32>>(&job));
             let mut whole = workspaces.take::<Batch<f32>>(&job);
-            let mut total = 0.0;
+            if meta_steps.start == since {
+                state.losses = 0.0;
+            }
             for (n, meta_step) in (0..).zip(meta_steps.clone()) {
                 whole.pack(network, layout, values);
                 let (loss, gradients) = match &mut workspace {
@@ -171,9 +177,9 @@ impl CpuLearner {
                 } else {
                     state.check_loss(index, episode, loss);
                 }
-                total += loss;
+                state.losses += loss;
             }
-            total / counted
+            state.losses / counted
         });
         self.workspaces.trim(&job);
         Ok(losses)

@@ -5,7 +5,7 @@ use crate::cpu::CpuLearner;
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuLearner;
 use crate::task::EpisodeSource;
-use crate::{Episodes, Error, Layout, Network, Objective, Optimiser, Parameters, Result};
+use crate::{Episodes, Error, Layout, Network, Objective, Optimiser, Parameters, Result, memory};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -74,6 +74,10 @@ impl Learner {
         for optimiser in optimisers {
             optimiser.check()?;
         }
+        memory::require(
+            "the optimisers' settings",
+            population as u128 * size_of::<Optimiser>() as u128,
+        )?;
         let optimisers: Vec<_> = optimisers
             .iter()
             .cloned()
@@ -132,7 +136,7 @@ impl Learner {
     /// # Errors
     /// If the task does not fit the network, the range is empty, or the device fails.
     pub fn train(&mut self, source: &EpisodeSource, meta_steps: Range<u32>) -> Result<Vec<f64>> {
-        self.run(source, meta_steps, true)
+        self.go_on(source, meta_steps.start, meta_steps, true)
     }
 
     /// As [`Learner::train`], with frozen parameters.
@@ -140,12 +144,16 @@ impl Learner {
     /// # Errors
     /// As [`Learner::train`].
     pub fn evaluate(&mut self, source: &EpisodeSource, meta_steps: Range<u32>) -> Result<Vec<f64>> {
-        self.run(source, meta_steps, false)
+        self.go_on(source, meta_steps.start, meta_steps, false)
     }
 
-    fn run(
+    /// As [`Learner::train`] or, unless `learn`, [`Learner::evaluate`]; but the mean is over all episodes since meta-step
+    /// `since`, where the calls before this one went from there without a gap. However many they were, the result is that
+    /// of one call, bit for bit.
+    pub(crate) fn go_on(
         &mut self,
         source: &EpisodeSource,
+        since: u32,
         meta_steps: Range<u32>,
         learn: bool,
     ) -> Result<Vec<f64>> {
@@ -156,7 +164,9 @@ impl Learner {
                 format!("{meta_steps:?} has none, expected at least 1"),
             ));
         }
-        self.change(|engine| on_engine!(engine, learner => learner.run(source, meta_steps, learn)))
+        self.change(
+            |engine| on_engine!(engine, learner => learner.run(source, since, meta_steps, learn)),
+        )
     }
 
     /// A call that may change what is on the device. After one in which the device failed there is no other.

@@ -279,11 +279,13 @@ impl GpuLearner {
     pub(crate) fn run(
         &mut self,
         source: &EpisodeSource,
+        since: u32,
         meta_steps: Range<u32>,
         learn: bool,
     ) -> Result<Vec<f64>> {
         let task = source.task;
-        let counted = (meta_steps.len() * task.counted_steps()) as f64;
+        let done = (meta_steps.end - since) as usize;
+        let counted = (done * task.counted_steps()) as f64;
         let population = self.parameters.population();
         let whole = Work {
             gradient: learn,
@@ -293,7 +295,7 @@ impl GpuLearner {
         };
         self.fit(&whole)?;
         let count = meta_steps.end - meta_steps.start;
-        let first_meta_step = self.begin(Some(meta_steps.start), count, source.batch)?;
+        self.begin(Some(meta_steps.start), count, source.batch)?;
         let mut errors = Vec::with_capacity(population);
         for group in &mut self.groups {
             let networks = group.networks.clone();
@@ -318,13 +320,16 @@ impl GpuLearner {
             let residents = &group.residents;
             let device = &self.gpu.device;
             device.write(residents.get(Resident::Keys), &keys)?;
+            // Kernels count on from there by what the progress says is done.
             let control = Control {
-                first_meta_step,
+                first_meta_step: since,
                 learn: u32::from(learn),
                 meta_steps: 1,
             };
-            let cleared = vec![Progress::default(); networks.len()];
-            device.write(residents.get(Resident::Progress), &cleared)?;
+            if meta_steps.start == since {
+                let cleared = vec![Progress::default(); networks.len()];
+                device.write(residents.get(Resident::Progress), &cleared)?;
+            }
             let controls = residents.get(Resident::Control);
             run_meta_steps(
                 &self.gpu,
@@ -333,7 +338,7 @@ impl GpuLearner {
                 (controls, control),
                 meta_steps.len(),
             )?;
-            let progress = group.progress(&self.gpu, meta_steps.len())?;
+            let progress = group.progress(&self.gpu, done)?;
             let losses = progress.iter().map(|progress| f64::from(progress.loss));
             errors.extend(losses.map(|loss| loss / counted));
         }

@@ -29,5 +29,7 @@ mod elements;
 mod read;
 mod write;
 
-pub use read::{read_episodes, read_parameters};
-pub use write::{write_gradients, write_parameters};
+pub use read::{read_episodes, read_parameters, read_parameters_with};
+pub use write::{
+    require_room_for_gradients, write_gradients, write_parameters, write_parameters_with,
+};

@@ -6,7 +6,9 @@ use crate::parameters::Tensor;
 use crate::{Episodes, Error, Layout, Loss, Mask, Network, Parameters, Real, Result, memory};
 use ndarray::{Array4, IxDyn};
 use safetensors::SafeTensors;
-use std::collections::BTreeSet;
+use safetensors::tensor::Metadata;
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read;
 use std::path::Path;
 
 /// Reads the parameters of a population for `network`; their first axis says how many networks there are.
@@ -15,6 +17,17 @@ use std::path::Path;
 /// If the file cannot be read or is malformed, a tensor is missing, unknown, of another type or shape than `network`
 /// calls for, or has a value that is not finite in precision `R`.
 pub fn read_parameters<R: Real>(path: &Path, network: &Network) -> Result<Parameters<R>> {
+    Ok(read_parameters_with(path, network)?.0)
+}
+
+/// As [`read_parameters`], with the metadata in the file's header.
+///
+/// # Errors
+/// As [`read_parameters`].
+pub fn read_parameters_with<R: Real>(
+    path: &Path,
+    network: &Network,
+) -> Result<(Parameters<R>, HashMap<String, String>)> {
     let layout = Layout::new(network)?;
     let bytes = read(path)?;
     let in_file = |error: Error| error.within(&path.display().to_string());
@@ -22,7 +35,7 @@ pub fn read_parameters<R: Real>(path: &Path, network: &Network) -> Result<Parame
     let population = population(&file, &layout).map_err(in_file)?;
     let mut parameters = Parameters::new(network, population)?;
     fill(&mut parameters, &file, &layout).map_err(in_file)?;
-    Ok(parameters)
+    Ok((parameters, file.metadata))
 }
 
 /// How many networks there are: the first axis of every tensor that `layout` calls for.
@@ -216,27 +229,57 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         path: path.to_owned(),
         source,
     };
-    let metadata = std::fs::metadata(path).map_err(error)?;
-    memory::require(
-        &path.display().to_string(),
-        u128::from(metadata.len()).saturating_mul(4),
-    )?;
-    std::fs::read(path).map_err(error)
+    let require = |bytes: u64| {
+        let bytes = u128::from(bytes).saturating_mul(4);
+        memory::require(&path.display().to_string(), bytes)
+    };
+    let mut file = std::fs::File::open(path).map_err(error)?;
+    let length = file.metadata().map_err(error)?.len();
+    let mut bytes = Vec::new();
+    let mut read_on = |bytes: &mut Vec<u8>, count: u64| {
+        require((bytes.len() as u64).saturating_add(count))?;
+        let read = (&mut file).take(count).read_to_end(bytes);
+        read.map(drop).map_err(error)
+    };
+    if length > 0 {
+        read_on(&mut bytes, length.saturating_add(1))?;
+        return Ok(bytes);
+    }
+    // A pipe or a device does not say how long it is, and may have no end: what its header says is read, and a byte more.
+    read_on(&mut bytes, 8)?;
+    let Ok(header) = bytes.as_slice().try_into().map(u64::from_le_bytes) else {
+        return Ok(bytes);
+    };
+    if header > LONGEST_HEADER {
+        return Ok(bytes);
+    }
+    read_on(&mut bytes, header)?;
+    if let Ok(metadata) = serde_json::from_slice::<Metadata>(&bytes[8..]) {
+        read_on(&mut bytes, (metadata.data_len() as u64).saturating_add(1))?;
+    }
+    Ok(bytes)
 }
+
+/// The format's limit on the length of a header, in bytes.
+const LONGEST_HEADER: u64 = 100_000_000;
 
 /// An open file.
 struct File<'a> {
     tensors: std::collections::BTreeMap<String, safetensors::tensor::TensorView<'a>>,
+    metadata: HashMap<String, String>,
 }
 
 impl<'a> File<'a> {
     fn parse(path: &Path, bytes: &'a [u8]) -> Result<Self> {
-        let parsed = SafeTensors::deserialize(bytes).map_err(|source| Error::Tensors {
+        let invalid = |source| Error::Tensors {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let parsed = SafeTensors::deserialize(bytes).map_err(invalid)?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(invalid)?;
         Ok(Self {
             tensors: parsed.tensors().into_iter().collect(),
+            metadata: header.metadata().clone().unwrap_or_default(),
         })
     }
 

@@ -1,10 +1,11 @@
 //! Writing, whole files only.
 
 use crate::file::write_atomically;
-use crate::{Gradients, Parameters, Real, Result};
+use crate::{Episodes, Gradients, Layout, Network, Parameters, Real, Result, memory};
 use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Writes every parameter, rates that are not learned included.
@@ -12,13 +13,25 @@ use std::path::Path;
 /// # Errors
 /// If the file cannot be written.
 pub fn write_parameters<R: Real>(path: &Path, parameters: &Parameters<R>) -> Result<()> {
+    write_parameters_with(path, parameters, [])
+}
+
+/// As [`write_parameters`], with `metadata` in the file's header: pairs of a key and a text.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_parameters_with<R: Real>(
+    path: &Path,
+    parameters: &Parameters<R>,
+    metadata: impl IntoIterator<Item = (String, String)>,
+) -> Result<()> {
     let tensors = parameters.layout().tensors().iter().map(|tensor| {
         let view = parameters
             .view(tensor.layer, tensor.role)
             .expect("the layout lists it");
         (tensor.name(), Stored(view))
     });
-    write(path, tensors.collect())
+    write(path, tensors.collect(), metadata.into_iter().collect())
 }
 
 /// Writes what a network did and every gradient there is; no gradient of rates that are not learned.
@@ -51,12 +64,46 @@ pub fn write_gradients<R: Real>(path: &Path, gradients: &Gradients<R>) -> Result
             }
         }
     }
-    write(path, tensors)
+    write(path, tensors, HashMap::new())
 }
 
-fn write<R: Real>(path: &Path, tensors: Vec<(String, Stored<'_, R>)>) -> Result<()> {
+/// Fails unless memory holds what [`write_gradients`] writes for these episodes twice, as arrays and as a file. To be
+/// asked before the gradients are computed.
+///
+/// # Errors
+/// If memory is short.
+pub fn require_room_for_gradients<R: Real>(
+    network: &Network,
+    episodes: &Episodes<R>,
+) -> Result<()> {
+    let traces = network
+        .layers()
+        .iter()
+        .filter(|layer| layer.as_plastic().is_some());
+    let traces: u128 = traces
+        .map(|layer| layer.inputs() as u128 * layer.outputs() as u128)
+        .sum();
+    let activity = episodes.steps() as u128 * (network.inputs() + network.outputs()) as u128;
+    let values =
+        episodes.batch() as u128 * (activity + 2 * traces) + Layout::new(network)?.size() as u128;
+    memory::require(
+        "the results and their file",
+        2 * size_of::<R>() as u128 * episodes.population() as u128 * values,
+    )
+}
+
+fn write<R: Real>(
+    path: &Path,
+    tensors: Vec<(String, Stored<'_, R>)>,
+    metadata: HashMap<String, String>,
+) -> Result<()> {
+    // The file as it will be, and one tensor of it.
+    let sizes = || tensors.iter().map(|(_, tensor)| tensor.data_len());
+    let bytes = sizes().sum::<usize>() + sizes().max().unwrap_or(0);
+    memory::require(&format!("what {} holds", path.display()), bytes as u128)?;
+    let metadata = Some(metadata).filter(|metadata| !metadata.is_empty());
     let bytes =
-        safetensors::serialize(tensors, None).expect("arrays are as long as their shapes say");
+        safetensors::serialize(tensors, metadata).expect("arrays are as long as their shapes say");
     write_atomically(path, |file| file.write_all(&bytes))
 }
 

@@ -21,6 +21,6 @@ mod structure;
 
 pub use evaluation::Evaluation;
 pub use recipe::{Experiment, Recipe};
-pub use run::{NetworkResult, Phase, Report, Trained, Training};
+pub use run::{Event, NetworkResult, Pause, Phase, Report, Trained, Training};
 pub use statistics::Statistics;
 pub use structure::{Connection, Matrix, PatternSigns};

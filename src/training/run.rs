@@ -3,17 +3,25 @@
 use super::{Recipe, Statistics};
 use crate::engine::{Failure, Learner};
 use crate::random::Purpose;
+use crate::task::EpisodeSource;
 use crate::zip::zip_eq;
-use crate::{Engine, Parameters, Result, memory};
+use crate::{Engine, Layout, Parameters, Result, memory};
 use serde::Serialize;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use std::time::{Duration, Instant};
 
 /// Reports of a run with enough episodes.
 const REPORTS: u32 = 200;
 
-/// The most synapse-steps between reports: a second or less on two processor cores, so that whoever waits sees progress
-/// and can stop, and a millisecond on a large GPU, beside which the report takes little.
+/// The most synapse-steps between reports: some seconds on two processor cores, so that whoever waits sees progress, and
+/// a millisecond on a large GPU, beside which the report takes little.
 const SYNAPSE_STEPS_PER_REPORT: u64 = 1 << 30;
+
+/// Synapse-steps before the first pause, when nothing is known of the engine's speed: a tenth of a second at the most.
+const SYNAPSE_STEPS_AT_FIRST: u64 = 1 << 22;
+
+/// A meta-step that takes longer is one that nobody wants to wait for.
+const LONG: Duration = Duration::from_millis(250);
 
 /// What a part of a run was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,7 +51,8 @@ pub struct Report {
 pub struct NetworkResult {
     /// Its seed.
     pub seed: u64,
-    /// Mean error per counted step over the frozen episodes; `None` if the run was stopped before their end.
+    /// Mean error per counted step over the frozen episodes. If the run was stopped before their end: over the last
+    /// reports that together have as many episodes, or over all; `None` if there was none.
     pub final_error: Option<f64>,
     /// Whether the final error is below the task's threshold, and the network has not failed.
     pub solved: bool,
@@ -54,7 +63,7 @@ pub struct NetworkResult {
 pub struct Trained {
     /// The parameters at the end.
     pub parameters: Parameters<f32>,
-    /// Every report, in order.
+    /// Every report, in order; of a run that was stopped the last one is of the part that was under way.
     pub history: Vec<Report>,
     /// Every network, in order.
     pub networks: Vec<NetworkResult>,
@@ -73,7 +82,7 @@ impl Trained {
             .count()
     }
 
-    /// The statistics of the final errors; `None` if the run was stopped.
+    /// The statistics of the final errors; `None` if the run was stopped before there were any.
     pub fn final_error(&self) -> Option<Statistics> {
         let errors: Option<Vec<f64>> = self.networks.iter().map(|n| n.final_error).collect();
         Statistics::of(&errors?)
@@ -94,11 +103,7 @@ impl Training {
     /// If a setting is out of range, memory is short, or the device fails.
     pub fn new(engine: &Engine, recipe: &Recipe) -> Result<Self> {
         recipe.check()?;
-        let reports = u128::from(recipe.meta_steps() / meta_steps_per_report(recipe)) + 2;
-        memory::require(
-            &format!("population of {} (reports of the run)", recipe.population),
-            reports * recipe.population as u128 * size_of::<f64>() as u128,
-        )?;
+        require_results(recipe)?;
         let Recipe {
             network,
             initial,
@@ -112,6 +117,7 @@ impl Training {
             &parameters,
             std::slice::from_ref(&recipe.optimiser),
         )?;
+        require_results(recipe)?;
         Ok(Self {
             recipe: recipe.clone(),
             learner,
@@ -123,70 +129,269 @@ impl Training {
     /// # Errors
     /// If the device fails.
     pub fn run(self, mut observe: impl FnMut(&Report) -> ControlFlow<()>) -> Result<Trained> {
-        let Self {
-            recipe,
-            mut learner,
-        } = self;
-        let source = recipe.source(Purpose::Training);
-        let total = recipe.meta_steps();
-        let frozen_from = total - recipe.frozen_meta_steps();
-        let piece = meta_steps_per_report(&recipe);
-        let mut history = Vec::new();
-        let mut frozen_sums = vec![0.0; recipe.population];
-        let mut at = 0;
-        let mut stopped = false;
-        while at < total && !stopped {
-            let phase = if at < frozen_from {
-                Phase::Training
-            } else {
-                Phase::Frozen
-            };
-            let end = match phase {
-                Phase::Training => frozen_from.min(at.saturating_add(piece)),
-                Phase::Frozen => total.min(at.saturating_add(piece)),
-            };
-            let error = match phase {
-                Phase::Training => learner.train(&source, at..end)?,
-                Phase::Frozen => learner.evaluate(&source, at..end)?,
-            };
-            if phase == Phase::Frozen {
-                for (sum, error) in zip_eq(&mut frozen_sums, &error) {
-                    *sum += error * f64::from(end - at);
-                }
+        self.run_watched(|event| match event {
+            Event::Report(report) => observe(report),
+            Event::Pause(_) => ControlFlow::Continue(()),
+        })
+    }
+
+    /// As [`Training::run`], for who wants to stop it sooner than at a report: `observe` is called some ten times a
+    /// second as well, unless one meta-step takes longer. When these pauses come is by the clock, and changes no result.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn run_watched(
+        self,
+        mut observe: impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Trained> {
+        let mut run = Run::new(self);
+        while !run.is_over() {
+            let pause = Event::Pause(Pause { run: &run });
+            if observe(pause).is_break() {
+                return run.end();
             }
-            at = end;
-            let report = Report {
-                episode: u64::from(at) * recipe.batch as u64,
-                phase,
-                error,
-                failed: learner.failures()?.len(),
-            };
-            stopped = observe(&report).is_break() && at < total;
-            history.push(report);
+            let is_first = run.at == 0;
+            if let Some(report) = run.go_on()?
+                && observe(Event::Report(report)).is_break()
+            {
+                return run.end();
+            }
+            // The engine has its working memory by now, and keeps it.
+            if is_first {
+                require_results(&run.recipe)?;
+            }
         }
-        let failures = learner.failures()?;
-        let frozen = f64::from(recipe.frozen_meta_steps());
-        let networks = frozen_sums
-            .iter()
-            .enumerate()
-            .map(|(index, sum)| {
-                let final_error = (!stopped).then_some(sum / frozen);
-                let failed = failures.iter().any(|failure| failure.network == index);
-                NetworkResult {
-                    seed: recipe.seed.wrapping_add(index as u64),
-                    final_error,
-                    solved: !failed
-                        && final_error.is_some_and(|error| error < recipe.task.solved_below()),
-                }
-            })
-            .collect();
+        run.end()
+    }
+}
+
+/// What a run that goes on tells.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// One part of it is done.
+    Report(&'a Report),
+    /// It could stop here, in the midst of a part.
+    Pause(Pause<'a>),
+}
+
+/// A run between two of its meta-steps.
+#[derive(Debug)]
+pub struct Pause<'a> {
+    run: &'a Run,
+}
+
+impl Pause<'_> {
+    /// Whether it may be long until the next pause, since single meta-steps are.
+    pub fn is_before_long_step(&self) -> bool {
+        self.run.pace.meta_steps == 1 && self.run.pace.last.is_none_or(|last| last > LONG)
+    }
+
+    /// What came of the run, were it stopped here.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn so_far(&self) -> Result<Trained> {
+        self.run.trained(self.run.history.clone())
+    }
+}
+
+/// A run that has begun.
+#[derive(Debug)]
+struct Run {
+    recipe: Recipe,
+    learner: Learner,
+    source: EpisodeSource,
+    pace: Pace,
+    /// Meta-steps done.
+    at: u32,
+    history: Vec<Report>,
+    /// The part that is under way.
+    part: Option<Part>,
+    /// Per network, the sum of the errors of the frozen meta-steps.
+    frozen_sums: Vec<f64>,
+}
+
+/// What lies between two reports.
+#[derive(Clone, Debug)]
+struct Part {
+    phase: Phase,
+    meta_steps: Range<u32>,
+    /// Per network, mean over what is done of it.
+    error: Vec<f64>,
+}
+
+impl Run {
+    fn new(training: Training) -> Self {
+        let Training { recipe, learner } = training;
+        Self {
+            source: recipe.source(Purpose::Training),
+            pace: Pace::new(&recipe),
+            at: 0,
+            history: Vec::new(),
+            part: None,
+            frozen_sums: vec![0.0; recipe.population],
+            recipe,
+            learner,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.at == self.recipe.meta_steps()
+    }
+
+    /// The part that begins at the present meta-step.
+    fn next_part(&self) -> Part {
+        let total = self.recipe.meta_steps();
+        let frozen_from = total - self.recipe.frozen_meta_steps();
+        let (phase, end) = if self.at < frozen_from {
+            (Phase::Training, frozen_from)
+        } else {
+            (Phase::Frozen, total)
+        };
+        let piece = meta_steps_per_report(&self.recipe);
+        Part {
+            phase,
+            meta_steps: self.at..end.min(self.at.saturating_add(piece)),
+            error: Vec::new(),
+        }
+    }
+
+    /// Some more meta-steps, about as many as take a tenth of a second; the report, if that ends its part.
+    fn go_on(&mut self) -> Result<Option<&Report>> {
+        let mut part = self.part.take().unwrap_or_else(|| self.next_part());
+        let Range { start, end } = part.meta_steps;
+        let to = end.min(self.at.saturating_add(self.pace.meta_steps));
+        let begin = Instant::now();
+        let learn = part.phase == Phase::Training;
+        part.error = self
+            .learner
+            .go_on(&self.source, start, self.at..to, learn)?;
+        self.pace.took(to - self.at, begin.elapsed());
+        self.at = to;
+        if to < end {
+            self.part = Some(part);
+            return Ok(None);
+        }
+        if part.phase == Phase::Frozen {
+            for (sum, error) in zip_eq(&mut self.frozen_sums, &part.error) {
+                *sum += error * f64::from(end - start);
+            }
+        }
+        let failed = self.learner.failures()?.len();
+        self.history.push(self.report(part, failed));
+        Ok(self.history.last())
+    }
+
+    /// The report of a part, as far as it is done.
+    fn report(&self, part: Part, failed: usize) -> Report {
+        Report {
+            episode: u64::from(self.at) * self.recipe.batch as u64,
+            phase: part.phase,
+            error: part.error,
+            failed,
+        }
+    }
+
+    fn end(mut self) -> Result<Trained> {
+        let history = std::mem::take(&mut self.history);
+        self.trained(history)
+    }
+
+    /// What has come of it, with the reports so far.
+    fn trained(&self, mut history: Vec<Report>) -> Result<Trained> {
+        let stopped = !self.is_over();
+        let failures = self.learner.failures()?;
+        if let Some(part) = &self.part {
+            history.push(self.report(part.clone(), failures.len()));
+        }
+        let frozen = self.recipe.frozen_meta_steps();
+        let final_errors = match stopped {
+            false => {
+                let means = self.frozen_sums.iter().map(|sum| sum / f64::from(frozen));
+                Some(means.collect())
+            }
+            true => last_errors(&history, u64::from(frozen) * self.recipe.batch as u64),
+        };
+        let networks = (0..self.recipe.population).map(|index| {
+            let final_error = final_errors.as_ref().map(|errors: &Vec<f64>| errors[index]);
+            let failed = failures.iter().any(|failure| failure.network == index);
+            NetworkResult {
+                seed: self.recipe.seed.wrapping_add(index as u64),
+                final_error,
+                solved: !failed
+                    && final_error.is_some_and(|error| error < self.recipe.task.solved_below()),
+            }
+        });
         Ok(Trained {
-            parameters: learner.parameters()?,
+            parameters: self.learner.parameters()?,
+            networks: networks.collect(),
             history,
-            networks,
             failures,
             stopped,
         })
+    }
+}
+
+/// Fails unless memory has room for what a run leaves: its reports, and the parameters twice more than the engine has
+/// them, once as they are in their file.
+fn require_results(recipe: &Recipe) -> Result<()> {
+    let reports = recipe.meta_steps() / meta_steps_per_report(recipe) + 2;
+    let parameters = Layout::new(&recipe.network)?.size();
+    let each = u128::from(reports) * size_of::<f64>() as u128
+        + 3 * parameters as u128 * size_of::<f32>() as u128
+        + 2 * size_of::<NetworkResult>() as u128;
+    memory::require(
+        &format!("population of {} (results of the run)", recipe.population),
+        recipe.population as u128 * each,
+    )
+}
+
+/// Per network, the mean error over the last reports that together have `episodes` episodes, or over all; `None` if there
+/// is no report.
+fn last_errors(history: &[Report], episodes: u64) -> Option<Vec<f64>> {
+    let mut sums = vec![0.0; history.first()?.error.len()];
+    let mut count = 0;
+    for (index, report) in history.iter().enumerate().rev() {
+        let before = index
+            .checked_sub(1)
+            .map_or(0, |index| history[index].episode);
+        let here = report.episode - before;
+        for (sum, error) in sums.iter_mut().zip(&report.error) {
+            *sum += error * here as f64;
+        }
+        count += here;
+        if count >= episodes {
+            break;
+        }
+    }
+    sums.iter_mut().for_each(|sum| *sum /= count as f64);
+    Some(sums)
+}
+
+/// How many meta-steps lie between two pauses: as many as take a tenth of a second or so. Results do not depend on it.
+#[derive(Clone, Debug)]
+struct Pace {
+    meta_steps: u32,
+    /// How long those before the last pause took.
+    last: Option<Duration>,
+}
+
+impl Pace {
+    fn new(recipe: &Recipe) -> Self {
+        let meta_steps = SYNAPSE_STEPS_AT_FIRST / recipe.synapse_steps().max(1);
+        Self {
+            meta_steps: u32::try_from(meta_steps).unwrap_or(u32::MAX).max(1),
+            last: None,
+        }
+    }
+
+    fn took(&mut self, meta_steps: u32, time: Duration) {
+        self.last = Some(time);
+        if time > Duration::from_millis(150) {
+            self.meta_steps = (meta_steps / 2).max(1);
+        } else if time < Duration::from_millis(50) && meta_steps == self.meta_steps {
+            self.meta_steps = meta_steps.saturating_mul(2);
+        }
     }
 }
 
@@ -263,8 +468,73 @@ mod tests {
             .unwrap();
         assert!(trained.stopped);
         assert_eq!(trained.history.len(), 5);
+        // 40 frozen episodes would have been the last; a report has two.
+        let error = |network: usize| {
+            let errors = trained.history.iter().map(|report| report.error[network]);
+            errors.sum::<f64>() / 5.0
+        };
+        for (index, network) in trained.networks.iter().enumerate() {
+            assert!((network.final_error.unwrap() - error(index)).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn pauses_change_no_bits_wherever_they_are() {
+        let whole = run(&short());
+        for pieces in [1, 3, 1_000] {
+            let mut run = Run::new(Training::new(&Engine::cpu(), &short()).unwrap());
+            while !run.is_over() {
+                run.pace.meta_steps = pieces;
+                run.go_on().unwrap();
+            }
+            let trained = run.end().unwrap();
+            assert_eq!(trained.parameters, whole.parameters);
+            assert_eq!(trained.history, whole.history);
+            assert_eq!(trained.networks, whole.networks);
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_between_reports_says_what_it_had_reached() {
+        let recipe = Recipe {
+            episodes: 40_000,
+            ..short()
+        };
+        let training = Training::new(&Engine::cpu(), &recipe).unwrap();
+        let trained = training
+            .run_watched(|event| match event {
+                Event::Pause(pause) if !pause.run.at.is_multiple_of(200) => ControlFlow::Break(()),
+                Event::Pause(pause) => {
+                    assert_eq!(pause.so_far().unwrap().parameters.population(), 3);
+                    ControlFlow::Continue(())
+                }
+                Event::Report(_) => ControlFlow::Continue(()),
+            })
+            .unwrap();
+        assert!(trained.stopped);
+        let last = trained.history.last().unwrap();
+        assert!(!last.episode.is_multiple_of(200) && last.episode < 40_000);
+        assert_eq!(last.error.len(), 3);
+        // The parameters are those of a run that ends there.
+        let at = last.episode;
+        let mut shorter = Run::new(Training::new(&Engine::cpu(), &recipe).unwrap());
+        shorter.pace.meta_steps = 1;
+        while u64::from(shorter.at) < at {
+            shorter.pace.meta_steps = 1;
+            shorter.go_on().unwrap();
+        }
+        let other = shorter.end().unwrap();
+        assert_eq!(other.parameters, trained.parameters);
+        assert_eq!(other.history, trained.history);
+        assert!(trained.final_error().unwrap().median.is_finite());
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_at_once_has_reached_nothing() {
+        let training = Training::new(&Engine::cpu(), &short()).unwrap();
+        let trained = training.run_watched(|_| ControlFlow::Break(())).unwrap();
+        assert!(trained.stopped && trained.history.is_empty());
         assert_eq!(trained.final_error(), None);
-        assert_eq!(trained.solved(), 0);
     }
 
     #[test]

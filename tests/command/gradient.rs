@@ -1,6 +1,8 @@
 //! `metaplastic gradient`.
 
-use crate::support::{Inputs, Tensor, Tensors, assert_status, distance, error_text, names, tensor};
+use crate::support::{
+    Inputs, Tensor, Tensors, assert_status, distance, error_text, names, read, tensor,
+};
 use safetensors::Dtype;
 
 const CPU: [&str; 2] = ["--engine", "cpu"];
@@ -783,4 +785,81 @@ fn refuse(change: Change, parts: &[&str]) {
     change(&mut inputs);
     inputs.write();
     inputs.refused(&CPU, parts);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_found_out_before_anything_is_read() {
+    let inputs = Inputs::new();
+    inputs.write();
+    // A later check would find this first.
+    std::fs::write(inputs.path("p.safetensors"), "garbage").unwrap();
+    std::fs::create_dir(inputs.path("folder")).unwrap();
+    for output in ["folder", "no/such/folder/out", "e.safetensors/out", "out/"] {
+        let mut command = inputs.command_with(inputs.path("e.safetensors"), inputs.path(output));
+        let output = command.output().unwrap();
+        let message = error_text(&output);
+        assert_status(&output, 1);
+        assert!(message.contains("cannot write"), "{message}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_keeps_pointing_where_it_points() {
+    let inputs = Inputs::new();
+    inputs.write();
+    std::os::unix::fs::symlink("results.safetensors", inputs.output()).unwrap();
+    // At first to nothing, then to the results.
+    for _ in 0..2 {
+        let output = inputs.command().args(CPU).output().unwrap();
+        assert_status(&output, 0);
+        assert!(inputs.output().is_symlink());
+        let results = inputs.path("results.safetensors");
+        assert!(!results.is_symlink() && read(&results).contains_key("loss"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn input_without_a_known_length_is_read_as_far_as_its_header_says() {
+    let inputs = Inputs::new();
+    inputs.write();
+    let run = |arguments: &[&str], stdin: &str| {
+        let mut command = inputs.command_with("/dev/stdin", inputs.output());
+        command.args(CPU).args(arguments);
+        let mut child = command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let bytes = std::fs::read(inputs.path(stdin)).unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), &bytes).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    assert_status(&run(&[], "e.safetensors"), 0);
+    for endless in ["/dev/zero", "/dev/urandom"] {
+        let start = std::time::Instant::now();
+        let output = inputs
+            .command_with(endless, inputs.output())
+            .args(CPU)
+            .output()
+            .unwrap();
+        assert_status(&output, 2);
+        assert!(error_text(&output).contains(endless));
+        assert!(start.elapsed() < std::time::Duration::from_secs(20));
+    }
+    // A good header with an endless tail.
+    let start = std::time::Instant::now();
+    let script = "cat \"$0\" /dev/zero | exec \"$@\"";
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", script])
+        .arg(inputs.path("e.safetensors"));
+    let endless = inputs.command_with("/dev/stdin", inputs.output());
+    command.arg(endless.get_program()).args(endless.get_args());
+    let output = command.args(CPU).output().unwrap();
+    assert_status(&output, 2);
+    assert!(error_text(&output).contains("/dev/stdin"));
+    assert!(start.elapsed() < std::time::Duration::from_secs(20));
 }

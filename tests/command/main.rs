@@ -2,12 +2,16 @@
 
 mod bench;
 mod devices;
+mod folders;
 mod gradient;
 #[cfg(feature = "gpu")]
 mod plan;
 mod reproduce;
 mod runs;
 mod settings;
+// Signals are set by `env` of the GNU tools.
+#[cfg(target_os = "linux")]
+mod signals;
 mod support;
 mod train;
 
@@ -39,4 +43,22 @@ fn unknown_options_are_bad_input() {
         let output = support::metaplastic(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
+}
+
+#[test]
+fn no_tip_proposes_to_replace_a_run() {
+    for arguments in [
+        &["train", "one-shot", "--forse"][..],
+        &["train", "one-shot", "--for", "3"],
+        &["reproduce", "--forc"],
+    ] {
+        let output = support::metaplastic(arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let message = support::error_text(&output);
+        assert!(!message.contains("--force"), "{message}");
+        assert!(message.contains(arguments[arguments.len() - 1]) || message.contains("--for"));
+    }
+    // Other tips stay.
+    let output = support::metaplastic(&["train", "one-shot", "--populatio", "3"]);
+    assert!(support::error_text(&output).contains("--population"));
 }

@@ -1,6 +1,6 @@
 //! What is done with a run: `metaplastic evaluate` and `metaplastic inspect`.
 
-use crate::support::{assert_status, bytes, command, error_text, names, read};
+use crate::support::{assert_status, bytes, change, command, error_text, names, read};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -124,17 +124,17 @@ fn evaluation_depends_on_its_seed_alone() {
 fn inspection_finds_what_is_in_the_parameters() {
     let folder = trained(&["reversal", "--population", "2", "--episodes", "400"]);
     let file = folder.path().join("run/parameters.safetensors");
-    let mut parameters = read(&file);
-    for tensor in parameters.values_mut() {
-        tensor.values.iter_mut().for_each(|value| *value = 0.0);
-    }
-    // Of network 1: the second hidden unit listens to all bits with negative plasticity, to a label with a weight.
-    let plasticity = &mut parameters.get_mut("layer0.plasticity").unwrap().values;
-    plasticity[30..38].fill(-2.0);
-    plasticity[37] = -4.0;
-    plasticity[20] = 3.0;
-    parameters.get_mut("layer0.weight").unwrap().values[39] = 5.0;
-    std::fs::write(&file, bytes(&parameters)).unwrap();
+    change(&file, |parameters| {
+        for tensor in parameters.values_mut() {
+            tensor.values.iter_mut().for_each(|value| *value = 0.0);
+        }
+        // Of network 1: the second hidden unit listens to all bits with negative plasticity, to a label with a weight.
+        let plasticity = &mut parameters.get_mut("layer0.plasticity").unwrap().values;
+        plasticity[30..38].fill(-2.0);
+        plasticity[37] = -4.0;
+        plasticity[20] = 3.0;
+        parameters.get_mut("layer0.weight").unwrap().values[39] = 5.0;
+    });
 
     let path = figure(&folder);
     let arguments = [
@@ -245,10 +245,14 @@ fn what_is_no_complete_run_is_refused() {
         "parameters.safetensors",
         "summary.json",
     ] {
+        let missing = match name {
+            "run.toml" => "not a finished run",
+            _ => "cannot read",
+        };
         refused(
             &good,
             |run| std::fs::remove_file(run.join(name)).unwrap(),
-            &[name, "cannot read"],
+            &[name, missing],
         );
         let cut = |run: &Path| {
             let bytes = std::fs::read(run.join(name)).unwrap();
@@ -332,17 +336,15 @@ fn what_is_no_complete_run_is_refused() {
         refused(&good, |run| replace(&run.join(name), old, new), parts);
     }
     let other_shape = |run: &Path| {
-        let file = run.join("parameters.safetensors");
-        let mut parameters = read(&file);
-        parameters.get_mut("layer1.weight").unwrap().shape = vec![1, 4, 2];
-        std::fs::write(&file, bytes(&parameters)).unwrap();
+        change(&run.join("parameters.safetensors"), |parameters| {
+            parameters.get_mut("layer1.weight").unwrap().shape = vec![1, 4, 2];
+        });
     };
     refused(&good, other_shape, &["layer1.weight"]);
     let not_finite = |run: &Path| {
-        let file = run.join("parameters.safetensors");
-        let mut parameters = read(&file);
-        parameters.get_mut("layer1.weight").unwrap().values[3] = f64::NAN;
-        std::fs::write(&file, bytes(&parameters)).unwrap();
+        change(&run.join("parameters.safetensors"), |parameters| {
+            parameters.get_mut("layer1.weight").unwrap().values[3] = f64::NAN;
+        });
     };
     refused(&good, not_finite, &["layer1.weight", "NaN"]);
     refused(
@@ -350,6 +352,82 @@ fn what_is_no_complete_run_is_refused() {
         |run| std::fs::remove_dir_all(run).unwrap(),
         &["run.toml", "cannot read"],
     );
+}
+
+#[test]
+fn files_of_two_runs_never_pass_for_one() {
+    // As alike as two runs can be.
+    let [one, other] = ["0.01", "0.02"].map(|rate| {
+        trained(&[
+            "one-shot",
+            "--population",
+            "2",
+            "--episodes",
+            "100",
+            "--learning-rate",
+            rate,
+        ])
+    });
+    let identity = |folder: &tempfile::TempDir| {
+        let run = std::fs::read_to_string(folder.path().join("run/run.toml")).unwrap();
+        let run: toml::Table = run.parse().unwrap();
+        run["identity"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(identity(&one), identity(&other));
+    // Every file says which run it is of.
+    for name in names(&one.path().join("run")) {
+        let bytes = std::fs::read(one.path().join("run").join(&name)).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains(&identity(&one)), "{name}");
+    }
+    for name in [
+        "parameters.safetensors",
+        "network.toml",
+        "summary.json",
+        "run.toml",
+    ] {
+        let mix = |run: &Path| {
+            let file = other.path().join("run").join(name);
+            std::fs::copy(file, run.join(name)).unwrap();
+        };
+        let (found, expected) = (identity(&other), identity(&one));
+        refused(&one, mix, &["another run", &found, &expected]);
+    }
+    let anonymous = |run: &Path| {
+        let file = run.join("parameters.safetensors");
+        let parameters = bytes(&read(&file));
+        std::fs::write(file, parameters).unwrap();
+    };
+    refused(&one, anonymous, &["parameters", "no identity"]);
+}
+
+#[test]
+fn a_run_is_a_recipe() {
+    let folder = trained(&["one-shot", "--population", "2", "--episodes", "100"]);
+    let recipe = folder.path().join("run/run.toml");
+    let again = folder.path().join("again");
+    let output = command()
+        .args(["train", "one-shot", "--engine", "cpu", "--recipe"])
+        .arg(&recipe)
+        .arg("--output")
+        .arg(&again)
+        .output()
+        .unwrap();
+    assert_status(&output, 0);
+    for name in ["parameters.safetensors", "run.toml"] {
+        let read = |run: &Path| std::fs::read(run.join(name)).unwrap();
+        assert!(read(&again) == read(&folder.path().join("run")), "{name}");
+    }
+    let output = command()
+        .args(["recipe", "reversal", "--recipe"])
+        .arg(&recipe)
+        .output()
+        .unwrap();
+    assert_status(&output, 2);
+    let message = error_text(&output);
+    for part in ["task.kind", "one-shot", "reversal"] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]

@@ -2,13 +2,18 @@
 
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// The command's file.
+pub fn binary() -> PathBuf {
+    assert_cmd::cargo::cargo_bin!("metaplastic").into()
+}
+
 /// The command, in an empty environment variable's stead: no adapter is asked for.
 pub fn command() -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("metaplastic"));
+    let mut command = Command::new(binary());
     command.env_remove("METAPLASTIC_DEVICE");
     command
 }
@@ -61,6 +66,25 @@ pub fn tensor(dtype: Dtype, shape: &[usize], phase: f64) -> Tensor {
 }
 
 pub fn bytes(tensors: &Tensors) -> Vec<u8> {
+    bytes_with(tensors, None)
+}
+
+/// Changes the tensors of a file, and leaves its metadata.
+pub fn change(path: &Path, change: impl FnOnce(&mut Tensors)) {
+    let mut tensors = read(path);
+    change(&mut tensors);
+    let metadata = metadata(path);
+    std::fs::write(path, bytes_with(&tensors, metadata)).unwrap();
+}
+
+/// The metadata of a file.
+pub fn metadata(path: &Path) -> Option<HashMap<String, String>> {
+    let bytes = std::fs::read(path).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    header.metadata().clone()
+}
+
+fn bytes_with(tensors: &Tensors, metadata: Option<HashMap<String, String>>) -> Vec<u8> {
     let data: Vec<(&String, &Tensor, Vec<u8>)> = tensors
         .iter()
         .map(|(name, tensor)| {
@@ -91,7 +115,7 @@ pub fn bytes(tensors: &Tensors) -> Vec<u8> {
         let view = TensorView::new(tensor.dtype, tensor.shape.clone(), data).unwrap();
         (name.as_str(), view)
     });
-    safetensors::serialize(views, None).unwrap()
+    safetensors::serialize(views, metadata).unwrap()
 }
 
 pub fn read(path: &Path) -> Tensors {
@@ -212,15 +236,24 @@ impl Inputs {
 
     /// The command on the files as they are.
     pub fn command(&self) -> Command {
+        self.command_with(self.path("e.safetensors"), self.output())
+    }
+
+    /// The command on the network and the parameters as they are.
+    pub fn command_with(
+        &self,
+        episodes: impl Into<PathBuf>,
+        output: impl Into<PathBuf>,
+    ) -> Command {
         let mut command = command();
         command.arg("gradient");
         for (option, file) in [
-            ("--network", "net.toml"),
-            ("--parameters", "p.safetensors"),
-            ("--episodes", "e.safetensors"),
-            ("--output", "out.safetensors"),
+            ("--network", self.path("net.toml")),
+            ("--parameters", self.path("p.safetensors")),
+            ("--episodes", episodes.into()),
+            ("--output", output.into()),
         ] {
-            command.arg(option).arg(self.path(file));
+            command.arg(option).arg(file);
         }
         command
     }

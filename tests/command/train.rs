@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-const FILES: [&str; 6] = [
+pub const FILES: [&str; 6] = [
     "curve.svg",
     "metrics.jsonl",
     "network.toml",
@@ -264,42 +264,6 @@ fn a_folder_that_cannot_be_made_is_found_out_at_once() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_a_run_with_its_parameters_saved() {
-    let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    let child = command()
-        .args(["train", "one-shot", "--engine", "cpu", "--json"])
-        .args(["--episodes", "1000000000", "--output"])
-        .arg(&run)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // The folder is made when the handler listens.
-    let start = Instant::now();
-    while !run.exists() {
-        assert!(start.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(kill.success());
-    let output = child.wait_with_output().unwrap();
-    assert_status(&output, 130);
-    assert_eq!(names(&run), FILES);
-    assert_eq!(
-        read(&run.join("parameters.safetensors"))["layer0.weight"].shape,
-        [20, 2, 10]
-    );
-    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(summary["interrupted"], true);
-    assert!(summary["final_error"]["median"].is_null());
-}
-
-#[cfg(unix)]
-#[test]
 fn a_reader_that_goes_away_is_no_panic() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = command()
@@ -356,4 +320,34 @@ fn a_run_can_be_fed_to_the_gradient_command() {
         &file("out"),
     ]);
     assert_status(&output, 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limited_address_space_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    for limit in [400_000, 600_000, 800_000] {
+        for population in ["50000", "400000", "3000000"] {
+            let output = std::process::Command::new("sh")
+                .args(["-c", &format!("ulimit -v {limit}; exec \"$0\" \"$@\"")])
+                .arg(crate::support::binary())
+                .args(["train", "one-shot", "--engine", "cpu", "--force"])
+                .args(["--episodes", "2", "--population", population, "--output"])
+                .arg(folder.path())
+                .output()
+                .unwrap();
+            if population == "3000000" {
+                assert_status(&output, 2);
+                assert!(error_text(&output).contains("bytes requested"));
+            } else {
+                // Refused or done, but not aborted.
+                let status = output.status.code();
+                let message = error_text(&output);
+                assert!(
+                    matches!(status, Some(0 | 2)),
+                    "{limit} {population}: {status:?} {message}"
+                );
+            }
+        }
+    }
 }

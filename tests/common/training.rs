@@ -6,11 +6,13 @@ use super::oracle;
 use super::random::Random;
 use metaplastic::random::Purpose;
 use metaplastic::task::{Association, EpisodeSource, Task};
+use metaplastic::training::{Event, Experiment, Recipe, Training};
 use metaplastic::{
     Activation, Engine, Episodes, Error, Failure, Initial, Layer, Learner, Loss, Mask, Method,
     Network, Objective, Optimiser, Parameters, Rate, Role, Schedule, Want,
 };
 use ndarray::{Array1, Array4, Axis};
+use std::ops::ControlFlow;
 
 /// One network's optimiser, written down from its documentation.
 struct Reference {
@@ -420,6 +422,61 @@ pub fn networks_train_as_alone(engine: &Engine, batch: usize) {
 }
 
 /// A run in two calls is bit for bit the run in one, and equal to itself repeated.
+/// A run pauses by the clock; its reports and parameters are those of one call of the learner for each report.
+pub fn pauses_of_a_run_change_no_bits(engine: &Engine) {
+    // On the GPU in separate kernels, and in one.
+    for (batch, meta_steps) in [(512, 16), (16, 400)] {
+        reports_are_those_of_single_calls(engine, batch, meta_steps);
+    }
+}
+
+/// `meta_steps` lie between two reports, and more than one pause.
+fn reports_are_those_of_single_calls(engine: &Engine, batch: u32, meta_steps: u32) {
+    let recipe = Recipe {
+        population: 2,
+        episodes: u64::from(200 * meta_steps * batch),
+        batch: batch as usize,
+        ..Recipe::paper(Experiment::OneShot)
+    };
+    let (mut pauses, mut reports) = (0, 0);
+    let trained = Training::new(engine, &recipe)
+        .expect("it fits")
+        .run_watched(|event| {
+            match event {
+                Event::Pause(_) => pauses += 1,
+                Event::Report(_) => reports += 1,
+            }
+            if reports == 2 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+        .expect("training");
+    assert!(pauses > reports, "no pause in the midst of a part");
+
+    let Recipe {
+        network,
+        initial,
+        optimiser,
+        seed,
+        ..
+    } = &recipe;
+    let parameters = Parameters::initialise(network, initial, 2, *seed).expect("it fits");
+    let learner = engine.learner(network, &parameters, std::slice::from_ref(optimiser));
+    let (mut learner, source) = (learner.expect("it fits"), recipe.source(Purpose::Training));
+    assert_eq!(trained.history.len(), 2);
+    for (report, start) in trained.history.iter().zip([0, meta_steps]) {
+        let end = start + meta_steps;
+        assert_eq!(report.episode, u64::from(end * batch));
+        assert_eq!(
+            report.error,
+            learner.train(&source, start..end).expect("training")
+        );
+    }
+    assert!(trained.parameters == learner.parameters().expect("parameters"));
+}
+
 pub fn training_goes_on_where_it_stopped(engine: &Engine) {
     let cuts: [&[u32]; 3] = [&[0, 50], &[0, 50], &[0, 17, 18, 50]];
     let [whole, again, parts] = cuts.map(|cuts| {

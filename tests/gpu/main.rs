@@ -334,7 +334,7 @@ fn learning() -> Vec<Body> {
         ));
     }
     type Named = (&'static str, fn(&Engine));
-    let named: [Named; 11] = [
+    let named: [Named; 12] = [
         ("wrong calls are refused", training::wrong_calls_are_refused),
         ("calls may come in any order", |engine| {
             training::calls_may_come_in_any_order(engine, &GPU_LEARNING)
@@ -347,6 +347,10 @@ fn learning() -> Vec<Body> {
         (
             "training goes on where it stopped",
             training::training_goes_on_where_it_stopped,
+        ),
+        (
+            "pauses of a run change no bits",
+            training::pauses_of_a_run_change_no_bits,
         ),
         (
             "an infinite loss freezes its network",

@@ -4,6 +4,7 @@ use super::{
     BAND, Canvas, FAINT, GRID, INK, LINE, SHADE, at, capitalised, chart, decimals, font, grouped,
     nice_step, px,
 };
+use crate::command::decimal::decimal;
 use metaplastic::training::{Recipe, Statistics, Trained};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -29,24 +30,36 @@ struct Point {
 fn points(trained: &Trained) -> Vec<Point> {
     let mut start = 0;
     let mut points = Vec::new();
+    // A single report is a line from its start to its end.
+    let is_single = trained.history.len() == 1;
     for report in &trained.history {
-        let middle = (start + report.episode) as f64 / 2.0;
-        start = report.episode;
+        let end = report.episode;
         let statistics = Statistics::of(&report.error);
         // A population whose upper quartile has failed has no place on a finite axis.
         if let Some(error) = statistics.filter(|error| error.q75.is_finite()) {
-            points.push(Point {
-                episode: middle,
-                error,
-            });
+            let episodes = match is_single {
+                true => vec![start as f64, end as f64],
+                false => vec![(start + end) as f64 / 2.0],
+            };
+            points.extend(episodes.into_iter().map(|episode| Point { episode, error }));
         }
+        start = end;
     }
     points
 }
 
+/// Episodes that the chart shows: all of the run, or those until it was stopped.
+fn shown(recipe: &Recipe, trained: &Trained) -> u64 {
+    let all = u64::from(recipe.meta_steps()) * recipe.batch as u64;
+    match trained.history.last() {
+        Some(last) if trained.stopped => last.episode,
+        _ => all,
+    }
+}
+
 fn draw(area: &Canvas<'_>, recipe: &Recipe, trained: &Trained) -> Result<()> {
     let points = points(trained);
-    let episodes = u64::from(recipe.meta_steps()) * recipe.batch as u64;
+    let episodes = shown(recipe, trained);
     let frozen = u64::from(recipe.meta_steps() - recipe.frozen_meta_steps()) * recipe.batch as u64;
     let threshold = recipe.task.solved_below();
     let highest = points
@@ -76,10 +89,13 @@ fn draw(area: &Canvas<'_>, recipe: &Recipe, trained: &Trained) -> Result<()> {
         .build_cartesian_2d(0.0..episodes as f64, 0.0..top)?;
     let x_step = nice_step(episodes as f64 / 6.0);
 
-    chart.draw_series([Rectangle::new(
-        [(frozen as f64, 0.0), (episodes as f64, top)],
-        SHADE.filled(),
-    )])?;
+    let has_frozen = frozen < episodes;
+    if has_frozen {
+        chart.draw_series([Rectangle::new(
+            [(frozen as f64, 0.0), (episodes as f64, top)],
+            SHADE.filled(),
+        )])?;
+    }
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -117,8 +133,10 @@ fn draw(area: &Canvas<'_>, recipe: &Recipe, trained: &Trained) -> Result<()> {
     ))?;
 
     let right = SIZE.0 - RIGHT;
-    let label = small.pos(Pos::new(HPos::Right, VPos::Bottom));
-    area.draw_text("frozen", &label, at(right, TOP - 4))?;
+    if has_frozen {
+        let label = small.pos(Pos::new(HPos::Right, VPos::Bottom));
+        area.draw_text("frozen", &label, at(right, TOP - 4))?;
+    }
 
     // The legend stands beside the title, where no curve can reach it.
     let key = font(15, &INK).pos(Pos::new(HPos::Left, VPos::Center));
@@ -142,11 +160,17 @@ fn draw(area: &Canvas<'_>, recipe: &Recipe, trained: &Trained) -> Result<()> {
 fn subtitle(recipe: &Recipe, trained: &Trained) -> String {
     let frozen = u64::from(recipe.frozen_meta_steps()) * recipe.batch as u64;
     match trained.final_error() {
-        None => "stopped before the end".to_owned(),
-        Some(error) if error.median.is_finite() => format!(
-            "{} solved; median final error {:.4}, over the last {} episodes with frozen parameters",
+        None => "stopped before the first update".to_owned(),
+        Some(error) if trained.stopped => format!(
+            "stopped after {} episodes; {} solved so far; median of the last error {}",
+            grouped(shown(recipe, trained)),
             trained.solved(),
-            error.median,
+            decimal(error.median),
+        ),
+        Some(error) if error.median.is_finite() => format!(
+            "{} solved; median final error {}, over the last {} episodes with frozen parameters",
+            trained.solved(),
+            decimal(error.median),
             grouped(frozen),
         ),
         Some(_) => format!(

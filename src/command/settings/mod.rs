@@ -35,7 +35,7 @@ impl TaskName {
 
 #[derive(Args, Debug)]
 pub(super) struct Settings {
-    /// What every setting is that is not given here: `paper`, or a TOML file (see `metaplastic recipe`)
+    /// What every setting is that is not given here: `paper`, or a TOML file (see `metaplastic recipe`; a `run.toml` is one)
     #[arg(long, value_name = "NAME|FILE.toml", default_value = "paper")]
     recipe: PathBuf,
 
@@ -110,6 +110,17 @@ fn find(experiment: Experiment, asked: &Path) -> Result<Recipe> {
             ),
         });
     }
-    let text = super::input::read_text(asked)?;
+    let text = recipe_of_run(super::input::read_text(asked)?);
     Recipe::paper(experiment).variation(&text, &asked.display().to_string())
+}
+
+/// The recipe in the `run.toml` of a run; any other text as it is.
+fn recipe_of_run(text: String) -> String {
+    let Ok(run) = text.parse::<toml::Table>() else {
+        return text;
+    };
+    match run.get("recipe") {
+        Some(toml::Value::Table(recipe)) => recipe.to_string(),
+        _ => text,
+    }
 }

@@ -1,0 +1,78 @@
+//! What tells the files of one run from those of another.
+
+use metaplastic::training::Trained;
+use metaplastic::{Error, Result};
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+use xxhash_rust::xxh3::Xxh3;
+
+/// The key under which files carry it.
+pub(super) const KEY: &str = "identity";
+
+/// The identity of a run: a digest of its settings, its parameters and its reports. Runs that are equal in these have
+/// the same one, and any of their files may stand for the other's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub(super) struct Identity(String);
+
+impl Identity {
+    pub fn new(settings: &str, trained: &Trained) -> Self {
+        let mut hash = Xxh3::new();
+        hash.update(settings.as_bytes());
+        hash.update(bytemuck::cast_slice(trained.parameters.values()));
+        for report in &trained.history {
+            hash.update(&report.episode.to_le_bytes());
+            hash.update(bytemuck::cast_slice(&report.error));
+        }
+        Self(format!("{:032x}", hash.digest128()))
+    }
+
+    /// As a comment of a TOML file.
+    pub fn toml_comment(&self) -> String {
+        format!("{}{self}\n", toml_prefix())
+    }
+
+    /// The identity in a TOML file's first line.
+    pub fn of_toml(text: &str) -> Option<&str> {
+        text.lines().next()?.strip_prefix(&toml_prefix())
+    }
+
+    /// A drawing with the identity in a comment.
+    pub fn mark_svg(&self, svg: &str) -> String {
+        let text = svg.trim_end();
+        match text.strip_suffix("</svg>") {
+            Some(body) => format!("{body}<!-- {KEY}: {self} --></svg>\n"),
+            None => svg.to_owned(),
+        }
+    }
+
+    /// Fails unless `found`, in the file `path`, is this identity, which `settings` has.
+    pub fn require(&self, found: Option<&str>, path: &Path, settings: &Path) -> Result<()> {
+        let wrong = match found {
+            Some(found) if found == self.0 => return Ok(()),
+            Some(found) => format!("of another run ({KEY} {found:?})"),
+            None => format!("it does not say of which run it is (no {KEY})"),
+        };
+        Err(Error::Run {
+            path: path.to_owned(),
+            reason: format!("{wrong} than {} ({self})", settings.display()),
+        })
+    }
+}
+
+impl From<String> for Identity {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn toml_prefix() -> String {
+    format!("# {KEY}: ")
+}

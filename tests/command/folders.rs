@@ -1,0 +1,252 @@
+//! Whose a folder is, and what is never lost of a run.
+
+use crate::support::{assert_status, command, error_text, names};
+use crate::train::FILES;
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const SMALL: [&str; 6] = ["--engine", "cpu", "--population", "2", "--episodes", "400"];
+
+fn spawn(command: &mut Command) -> Child {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+fn outputs(children: Vec<Child>) -> Vec<Output> {
+    let ended = children.into_iter().map(|child| child.wait_with_output());
+    ended.map(|output| output.unwrap()).collect()
+}
+
+/// The learning rate of a run, all of whose files are of it.
+#[track_caller]
+fn learning_rate(run: &Path) -> String {
+    assert_eq!(names(run), FILES);
+    let output = command().arg("inspect").arg(run).output().unwrap();
+    assert_status(&output, 0);
+    let text = std::fs::read_to_string(run.join("run.toml")).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    table["recipe"]["optimiser"]["learning_rate"].to_string()
+}
+
+#[test]
+fn runs_started_together_get_a_folder_each() {
+    for count in [4, 6] {
+        let folder = tempfile::tempdir().unwrap();
+        let rates: Vec<_> = (1..=count).map(|rate| format!("0.0{rate}")).collect();
+        let start = |rate: &String| {
+            let mut command = command();
+            command
+                .current_dir(folder.path())
+                .args(["train", "one-shot"]);
+            spawn(
+                command
+                    .args(SMALL)
+                    .args(["--learning-rate", rate, "--json"]),
+            )
+        };
+        let ended = outputs(rates.iter().map(start).collect());
+        let mut runs = Vec::new();
+        for (output, rate) in ended.iter().zip(&rates) {
+            assert_status(output, 0);
+            let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let run = summary["run"].as_str().unwrap().to_owned();
+            assert_eq!(&learning_rate(&folder.path().join(&run)), rate);
+            runs.push(run.trim_start_matches("runs/").to_owned());
+        }
+        runs.sort();
+        assert_eq!(runs, names(&folder.path().join("runs")));
+        assert_eq!(runs.len(), count);
+    }
+}
+
+#[test]
+fn of_runs_started_together_in_one_folder_one_gets_it() {
+    for force in [&[][..], &["--force"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let start = |rate| {
+            let mut command = command();
+            command
+                .args(["train", "one-shot", "--engine", "cpu"])
+                .args(force);
+            command.args(["--population", "2", "--episodes", "50000"]);
+            command.args(["--learning-rate", rate]);
+            spawn(command.arg("--output").arg(&run))
+        };
+        let rates = ["0.01", "0.02", "0.03", "0.04"];
+        let ended = outputs(rates.map(start).into());
+        let mut winners = Vec::new();
+        for (output, rate) in ended.iter().zip(rates) {
+            if output.status.success() {
+                winners.push(rate);
+            } else {
+                assert_status(output, 2);
+                let message = error_text(output);
+                let known = ["in progress", "holds a run already"];
+                assert!(known.iter().any(|part| message.contains(part)), "{message}");
+            }
+        }
+        // By force a later one may replace an earlier one, but only when that has ended.
+        assert!(winners.contains(&learning_rate(&run).as_str()));
+        assert!(winners.len() == 1 || !force.is_empty());
+    }
+}
+
+#[test]
+fn reproductions_started_together_get_a_folder_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |_| {
+        let mut command = command();
+        command.current_dir(folder.path());
+        spawn(command.args(["reproduce", "--runs", "1", "--engine", "cpu"]))
+    };
+    for output in outputs((0..2).map(start).collect()) {
+        assert_status(&output, 0);
+    }
+    let runs = folder.path().join("runs");
+    assert_eq!(names(&runs), ["reproduction-seed0", "reproduction-seed0-2"]);
+    for run in names(&runs) {
+        let parts = [
+            "completion",
+            "one-shot",
+            "report.html",
+            "reversal",
+            "summary.json",
+        ];
+        assert_eq!(names(&runs.join(run)), parts);
+    }
+}
+
+/// Starts a run that goes on, and waits until it has its folder.
+fn endless(run: &Path) -> Child {
+    let mut command = command();
+    command.args(["train", "one-shot", "--engine", "cpu", "--force"]);
+    command.args(["--population", "2", "--episodes", "1000000000"]);
+    let child = spawn(command.arg("--output").arg(run));
+    let start = Instant::now();
+    while !run.join(".metaplastic-lock").exists() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child
+}
+
+#[cfg(unix)]
+fn terminate(child: Child) -> Output {
+    let number = child.id().to_string();
+    let kill = Command::new("kill").args(["-s", "TERM", &number]).status();
+    assert!(kill.unwrap().success());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_run_that_dies_leaves_the_old_one_and_its_folder_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let train = || {
+        let mut command = command();
+        command.args(["train", "one-shot", "--force"]).args(SMALL);
+        command.arg("--output").arg(&run).output().unwrap()
+    };
+    assert_status(&train(), 0);
+    let mut dead = endless(&run);
+    dead.kill().unwrap();
+    dead.wait().unwrap();
+    assert!(run.join(".metaplastic-lock").exists());
+    let output = command()
+        .arg("evaluate")
+        .arg(&run)
+        .args(["--engine", "cpu"])
+        .output();
+    assert_status(&output.unwrap(), 0);
+
+    // As one that dies while it writes.
+    let temporary = run.join(".metaplastic-abc");
+    std::fs::create_dir(&temporary).unwrap();
+    std::fs::write(temporary.join("run.toml"), "half").unwrap();
+    assert_status(&train(), 0);
+    assert_eq!(learning_rate(&run), "0.01");
+}
+
+#[test]
+fn a_run_killed_while_it_replaces_another_leaves_one_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let train = |rate: &str| {
+        let mut command = command();
+        command.args(["train", "one-shot", "--force"]).args(SMALL);
+        spawn(
+            command
+                .args(["--learning-rate", rate, "--output"])
+                .arg(&run),
+        )
+    };
+    let start = Instant::now();
+    assert_status(&train("0.01").wait_with_output().unwrap(), 0);
+    let whole = start.elapsed();
+    for kill in 0..12 {
+        let mut child = train(&format!("0.{:02}", 2 + kill));
+        std::thread::sleep(whole * (8 + kill) / 16);
+        // It may have ended.
+        let _ = child.kill();
+        child.wait().unwrap();
+        let output = command().arg("inspect").arg(&run).output().unwrap();
+        assert_status(&output, 0);
+    }
+    assert_status(&train("0.5").wait_with_output().unwrap(), 0);
+    assert_eq!(learning_rate(&run), "0.5");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_disappears_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("gone/run");
+    let child = endless(&run);
+    std::fs::remove_dir_all(folder.path().join("gone")).unwrap();
+    let output = terminate(child);
+    assert_status(&output, 130);
+    assert_eq!(names(&run), FILES);
+    assert!(error_text(&output).contains("making it again"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_whose_folder_cannot_be_written_to_is_saved_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    // A file is in its place: the run goes beside it.
+    let child = endless(&run);
+    std::fs::remove_dir_all(&run).unwrap();
+    std::fs::write(&run, "a file").unwrap();
+    let output = terminate(child);
+    assert_status(&output, 1);
+    let beside = folder.path().join("run-2");
+    assert_eq!(names(&beside), FILES);
+    let message = error_text(&output);
+    assert!(message.contains(beside.to_str().unwrap()), "{message}");
+    assert_eq!(std::fs::read(&run).unwrap(), b"a file");
+
+    // Another run is in its place, which is not overwritten.
+    let mut command = command();
+    command.args(["train", "one-shot", "--engine", "cpu", "--population", "2"]);
+    let other = folder.path().join("other");
+    command
+        .args(["--episodes", "1000000000", "--output"])
+        .arg(&other);
+    let child = spawn(&mut command);
+    while !other.exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    std::fs::rename(&beside, folder.path().join("kept")).unwrap();
+    std::fs::remove_dir_all(&other).unwrap();
+    std::fs::rename(folder.path().join("kept"), &other).unwrap();
+    let before = std::fs::read(other.join("run.toml")).unwrap();
+    let output = terminate(child);
+    assert_status(&output, 1);
+    assert_eq!(std::fs::read(other.join("run.toml")).unwrap(), before);
+    assert_eq!(names(&folder.path().join("other-2")), FILES);
+}

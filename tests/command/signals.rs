@@ -1,0 +1,194 @@
+//! What is left of a run that is told to stop.
+
+use crate::support::{assert_status, binary, command, error_text, names, read};
+use crate::train::FILES;
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a run may take from the signal to its end: a second on a machine of its own.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Starts training, with the signals as `env` is told, and waits until it listens to them.
+fn start(signals: &str, run: &Path, arguments: &[&str]) -> Child {
+    let mut child = Command::new("env")
+        .arg(signals)
+        .arg(binary())
+        .args(["train", "one-shot", "--engine", "cpu"])
+        .env_remove("METAPLASTIC_DEVICE")
+        .args(arguments)
+        .arg("--output")
+        .arg(run)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for(&run.join(LOCK), &mut child);
+    child
+}
+
+/// The folder is claimed when the signals are listened to.
+const LOCK: &str = ".metaplastic-lock";
+
+#[track_caller]
+fn wait_for(path: &Path, child: &mut Child) {
+    let start = Instant::now();
+    while !path.exists() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn send(signal: &str, child: &Child) {
+    // It may have ended by now.
+    Command::new("kill")
+        .args(["-s", signal, &child.id().to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+}
+
+/// The output of a run that ends soon after `signals`.
+fn stopped(child: Child, signals: &[&str]) -> Output {
+    let start = Instant::now();
+    for signal in signals {
+        send(signal, &child);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    assert_status(&output, 130);
+    output
+}
+
+const DEFAULT: &str = "--default-signal=INT,TERM,HUP";
+
+/// The fewest synapses, so that there are many meta-steps from one report to the next.
+const ENDLESS: [&str; 4] = ["--population", "2", "--episodes", "1000000000"];
+
+#[test]
+fn every_signal_ends_a_run_soon_with_what_it_had_reached() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let child = start(DEFAULT, &run, &[&ENDLESS[..], &["--json"]].concat());
+        std::thread::sleep(Duration::from_millis(500));
+        let output = stopped(child, &[signal]);
+        assert!(error_text(&output).contains("saving"), "{signal}");
+        assert_eq!(names(&run), FILES);
+        let weights = &read(&run.join("parameters.safetensors"))["layer0.weight"];
+        assert_eq!(weights.shape, [2, 2, 10]);
+
+        let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(summary["interrupted"], true);
+        let episodes = summary["episodes"].as_u64().unwrap();
+        assert!(0 < episodes && episodes < 1_000_000_000);
+        let errors = summary["final_error"]["per_network"].as_array().unwrap();
+        let errors: Vec<_> = errors.iter().map(|error| error.as_f64().unwrap()).collect();
+        let solved = errors.iter().filter(|error| **error < 0.05).count();
+        assert_eq!(summary["solved"], solved);
+        let curve = std::fs::read_to_string(run.join("curve.svg")).unwrap();
+        assert!(curve.contains("stopped after") && curve.contains("<polyline"));
+        // The axis ends where the run did.
+        assert!(!curve.contains("1,000,000,000"));
+        let output = command().arg("inspect").arg(&run).output().unwrap();
+        assert_status(&output, 0);
+    }
+}
+
+#[test]
+fn more_signals_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let arguments = [
+        "--population",
+        "1000",
+        "--hidden",
+        "100",
+        "--episodes",
+        "1000000",
+    ];
+    let child = start(DEFAULT, &run, &arguments);
+    let output = stopped(child, &["HUP", "HUP", "INT", "TERM", "INT", "INT"]);
+    assert_eq!(names(&run), FILES);
+    assert_eq!(error_text(&output).matches("saving").count(), 1);
+    let output = command().arg("inspect").arg(&run).output().unwrap();
+    assert_status(&output, 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn signals_that_were_ignored_stay_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut child = start("--ignore-signal=INT,HUP", &run, &ENDLESS);
+    for signal in ["HUP", "INT"] {
+        send(signal, &child);
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none());
+    let output = stopped(child, &["TERM"]);
+    assert_eq!(names(&run), FILES);
+    assert!(error_text(&output).contains("terminate"));
+}
+
+/// A meta-step of many seconds.
+const LONG: [&str; 10] = [
+    "--population",
+    "2",
+    "--hidden",
+    "200",
+    "--bits",
+    "128",
+    "--batch",
+    "32768",
+    "--episodes",
+    "1000000",
+];
+
+#[test]
+fn a_long_meta_step_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let child = start(DEFAULT, &run, &LONG);
+    stopped(child, &["TERM"]);
+    assert_eq!(names(&run), FILES);
+
+    // What has learned nothing replaces nothing.
+    let identity = || std::fs::read_to_string(run.join("run.toml")).unwrap();
+    let before = identity();
+    let arguments = [&LONG[..], &["--force", "--seed", "7"]].concat();
+    let output = stopped(start(DEFAULT, &run, &arguments), &["TERM"]);
+    assert!(error_text(&output).contains("is kept"));
+    assert_eq!(identity(), before);
+}
+
+#[test]
+fn a_stopped_reproduction_leaves_the_runs_so_far_and_no_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let reproduce = |runs: &str| {
+        let mut command = Command::new("env");
+        command.arg(DEFAULT).arg(binary());
+        command.args(["reproduce", "--engine", "cpu", "--force"]);
+        command
+            .args(["--runs", runs, "--output"])
+            .arg(folder.path());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    };
+    assert_status(&reproduce("1").output().unwrap(), 0);
+    let mut child = reproduce("3000").spawn().unwrap();
+    wait_for(&folder.path().join(LOCK), &mut child);
+    std::thread::sleep(Duration::from_millis(200));
+    // The old reproduction is whole until there is something new.
+    assert!(folder.path().join("report.html").exists());
+    stopped(child, &["INT"]);
+    assert!(!folder.path().join("report.html").exists());
+    let summary = std::fs::read(folder.path().join("summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    assert!(summary["report"].is_null());
+    assert_eq!(summary["experiments"][0]["interrupted"], true);
+    assert_eq!(summary["experiments"][0]["population"], 3000);
+}
