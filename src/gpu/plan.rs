@@ -880,6 +880,43 @@ mod tests {
     }
 
     #[test]
+    fn traces_are_kept_for_the_gradient_of_a_retention() {
+        let traces = |rate: Rate, steps: usize, binding_bytes: u64| {
+            let layer = Layer::plastic(64, 32, rate);
+            let network = Network::new(Loss::SquaredError, [layer]).unwrap();
+            let work = Work {
+                networks: 1,
+                given: vec![(false, false)],
+                ..work(1, steps)
+            };
+            let profile = Profile {
+                binding_bytes,
+                ..Profile::default()
+            };
+            let plan = Plan::new(&network, &profile, work).unwrap();
+            let plane = 4 * 64 * 32;
+            let traces = plan.buffers.iter();
+            traces
+                .filter(|(buffer, _)| matches!(buffer, Working::Traces(..)))
+                .map(|(_, bytes)| bytes / plane)
+                .collect::<Vec<_>>()
+        };
+        let (learned, fixed) = (Rate::learned(0.1), Rate::fixed(0.1));
+        // After every 16 steps but the last.
+        assert_eq!(traces(learned, 16, 1 << 27), [0u64; 0]);
+        assert_eq!(traces(learned, 17, 1 << 27), [1]);
+        assert_eq!(traces(learned, 64, 1 << 27), [3]);
+        assert_eq!(traces(learned, 65, 1 << 27), [4]);
+        assert_eq!(traces(fixed, 64, 1 << 27), [0u64; 0]);
+        // Segments have theirs, and the traces at their ends.
+        let segments = traces(learned, 300, 70_000);
+        assert!(
+            segments.len() > 1 && segments.iter().all(|&planes| planes <= 8),
+            "{segments:?}"
+        );
+    }
+
+    #[test]
     fn loops_are_cut_to_the_turns_that_a_device_takes() {
         let profile = Profile {
             loop_turns: 65_535,

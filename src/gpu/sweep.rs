@@ -252,21 +252,21 @@ pub(super) fn upload(
         let plane = networks.len() * range.len() * layer.outputs() * layers[index].row;
         let rows = 0..layer.outputs();
         let traces = |segment: usize| loaded.buffer(Working::Traces(index, segment));
-        let write = |segment: usize, slot: usize, array: &Array4<f32>| {
+        let write = |segments: Range<usize>, slot: usize, array: &Array4<f32>| {
             let values = padded(&part(array, &[&networks, &range, &rows]), layers[index].row);
             let at = (slot * plane * 4) as u64;
-            device
-                .queue
-                .write_buffer(traces(segment), at, bytemuck::cast_slice(&values));
+            for segment in segments {
+                device
+                    .queue
+                    .write_buffer(traces(segment), at, bytemuck::cast_slice(&values));
+            }
         };
         if let (true, Some(gradient)) = (slots.upstream, episodes.trace_gradient(index)) {
-            for segment in 0..plan.segments.len() {
-                write(segment, 0, gradient);
-            }
+            write(0..plan.segments.len(), 0, gradient);
         }
         if let Some(slot) = slots.initial {
             match episodes.initial_trace(index) {
-                Some(trace) => write(0, slot, trace),
+                Some(trace) => write(0..1, slot, trace),
                 // Of a time cut: an earlier cut over episodes may have left something there.
                 None => {
                     let (at, bytes) = ((slot * plane * 4) as u64, (plane * 4) as u64);
