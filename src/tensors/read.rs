@@ -238,6 +238,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut read_on = |bytes: &mut Vec<u8>, count: u64| {
         require((bytes.len() as u64).saturating_add(count))?;
+        bytes.reserve_exact(count as usize);
         let read = (&mut file).take(count).read_to_end(bytes);
         read.map(drop).map_err(error)
     };

@@ -1,22 +1,16 @@
 //! Whose a folder is, and what is never lost of a run.
 
-use crate::support::{assert_status, command, error_text, names};
+use crate::support::{Running, assert_status, command, error_text, names};
 use crate::train::FILES;
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 const SMALL: [&str; 6] = ["--engine", "cpu", "--population", "2", "--episodes", "400"];
 
-fn spawn(command: &mut Command) -> Child {
-    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap()
-}
-
-fn outputs(children: Vec<Child>) -> Vec<Output> {
-    let ended = children.into_iter().map(|child| child.wait_with_output());
-    ended.map(|output| output.unwrap()).collect()
+fn outputs(children: Vec<Running>) -> Vec<Output> {
+    children.into_iter().map(Running::output).collect()
 }
 
 /// The learning rate of a run, all of whose files are of it.
@@ -40,7 +34,7 @@ fn runs_started_together_get_a_folder_each() {
             command
                 .current_dir(folder.path())
                 .args(["train", "one-shot"]);
-            spawn(
+            Running::start(
                 command
                     .args(SMALL)
                     .args(["--learning-rate", rate, "--json"]),
@@ -73,7 +67,7 @@ fn of_runs_started_together_in_one_folder_one_gets_it() {
                 .args(force);
             command.args(["--population", "2", "--episodes", "50000"]);
             command.args(["--learning-rate", rate]);
-            spawn(command.arg("--output").arg(&run))
+            Running::start(command.arg("--output").arg(&run))
         };
         let rates = ["0.01", "0.02", "0.03", "0.04"];
         let ended = outputs(rates.map(start).into());
@@ -100,7 +94,7 @@ fn reproductions_started_together_get_a_folder_each() {
     let start = |_| {
         let mut command = command();
         command.current_dir(folder.path());
-        spawn(command.args(["reproduce", "--runs", "1", "--engine", "cpu"]))
+        Running::start(command.args(["reproduce", "--runs", "1", "--engine", "cpu"]))
     };
     for output in outputs((0..2).map(start).collect()) {
         assert_status(&output, 0);
@@ -120,11 +114,11 @@ fn reproductions_started_together_get_a_folder_each() {
 }
 
 /// Starts a run that goes on, and waits until it has its folder.
-fn endless(run: &Path) -> Child {
+fn endless(run: &Path) -> Running {
     let mut command = command();
     command.args(["train", "one-shot", "--engine", "cpu", "--force"]);
     command.args(["--population", "2", "--episodes", "1000000000"]);
-    let child = spawn(command.arg("--output").arg(run));
+    let child = Running::start(command.arg("--output").arg(run));
     let start = Instant::now();
     while !run.join(".metaplastic-lock").exists() {
         assert!(start.elapsed() < Duration::from_secs(60));
@@ -134,11 +128,11 @@ fn endless(run: &Path) -> Child {
 }
 
 #[cfg(unix)]
-fn terminate(child: Child) -> Output {
-    let number = child.id().to_string();
+fn terminate(mut child: Running) -> Output {
+    let number = child.id();
     let kill = Command::new("kill").args(["-s", "TERM", &number]).status();
     assert!(kill.unwrap().success());
-    child.wait_with_output().unwrap()
+    child.output()
 }
 
 #[test]
@@ -151,9 +145,7 @@ fn a_run_that_dies_leaves_the_old_one_and_its_folder_free() {
         command.arg("--output").arg(&run).output().unwrap()
     };
     assert_status(&train(), 0);
-    let mut dead = endless(&run);
-    dead.kill().unwrap();
-    dead.wait().unwrap();
+    endless(&run).kill();
     assert!(run.join(".metaplastic-lock").exists());
     let output = command()
         .arg("evaluate")
@@ -177,25 +169,23 @@ fn a_run_killed_while_it_replaces_another_leaves_one_of_them() {
     let train = |rate: &str| {
         let mut command = command();
         command.args(["train", "one-shot", "--force"]).args(SMALL);
-        spawn(
+        Running::start(
             command
                 .args(["--learning-rate", rate, "--output"])
                 .arg(&run),
         )
     };
     let start = Instant::now();
-    assert_status(&train("0.01").wait_with_output().unwrap(), 0);
+    assert_status(&train("0.01").output(), 0);
     let whole = start.elapsed();
     for kill in 0..12 {
-        let mut child = train(&format!("0.{:02}", 2 + kill));
+        let child = train(&format!("0.{:02}", 2 + kill));
         std::thread::sleep(whole * (8 + kill) / 16);
-        // It may have ended.
-        let _ = child.kill();
-        child.wait().unwrap();
+        child.kill();
         let output = command().arg("inspect").arg(&run).output().unwrap();
         assert_status(&output, 0);
     }
-    assert_status(&train("0.5").wait_with_output().unwrap(), 0);
+    assert_status(&train("0.5").output(), 0);
     assert_eq!(learning_rate(&run), "0.5");
 }
 
@@ -236,7 +226,7 @@ fn a_run_whose_folder_cannot_be_written_to_is_saved_elsewhere() {
     command
         .args(["--episodes", "1000000000", "--output"])
         .arg(&other);
-    let child = spawn(&mut command);
+    let child = Running::start(&mut command);
     while !other.exists() {
         std::thread::sleep(Duration::from_millis(10));
     }
