@@ -262,7 +262,6 @@ fn backward(
 {% endif %}
             }
 {% endif %}
-{% if plastic %}
 {% for r in range(rows) %}
 {% for q in range(quads) %}
             let mx{{ r }}_{{ q }} = m{{ r }}_{{ q }} * x{{ q }};

@@ -85,13 +85,9 @@ fn rational_hyperbolic_tangent<N: Number>(x: N, multiply_add: impl Fn(N, N, N) -
     let constant = |value: f32| x.constant(f64::from(value));
     let square = x * x;
     let fourth = square * square;
-    // By pairs of coefficients (Estrin): the processor waits for fewer products than with Horner's scheme.
-    let polynomial = |coefficients: [f32; 5]| {
-        let [a, b, c, d, e] = coefficients.map(constant);
-        let (low, high) = (multiply_add(c, square, b), multiply_add(e, square, d));
-        multiply_add(multiply_add(high, fourth, low), square, a)
-    };
-    let y = x * (polynomial(TANH_ODD) / polynomial(TANH_EVEN));
+    let odd = even_polynomial(TANH_ODD, square, fourth, &multiply_add);
+    let even = even_polynomial(TANH_EVEN, square, fourth, &multiply_add);
+    let y = x * (odd / even);
     let (low, high) = (constant(-1.0), constant(1.0));
     // Rounding must not go beyond ±1. A NaN stays one.
     let y = y.where_less(low, low, y);
@@ -99,6 +95,20 @@ fn rational_hyperbolic_tangent<N: Number>(x: N, multiply_add: impl Fn(N, N, N) -
     // Beyond the last, `y` may be anything.
     let y = constant(TANH_LAST).where_less(x, high, y);
     x.where_less(constant(-TANH_LAST), low, y)
+}
+
+/// A polynomial in `x²`, by pairs of coefficients (Estrin): the processor waits for fewer products than with Horner's scheme.
+#[inline(always)]
+fn even_polynomial<N: Number>(
+    coefficients: [f32; 5],
+    square: N,
+    fourth: N,
+    multiply_add: &impl Fn(N, N, N) -> N,
+) -> N {
+    let constant = |k: usize| square.constant(f64::from(coefficients[k]));
+    let low = multiply_add(constant(2), square, constant(1));
+    let high = multiply_add(constant(4), square, constant(3));
+    multiply_add(multiply_add(high, fourth, low), square, constant(0))
 }
 
 /// What both floating-point types have in common as numbers.

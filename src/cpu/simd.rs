@@ -378,16 +378,12 @@ impl<S: Simd, R: Lanes> Pair<S, R> {
     /// `then` in the lanes where `self < bound`, `otherwise` in the others.
     #[inline(always)]
     pub(crate) fn choose_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
-        let choose = |k: usize| {
-            R::choose_less(
-                self.simd,
-                self.vectors[k],
-                bound.vectors[k],
-                then.vectors[k],
-                otherwise.vectors[k],
-            )
-        };
-        Self::new(self.simd, [choose(0), choose(1)])
+        let ([a, b], [c, d]) = (self.vectors, bound.vectors);
+        let ([e, f], [g, h]) = (then.vectors, otherwise.vectors);
+        // No closure: called often, it would be left by itself and not get the instruction set.
+        let first = R::choose_less(self.simd, a, c, e, g);
+        let second = R::choose_less(self.simd, b, d, f, h);
+        Self::new(self.simd, [first, second])
     }
 
     /// Whether `self < bound` in some lane; a lane that is NaN hides no other.

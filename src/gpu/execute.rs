@@ -5,6 +5,7 @@ use super::layout::DeviceLayout;
 use super::plan::{Buffer, Dispatch, Plan, Working};
 use super::render::Extent;
 use super::resident::{Resident, resident_bytes};
+use crate::zip::zip_eq;
 use crate::{Parameters, Result};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -105,7 +106,7 @@ impl Residents {
         let rows = values
             .values_mut()
             .chunks_exact_mut(host_layout.size().max(1));
-        for (device, host) in on_device.chunks_exact(layout.stride).zip(rows) {
+        for (device, host) in zip_eq(on_device.chunks_exact(layout.stride), rows) {
             layout.unpack(&host_layout, device, host);
         }
         Ok(())

@@ -1005,7 +1005,11 @@ mod tests {
             ..Profile::default()
         };
         require_residents(&layout, &profile, true).unwrap();
-        let error = plan(bytes - 1, work(1, 1)).unwrap_err();
+        let learning = Work {
+            learn: true,
+            ..work(1, 1)
+        };
+        let error = plan(bytes - 1, learning).unwrap_err();
         assert!(
             matches!(&error, Error::DeviceLimit { what, requested, .. } if what.contains("of one network") && *requested == bytes),
             "{error}"

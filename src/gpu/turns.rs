@@ -192,7 +192,7 @@ mod tests {
         let wide = |outputs| Layer::dense(2, outputs, Activation::Linear);
         assert_eq!(turns(vec![fixed(), wide(1024)], 1, 9).0, "loss");
         assert_eq!(turns(vec![fixed()], 100_000, 1).0, "check");
-        assert_eq!(turns(vec![Layer::bias(3)], 5000, 1).0, "check");
+        assert_eq!(turns(vec![Layer::bias(3)], 5000, 1).0, "check_parts");
         let shared = Layer::plastic(3, 1000, Rate::learned(0.1));
         assert_eq!(turns(vec![shared], 1, 1).0, "loss");
     }
