@@ -19,7 +19,7 @@ pub enum EngineKind {
 ///
 /// Measured on an H100: with separate kernels a sweep of few synapse-steps takes 0.2 ms, which is launches and waiting. Two
 /// threads with AVX2 do 0.3 to 1 million synapse-steps in that time. Reckoned from it, not measured: that a GPU pays from
-/// about here beside a few threads, and later beside many. Small networks whose meta-steps are one kernel take 14 µs for up
+/// about here beside a few threads, and later beside many. Small networks whose meta-steps are one kernel take 10 µs for up
 /// to a thousand of them, so that there a GPU pays sooner, and has to be asked for.
 pub const GPU_PAYS_FROM: u64 = 1 << 20;
 
