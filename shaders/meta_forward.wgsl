@@ -1,5 +1,7 @@
 {% from "meta_names.wgsl" import quad, one, row, kept %}
 {% set f = "activate_" ~ layer.activation %}
+{% if layer.plastic and layer.plasticity not in ["connection", "neuron", "layer"] %}{{ unknown("plasticity", layer.plasticity) }}{% endif %}
+{% if layer.plastic and layer.rate_per not in ["neuron", "layer"] %}{{ unknown("rate", layer.rate_per) }}{% endif %}
 
 {% if not layer.plastic %}
 // A step of a row needs no other: all are spread over the lanes.

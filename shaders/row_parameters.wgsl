@@ -22,5 +22,5 @@
     let a{{ r }}_{{ q }} = {% if plasticity == "connection" %}parameters[plasticity_at{{ r }} + {{ q * lanes }}u]{% else %}a{{ r }}{% endif %};
 {% endfor %}
 {% endfor %}
-    let rate = parameters[at + {{ rate_at // 4 }}u{% if rate_per == "neuron" %} + i / 4u][i % 4u]{% else %}].x{% endif %};
+    let rate = parameters[at + {{ rate_at // 4 }}u{% if rate_per == "neuron" %} + i / 4u][i % 4u]{% elif rate_per == "layer" %}].x{% else %}{{ unknown("rate", rate_per) }}{% endif %};
 {% endif %}

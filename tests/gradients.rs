@@ -4,8 +4,8 @@ mod common;
 
 use common::bodies::{
     all_match_oracle, arrays_may_lie_in_any_order, batch_is_the_mean_of_its_episodes,
-    is_as_precise_as_back_propagation, is_reproducible, networks_are_independent, run,
-    tanh_is_right_everywhere, traces_are_made_where_they_are_wanted,
+    is_as_precise_as_back_propagation, is_reproducible, networks_are_independent,
+    results_are_made_where_they_are_wanted, run, tanh_is_right_everywhere,
 };
 use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
 use common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
@@ -343,7 +343,8 @@ fn a_diverging_episode_spoils_no_other() {
         let gradients = Engine::cpu().gradient(&network, &parameters, &episodes, want);
         let gradients = gradients.unwrap();
         let initial = gradients.initial_traces[0].clone().unwrap();
-        [gradients.outcome.output, gradients.input.unwrap(), initial]
+        let output = gradients.outcome.output.unwrap();
+        [output, gradients.input.unwrap(), initial]
     };
     let alone = gradient(None);
     assert!(alone.iter().flatten().all(|value| value.is_finite()));
@@ -547,7 +548,7 @@ fn arrays_in_any_order_are_the_same() {
 
 #[test]
 fn traces_where_they_are_wanted() {
-    traces_are_made_where_they_are_wanted(&Engine::cpu());
+    results_are_made_where_they_are_wanted(&Engine::cpu());
 }
 
 /// Over all numbers `examples/tanh.rs` finds 3.3e-7, and 3.0e-7 where multiply-adds are rounded once.

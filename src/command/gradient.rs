@@ -119,7 +119,7 @@ fn not_finite<R: Real>(gradients: &Gradients<R>) -> Vec<String> {
     if outcome.loss.as_ref().is_some_and(bad) {
         names.push("loss".to_owned());
     }
-    if bad(&outcome.output) {
+    if outcome.output.as_ref().is_some_and(bad) {
         names.push("output".to_owned());
     }
     let parameters = &gradients.parameters;

@@ -80,7 +80,10 @@ impl Job {
                 (arrays * shape.synapses()) as u128
             })
             .sum();
-        let mut step = self.shapes[self.shapes.len() - 1].outputs;
+        let mut step = 0;
+        if self.want.output {
+            step += self.shapes[self.shapes.len() - 1].outputs;
+        }
         if self.gradient && self.want.input_gradient {
             step += self.shapes[0].inputs;
         }

@@ -85,7 +85,7 @@ impl CpuLearner {
             population,
             batch,
             episodes.steps(),
-            Want::default(),
+            Want::NOTHING,
             true,
             given,
         );
@@ -134,7 +134,7 @@ impl CpuLearner {
             population,
             source.batch,
             source.task.steps(),
-            Want::default(),
+            Want::NOTHING,
             learn,
             |_| (false, false),
         );

@@ -141,7 +141,7 @@ impl Cpu {
                 .collect()
         };
         let mut losses = vec![0.0; population * batch];
-        let mut output = array(true, steps, network.outputs());
+        let mut output = array(want.output, steps, network.outputs());
         let mut input = array(gradient && want.input_gradient, steps, network.inputs());
         let mut traces = per_layer(&|_| want.final_traces);
         let mut initial = per_layer(&|index| gradient && episodes.initial_trace(index).is_some());
@@ -181,7 +181,7 @@ impl Cpu {
         Ok(Gradients {
             outcome: Outcome {
                 loss,
-                output,
+                output: keep(output),
                 traces: traces.into_iter().map(keep).collect(),
             },
             parameters: gradients,

@@ -159,7 +159,7 @@ mod tests {
     fn job(outputs: usize, steps: usize) -> Job {
         let layer = Layer::plastic(3, outputs, Rate::learned(0.1));
         let network = Network::new(Loss::None, [layer]).unwrap();
-        Job::new::<f32>(&network, 1, 1, steps, Want::default(), true, |_| {
+        Job::new::<f32>(&network, 1, 1, steps, Want::NOTHING, true, |_| {
             (false, false)
         })
     }

@@ -82,7 +82,7 @@ impl Engine {
             Self::Cpu(cpu) => cpu.forward(network, parameters, episodes, want),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => in_single_precision(parameters, episodes, |parameters, episodes| {
-                Ok(gpu.forward(network, parameters, episodes, want)?.cast())
+                gpu.forward(network, parameters, episodes, want)
             }),
         }
     }
@@ -105,7 +105,7 @@ impl Engine {
             Self::Cpu(cpu) => cpu.gradient(network, parameters, episodes, want),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => in_single_precision(parameters, episodes, |parameters, episodes| {
-                Ok(gpu.gradient(network, parameters, episodes, want)?.cast())
+                gpu.gradient(network, parameters, episodes, want)
             }),
         }
     }
@@ -126,17 +126,22 @@ impl Engine {
     }
 }
 
-/// Hands `f32` arrays to `compute` as they are; refuses another precision.
+/// Hands `f32` arrays to `compute`, and its results `T`, which are `f32` too, back as `U`, all as they are; refuses another
+/// precision.
 #[cfg(feature = "gpu")]
-fn in_single_precision<R: Real, T>(
+fn in_single_precision<R: Real, T: 'static, U: 'static>(
     parameters: &Parameters<R>,
     episodes: &Episodes<R>,
     compute: impl FnOnce(&Parameters<f32>, &Episodes<f32>) -> Result<T>,
-) -> Result<T> {
+) -> Result<U> {
     use std::any::Any;
     let (parameters, episodes): (&dyn Any, &dyn Any) = (parameters, episodes);
     match (parameters.downcast_ref(), episodes.downcast_ref()) {
-        (Some(parameters), Some(episodes)) => compute(parameters, episodes),
+        (Some(parameters), Some(episodes)) => {
+            let results: Box<dyn Any> = Box::new(compute(parameters, episodes)?);
+            let results = results.downcast();
+            Ok(*results.expect("the results of f32 are asked for in f32"))
+        }
         _ => Err(crate::Error::Precision {
             engine: "GPU",
             supported: "f32",

@@ -9,8 +9,8 @@ pub struct Outcome<R> {
     /// The loss of each network, `[P]`: the mean over its episodes of the masked sum over steps. `None` without a
     /// target.
     pub loss: Option<Array1<R>>,
-    /// The last layer's output, before the softmax of a cross-entropy loss, `[P, B, T, O]`.
-    pub output: Array4<R>,
+    /// The last layer's output, before the softmax of a cross-entropy loss, `[P, B, T, O]`, if wanted.
+    pub output: Option<Array4<R>>,
     /// Per layer, the trace after the last step, `[P, B, O, I]`, if wanted; `None` for layers without a trace.
     pub traces: Vec<Option<Array4<R>>>,
 }
@@ -28,18 +28,37 @@ pub struct Gradients<R> {
     pub initial_traces: Vec<Option<Array4<R>>>,
 }
 
-/// Which results are wanted beyond the loss, the output and the gradients of the parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Which results are wanted beyond the loss and the gradients of the parameters: by default the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Want {
+    /// The last layer's output: `P·B·T·O` numbers, which the GPU engine has to read back.
+    pub output: bool,
     /// The gradient of the input; a forward run has none.
     pub input_gradient: bool,
     /// The traces after the last step: `P·B·O·I` numbers of each plastic layer, which nothing else takes room for.
     pub final_traces: bool,
 }
 
+impl Default for Want {
+    fn default() -> Self {
+        Self {
+            output: true,
+            ..Self::NOTHING
+        }
+    }
+}
+
 impl Want {
+    /// The loss and the gradients of the parameters alone.
+    pub const NOTHING: Self = Self {
+        output: false,
+        input_gradient: false,
+        final_traces: false,
+    };
+
     /// Everything there is.
     pub const ALL: Self = Self {
+        output: true,
         input_gradient: true,
         final_traces: true,
     };
@@ -54,7 +73,7 @@ impl<R: Real> Outcome<R> {
     pub fn cast<S: Real>(&self) -> Outcome<S> {
         Outcome {
             loss: self.loss.as_ref().map(cast),
-            output: cast(&self.output),
+            output: self.output.as_ref().map(cast),
             traces: self
                 .traces
                 .iter()

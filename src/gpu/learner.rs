@@ -192,7 +192,7 @@ impl GpuLearner {
         let population = self.parameters.population();
         let whole = Work {
             learn: true,
-            ..work_of_episodes(&self.network, episodes, population, Want::default(), true)
+            ..work_of_episodes(&self.network, episodes, population, Want::NOTHING, true)
         };
         self.fit(&whole)?;
         let first_meta_step = self.begin(None, 1, episodes.batch())?;

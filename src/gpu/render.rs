@@ -977,12 +977,14 @@ mod tests {
             Activation::Tanh,
         );
         let layout = DeviceLayout::new(&network, &profile);
+        let work = Work::training(&network, 1, 1, 20);
+        let layer = fused_layer(0, &layout.layers[0], &work);
         let with = |other: Value| {
             let known = context! {
                 loss => "squared-error",
                 activations => ["tanh"],
                 rules => ["hebb"],
-                layers => [fused_layer(0, &layout.layers[0], &Work::training(&network, 1, 1, 20))],
+                layers => [layer.clone()],
                 checkpoint => CHECKPOINT,
                 learn => true,
                 steps => 20,
@@ -1005,6 +1007,14 @@ mod tests {
                 context! { methods => ["rmsprop", "sgd", "adam", "lion"] },
             ),
             ("schedule", context! { schedules => ["constant", "linear"] }),
+            (
+                "plasticity",
+                context! { layers => [context! { plasticity => "synapse", ..layer.clone() }] },
+            ),
+            (
+                "rate",
+                context! { layers => [context! { rate_per => "synapse", ..layer.clone() }] },
+            ),
         ] {
             // The reason is the template engine's, several templates down.
             let error = format!("{:?}", with(other).unwrap_err());

@@ -85,7 +85,7 @@ impl Gpu {
     ) -> Result<Gradients<f32>> {
         let (population, batch) = (episodes.population(), episodes.batch());
         let work = work_of(network, episodes, population, want, gradient);
-        let mut results = results(network, parameters, &work)?;
+        let mut results = results(network, parameters, &work, want)?;
         let mut losses = Vec::with_capacity(population * batch);
         let size = group_size(network, &self.profile, &work);
         for group in split(0..population, size) {
@@ -137,7 +137,12 @@ impl Gpu {
 }
 
 /// Arrays for all results, to be filled.
-fn results(network: &Network, parameters: &Parameters<f32>, work: &Work) -> Result<Gradients<f32>> {
+fn results(
+    network: &Network,
+    parameters: &Parameters<f32>,
+    work: &Work,
+    want: Want,
+) -> Result<Gradients<f32>> {
     let array = |rows: usize, columns: usize| -> Result<Array4<f32>> {
         let shape = [work.networks, work.batch, rows, columns];
         let elements = memory::elements("results", &shape)?;
@@ -158,7 +163,10 @@ fn results(network: &Network, parameters: &Parameters<f32>, work: &Work) -> Resu
     Ok(Gradients {
         outcome: Outcome {
             loss: None,
-            output: array(work.steps, network.outputs())?,
+            output: want
+                .output
+                .then(|| array(work.steps, network.outputs()))
+                .transpose()?,
             traces: traces(&|_| work.final_traces)?,
         },
         parameters: Parameters::zeros(parameters.shared_layout().clone(), work.networks)?,
@@ -327,14 +335,15 @@ fn download(
         Ok(())
     };
     for (segment, steps) in plan.segments.iter().enumerate() {
-        let output = &mut results.outcome.output;
-        fill(
-            Working::Activity(last + 1, segment),
-            layers[last].output_row,
-            steps.clone(),
-            0,
-            output,
-        )?;
+        if let Some(output) = &mut results.outcome.output {
+            fill(
+                Working::Activity(last + 1, segment),
+                layers[last].output_row,
+                steps.clone(),
+                0,
+                output,
+            )?;
+        }
         if let Some(input) = &mut results.input {
             fill(
                 Working::InputSignal(segment),

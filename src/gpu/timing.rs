@@ -45,7 +45,7 @@ impl GpuRun {
         gradient: bool,
     ) -> Result<Self> {
         let population = episodes.population();
-        let work = work_of(network, episodes, population, Want::default(), gradient);
+        let work = work_of(network, episodes, population, Want::NOTHING, gradient);
         let size = group_size(network, &gpu.profile, &work);
         let mut run = Self {
             gpu: gpu.clone(),

@@ -227,8 +227,8 @@ impl<'a> Run<'a> {
             episodes,
             ..
         } = self.problem;
-        // As on a GPU: no final trace, no gradient on the input.
-        let want = Want::default();
+        // As on a GPU, whose results stay there.
+        let want = Want::NOTHING;
         let start = Instant::now();
         match self.sweep {
             Sweep::Forward => drop(engine.forward(network, parameters, episodes, want)?),

@@ -40,7 +40,10 @@ pub fn write_parameters_with<R: Real>(
 /// If the file cannot be written.
 pub fn write_gradients<R: Real>(path: &Path, gradients: &Gradients<R>) -> Result<()> {
     let outcome = &gradients.outcome;
-    let mut tensors = vec![("output".to_owned(), stored(&outcome.output))];
+    let mut tensors = Vec::new();
+    if let Some(output) = &outcome.output {
+        tensors.push(("output".to_owned(), stored(output)));
+    }
     if let Some(loss) = &outcome.loss {
         tensors.push(("loss".to_owned(), stored(loss)));
     }

@@ -73,7 +73,8 @@ impl Evaluation {
                 unreachable!("a task's episodes have a target");
             };
             // In the order [P, B, T].
-            let rows = zip_eq(outcome.output.rows(), target.rows());
+            let output = outcome.output.as_ref().expect("it is wanted");
+            let rows = zip_eq(output.rows(), target.rows());
             for (index, (output, target)) in rows.enumerate() {
                 let network = index / (source.batch * steps);
                 sums.add((network, index % steps), output, target);

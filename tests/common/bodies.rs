@@ -268,8 +268,8 @@ pub fn arrays_may_lie_in_any_order(engine: &Engine) {
     }
 }
 
-/// Final traces are results only where they are wanted, and change nothing else.
-pub fn traces_are_made_where_they_are_wanted(engine: &Engine) {
+/// Results are made only where they are wanted, and change nothing else.
+pub fn results_are_made_where_they_are_wanted(engine: &Engine) {
     let case = Case::new(stacks()[1].clone());
     let (network, parameters) = (case.network(), case.parameters().cast());
     let episodes = cast::<f32>(&case.episodes());
@@ -287,6 +287,19 @@ pub fn traces_are_made_where_they_are_wanted(engine: &Engine) {
         assert_eq!(trace.take().is_some(), layer.as_plastic().is_some());
     }
     assert!(with == without, "{case}");
+    let nothing = forward(Want::NOTHING);
+    assert!(
+        nothing.output.is_none() && nothing.loss == without.loss,
+        "{case}"
+    );
+    let gradient = |want| {
+        let gradients = engine.gradient::<f32>(&network, &parameters, &episodes, want);
+        gradients.unwrap_or_else(|error| panic!("{case}: {error}"))
+    };
+    let (all, nothing) = (gradient(Want::ALL), gradient(Want::NOTHING));
+    assert!(nothing.outcome.output.is_none() && nothing.input.is_none());
+    assert!(nothing.parameters == all.parameters, "{case}");
+    assert!(nothing.outcome.loss == all.outcome.loss, "{case}");
 }
 
 /// `tanh` in `f32`, of a layer that adds a bias of zero: the relative error is at most `most`, and the result exactly ±1
@@ -317,7 +330,8 @@ pub fn tanh_is_right_everywhere(engine: &Engine, episodes: usize, most: f64) {
         .gradient(&network, &parameters, &given, Want::ALL)
         .expect("gradients");
     let slopes = gradients.input.expect("it was wanted");
-    let results = gradients.outcome.output.iter().zip(&slopes);
+    let output = gradients.outcome.output.expect("it was wanted");
+    let results = output.iter().zip(&slopes);
     for (&x, (&y, &slope)) in input.iter().zip(results) {
         let exact = f64::from(x).tanh();
         let error = (f64::from(y) - exact).abs();

@@ -144,7 +144,9 @@ impl Tensors {
         fn all<'a, R: Real>(values: impl Iterator<Item = &'a R>) -> Vec<f64> {
             values.map(|value| value.as_f64()).collect()
         }
-        add("output", all(outcome.output.iter()));
+        if let Some(output) = &outcome.output {
+            add("output", all(output.iter()));
+        }
         if let Some(loss) = &outcome.loss {
             add("loss", all(loss.iter()));
         }

@@ -16,7 +16,7 @@ mod turns;
 use common::bodies::{
     arrays_may_lie_in_any_order, batch_is_the_mean_of_its_episodes,
     is_as_precise_as_back_propagation, is_reproducible, matches_oracle, networks_are_independent,
-    tanh_is_right_everywhere, traces_are_made_where_they_are_wanted,
+    results_are_made_where_they_are_wanted, tanh_is_right_everywhere,
 };
 use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
 use common::compare::{GPU, GPU_LEARNING, GPU_PRECISION, OPTIMISER};
@@ -119,8 +119,8 @@ fn bodies() -> Vec<Body> {
     bodies.push(body("arrays may lie in any order", |engine| {
         arrays_may_lie_in_any_order(engine);
     }));
-    bodies.push(body("traces are made where they are wanted", |engine| {
-        traces_are_made_where_they_are_wanted(engine);
+    bodies.push(body("results are made where they are wanted", |engine| {
+        results_are_made_where_they_are_wanted(engine);
     }));
     bodies.extend(cuts::bodies());
     bodies.extend(fused::bodies());
