@@ -6,7 +6,7 @@
 {% macro by_trace(r, q, upstream) %}{% if upstream %}fma(vec4<f32>(decay{{ r }}), u{{ r }}_{{ q }}, a{{ r }}_{{ q }} * m{{ r }}_{{ q }}){% else %}a{{ r }}_{{ q }} * m{{ r }}_{{ q }}{% endif %}{% endmacro %}
 // The reverse-time sweep of one layer. {{ lanes }} lanes own a tile of {{ rows }} rows of synapses of one block of episodes;
 // a lane keeps the adjoint trace M and the gradient sums of {{ 4 * quads }} synapses of each row in registers for all steps
-// and episodes. No trace is stored: with ∂L/∂H_ij(t) = G_ij(t) = α_ij M_ij(t) + e_i(t) Ḡ_ij the sweep is a Hebbian trace
+// and episodes. It needs no step's trace: with ∂L/∂H_ij(t) = G_ij(t) = α_ij M_ij(t) + e_i(t) Ḡ_ij the sweep is a Hebbian trace
 // that runs backwards.
 //
 //     r_i     = Σ_j G_ij(t+1) x_j(t)                        q_i = (S_i(t+1) - g_i r_i) / d_i
@@ -162,6 +162,10 @@ fn backward(
                 {{ name }}s = next_{{ name }};
                 next_{{ name }} = {{ name }}[next_at];
 {% endfor %}
+{% if signal_out and lanes > shuffled %}
+                // No subgroup of the tile puts gradients in the place of signals that another has yet to load.
+                storageBarrier();
+{% endif %}
             }
 {% if shared > 1 %}
             let holder = holders + back % {{ shared }}u * {{ rows }}u;

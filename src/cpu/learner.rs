@@ -205,6 +205,11 @@ impl CpuLearner {
             .collect()
     }
 
+    /// Whether a call failed when it had begun to change something: here none does.
+    pub(crate) fn is_under_way(&self) -> bool {
+        false
+    }
+
     pub(crate) fn parameters(&self) -> Result<Parameters<f32>> {
         Ok(self.parameters.clone())
     }

@@ -169,7 +169,7 @@ impl Learner {
         )
     }
 
-    /// A call that may change what is on the device. After one in which the device failed there is no other.
+    /// A call that may change what is on the device. After one that failed when something had changed there is no other.
     fn change<T>(&mut self, call: impl FnOnce(&mut LearnerEngine) -> Result<T>) -> Result<T> {
         if let Some(reason) = &self.unfinished {
             return Err(Error::Unfinished {
@@ -177,8 +177,12 @@ impl Learner {
             });
         }
         let result = call(&mut self.engine);
-        if let Err(error @ (Error::Device { .. } | Error::DeviceLost { .. })) = &result {
-            self.unfinished = Some(error.to_string());
+        let under_way = on_engine!(&self.engine, learner => learner.is_under_way());
+        match &result {
+            Err(error) if under_way || matches!(error, Error::DeviceLost { .. }) => {
+                self.unfinished = Some(error.to_string());
+            }
+            _ => {}
         }
         result
     }
@@ -223,14 +227,19 @@ mod tests {
             requested: 2,
             available: 1,
         };
-        let device = Error::Device {
+        let refused = Error::Device {
             device: "a device".into(),
-            operation: "submission".into(),
-            reason: "it was lost".into(),
+            operation: "allocating 4 bytes".into(),
+            reason: "there are none".into(),
+        };
+        let lost = Error::DeviceLost {
+            device: "a device".into(),
+            reason: "it was taken away".into(),
         };
         learner.change(|_| Err::<(), _>(memory)).unwrap_err();
+        learner.change(|_| Err::<(), _>(refused)).unwrap_err();
         learner.step(&episodes).unwrap();
-        learner.change(|_| Err::<(), _>(device)).unwrap_err();
+        learner.change(|_| Err::<(), _>(lost)).unwrap_err();
         let error = learner.step(&episodes).unwrap_err();
         assert!(matches!(error, Error::Unfinished { .. }), "{error}");
         assert!(error.to_string().contains("a device"), "{error}");

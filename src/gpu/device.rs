@@ -22,7 +22,7 @@ use wgpu::{
 /// hardware device's time, and a software device is given the rest.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The most bytes of a buffer that is kept to read results back through, and of an array that are staged at once.
+/// The most bytes of an array that are read back, or staged, at once.
 const STAGING_BYTES: u64 = 64 << 20;
 
 /// An open device. Cheap to share.
@@ -122,12 +122,15 @@ impl Device {
         ]
         .map(|filter| self.device.push_error_scope(filter));
         let created = create();
-        for scope in scopes.into_iter().rev() {
-            if let Some(error) = pollster::block_on(scope.pop()) {
-                return Err(device_error(&self.name, operation, &error.to_string()));
-            }
+        // All are popped, the last first, whatever they say.
+        let errors = scopes.into_iter().rev();
+        let errors: Vec<_> = errors
+            .map(|scope| pollster::block_on(scope.pop()))
+            .collect();
+        match errors.into_iter().flatten().next() {
+            Some(error) => Err(device_error(&self.name, operation, &error.to_string())),
+            None => Ok(created),
         }
-        Ok(created)
     }
 
     /// Fails if `bytes` are more than a software device finds in the machine; a hardware device says so itself.
@@ -188,7 +191,7 @@ impl Device {
     fn module(&self, descriptor: ShaderModuleDescriptor<'_>) -> ShaderModule {
         let mut checks = ShaderRuntimeChecks::checked();
         checks.force_loop_bounding = false;
-        // SAFETY: all modules are rendered from `shaders/`, whose loops count up to a bound that is known when they begin.
+        // SAFETY: all modules are rendered from `shaders/`, whose loops all end: they count up to a bound, or halve a number.
         // Everything else that a shader could do wrong is checked.
         unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
     }
@@ -311,7 +314,33 @@ impl Device {
 
     /// The first `count` elements of a buffer, after everything submitted before.
     pub fn read<T: bytemuck::Pod>(&self, buffer: &wgpu::Buffer, count: usize) -> Result<Vec<T>> {
-        let bytes = (count * size_of::<T>()) as u64;
+        self.read_at(buffer, 0, count)
+    }
+
+    /// `count` elements of a buffer from element `at` on, in pieces of [`STAGING_BYTES`].
+    pub fn read_at<T: bytemuck::Pod>(
+        &self,
+        buffer: &wgpu::Buffer,
+        at: usize,
+        count: usize,
+    ) -> Result<Vec<T>> {
+        let most = STAGING_BYTES as usize / size_of::<T>();
+        let mut values = Vec::with_capacity(count);
+        while values.len() < count {
+            let piece = most.min(count - values.len());
+            self.read_piece(buffer, at + values.len(), piece, &mut values)?;
+        }
+        Ok(values)
+    }
+
+    fn read_piece<T: bytemuck::Pod>(
+        &self,
+        buffer: &wgpu::Buffer,
+        at: usize,
+        count: usize,
+        values: &mut Vec<T>,
+    ) -> Result<()> {
+        let [offset, bytes] = [at, count].map(|count| (count * size_of::<T>()) as u64);
         let kept = self.staging().take();
         let staging = match kept.filter(|kept| kept.size() >= bytes) {
             Some(kept) => kept,
@@ -321,7 +350,7 @@ impl Device {
             }
         };
         let submission = self.submit(|encoder| {
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes.next_multiple_of(4));
+            encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
         })?;
         let (sender, mapped) = mpsc::channel();
         self.scoped("reading results back", || {
@@ -340,13 +369,16 @@ impl Device {
         let view = staging
             .get_mapped_range(..)
             .map_err(|error| failed(&error.to_string()))?;
-        let values = bytemuck::pod_collect_to_vec(&view[..bytes as usize]);
+        match bytemuck::try_cast_slice(&view[..bytes as usize]) {
+            Ok(piece) => values.extend_from_slice(piece),
+            Err(_) => values.extend(bytemuck::pod_collect_to_vec::<u8, T>(
+                &view[..bytes as usize],
+            )),
+        }
         drop(view);
         staging.unmap();
-        if staging.size() <= STAGING_BYTES {
-            *self.staging() = Some(staging);
-        }
-        Ok(values)
+        *self.staging() = Some(staging);
+        Ok(())
     }
 
     fn staging(&self) -> MutexGuard<'_, Option<wgpu::Buffer>> {
@@ -365,15 +397,20 @@ impl Device {
         at: u64,
         values: &[T],
     ) -> Result<()> {
-        let offset = at * size_of::<T>() as u64;
-        self.scoped("writing to the device", || {
-            let bytes = bytemuck::cast_slice(values);
-            self.queue.write_buffer(buffer, offset, bytes);
-        })
+        let mut offset = at * size_of::<T>() as u64;
+        let mut pieces = Pieces::default();
+        for piece in bytemuck::cast_slice::<T, u8>(values).chunks(STAGING_BYTES as usize) {
+            pieces.follow(self)?;
+            self.scoped("writing to the device", || {
+                self.queue.write_buffer(buffer, offset, piece);
+            })?;
+            offset += piece.len() as u64;
+        }
+        pieces.end(self)
     }
 
-    /// Writes the rows of an array, each padded with zeros to `row` elements, from element `at` of a buffer on. Takes no
-    /// more memory beside the array than [`STAGING_BYTES`], or one row.
+    /// Writes the rows of an array, each padded with zeros to `row` elements, from element `at` of a buffer on, in pieces
+    /// of [`STAGING_BYTES`], or of one row.
     pub fn write_rows(
         &self,
         buffer: &wgpu::Buffer,
@@ -384,14 +421,14 @@ impl Device {
         let (width, bytes) = (4 * array.dim().3, 4 * row);
         let mut rows = array.rows().into_iter();
         let mut offset = 4 * at;
+        let mut pieces = Pieces::default();
         while rows.len() > 0 {
+            pieces.follow(self)?;
             let count = rows.len().min((STAGING_BYTES as usize / bytes).max(1));
-            self.scoped("writing to the device", || {
+            let written = self.scoped("writing to the device", || {
                 let size = BufferSize::new((count * bytes) as u64).expect("rows have elements");
                 // Where there is no view, the scope has the reason.
-                let Some(mut view) = self.queue.write_buffer_with(buffer, offset, size) else {
-                    return;
-                };
+                let mut view = self.queue.write_buffer_with(buffer, offset, size)?;
                 for (index, from) in rows.by_ref().take(count).enumerate() {
                     let mut to = view.slice(index * bytes..(index + 1) * bytes);
                     let from = from.as_standard_layout();
@@ -400,12 +437,42 @@ impl Device {
                         .copy_from_slice(bytemuck::cast_slice(from));
                     to.slice(width..).fill(0);
                 }
+                Some(())
             })?;
-            // Staged writes take memory until they are submitted.
-            self.scoped("a submission", || self.queue.submit([]))?;
+            let operation = "writing to the device";
+            written.ok_or_else(|| device_error(&self.name, operation, "no memory to stage"))?;
             offset += (count * bytes) as u64;
         }
+        pieces.end(self)
+    }
+}
+
+/// Pieces of an array on their way to the device, two at most: what is staged of one takes memory until it is done.
+#[derive(Default)]
+struct Pieces {
+    staged: bool,
+    submitted: Option<SubmissionIndex>,
+}
+
+impl Pieces {
+    /// Submits what is staged of the piece before, and waits for the one before that.
+    fn follow(&mut self, device: &Device) -> Result<()> {
+        if self.staged {
+            let submission = device.scoped("a submission", || device.queue.submit([]))?;
+            if let Some(earlier) = self.submitted.replace(submission) {
+                device.wait(earlier)?;
+            }
+        }
+        self.staged = true;
         Ok(())
+    }
+
+    /// Submits the last of several pieces; a single one goes with what is submitted next.
+    fn end(&mut self, device: &Device) -> Result<()> {
+        match self.submitted {
+            Some(_) => self.follow(device),
+            None => Ok(()),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub struct GpuLearner {
     groups: Vec<Group>,
     gpu: Gpu,
     stretch: Stretch,
+    /// A call has begun to change networks, and not come to its end.
+    under_way: bool,
     /// Failures of earlier stretches.
     known: Vec<Failure>,
 }
@@ -144,6 +146,7 @@ impl GpuLearner {
             groups,
             gpu: gpu.clone(),
             stretch: Stretch::default(),
+            under_way: false,
             known: Vec::new(),
         })
     }
@@ -209,6 +212,7 @@ impl GpuLearner {
                 given: work.given.clone(),
             };
             let loaded = group.loaded(&self.gpu, &self.network, key, || work)?;
+            self.under_way = true;
             let control = Control {
                 first_meta_step,
                 learn: 1,
@@ -234,6 +238,7 @@ impl GpuLearner {
             losses.extend(progress.into_iter().map(|progress| progress.loss));
         }
         self.stretch.next += 1;
+        self.under_way = false;
         Ok(losses)
     }
 
@@ -256,6 +261,7 @@ impl GpuLearner {
             };
             let values = packed(&group.layout, &gradients.slice(networks));
             let loaded = group.loaded(&self.gpu, &self.network, Key::Apply, || work)?;
+            self.under_way = true;
             let control = Control {
                 first_meta_step,
                 learn: 1,
@@ -273,6 +279,7 @@ impl GpuLearner {
             group.progress(&self.gpu, 1)?;
         }
         self.stretch.next += 1;
+        self.under_way = false;
         Ok(())
     }
 
@@ -308,6 +315,7 @@ impl GpuLearner {
                 ..whole.clone()
             };
             let loaded = group.loaded(&self.gpu, &self.network, key, work)?;
+            self.under_way = true;
             if loaded.plan.fused.is_none() {
                 let mask = task.mask().to_vec();
                 for (segment, steps) in loaded.plan.segments.iter().enumerate() {
@@ -343,7 +351,13 @@ impl GpuLearner {
             errors.extend(losses.map(|loss| loss / counted));
         }
         self.stretch.next += count;
+        self.under_way = false;
         Ok(errors)
+    }
+
+    /// Whether a call failed when it had begun to change something.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.under_way
     }
 
     pub(crate) fn parameters(&self) -> Result<Parameters<f32>> {

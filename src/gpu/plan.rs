@@ -140,7 +140,7 @@ pub(super) struct Plan {
     /// Meta-steps that one dispatch does at most, where one kernel does everything of a meta-step.
     pub fused: Option<usize>,
     pub cuts: Vec<Cut>,
-    /// What follows the last cut: check and optimiser.
+    /// What follows the last cut: checks and optimiser.
     pub finish: Vec<Dispatch>,
 }
 

@@ -327,11 +327,11 @@ fn download(
                 to: &mut Array4<f32>|
      -> Result<()> {
         let size = count * rows.len() * row;
-        let values: Vec<f32> = device.read(loaded.buffer(buffer), at + size)?;
+        let values: Vec<f32> = device.read_at(loaded.buffer(buffer), at, size)?;
         let mut view = to.slice_axis_mut(Axis(0), Slice::from(networks.clone()));
         view.slice_axis_inplace(Axis(1), Slice::from(range.clone()));
         view.slice_axis_inplace(Axis(2), Slice::from(rows));
-        unpad(&values[at..], row, view);
+        unpad(&values, row, view);
         Ok(())
     };
     for (segment, steps) in plan.segments.iter().enumerate() {

@@ -202,7 +202,7 @@ impl Gpu {
             };
             device.write(&uniform, &[extent])?;
             // What is written goes to the device before the clock starts.
-            device.queue.submit([]);
+            device.submit(|_| ())?;
             let start = Instant::now();
             let submission = device.submit(|encoder| {
                 let queries = clock.as_ref().map(|clock| &clock.queries);

@@ -54,7 +54,7 @@ pub(super) fn most(
         kernels.push(("reduce", of_unrolled(blocks)));
         for (index, layer) in layout.layers.iter().enumerate() {
             if layer.shares().contains(&true) {
-                kernels.push(("reduce_rows", of_unrolled(layer.outputs as u64)));
+                kernels.push(("reduce_rows", of_unrolled(layer.outputs as u64 - 1)));
             }
             kernels.push(("backward", of_loop(block, backward(layer, steps))));
             if (index > 0 || work.input_gradient) && !layer.is_bias {
@@ -119,10 +119,10 @@ pub(super) fn of_meta_step(layout: &DeviceLayout, work: &Work, lanes: usize) -> 
     sum([of_loop(work.batch as u64, episode), quads, rows, 1])
 }
 
-/// A loop in steps of [`UNROLLED`], and one over what is left.
+/// A loop in steps of [`UNROLLED`], and one over what is left: no fewer for more turns.
 fn of_unrolled(turns: u64) -> u64 {
     let unrolled = UNROLLED as u64;
-    of_loop(turns / unrolled, 0).saturating_add(of_loop(turns % unrolled, 0))
+    of_loop(turns / unrolled, 0).saturating_add(of_loop(unrolled - 1, 0))
 }
 
 /// The loss of one step.

@@ -274,7 +274,8 @@ impl<'a> Run<'a> {
             times[times.len() / 2]
         };
         let on_device: Option<Vec<_>> = samples.iter().map(|sample| sample.device).collect();
-        let names = samples.iter().flat_map(|sample| sample.kernels.keys());
+        // Every sweep runs the same kernels.
+        let names = samples[0].kernels.keys();
         let of_kernel = |name| {
             let times = samples.iter().filter_map(|sample| sample.kernels.get(name));
             middle(times.copied().collect())

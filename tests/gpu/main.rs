@@ -277,6 +277,17 @@ fn tiles() -> Vec<Case> {
         Layer::dense(64, 24, Activation::Tanh),
         Layer::dense(24, 4, Activation::Logistic),
     ]));
+    // Rows over several subgroups that remember nothing, and put gradients in the place of signals.
+    for (hidden, activation) in [(300, Activation::Tanh), (600, Activation::Logistic)] {
+        cases.push(Case {
+            steps: 40,
+            ..Case::new([
+                Layer::dense(2, hidden, activation),
+                Layer::dense(hidden, 2, activation),
+                Layer::dense(2, 2, Activation::Linear),
+            ])
+        });
+    }
     cases
 }
 
