@@ -53,7 +53,7 @@ impl Wanted<'_> {
         match self.asked {
             Some(path) => self.claim_at(path),
             None if self.force => self.claim_at(&first),
-            None => self.claim_numbered(&first),
+            None => self.claim_numbered(&first, 1),
         }
     }
 
@@ -74,8 +74,7 @@ impl Wanted<'_> {
         })
     }
 
-    fn claim_numbered(&self, first: &Path) -> Result<Folder> {
-        let mut count = 1;
+    fn claim_numbered(&self, first: &Path, mut count: u32) -> Result<Folder> {
         loop {
             let path = numbered(first, count);
             match self.claim_at(&path) {
@@ -157,24 +156,35 @@ impl Folder {
             Err(error) => error,
             done => return done,
         };
-        let name = self.path.file_name().unwrap_or("run".as_ref());
-        for first in [self.path.clone(), std::env::temp_dir().join(name)] {
-            let wanted = Wanted {
-                asked: None,
-                name: String::new(),
-                force: false,
-                is_taken: holds_a_run,
-            };
-            if let Ok(folder) = wanted.claim_numbered(&first)
-                && run.write(&folder.path).is_ok()
-            {
-                return Err(Error::SavedElsewhere {
-                    error: Box::new(error),
-                    path: folder.path.clone(),
-                });
-            }
+        let saved = self
+            .elsewhere(holds_a_run)
+            .find(|folder| run.write(&folder.path).is_ok());
+        match saved {
+            Some(folder) => Err(Error::SavedElsewhere {
+                error: Box::new(error),
+                path: folder.path.clone(),
+            }),
+            None => Err(error),
         }
-        Err(error)
+    }
+
+    /// Free folders to go to instead: one beside this one, and one among the temporary files.
+    fn elsewhere(&self, is_taken: fn(&Path) -> bool) -> impl Iterator<Item = Self> {
+        // A path like `.` has no name to number.
+        let path = std::path::absolute(&self.path).unwrap_or_default();
+        let name = path.file_name().unwrap_or("run".as_ref());
+        let beside = path.file_name().map(|_| (path.clone(), 2));
+        let temporary = (std::env::temp_dir().join(name), 1);
+        let wanted = Wanted {
+            asked: None,
+            name: String::new(),
+            force: false,
+            is_taken,
+        };
+        beside
+            .into_iter()
+            .chain([temporary])
+            .filter_map(move |(first, count)| wanted.claim_numbered(&first, count).ok())
     }
 
     /// Makes sure that the folder is still the one that was claimed.

@@ -240,3 +240,72 @@ fn a_run_whose_folder_cannot_be_written_to_is_saved_elsewhere() {
     assert_eq!(std::fs::read(other.join("run.toml")).unwrap(), before);
     assert_eq!(names(&folder.path().join("other-2")), FILES);
 }
+
+/// A run without end in the folder that it is started in, once it has claimed that.
+#[cfg(unix)]
+fn endless_here(folder: &Path, temporary: &Path) -> Running {
+    std::fs::create_dir(folder).unwrap();
+    let mut command = command();
+    command.current_dir(folder).env("TMPDIR", temporary);
+    command.args(["train", "one-shot", "--engine", "cpu", "--population", "2"]);
+    command.args(["--episodes", "1000000000", "--output", "."]);
+    let child = Running::start(&mut command);
+    let start = Instant::now();
+    while !folder.join(".metaplastic-lock").exists() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    child
+}
+
+/// What a run prints that ends soon after it was told to.
+#[cfg(unix)]
+#[track_caller]
+fn soon(mut child: Running) -> Output {
+    let number = child.id();
+    let kill = Command::new("kill").args(["-s", "TERM", &number]).status();
+    assert!(kill.unwrap().success());
+    let start = Instant::now();
+    while !child.has_ended() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.output()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_whose_working_directory_is_gone_is_saved_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, temporary) = (folder.path().join("here"), folder.path().join("temporary"));
+    std::fs::create_dir(&temporary).unwrap();
+    let child = endless_here(&here, &temporary);
+    std::fs::remove_dir_all(&here).unwrap();
+    let output = soon(child);
+    assert_status(&output, 1);
+    assert!(error_text(&output).contains(temporary.to_str().unwrap()));
+    assert_eq!(names(&temporary.join("run")), FILES);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_lock_that_cannot_be_made_is_an_error_and_loses_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, temporary) = (folder.path().join("here"), folder.path().join("temporary"));
+    std::fs::create_dir(&temporary).unwrap();
+    let dangling = || std::os::unix::fs::symlink("no/such/file", here.join(".metaplastic-lock"));
+    let child = endless_here(&here, &temporary);
+    std::fs::remove_file(here.join(".metaplastic-lock")).unwrap();
+    dangling().unwrap();
+    let output = soon(child);
+    assert_status(&output, 1);
+    // Beside it, where the folder has a name for that.
+    assert_eq!(names(&folder.path().join("here-2")), FILES);
+
+    let mut command = command();
+    command.args(["train", "one-shot"]).args(SMALL);
+    let output = command.arg("--output").arg(&here).output().unwrap();
+    assert_status(&output, 1);
+    assert!(error_text(&output).contains("cannot write"));
+}
