@@ -309,3 +309,25 @@ fn a_lock_that_cannot_be_made_is_an_error_and_loses_no_run() {
     assert_status(&output, 1);
     assert!(error_text(&output).contains("cannot write"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_stopped_replaces_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut command = command();
+    command.args(["train", "one-shot"]).args(SMALL);
+    assert_status(&command.arg("--output").arg(&run).output().unwrap(), 0);
+    let before = std::fs::read(run.join("run.toml")).unwrap();
+    let child = endless(&run);
+    std::thread::sleep(Duration::from_millis(500));
+    let output = terminate(child);
+    assert_status(&output, 130);
+    assert_eq!(std::fs::read(run.join("run.toml")).unwrap(), before);
+    let beside = folder.path().join("run-2");
+    assert_eq!(names(&beside), FILES);
+    let message = error_text(&output);
+    for part in ["is kept", beside.to_str().unwrap()] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}
