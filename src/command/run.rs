@@ -1,7 +1,7 @@
 //! A run that was made before, read back from its folder.
 
 use super::decimal::decimal;
-use super::folder::{NETWORK, PARAMETERS, RUN, SUMMARY};
+use super::folder::{CURVE, METRICS, NETWORK, PARAMETERS, RUN, SUMMARY};
 use super::identity::{self, Identity};
 use super::input::read_text;
 use super::staging::find;
@@ -10,6 +10,8 @@ use metaplastic::tensors::read_parameters_with;
 use metaplastic::training::Recipe;
 use metaplastic::{Error, Network, Parameters, Result};
 use serde::Deserialize;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// What later commands need of a run.
@@ -93,6 +95,8 @@ impl Run {
         let path = find(folder, SUMMARY);
         let summary = Summary::read(&path, &recipe)?;
         identity.require(summary.identity.as_deref(), &path, &settings)?;
+        check_metrics(&find(folder, METRICS), &identity, &settings)?;
+        check_curve(&find(folder, CURVE), &identity, &settings)?;
         let final_errors = summary.final_error.per_network;
         let solved = (0..recipe.population)
             .map(|index| {
@@ -129,6 +133,39 @@ impl Run {
         };
         format!("network {index} (seed {seed}), {solved}, {error}")
     }
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Deserialize)]
+struct Line {
+    identity: Option<String>,
+}
+
+/// Checks that reports, if they have not been removed, are of this run.
+fn check_metrics(path: &Path, identity: &Identity, settings: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let file = File::open(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    for line in serde_json::Deserializer::from_reader(BufReader::new(file)).into_iter::<Line>() {
+        let line = line.map_err(|error| Error::Run {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        identity.require(line.identity.as_deref(), path, settings)?;
+    }
+    Ok(())
+}
+
+/// Checks that the curve, if it has not been removed, is of this run.
+fn check_curve(path: &Path, identity: &Identity, settings: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    identity.require(Identity::of_svg(&read_text(path)?), path, settings)
 }
 
 fn read_settings(folder: &Path) -> Result<(PathBuf, Identity, Recipe)> {
