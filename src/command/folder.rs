@@ -77,10 +77,13 @@ impl Wanted<'_> {
     fn claim_numbered(&self, first: &Path, mut count: u32) -> Result<Folder> {
         loop {
             let path = numbered(first, count);
+            let was_there = path.exists();
             match self.claim_at(&path) {
                 Err(
                     Error::RunExists { .. } | Error::RunInProgress { .. } | Error::Setting { .. },
                 ) => {}
+                // Another user's, or one on a disk that is full: a new one may do better, or fail in its turn.
+                Err(Error::Write { .. }) if was_there => {}
                 other => return other,
             }
             count += 1;

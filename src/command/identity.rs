@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 /// The key under which files carry it.
 pub(super) const KEY: &str = "identity";
 
+/// Around the identity in a drawing; the word is [`KEY`].
 const SVG_START: &str = "<!-- identity: ";
 const SVG_END: &str = " -->";
 

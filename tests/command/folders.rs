@@ -331,3 +331,16 @@ fn a_run_that_is_stopped_replaces_none() {
         assert!(message.contains(part), "{part} in {message}");
     }
 }
+
+#[test]
+fn a_folder_that_cannot_be_claimed_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    // As where the lock is another user's.
+    let lock = folder.path().join("runs/one-shot-seed0/.metaplastic-lock");
+    std::fs::create_dir_all(lock).unwrap();
+    let mut command = command();
+    command.current_dir(folder.path());
+    let output = command.args(["train", "one-shot"]).args(SMALL).output();
+    assert_status(&output.unwrap(), 0);
+    assert_eq!(names(&folder.path().join("runs/one-shot-seed0-2")), FILES);
+}
