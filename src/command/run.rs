@@ -13,6 +13,7 @@ use serde::Deserialize;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What later commands need of a run.
 #[derive(Debug)]
@@ -65,9 +66,24 @@ struct Failure {
     network: usize,
 }
 
+/// How often a run is read anew, and after what time. Moving the files of a new run into its place takes less.
+const RETRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(15);
+
 impl Run {
-    /// Reads the folder of a run. Its files are checked, by themselves and against each other.
+    /// Reads the folder of a run. Its files are checked, by themselves and against each other. What is wrong is looked at
+    /// again, since the run may have been replaced by another from one file to the next.
     pub fn read(folder: &Path) -> Result<Self> {
+        for _ in 0..RETRIES {
+            if let Ok(run) = Self::read_once(folder) {
+                return Ok(run);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Self::read_once(folder)
+    }
+
+    fn read_once(folder: &Path) -> Result<Self> {
         let (settings, identity, recipe) = read_settings(folder)?;
         let path = find(folder, NETWORK);
         let text = read_text(&path)?;

@@ -344,3 +344,50 @@ fn a_folder_that_cannot_be_claimed_is_passed_over() {
     assert_status(&output.unwrap(), 0);
     assert_eq!(names(&folder.path().join("runs/one-shot-seed0-2")), FILES);
 }
+
+#[test]
+fn a_run_that_is_being_replaced_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = ["0.01", "0.02"].map(|rate| {
+        let run = folder.path().join(rate);
+        let mut command = command();
+        command.args(["train", "one-shot"]).args(SMALL);
+        command.args(["--learning-rate", rate, "--output"]);
+        assert_status(&command.arg(&run).output().unwrap(), 0);
+        run
+    });
+    let run = folder.path().join("run");
+    let replace = |by: &Path| {
+        let new = run.join(".metaplastic-new");
+        std::fs::create_dir_all(&new).unwrap();
+        for name in FILES {
+            std::fs::copy(by.join(name), new.join(name)).unwrap();
+        }
+        let complete = run.join(".metaplastic-complete");
+        std::fs::rename(new, &complete).unwrap();
+        for name in FILES {
+            std::fs::rename(complete.join(name), run.join(name)).unwrap();
+        }
+        std::fs::remove_dir(complete).unwrap();
+    };
+    replace(&runs[0]);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for by in runs.iter().cycle() {
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                replace(by);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let outputs: Vec<_> = (0..200)
+            .map(|_| command().arg("inspect").arg(&run).output().unwrap())
+            .collect();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        for output in outputs {
+            assert_status(&output, 0);
+        }
+    });
+}
