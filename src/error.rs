@@ -164,6 +164,22 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Two files of a folder are of different runs.
+    #[error(
+        "{} and {} are of different runs (identities {found} and {expected})",
+        path.display(),
+        settings.display()
+    )]
+    RunsMixed {
+        /// The one.
+        path: PathBuf,
+        /// The other, which says what the run is.
+        settings: PathBuf,
+        /// The identity in the one.
+        found: String,
+        /// The identity in the other.
+        expected: String,
+    },
     /// The engine cannot compute in the precision asked for.
     #[error("the {engine} engine computes in {supported} only, not in {asked}")]
     Precision {

@@ -46,13 +46,18 @@ impl Drop for Claim {
     }
 }
 
+/// How often a lock's file may be gone again at most. In a folder that is removed, but the working directory still, it
+/// never appears.
+const TRIES: usize = 1000;
+
 fn take(folder: &Path, made: bool) -> io::Result<Option<Claim>> {
     let path = folder.join(LOCK);
+    let mut tries = 1..TRIES;
     loop {
         std::fs::create_dir_all(folder)?;
         let (lock, is_new) = match open(&path) {
             // Another process has removed the file or the folder in between.
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == ErrorKind::NotFound && tries.next().is_some() => continue,
             other => other?,
         };
         match lock.try_lock() {

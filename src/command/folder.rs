@@ -53,7 +53,7 @@ impl Wanted<'_> {
         match self.asked {
             Some(path) => self.claim_at(path),
             None if self.force => self.claim_at(&first),
-            None => self.claim_numbered(&first),
+            None => self.claim_numbered(&first, 1),
         }
     }
 
@@ -74,14 +74,16 @@ impl Wanted<'_> {
         })
     }
 
-    fn claim_numbered(&self, first: &Path) -> Result<Folder> {
-        let mut count = 1;
+    fn claim_numbered(&self, first: &Path, mut count: u32) -> Result<Folder> {
         loop {
             let path = numbered(first, count);
+            let was_there = path.exists();
             match self.claim_at(&path) {
                 Err(
                     Error::RunExists { .. } | Error::RunInProgress { .. } | Error::Setting { .. },
                 ) => {}
+                // Another user's, or one on a disk that is full: a new one may do better, or fail in its turn.
+                Err(Error::Write { .. }) if was_there => {}
                 other => return other,
             }
             count += 1;
@@ -151,30 +153,73 @@ impl Folder {
     }
 
     /// Writes every file of the run. A folder that is gone is made again; where it cannot be written to, the run is
-    /// saved in another one, which the error names.
+    /// saved in another one, which the error names. A run that was stopped replaces none: it is saved in another folder,
+    /// or not at all where nothing was learned.
     pub fn save(&mut self, run: &Run<'_>) -> Result<Summary> {
-        let error = match self.claim_again().and_then(|()| run.write(&self.path)) {
+        let claimed = self.claim_again();
+        let is_part = run.trained.stopped || run.trained.history.is_empty();
+        if claimed.is_ok() && is_part && holds_a_run(&self.path) {
+            return self.save_part(run);
+        }
+        let error = match claimed.and_then(|()| run.write(&self.path)) {
             Err(error) => error,
             done => return done,
         };
-        let name = self.path.file_name().unwrap_or("run".as_ref());
-        for first in [self.path.clone(), std::env::temp_dir().join(name)] {
-            let wanted = Wanted {
-                asked: None,
-                name: String::new(),
-                force: false,
-                is_taken: holds_a_run,
-            };
-            if let Ok(folder) = wanted.claim_numbered(&first)
-                && run.write(&folder.path).is_ok()
-            {
-                return Err(Error::SavedElsewhere {
-                    error: Box::new(error),
-                    path: folder.path.clone(),
-                });
-            }
+        match self.save_elsewhere(run) {
+            Some((_, path)) => Err(Error::SavedElsewhere {
+                error: Box::new(error),
+                path,
+            }),
+            None => Err(error),
         }
-        Err(error)
+    }
+
+    /// Saves a run that replaces none.
+    fn save_part(&self, run: &Run<'_>) -> Result<Summary> {
+        let path = self.path.display();
+        if run.trained.history.is_empty() {
+            note(format_args!(
+                "{path}: nothing was learned; the run that was there is kept"
+            ));
+            return Ok(Summary::new(run, None));
+        }
+        let Some((summary, place)) = self.save_elsewhere(run) else {
+            let reason =
+                "the run that was there is kept, and no folder beside it can be written to";
+            return Err(Error::Write {
+                path: self.path.clone(),
+                source: std::io::Error::other(reason),
+            });
+        };
+        note(format_args!(
+            "{path}: the run that was there is kept; the one that was stopped is saved in {}",
+            place.display()
+        ));
+        Ok(summary)
+    }
+
+    fn save_elsewhere(&self, run: &Run<'_>) -> Option<(Summary, PathBuf)> {
+        self.elsewhere(holds_a_run)
+            .find_map(|folder| Some((run.write(&folder.path).ok()?, folder.path.clone())))
+    }
+
+    /// Free folders to go to instead: one beside this one, and one among the temporary files.
+    pub fn elsewhere(&self, is_taken: fn(&Path) -> bool) -> impl Iterator<Item = Self> + use<> {
+        // A path like `.` has no name to number.
+        let path = std::path::absolute(&self.path).unwrap_or_default();
+        let name = path.file_name().unwrap_or("run".as_ref());
+        let beside = path.file_name().map(|_| (path.clone(), 2));
+        let temporary = (std::env::temp_dir().join(name), 1);
+        let wanted = Wanted {
+            asked: None,
+            name: String::new(),
+            force: false,
+            is_taken,
+        };
+        beside
+            .into_iter()
+            .chain([temporary])
+            .filter_map(move |(first, count)| wanted.claim_numbered(&first, count).ok())
     }
 
     /// Makes sure that the folder is still the one that was claimed.
@@ -216,15 +261,7 @@ impl Run<'_> {
         };
         let settings = toml::to_string(&settings).expect("a run is always representable as TOML");
         let identity = Identity::new(&settings, trained);
-        let summary = Summary::new(self, &identity, folder);
-
-        if trained.history.is_empty() && holds_a_run(folder) {
-            note(format_args!(
-                "{}: nothing was learned; the run that was there is kept",
-                folder.display()
-            ));
-            return Ok(summary);
-        }
+        let summary = Summary::new(self, Some((&identity, folder)));
         let staging = Staging::new(folder)?;
         let metadata = [(identity::KEY.to_owned(), identity.to_string())];
         write_parameters_with(&staging.path(PARAMETERS), &trained.parameters, metadata)?;

@@ -10,6 +10,10 @@ use xxhash_rust::xxh3::Xxh3;
 /// The key under which files carry it.
 pub(super) const KEY: &str = "identity";
 
+/// Around the identity in a drawing; the word is [`KEY`].
+const SVG_START: &str = "<!-- identity: ";
+const SVG_END: &str = " -->";
+
 /// The identity of a run: a digest of its settings, its parameters and its reports. Runs that are equal in these have
 /// the same one, and any of their files may stand for the other's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,22 +46,32 @@ impl Identity {
     pub fn mark_svg(&self, svg: &str) -> String {
         let text = svg.trim_end();
         match text.strip_suffix("</svg>") {
-            Some(body) => format!("{body}<!-- {KEY}: {self} --></svg>\n"),
+            Some(body) => format!("{body}{SVG_START}{self}{SVG_END}</svg>\n"),
             None => svg.to_owned(),
         }
     }
 
+    /// The identity in a drawing's comment.
+    pub fn of_svg(svg: &str) -> Option<&str> {
+        let (_, rest) = svg.rsplit_once(SVG_START)?;
+        Some(rest.split_once(SVG_END)?.0)
+    }
+
     /// Fails unless `found`, in the file `path`, is this identity, which `settings` has.
     pub fn require(&self, found: Option<&str>, path: &Path, settings: &Path) -> Result<()> {
-        let wrong = match found {
-            Some(found) if found == self.0 => return Ok(()),
-            Some(found) => format!("of another run ({KEY} {found:?})"),
-            None => format!("it does not say of which run it is (no {KEY})"),
-        };
-        Err(Error::Run {
-            path: path.to_owned(),
-            reason: format!("{wrong} than {} ({self})", settings.display()),
-        })
+        match found {
+            Some(found) if found == self.0 => Ok(()),
+            Some(found) => Err(Error::RunsMixed {
+                path: path.to_owned(),
+                settings: settings.to_owned(),
+                found: found.to_owned(),
+                expected: self.0.clone(),
+            }),
+            None => Err(Error::Run {
+                path: path.to_owned(),
+                reason: format!("it does not say of which run it is (no {KEY})"),
+            }),
+        }
     }
 }
 

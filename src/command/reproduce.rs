@@ -16,6 +16,7 @@ use clap::Args;
 use metaplastic::training::{Experiment, Recipe, Trained, Training};
 use metaplastic::{Choice, Error, Result};
 use serde::Serialize;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -56,6 +57,16 @@ pub(super) struct Arguments {
     /// Print the summaries as one line of JSON on standard output
     #[arg(long)]
     json: bool,
+}
+
+/// An experiment's networks.
+struct Ended {
+    experiment: Experiment,
+    recipe: Recipe,
+    choice: Choice,
+    trained: Trained,
+    /// Wall time of training.
+    seconds: f64,
 }
 
 /// What was done for one experiment.
@@ -101,35 +112,72 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         ready.push((experiment, recipe, choice, training));
     }
     let interrupt = Interrupt::listen();
-    let whole = wanted.claim()?;
-    let mut folders = Vec::new();
-    for experiment in Experiment::ALL {
-        folders.push(whole.inside(experiment.name())?);
-    }
+    let mut whole = wanted.claim()?;
+    let mut folders = claim_parts(&whole)?;
+    let replaces = is_taken(whole.path());
 
+    let mut ended: Vec<Ended> = Vec::new();
     let mut done: Vec<Done> = Vec::new();
     let mut ending = Ending::Done;
     let mut device = String::new();
-    for ((experiment, recipe, choice, training), mut folder) in ready.into_iter().zip(folders) {
+    for (experiment, recipe, choice, training) in ready {
         if !arguments.quiet {
             note(format_args!("{}: {}", experiment.name(), describe(&choice)));
         }
         device = choice.engine.device();
         let start = Instant::now();
         let trained = train::watched(training, &recipe, &interrupt, arguments.quiet)?;
-        let seconds = start.elapsed().as_secs_f64();
-        // What was said of other runs must not stay beside this one.
-        remove(&whole.path().join(REPORT))?;
-        remove(&whole.path().join(SUMMARY))?;
-        let one = Done::save(experiment, recipe, trained, &choice, seconds, &mut folder)?;
-        ending = worse(ending, train::ending(&one.trained));
-        done.push(one);
+        ending = worse(ending, train::ending(&trained));
+        ended.push(Ended {
+            experiment,
+            recipe,
+            choice,
+            trained,
+            seconds: start.elapsed().as_secs_f64(),
+        });
+        // An old reproduction is replaced when all of the new one is there.
+        if !replaces {
+            save(&mut ended, &mut done, &mut folders)?;
+        }
         if ending == Ending::Interrupted {
             break;
         }
     }
 
     let finished = ending != Ending::Interrupted;
+    if replaces && !finished {
+        let path = whole.path().display().to_string();
+        if ended.iter().all(|one| one.trained.history.is_empty()) {
+            note(format_args!(
+                "{path}: nothing was learned; the reproduction that was there is kept"
+            ));
+            let nothing = Totals {
+                experiments: Vec::new(),
+                seconds: start.elapsed().as_secs_f64(),
+                report: None,
+            };
+            nothing.tell(arguments)?;
+            return Ok(ending);
+        }
+        whole = whole.elsewhere(is_taken).next().ok_or_else(|| {
+            let reason = "no folder beside it can be written to";
+            Error::Write {
+                path: whole.path().to_owned(),
+                source: std::io::Error::other(reason),
+            }
+        })?;
+        folders = claim_parts(&whole)?;
+        note(format_args!(
+            "{path}: the reproduction that was there is kept; the one that was stopped is saved in {}",
+            whole.path().display()
+        ));
+    } else if replaces {
+        // What was said of other runs must not stay beside these.
+        remove(&whole.path().join(REPORT))?;
+        remove(&whole.path().join(SUMMARY))?;
+    }
+    save(&mut ended, &mut done, &mut folders)?;
+
     let staging = Staging::new(whole.path())?;
     if finished {
         let command = format!(
@@ -146,15 +194,29 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         seconds: start.elapsed().as_secs_f64(),
         report: finished.then(|| whole.path().join(REPORT).display().to_string()),
     };
-    let json = serde_json::to_string(&totals).expect("summaries are representable as JSON");
-    staging.write_text(SUMMARY, &(json.clone() + "\n"))?;
+    staging.write_text(SUMMARY, &(totals.to_json() + "\n"))?;
     staging.commit()?;
-    if arguments.json {
-        say(json)?;
-    } else if !arguments.quiet {
-        say(totals.to_text())?;
-    }
+    totals.tell(arguments)?;
     Ok(ending)
+}
+
+/// Claims the folder of every experiment, in their order.
+fn claim_parts(whole: &Folder) -> Result<VecDeque<Folder>> {
+    let claim = |experiment: Experiment| whole.inside(experiment.name());
+    Experiment::ALL.into_iter().map(claim).collect()
+}
+
+/// Writes the runs that have ended, each into the next of the folders.
+fn save(
+    ended: &mut Vec<Ended>,
+    done: &mut Vec<Done>,
+    folders: &mut VecDeque<Folder>,
+) -> Result<()> {
+    for one in ended.drain(..) {
+        let mut folder = folders.pop_front().expect("there is one for each");
+        done.push(Done::save(one, &mut folder)?);
+    }
+    Ok(())
 }
 
 /// Whether a folder holds a reproduction, or a part of one.
@@ -188,19 +250,19 @@ fn worse(one: Ending, other: Ending) -> Ending {
 
 impl Done {
     /// Draws an experiment's networks and writes its run.
-    fn save(
-        experiment: Experiment,
-        recipe: Recipe,
-        trained: Trained,
-        choice: &Choice,
-        seconds: f64,
-        folder: &mut Folder,
-    ) -> Result<Self> {
+    fn save(ended: Ended, folder: &mut Folder) -> Result<Self> {
+        let Ended {
+            experiment,
+            recipe,
+            choice,
+            trained,
+            seconds,
+        } = ended;
         let [network, heat_maps] = draw(&recipe, &trained);
         let summary = folder.save(&Run {
             recipe: &recipe,
             trained: &trained,
-            choice,
+            choice: &choice,
             seconds,
             figures: &[("network.svg", &network), ("heat-maps.svg", &heat_maps)],
         })?;
@@ -224,7 +286,10 @@ impl Done {
         } = self;
         let (title, account) = account(*experiment);
         let unsolved = trained.networks.iter().filter(|network| !network.solved);
-        let marked = |figure| summary.identity().mark_svg(figure);
+        let marked = |figure: &str| match summary.identity() {
+            Some(identity) => identity.mark_svg(figure),
+            None => figure.to_owned(),
+        };
         Section {
             title,
             account,
@@ -303,6 +368,21 @@ fn account(experiment: Experiment) -> (&'static str, &'static str) {
 }
 
 impl Totals<'_> {
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("summaries are representable as JSON")
+    }
+
+    /// Prints them as the arguments ask.
+    fn tell(&self, arguments: &Arguments) -> Result<()> {
+        if arguments.json {
+            say(self.to_json())
+        } else if arguments.quiet {
+            Ok(())
+        } else {
+            say(self.to_text())
+        }
+    }
+
     fn to_text(&self) -> String {
         let rows: Vec<_> = self.experiments.iter().map(|one| one.row()).collect();
         let heading = [

@@ -1,7 +1,7 @@
 //! A run that was made before, read back from its folder.
 
 use super::decimal::decimal;
-use super::folder::{NETWORK, PARAMETERS, RUN, SUMMARY};
+use super::folder::{CURVE, METRICS, NETWORK, PARAMETERS, RUN, SUMMARY};
 use super::identity::{self, Identity};
 use super::input::read_text;
 use super::staging::find;
@@ -10,7 +10,10 @@ use metaplastic::tensors::read_parameters_with;
 use metaplastic::training::Recipe;
 use metaplastic::{Error, Network, Parameters, Result};
 use serde::Deserialize;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What later commands need of a run.
 #[derive(Debug)]
@@ -63,9 +66,24 @@ struct Failure {
     network: usize,
 }
 
+/// How often a run is read anew, and after what time. Moving the files of a new run into its place takes less.
+const RETRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(15);
+
 impl Run {
-    /// Reads the folder of a run. Its files are checked, by themselves and against each other.
+    /// Reads the folder of a run. Its files are checked, by themselves and against each other. What is wrong is looked at
+    /// again, since the run may have been replaced by another from one file to the next.
     pub fn read(folder: &Path) -> Result<Self> {
+        for _ in 0..RETRIES {
+            if let Ok(run) = Self::read_once(folder) {
+                return Ok(run);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Self::read_once(folder)
+    }
+
+    fn read_once(folder: &Path) -> Result<Self> {
         let (settings, identity, recipe) = read_settings(folder)?;
         let path = find(folder, NETWORK);
         let text = read_text(&path)?;
@@ -93,6 +111,8 @@ impl Run {
         let path = find(folder, SUMMARY);
         let summary = Summary::read(&path, &recipe)?;
         identity.require(summary.identity.as_deref(), &path, &settings)?;
+        check_metrics(&find(folder, METRICS), &identity, &settings)?;
+        check_curve(&find(folder, CURVE), &identity, &settings)?;
         let final_errors = summary.final_error.per_network;
         let solved = (0..recipe.population)
             .map(|index| {
@@ -129,6 +149,39 @@ impl Run {
         };
         format!("network {index} (seed {seed}), {solved}, {error}")
     }
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Deserialize)]
+struct Line {
+    identity: Option<String>,
+}
+
+/// Checks that reports, if they have not been removed, are of this run.
+fn check_metrics(path: &Path, identity: &Identity, settings: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let file = File::open(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    for line in serde_json::Deserializer::from_reader(BufReader::new(file)).into_iter::<Line>() {
+        let line = line.map_err(|error| Error::Run {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        identity.require(line.identity.as_deref(), path, settings)?;
+    }
+    Ok(())
+}
+
+/// Checks that the curve, if it has not been removed, is of this run.
+fn check_curve(path: &Path, identity: &Identity, settings: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    identity.require(Identity::of_svg(&read_text(path)?), path, settings)
 }
 
 fn read_settings(folder: &Path) -> Result<(PathBuf, Identity, Recipe)> {

@@ -11,7 +11,8 @@ use std::path::Path;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
-    identity: Identity,
+    /// `null` where nothing was saved, as is the folder.
+    identity: Option<Identity>,
     task: &'static str,
     /// Networks that solved the task, or had when the run was stopped.
     solved: usize,
@@ -29,7 +30,7 @@ pub(super) struct Summary {
     engine: &'static str,
     device: String,
     /// The run folder.
-    run: String,
+    run: Option<String>,
 }
 
 /// Mean error per counted step over the frozen episodes; where a run was stopped, over the last ones before that. `null`
@@ -44,7 +45,8 @@ struct FinalError {
 }
 
 impl Summary {
-    pub fn new(run: &Run<'_>, identity: &Identity, folder: &Path) -> Self {
+    /// Of a run that is saved as `saved`.
+    pub fn new(run: &Run<'_>, saved: Option<(&Identity, &Path)>) -> Self {
         let Run {
             recipe,
             trained,
@@ -60,7 +62,7 @@ impl Summary {
                 .filter(|value| value.is_finite())
         };
         Self {
-            identity: identity.clone(),
+            identity: saved.map(|(identity, _)| identity.clone()),
             task: recipe.task.name(),
             solved: trained.solved(),
             population: recipe.population,
@@ -83,23 +85,29 @@ impl Summary {
             seconds,
             engine: choice.engine.kind(),
             device: choice.engine.device(),
-            run: folder.display().to_string(),
+            run: saved.map(|(_, folder)| folder.display().to_string()),
         }
     }
 
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// `task, solved, median, quartiles, worst, time`, as texts for a table.
     pub fn row(&self) -> [String; 6] {
         let error = &self.final_error;
+        let [median, quartiles, worst] = if self.episodes == 0 {
+            ["nothing learned", "", ""].map(str::to_owned)
+        } else {
+            let quartiles = format!("{} to {}", number(error.q25), number(error.q75));
+            [number(error.median), quartiles, number(error.worst)]
+        };
         [
             self.task.to_owned(),
             format!("{} of {}", self.solved, self.population),
-            number(error.median),
-            format!("{} to {}", number(error.q25), number(error.q75)),
-            number(error.worst),
+            median,
+            quartiles,
+            worst,
             format!("{:.1} s", self.seconds),
         ]
     }
@@ -143,7 +151,8 @@ impl fmt::Display for Summary {
             "  time         {:.1} s on {} ({})",
             self.seconds, self.engine, self.device
         )?;
-        write!(f, "  files        {}", self.run)
+        let files = self.run.as_deref();
+        write!(f, "  files        {}", files.unwrap_or("none"))
     }
 }
 

@@ -240,3 +240,154 @@ fn a_run_whose_folder_cannot_be_written_to_is_saved_elsewhere() {
     assert_eq!(std::fs::read(other.join("run.toml")).unwrap(), before);
     assert_eq!(names(&folder.path().join("other-2")), FILES);
 }
+
+/// A run without end in the folder that it is started in, once it has claimed that.
+#[cfg(unix)]
+fn endless_here(folder: &Path, temporary: &Path) -> Running {
+    std::fs::create_dir(folder).unwrap();
+    let mut command = command();
+    command.current_dir(folder).env("TMPDIR", temporary);
+    command.args(["train", "one-shot", "--engine", "cpu", "--population", "2"]);
+    command.args(["--episodes", "1000000000", "--output", "."]);
+    let child = Running::start(&mut command);
+    let start = Instant::now();
+    while !folder.join(".metaplastic-lock").exists() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    child
+}
+
+/// What a run prints that ends soon after it was told to.
+#[cfg(unix)]
+#[track_caller]
+fn soon(mut child: Running) -> Output {
+    let number = child.id();
+    let kill = Command::new("kill").args(["-s", "TERM", &number]).status();
+    assert!(kill.unwrap().success());
+    let start = Instant::now();
+    while !child.has_ended() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.output()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_whose_working_directory_is_gone_is_saved_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, temporary) = (folder.path().join("here"), folder.path().join("temporary"));
+    std::fs::create_dir(&temporary).unwrap();
+    let child = endless_here(&here, &temporary);
+    std::fs::remove_dir_all(&here).unwrap();
+    let output = soon(child);
+    assert_status(&output, 1);
+    assert!(error_text(&output).contains(temporary.to_str().unwrap()));
+    assert_eq!(names(&temporary.join("run")), FILES);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_lock_that_cannot_be_made_is_an_error_and_loses_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, temporary) = (folder.path().join("here"), folder.path().join("temporary"));
+    std::fs::create_dir(&temporary).unwrap();
+    let dangling = || std::os::unix::fs::symlink("no/such/file", here.join(".metaplastic-lock"));
+    let child = endless_here(&here, &temporary);
+    std::fs::remove_file(here.join(".metaplastic-lock")).unwrap();
+    dangling().unwrap();
+    let output = soon(child);
+    assert_status(&output, 1);
+    // Beside it, where the folder has a name for that.
+    assert_eq!(names(&folder.path().join("here-2")), FILES);
+
+    let mut command = command();
+    command.args(["train", "one-shot"]).args(SMALL);
+    let output = command.arg("--output").arg(&here).output().unwrap();
+    assert_status(&output, 1);
+    assert!(error_text(&output).contains("cannot write"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_stopped_replaces_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut command = command();
+    command.args(["train", "one-shot"]).args(SMALL);
+    assert_status(&command.arg("--output").arg(&run).output().unwrap(), 0);
+    let before = std::fs::read(run.join("run.toml")).unwrap();
+    let child = endless(&run);
+    std::thread::sleep(Duration::from_millis(500));
+    let output = terminate(child);
+    assert_status(&output, 130);
+    assert_eq!(std::fs::read(run.join("run.toml")).unwrap(), before);
+    let beside = folder.path().join("run-2");
+    assert_eq!(names(&beside), FILES);
+    let message = error_text(&output);
+    for part in ["is kept", beside.to_str().unwrap()] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_claimed_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    // As where the lock is another user's.
+    let lock = folder.path().join("runs/one-shot-seed0/.metaplastic-lock");
+    std::fs::create_dir_all(lock).unwrap();
+    let mut command = command();
+    command.current_dir(folder.path());
+    let output = command.args(["train", "one-shot"]).args(SMALL).output();
+    assert_status(&output.unwrap(), 0);
+    assert_eq!(names(&folder.path().join("runs/one-shot-seed0-2")), FILES);
+}
+
+#[test]
+fn a_run_that_is_being_replaced_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = ["0.01", "0.02"].map(|rate| {
+        let run = folder.path().join(rate);
+        let mut command = command();
+        command.args(["train", "one-shot"]).args(SMALL);
+        command.args(["--learning-rate", rate, "--output"]);
+        assert_status(&command.arg(&run).output().unwrap(), 0);
+        run
+    });
+    let run = folder.path().join("run");
+    let replace = |by: &Path| {
+        let new = run.join(".metaplastic-new");
+        std::fs::create_dir_all(&new).unwrap();
+        for name in FILES {
+            std::fs::copy(by.join(name), new.join(name)).unwrap();
+        }
+        let complete = run.join(".metaplastic-complete");
+        std::fs::rename(new, &complete).unwrap();
+        for name in FILES {
+            std::fs::rename(complete.join(name), run.join(name)).unwrap();
+        }
+        std::fs::remove_dir(complete).unwrap();
+    };
+    replace(&runs[0]);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for by in runs.iter().cycle() {
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                replace(by);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let outputs: Vec<_> = (0..200)
+            .map(|_| command().arg("inspect").arg(&run).output().unwrap())
+            .collect();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        for output in outputs {
+            assert_status(&output, 0);
+        }
+    });
+}

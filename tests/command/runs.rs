@@ -385,13 +385,16 @@ fn files_of_two_runs_never_pass_for_one() {
         "network.toml",
         "summary.json",
         "run.toml",
+        "curve.svg",
+        "metrics.jsonl",
     ] {
         let mix = |run: &Path| {
             let file = other.path().join("run").join(name);
             std::fs::copy(file, run.join(name)).unwrap();
         };
         let (found, expected) = (identity(&other), identity(&one));
-        refused(&one, mix, &["another run", &found, &expected]);
+        let parts = [" and ", "run.toml are of different runs", &found, &expected];
+        refused(&one, mix, &parts);
     }
     let anonymous = |run: &Path| {
         let file = run.join("parameters.safetensors");

@@ -157,35 +157,46 @@ fn a_long_meta_step_is_not_waited_for() {
     // What has learned nothing replaces nothing.
     let identity = || std::fs::read_to_string(run.join("run.toml")).unwrap();
     let before = identity();
-    let arguments = [&LONG[..], &["--force", "--seed", "7"]].concat();
+    let arguments = [&LONG[..], &["--force", "--seed", "7", "--json"]].concat();
     let output = stopped(start(DEFAULT, &run, &arguments), &["TERM"]);
     assert!(error_text(&output).contains("is kept"));
     assert_eq!(identity(), before);
+    // There is no file of it.
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(summary["identity"].is_null() && summary["run"].is_null());
 }
 
 #[test]
 fn a_stopped_reproduction_leaves_the_runs_so_far_and_no_report() {
     let folder = tempfile::tempdir().unwrap();
+    let (old, beside) = (folder.path().join("old"), folder.path().join("old-2"));
     let reproduce = |runs: &str| {
         let mut command = Command::new("env");
         command.arg(DEFAULT).arg(binary());
         command.args(["reproduce", "--engine", "cpu", "--force"]);
-        command
-            .args(["--runs", runs, "--output"])
-            .arg(folder.path());
+        command.args(["--runs", runs, "--output"]).arg(&old);
         command
     };
     assert_status(&reproduce("1").output().unwrap(), 0);
+    let files = || {
+        ["report.html", "summary.json", "completion/run.toml"]
+            .map(|name| std::fs::read(old.join(name)).unwrap())
+    };
+    let before = files();
     let mut child = Running::start(&mut reproduce("3000"));
-    wait_for(&folder.path().join(LOCK), &mut child);
-    std::thread::sleep(Duration::from_millis(200));
-    // The old reproduction is whole until there is something new.
-    assert!(folder.path().join("report.html").exists());
-    stopped(child, &["INT"]);
-    assert!(!folder.path().join("report.html").exists());
-    let summary = std::fs::read(folder.path().join("summary.json")).unwrap();
+    wait_for(&old.join(LOCK), &mut child);
+    std::thread::sleep(Duration::from_millis(1500));
+    let output = stopped(child, &["INT"]);
+    // The old reproduction stays, since the new one is not complete.
+    assert!(files() == before);
+    assert!(error_text(&output).contains(beside.to_str().unwrap()));
+    assert_eq!(names(&beside), ["completion", "summary.json"]);
+    let summary = std::fs::read(beside.join("summary.json")).unwrap();
     let summary: Value = serde_json::from_slice(&summary).unwrap();
     assert!(summary["report"].is_null());
-    assert_eq!(summary["experiments"][0]["interrupted"], true);
-    assert_eq!(summary["experiments"][0]["population"], 3000);
+    let run = &summary["experiments"][0];
+    assert_eq!(run["interrupted"], true);
+    assert_eq!(run["population"], 3000);
+    let settings = std::fs::read_to_string(beside.join("completion/run.toml")).unwrap();
+    assert!(settings.contains(run["identity"].as_str().unwrap()));
 }
