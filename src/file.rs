@@ -1,8 +1,10 @@
 //! Files that are whole or absent.
 
 use crate::{Error, Result};
+use std::fs::DirEntry;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Writes a file through `fill`, beside its place, and then renames it, so that a reader never sees half of it and a
 /// failure leaves what was there before. The file is on the disk when this returns.
@@ -99,7 +101,8 @@ impl Place {
         // Temporary files are private by default; these become ordinary files.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.prefix(".metaplastic-").tempfile_in(folder)?;
+        clear(folder);
+        let file = builder.prefix(PREFIX).tempfile_in(folder)?;
         let mut writer = io::BufWriter::new(file);
         fill(&mut writer)?;
         let file = writer.into_inner().map_err(|error| error.into_error())?;
@@ -115,6 +118,29 @@ impl Place {
             Self::Renamed(path) => tempfile::tempfile_in(folder_of(path)).map(drop),
         }
     }
+}
+
+/// What the names of temporary files begin with.
+const PREFIX: &str = ".metaplastic-file-";
+
+/// The age from which a temporary file is taken for that of a process that was killed.
+pub const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// Removes temporary files that nobody writes any more, where that can be done.
+fn clear(folder: &Path) {
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_temporary = name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        if is_temporary && is_abandoned(&entry).unwrap_or(false) {
+            // It may be another user's.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn is_abandoned(entry: &DirEntry) -> io::Result<bool> {
+    let age = entry.metadata()?.modified()?.elapsed();
+    Ok(age.is_ok_and(|age| age > ABANDONED))
 }
 
 /// The name that a link to nothing stands for; `path` itself if it is no link.

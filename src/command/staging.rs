@@ -4,11 +4,10 @@
 //! name [`COMPLETE`], and from then on they are the folder's files; moving them up is left to be done, by whoever claims
 //! the folder next if need be.
 
-use metaplastic::file::{sync_folder, write_atomically};
+use metaplastic::file::{ABANDONED, sync_folder, write_atomically};
 use metaplastic::{Error, Result};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// What the names of temporary files begin with.
@@ -17,10 +16,6 @@ const PREFIX: &str = ".metaplastic-";
 const COMPLETE: &str = ".metaplastic-complete";
 /// The file that a claim locks.
 pub(super) const LOCK: &str = ".metaplastic-lock";
-
-/// The age from which a temporary file is taken for that of a dead process: `evaluate` and `gradient` claim no folder that
-/// they write a file into.
-const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Files that are being written. Dropped without [`Staging::commit`], they are gone.
 #[derive(Debug)]

@@ -863,3 +863,22 @@ fn input_without_a_known_length_is_read_as_far_as_its_header_says() {
     assert!(error_text(&output).contains("/dev/stdin"));
     assert!(start.elapsed() < std::time::Duration::from_secs(20));
 }
+
+#[test]
+fn what_a_killed_process_left_is_cleared() {
+    let inputs = Inputs::new();
+    let before = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+    let old = [".metaplastic-file-old", ".metaplastic-lock", "notes.txt"];
+    for name in old.iter().chain(&[".metaplastic-file-new"]) {
+        let file = std::fs::File::create(inputs.path(name)).unwrap();
+        if old.contains(name) {
+            file.set_modified(before).unwrap();
+        }
+    }
+    inputs.gradient(&[]);
+    assert!(!inputs.path(".metaplastic-file-old").exists());
+    // One that is being written, and what is no temporary file.
+    for name in [".metaplastic-file-new", ".metaplastic-lock", "notes.txt"] {
+        assert!(inputs.path(name).exists(), "{name}");
+    }
+}
