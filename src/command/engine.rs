@@ -31,7 +31,7 @@ impl EngineArguments {
     /// The engine for work of `synapse_steps` per meta-step in precision `f64` or not.
     pub fn choose(&self, synapse_steps: u64, double: bool) -> Result<Choice> {
         if let Some(device) = &self.device {
-            if device.is_empty() {
+            if device.trim().is_empty() {
                 return Err(Error::Setting {
                     field: "--device".into(),
                     reason: "an empty name".into(),
@@ -65,6 +65,29 @@ impl EngineArguments {
             EngineName::Gpu => EngineKind::Gpu,
         };
         hearing(|| Engine::choose(kind, device.as_deref(), synapse_steps))
+    }
+}
+
+/// Starts the CPU engine's threads, or says why the system does not let it.
+pub(super) fn start_threads() -> Result<()> {
+    rayon::ThreadPoolBuilder::new()
+        .build_global()
+        .map_err(|error| Error::Setting {
+            field: "RAYON_NUM_THREADS".into(),
+            reason: format!(
+                "{} threads cannot be started ({error}); ask for fewer, or raise the limit on memory or on threads \
+                 (ulimit -v, ulimit -u)",
+                threads_wanted()
+            ),
+        })
+}
+
+/// The threads that rayon starts.
+fn threads_wanted() -> usize {
+    let asked = std::env::var("RAYON_NUM_THREADS").ok();
+    match asked.and_then(|number| number.parse().ok()) {
+        Some(number) if number > 0 => number,
+        _ => std::thread::available_parallelism().map_or(1, usize::from),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Messages of a length that a person reads, whatever the input held.
+//! Messages that a person can read, whatever the input held: not too long, and without characters that steer a terminal.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,24 @@ const LONGEST_LINE: usize = 600;
 const LONGEST: usize = 4_000;
 
 /// The message without the middle of what is too long: a field of an input file, a list of names, the line of a file.
+/// Control characters are written as their escapes.
 pub(super) fn shortened(message: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !message.contains(steers) {
+        return without_middles(message);
+    }
+    let mut harmless = String::with_capacity(message.len());
+    for c in message.chars() {
+        if steers(c) {
+            harmless.extend(c.escape_default());
+        } else {
+            harmless.push(c);
+        }
+    }
+    without_middles(&harmless).into_owned().into()
+}
+
+fn without_middles(message: &str) -> Cow<'_, str> {
     if message.len() <= LONGEST_LINE {
         return Cow::Borrowed(message);
     }
@@ -56,6 +73,12 @@ mod tests {
         ] {
             assert!(matches!(shortened(message), Cow::Borrowed(same) if same == message));
         }
+    }
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        let short = shortened("a\tb\n\u{1b}[31mred\r\u{9b}1m");
+        assert_eq!(short, "a\tb\n\\u{1b}[31mred\\r\\u{9b}1m");
     }
 
     #[test]

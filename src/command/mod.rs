@@ -91,7 +91,21 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return of_the_parser(without_force(error)),
     };
-    let ending = match &cli.command {
+    // First of all: where the pool of threads cannot be made, rayon panics at its first use.
+    let ending = engine::start_threads().and_then(|()| run(&cli.command));
+    match ending {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::NotFinite) => ExitCode::from(3),
+        Ok(Ending::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            note(format_args!("error: {error}"));
+            ExitCode::from(exit_status(&error))
+        }
+    }
+}
+
+fn run(command: &Command) -> metaplastic::Result<Ending> {
+    match command {
         Command::Train(arguments) => train::run(arguments),
         Command::Recipe(arguments) => recipe::run(arguments),
         Command::Reproduce(arguments) => reproduce::run(arguments),
@@ -104,15 +118,6 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "gpu")]
         Command::Shaders(arguments) => plan::run_shaders(arguments),
         Command::Devices(arguments) => devices::run(arguments),
-    };
-    match ending {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::NotFinite) => ExitCode::from(3),
-        Ok(Ending::Interrupted) => ExitCode::from(130),
-        Err(error) => {
-            note(format_args!("error: {error}"));
-            ExitCode::from(exit_status(&error))
-        }
     }
 }
 

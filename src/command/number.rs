@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 /// The whole number that `text` is exactly; for the argument parser, which names the option.
 pub(super) fn whole<T: TryFrom<u64> + Bounded + Display>(text: &str) -> Result<T, String> {
-    let beyond = || format!("at most {} is supported", T::max_value());
+    let beyond = || format!("beyond {}, the largest number that fits", T::max_value());
     let digits = digits(text)?;
     if digits.len() > u64::MAX.to_string().len() {
         return Err(beyond());
@@ -126,9 +126,12 @@ mod tests {
         }
         for text in ["1e30", "18446744073709551616", "1e99999999999999999999"] {
             let error = whole::<u64>(text).unwrap_err();
-            assert_eq!(error, "at most 18446744073709551615 is supported");
+            assert_eq!(
+                error,
+                "beyond 18446744073709551615, the largest number that fits"
+            );
         }
         let error = whole::<u32>("1e10").unwrap_err();
-        assert_eq!(error, "at most 4294967295 is supported");
+        assert_eq!(error, "beyond 4294967295, the largest number that fits");
     }
 }

@@ -82,7 +82,7 @@ struct WorkArguments {
     submission_work: u64,
 
     /// Most turns of a kernel's loops in one dispatch, 65535 for Mesa's software driver [default: no limit]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = whole::<u64>)]
     loop_turns: Option<u64>,
 
     /// Workgroup memory of one workgroup

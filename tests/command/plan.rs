@@ -206,6 +206,9 @@ fn bad_input_is_refused_by_name_and_nothing_is_written() {
         }
     };
     refused(&["--steps", "5"], 2, "--batch");
+    let turns = |number| place.plan(&[&WORK[..], &["--loop-turns", number]].concat());
+    assert_eq!(turns("65_535"), turns("65535"));
+    assert_eq!(turns("1e6"), turns("1000000"));
     refused(&["--batch", "-1", "--steps", "5"], 2, "-1");
     refused(&["--batch", "0", "--steps", "5"], 2, "batch");
     refused(&["--batch", "5", "--steps", "0"], 2, "steps");
@@ -234,6 +237,9 @@ fn bad_input_is_refused_by_name_and_nothing_is_written() {
             part,
         );
     }
+    let steering = "[loss]\nkind = \"\\u001b[31mred\"\n";
+    std::fs::write(place.path("net.toml"), steering).unwrap();
+    refused(&["--batch", "5", "--steps", "5"], 2, "`\\u{1b}[31mred`");
     std::fs::write(place.path("net.toml"), "[loss]\nkind = 3\n").unwrap();
     refused(&["--batch", "5", "--steps", "5"], 2, "net.toml");
     std::fs::remove_file(place.path("net.toml")).unwrap();

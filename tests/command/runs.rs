@@ -431,6 +431,18 @@ fn a_run_is_a_recipe() {
     for part in ["task.kind", "one-shot", "reversal"] {
         assert!(message.contains(part), "{message}");
     }
+    // Beside the recipe a setting would count for nothing.
+    replace(&recipe, "identity =", "population = 7\nidentity =");
+    let output = command()
+        .args(["recipe", "one-shot", "--recipe"])
+        .arg(&recipe)
+        .output()
+        .unwrap();
+    assert_status(&output, 2);
+    let message = error_text(&output);
+    for part in ["run.toml: population", "unknown key"] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]

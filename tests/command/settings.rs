@@ -260,13 +260,18 @@ fn whole_numbers_are_understood_as_people_write_them() {
     );
     for (arguments, parts) in [
         (["--episodes", "1.5"], ["--episodes", "not a whole number"]),
-        (["--episodes", "1e30"], ["--episodes", "at most"]),
+        (
+            ["--episodes", "1e30"],
+            ["--episodes", "beyond 18446744073709551615"],
+        ),
         (["--population", "-1e3"], ["--population", "at least 0"]),
         (
             ["--schedule-every", "1e10"],
-            ["--schedule-every", "at most 4294967295"],
+            ["--schedule-every", "beyond 4294967295"],
         ),
         (["--bits", "many"], ["--bits", "1e6"]),
+        (["--learning-rate", "1e400"], ["1e400", "range of f64"]),
+        (["--max-step", "-1e400"], ["-1e400", "range of f64"]),
     ] {
         let output = metaplastic(&[&["recipe", "one-shot"], &arguments[..]].concat());
         assert_status(&output, 2);

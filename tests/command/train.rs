@@ -215,6 +215,7 @@ fn settings_out_of_range_are_refused_with_nothing_written() {
         ),
         (["--seed", "-1"], ["seed", "-1"]),
         (["--device", "some"], ["--device", "some"]),
+        (["--device", " "], ["--device", "an empty name"]),
     ] {
         let output = train("one-shot", &run, &arguments);
         assert_status(&output, 2);
@@ -320,6 +321,30 @@ fn a_run_can_be_fed_to_the_gradient_command() {
         &file("out"),
     ]);
     assert_status(&output, 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_cannot_be_started_are_no_panic() {
+    for arguments in [
+        &["devices"][..],
+        &["train", "one-shot"],
+        &["recipe", "one-shot"],
+    ] {
+        let output = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 400000; exec \"$0\" \"$@\""])
+            .arg(crate::support::binary())
+            .args(arguments)
+            .env("RAYON_NUM_THREADS", "1000")
+            .output()
+            .unwrap();
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        assert!(
+            message.contains("1000 threads cannot be started"),
+            "{message}"
+        );
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -110,17 +110,39 @@ fn find(experiment: Experiment, asked: &Path) -> Result<Recipe> {
             ),
         });
     }
-    let text = recipe_of_run(super::input::read_text(asked)?);
-    Recipe::paper(experiment).variation(&text, &asked.display().to_string())
+    let origin = asked.display().to_string();
+    let text = recipe_of_run(super::input::read_text(asked)?).map_err(|source| Error::In {
+        origin: origin.clone(),
+        source: Box::new(source),
+    })?;
+    Recipe::paper(experiment).variation(&text, &origin)
 }
 
+/// What a `run.toml` holds beside its recipe.
+const BESIDE_RECIPE: [&str; 6] = [
+    "identity",
+    "version",
+    "engine",
+    "device",
+    "reason",
+    "frozen_episodes",
+];
+
 /// The recipe in the `run.toml` of a run; any other text as it is.
-fn recipe_of_run(text: String) -> String {
+fn recipe_of_run(text: String) -> Result<String> {
     let Ok(run) = text.parse::<toml::Table>() else {
-        return text;
+        return Ok(text);
     };
-    match run.get("recipe") {
-        Some(toml::Value::Table(recipe)) => recipe.to_string(),
-        _ => text,
+    let Some(toml::Value::Table(recipe)) = run.get("recipe") else {
+        return Ok(text);
+    };
+    let known = |key: &str| key == "recipe" || BESIDE_RECIPE.contains(&key);
+    match run.keys().find(|key| !known(key)) {
+        // It would be ignored without a word.
+        Some(key) => Err(Error::Setting {
+            field: key.clone(),
+            reason: "an unknown key of a run; settings belong in its table `recipe`".into(),
+        }),
+        None => Ok(recipe.to_string()),
     }
 }

@@ -1,6 +1,6 @@
 //! The sizes of the task and of the network, which must fit each other, and what its plastic layers are.
 
-use super::values::{one_of, set};
+use super::values::{one_of, real, set};
 use crate::command::number::whole;
 use clap::Args;
 use metaplastic::task::Task;
@@ -27,7 +27,7 @@ pub(super) struct NetworkSettings {
     hidden: Option<usize>,
 
     /// Plasticity rate; where it is learned, its start
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     rate: Option<f64>,
 
     /// Whether the plasticity rate is learned

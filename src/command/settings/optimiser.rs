@@ -1,6 +1,6 @@
 //! The optimiser, its schedule, penalties and bounds, and how parameters start.
 
-use super::values::{Bound, one_of, set};
+use super::values::{Bound, one_of, real, set};
 use crate::command::number::whole;
 use clap::Args;
 use metaplastic::training::Recipe;
@@ -46,27 +46,27 @@ pub(super) struct OptimiserSettings {
     optimiser: Option<MethodName>,
 
     /// Learning rate, before the schedule
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     learning_rate: Option<f64>,
 
     /// rmsprop: how fast the mean square follows
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     mean_rate: Option<f64>,
 
     /// sgd: how much of the last step's direction stays
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     momentum: Option<f64>,
 
     /// adam: decay of the mean
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     beta1: Option<f64>,
 
     /// adam: decay of the mean square
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     beta2: Option<f64>,
 
     /// rmsprop and adam: keeps the division finite
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     epsilon: Option<f64>,
 
     /// Course of the learning rate over the updates
@@ -78,7 +78,7 @@ pub(super) struct OptimiserSettings {
     schedule_updates: Option<u32>,
 
     /// cosine: the last factor
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     schedule_floor: Option<f64>,
 
     /// step: updates between steps [default: a quarter of all that learn]
@@ -86,7 +86,7 @@ pub(super) struct OptimiserSettings {
     schedule_every: Option<u32>,
 
     /// step: what each step multiplies by [default: 0.5]
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     schedule_factor: Option<f64>,
 
     /// Largest step of any parameter, or none
@@ -98,11 +98,11 @@ pub(super) struct OptimiserSettings {
     max_gradient_norm: Option<Bound>,
 
     /// L1 penalty per update on weights and plasticity
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     l1: Option<f64>,
 
     /// L2 penalty per update on weights and plasticity
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     l2: Option<f64>,
 
     /// Least plasticity coefficient, or none
@@ -114,15 +114,15 @@ pub(super) struct OptimiserSettings {
     plasticity_max: Option<Bound>,
 
     /// Least value of a learned rate
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     rate_min: Option<f64>,
 
     /// Largest value of a learned rate
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     rate_max: Option<f64>,
 
     /// Standard deviation of initial weights, plasticity coefficients and biases
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     scale: Option<f64>,
 
     /// Standard deviation of initial plasticity coefficients, or none: as the others
