@@ -1,10 +1,11 @@
 //! Every setting of a training run.
 
-use crate::real::require_in_range;
+use crate::error::{Error, Result};
+use crate::network::{Activation, Layer, Loss, Network, Rate};
+use crate::number::require_in_range;
+use crate::optimiser::{Optimiser, Schedule};
+use crate::parameters::{Initial, Sign};
 use crate::task::{Association, Completion, EpisodeSource, Task};
-use crate::{
-    Activation, Error, Initial, Layer, Loss, Network, Optimiser, Rate, Result, Schedule, Sign,
-};
 use serde::{Deserialize, Serialize};
 
 /// The experiments of Miconi 2016.
