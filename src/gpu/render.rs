@@ -287,7 +287,7 @@ impl Renderer {
         };
         let failed = |source| Error::Shader {
             name: name.to_owned(),
-            source,
+            source: Box::new(source),
         };
         let template = self
             .environment

@@ -6,13 +6,16 @@ use super::fusion::EpisodePlanes;
 use super::plan::{Plan, Work, Working, group_size, split};
 use super::resident::Resident;
 use crate::computation::{Gradients, Outcome, Want};
-use crate::episodes::{Episodes, Mask, Objective};
+use crate::episodes::{Episodes, Mask, Objective, of_each_network};
 use crate::error::Result;
 use crate::memory;
 use crate::network::{Loss, Network};
 use crate::parameters::Parameters;
 use crate::zip::zip_eq;
-use ndarray::{Array, Array1, Array4, ArrayView, ArrayViewMut4, Axis, Dimension, Slice};
+use ndarray::{
+    Array1, Array4, ArrayBase, ArrayView, ArrayViewMut4, Axis, CowArray, Data, Dimension, Ix4,
+    Slice,
+};
 use std::ops::Range;
 
 /// What the caller's episodes call for, for a group of `networks` networks.
@@ -87,7 +90,7 @@ impl Gpu {
         want: Want,
         gradient: bool,
     ) -> Result<Gradients<f32>> {
-        let (population, batch) = (episodes.population(), episodes.batch());
+        let (population, batch) = (parameters.population(), episodes.batch());
         let work = work_of(network, episodes, population, want, gradient);
         let mut results = results(network, parameters, &work, want)?;
         let mut losses = Vec::with_capacity(population * batch);
@@ -182,12 +185,19 @@ fn results(
     })
 }
 
-/// The part of an array for some networks, episodes and rows (steps or neurons): ranges along its first axes.
-fn part<'a, D: Dimension>(
-    array: &'a Array<f32, D>,
+/// The part of an array for some networks, episodes and rows (steps or neurons): ranges along its first axes. An array that
+/// networks have in common is the same for each.
+fn part<'a, S: Data<Elem = f32>, D: Dimension>(
+    array: &'a ArrayBase<S, D>,
     ranges: &[&Range<usize>],
 ) -> ArrayView<'a, f32, D> {
-    let mut view = array.view();
+    let is_common = array.len_of(Axis(0)) == 1;
+    let population = if is_common {
+        ranges[0].end
+    } else {
+        array.len_of(Axis(0))
+    };
+    let mut view = of_each_network(array, population);
     for (axis, range) in ranges.iter().enumerate() {
         view.slice_axis_inplace(Axis(axis), Slice::from((*range).clone()));
     }
@@ -220,7 +230,7 @@ pub(super) fn upload(
     // Earlier cuts may have left something there.
     let mut cleared = Vec::new();
     for (segment, steps) in plan.segments.iter().enumerate() {
-        let write = |buffer: Working, array: &Array4<f32>, row: usize| {
+        let write = |buffer: Working, array: &CowArray<'_, f32, Ix4>, row: usize| {
             let view = part(array, &[&networks, &range, steps]);
             device.write_rows(loaded.buffer(buffer), 0, &view, row)
         };
@@ -248,7 +258,7 @@ pub(super) fn upload(
         let slots = plan.traces[index];
         let plane = networks.len() * range.len() * layer.outputs() * layers[index].row;
         let rows = 0..layer.outputs();
-        let write = |segment: usize, slot: usize, array: &Array4<f32>| {
+        let write = |segment: usize, slot: usize, array: &CowArray<'_, f32, Ix4>| {
             let view = part(array, &[&networks, &range, &rows]);
             let buffer = loaded.buffer(Working::Traces(index, segment));
             device.write_rows(buffer, (slot * plane) as u64, &view, layers[index].row)
@@ -304,7 +314,7 @@ fn mask_part(
 ) -> Vec<f32> {
     match mask {
         Mask::All => vec![1.0; steps.len()],
-        Mask::Steps(mask) => part(mask, &[steps]).to_vec(),
+        Mask::Steps(mask) => mask.slice(ndarray::s![steps.clone()]).to_vec(),
         Mask::Episodes(mask) => part(mask, &[networks, range, steps])
             .iter()
             .copied()

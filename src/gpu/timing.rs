@@ -47,7 +47,7 @@ impl GpuRun {
         episodes: &Episodes<f32>,
         gradient: bool,
     ) -> Result<Self> {
-        let population = episodes.population();
+        let population = parameters.population();
         let work = work_of(network, episodes, population, Want::NOTHING, gradient);
         let size = group_size(network, &gpu.profile, &work);
         let mut run = Self {
