@@ -672,7 +672,7 @@ fn descriptions_that_are_wrong_are_refused() {
         (
             "value = 0.1",
             "value = 1e300",
-            "error: layer0.rate.value: 1e300, beyond the range of f32",
+            "net.toml: layer0.rate.value: 1e300, beyond the range of f32",
         ),
         ("[loss]", "[loss", "net.toml"),
         ("kind = \"bias\"", "kind = \"gate\"", "gate"),
