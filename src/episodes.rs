@@ -1,8 +1,11 @@
 //! A batch of episodes, as the caller supplies it.
 
-use crate::{Error, Loss, Network, Real, Result, memory};
-use ndarray::{Array1, Array3, Array4, ArrayView, Dimension};
-use rayon::prelude::*;
+use crate::check::{require_finite, require_shape, shape_error};
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::network::{Loss, Network};
+use crate::number::Real;
+use ndarray::{Array1, Array3, Array4};
 use std::collections::BTreeMap;
 
 /// `B` episodes of `T` steps for each network of a population, and what is differentiated on their outputs.
@@ -197,57 +200,4 @@ impl<R: Real> Episodes<R> {
         }
         Ok(())
     }
-}
-
-pub(crate) fn shape_error(name: &str, expected: impl Into<String>, actual: &[usize]) -> Error {
-    Error::Shape {
-        name: name.to_owned(),
-        expected: expected.into(),
-        actual: actual.to_vec(),
-    }
-}
-
-pub(crate) fn require_shape(
-    name: &str,
-    actual: &[usize],
-    axes: &str,
-    expected: &[usize],
-) -> Result<()> {
-    if actual == expected {
-        return Ok(());
-    }
-    Err(shape_error(name, format!("{axes} = {expected:?}"), actual))
-}
-
-/// Whether all values are finite.
-pub(crate) fn all_finite<R: Real>(values: &[R]) -> bool {
-    // Without an early end, whole vectors are looked at.
-    let part = |values: &[R]| values.iter().fold(true, |all, x| all & x.is_finite());
-    values.par_chunks(1 << 14).all(part)
-}
-
-/// Fails, with the first offending element, unless all are finite.
-pub(crate) fn require_finite<R: Real, D: Dimension>(
-    name: &str,
-    array: &ndarray::ArrayRef<R, D>,
-) -> Result<()> {
-    let is_finite = match array.as_slice() {
-        Some(values) => all_finite(values),
-        None => array.iter().all(|value| value.is_finite()),
-    };
-    if is_finite {
-        return Ok(());
-    }
-    let view: ArrayView<'_, R, _> = array.view().into_dyn();
-    let mut offending = view.indexed_iter().filter(|(_, value)| !value.is_finite());
-    let (index, value) = offending.next().expect("some element is not finite");
-    Err(Error::NotFinite {
-        name: name.to_owned(),
-        index: ndarray::IntoDimension::into_dimension(index)
-            .slice()
-            .to_vec(),
-        value: value.as_f64(),
-        count: 1 + offending.count(),
-        total: array.len(),
-    })
 }

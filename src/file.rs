@@ -1,6 +1,6 @@
 //! Files that are whole or absent.
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 use std::fs::{DirEntry, Metadata};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};

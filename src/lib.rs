@@ -12,6 +12,8 @@
 //! parameters), `B` **episodes** for each, `T` **steps** of an episode, `I` **presynaptic** and `O` **postsynaptic**
 //! neurons.
 
+mod check;
+mod computation;
 mod cpu;
 mod engine;
 mod episodes;
@@ -23,20 +25,20 @@ mod limits;
 pub mod measure;
 mod memory;
 mod network;
+mod number;
 mod optimiser;
 mod optional;
 mod parameters;
 pub mod random;
-mod real;
+
 pub mod task;
 pub mod tensors;
 pub mod training;
 mod zip;
 
+pub use computation::{Failure, Gradients, Outcome, Want};
 pub use cpu::Cpu;
-pub use engine::{
-    Choice, Engine, EngineKind, Failure, GPU_PAYS_FROM, Gradients, Learner, Outcome, Want,
-};
+pub use engine::{Choice, Engine, EngineKind, GPU_PAYS_FROM, Learner};
 pub use episodes::{Episodes, Mask, Objective};
 pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
@@ -45,9 +47,9 @@ pub use network::{
     Activation, Bias, Dense, Layer, Loss, MAX_NEURONS, Network, Plastic, Plasticity, Rate, RatePer,
     Rule,
 };
+pub use number::{Number, Real};
 pub use optimiser::{Method, Optimiser, Schedule};
 pub use parameters::{Initial, Layout, Parameters, Role, Sign, Tensor};
-pub use real::{Number, Real};
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

@@ -1,6 +1,7 @@
 //! Refuses, before any allocation, what no memory of this machine holds.
 
-use crate::{Error, Result, limits};
+use crate::error::{Error, Result};
+use crate::limits;
 
 /// The product of `sizes`, or a typed error that names `what`.
 pub(crate) fn elements(what: &str, sizes: &[usize]) -> Result<usize> {

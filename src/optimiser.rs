@@ -6,8 +6,9 @@
 //! 3. weights and plasticity coefficients (of every layer) shrink by `l1·sign(v) + l2·v`; biases and rates do not;
 //! 4. rates and plasticity coefficients are clipped to their bounds.
 
-use crate::real::require_in_range;
-use crate::{Error, Parameters, Result, Role};
+use crate::error::{Error, Result};
+use crate::number::require_in_range;
+use crate::parameters::{Parameters, Role};
 use serde::{Deserialize, Serialize};
 
 /// How one network's parameters follow their gradients.

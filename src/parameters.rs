@@ -1,9 +1,12 @@
 //! The parameters of a population of networks, and their gradients, in one array each.
 
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::network::{Layer, Network};
 use crate::network::{Plasticity, RatePer};
+use crate::number::Real;
+use crate::number::require_in_range;
 use crate::random::Stream;
-use crate::real::require_in_range;
-use crate::{Error, Layer, Network, Real, Result, memory};
 use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn, ShapeBuilder};
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
@@ -337,12 +340,12 @@ impl<R: Real> Parameters<R> {
             ));
         }
         // Tensors of a population are strided views: they are gone through only to name what is not finite.
-        if crate::episodes::all_finite(&self.values) {
+        if crate::check::all_finite(&self.values) {
             return Ok(());
         }
         for tensor in self.layout.tensors() {
             let view = self.view(tensor.layer, tensor.role).expect("listed");
-            crate::episodes::require_finite(&tensor.name(), &view)?;
+            crate::check::require_finite(&tensor.name(), &view)?;
         }
         Ok(())
     }
@@ -461,7 +464,7 @@ impl Sign {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Activation, Loss, Rate};
+    use crate::network::{Activation, Loss, Rate};
 
     fn network() -> Network {
         Network::new(

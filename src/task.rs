@@ -4,9 +4,12 @@
 //! counter-based generator, so that any of them can be made alone, in any order. `shaders/episodes.wgsl` makes the
 //! same, bit for bit.
 
+use crate::episodes::{Episodes, Mask};
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::network::{Loss, Network};
 use crate::random::{self, Purpose};
 use crate::zip::zip_eq;
-use crate::{Episodes, Error, Loss, Mask, Network, Result, memory};
 use ndarray::{Array1, Array4};
 use serde::{Deserialize, Serialize};
 
@@ -445,7 +448,7 @@ impl EpisodeSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Objective;
+    use crate::episodes::Objective;
     use ndarray::s;
 
     fn source(task: Task) -> EpisodeSource {

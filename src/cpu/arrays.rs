@@ -7,8 +7,8 @@ use super::chunks;
 use super::job::{Generated, Job};
 use super::layers::{Shape, Synapses};
 use super::retention::checkpoints;
-use super::simd::{self, Aligned};
-use crate::Real;
+use crate::number::Real;
+use crate::number::{self, Aligned};
 
 /// What a layer did. `[O, T, W]` arrays keep a neuron's steps together.
 #[derive(Clone, Debug)]
@@ -85,8 +85,8 @@ impl<C: Fn(&Shape) -> usize, S: Fn(&Shape) -> usize> Extent<C, S> {
 
     pub fn arrays<R: Real>(&self, job: &Job) -> Arrays<R> {
         let zeros = |wanted: bool, size: usize| match wanted {
-            true => simd::zeros(size * self.width),
-            false => simd::zeros(0),
+            true => number::zeros(size * self.width),
+            false => number::zeros(0),
         };
         let (steps, gradient) = (job.steps, job.gradient);
         let columns = |shape: &Shape| (self.columns)(shape);
@@ -133,7 +133,7 @@ impl<C: Fn(&Shape) -> usize, S: Fn(&Shape) -> usize> Extent<C, S> {
                 gradient,
                 largest(&|shape| chunks::count(shape.outputs) * columns(shape) * steps),
             ),
-            scratch: simd::zeros(largest(&|shape| {
+            scratch: number::zeros(largest(&|shape| {
                 chunks::count(shape.outputs) * (self.scratch)(shape)
             })),
         }

@@ -2,10 +2,12 @@
 
 use super::job::{Block, Job, Results, Source};
 use super::layers::{Shape, Synapses, pack};
-use super::simd::{Aligned, zeros};
 use super::sweep::Workspace;
 use super::workspaces::{Free, Kept, Workspaces};
-use crate::{Layout, Network, Real};
+use crate::network::Network;
+use crate::number::Real;
+use crate::number::{Aligned, zeros};
+use crate::parameters::Layout;
 use rayon::prelude::*;
 
 /// Elements of partial sums that are held at once, about.

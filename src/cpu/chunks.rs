@@ -2,7 +2,7 @@
 
 use super::job::Job;
 use super::layers::Shape;
-use crate::Real;
+use crate::number::Real;
 use crate::zip::zip_eq;
 use rayon::prelude::*;
 use std::ops::Range;

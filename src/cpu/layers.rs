@@ -1,9 +1,11 @@
 //! One network's parameters and their gradients as the kernels take them: a row of synapses per postsynaptic neuron,
 //! padded to whole pairs of vectors, every granularity of plasticity and rate spread out to its synapses and rows.
 
-use super::simd::{Aligned, padded, zeros};
+use crate::network::{Activation, Layer, Network, Plasticity, RatePer, Rule};
+use crate::number::Real;
+use crate::number::{Aligned, padded, zeros};
+use crate::parameters::{Layout, Role};
 use crate::zip::zip_eq;
-use crate::{Activation, Layer, Layout, Network, Plasticity, RatePer, Real, Role, Rule};
 
 /// What the kernels need to know of a layer, without its values.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,9 +6,14 @@ use super::layers::unpack;
 use super::optimiser::Moments;
 use super::sweep::Workspace;
 use super::workspaces::Workspaces;
-use crate::engine::{Failure, Want};
+use crate::computation::{Failure, Want};
+use crate::episodes::Episodes;
+use crate::error::Result;
+use crate::memory;
+use crate::network::Network;
+use crate::optimiser::Optimiser;
+use crate::parameters::{Layout, Parameters};
 use crate::task::EpisodeSource;
-use crate::{Episodes, Layout, Network, Optimiser, Parameters, Result, memory};
 use rayon::prelude::*;
 use std::ops::Range;
 

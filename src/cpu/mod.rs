@@ -14,14 +14,19 @@ mod over_episodes;
 mod over_synapses;
 mod retention;
 mod segments;
-pub(crate) mod simd;
+
 mod sweep;
 mod workspaces;
 
 pub use learner::CpuLearner;
 
-use crate::engine::{Gradients, Outcome, Want};
-use crate::{Episodes, Network, Objective, Parameters, Real, Result};
+use crate::computation::{Gradients, Outcome, Want};
+use crate::episodes::{Episodes, Objective};
+use crate::error::Result;
+use crate::network::Network;
+use crate::number::Real;
+use crate::number::instruction_set;
+use crate::parameters::Parameters;
 use batch::Batch;
 use job::{Job, Results, Source};
 use layers::unpack;
@@ -30,10 +35,6 @@ use rayon::prelude::*;
 use std::any::Any;
 use std::sync::Arc;
 use workspaces::Workspaces;
-
-/// Episodes whose gradients are summed before the sum goes on: part of the result's last bits. Where vectors lie along
-/// episodes and a pair of them has more lanes, the CPU engine takes as many as those.
-pub(crate) const EPISODE_BLOCK: usize = 16;
 
 /// The CPU engine. It keeps the arrays that it worked with, up to 512 MiB, until it is asked for something of other sizes;
 /// its clones share them.
@@ -62,7 +63,7 @@ impl Cpu {
 
     /// The instruction set that the engine uses on this machine.
     pub fn instruction_set(&self) -> &'static str {
-        simd::instruction_set()
+        instruction_set()
     }
 
     pub(crate) fn device(&self) -> String {

@@ -1,7 +1,8 @@
 //! One optimiser update of one network; the twin of `shaders/check.wgsl` and `shaders/optimiser.wgsl`.
 
 use crate::optimiser::Method;
-use crate::{Layout, Optimiser, Role};
+use crate::optimiser::Optimiser;
+use crate::parameters::{Layout, Role};
 
 /// An optimiser's memory of one network.
 #[derive(Clone, Debug)]

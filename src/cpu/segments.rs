@@ -1,7 +1,7 @@
 //! How the steps of an episode are cut into segments, so that an input which many rows read stays in a near cache.
 
 use super::chunks::CHUNK;
-use crate::Real;
+use crate::number::Real;
 use std::ops::Range;
 
 /// Bytes of a segment's input: they leave room in a second-level cache of half a mebibyte.

@@ -1,11 +1,11 @@
 //! The two ways to vectorise a block of episodes.
 
-use super::EPISODE_BLOCK;
 use super::job::{Block, Job, Results};
 use super::layers::{Shape, Synapses};
 use super::workspaces::{Free, Kept};
 use super::{over_episodes, over_synapses};
-use crate::Real;
+use crate::computation::EPISODE_BLOCK;
+use crate::number::Real;
 
 /// Episodes of a block: [`EPISODE_BLOCK`], or as many as lie along the lanes of a pair of vectors where those are more.
 pub(super) fn block<R: Real>(shapes: &[Shape], batch: usize) -> usize {

@@ -3,7 +3,9 @@
 use super::batch::Batch;
 use super::job::Job;
 use super::sweep::Workspace;
-use crate::{Real, Result, memory};
+use crate::error::Result;
+use crate::memory;
+use crate::number::Real;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -152,9 +154,9 @@ impl<R: Real, K: Kept<R>> Drop for Taken<'_, R, K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::computation::Want;
     use crate::cpu::batch::wave_elements;
-    use crate::engine::Want;
-    use crate::{Layer, Loss, Network, Rate};
+    use crate::network::{Layer, Loss, Network, Rate};
 
     fn job(outputs: usize, steps: usize) -> Job {
         let layer = Layer::plastic(3, outputs, Rate::learned(0.1));

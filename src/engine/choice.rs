@@ -1,7 +1,7 @@
 //! The choice of an engine.
 
-use super::Engine;
-use crate::Result;
+use super::dispatch::Engine;
+use crate::error::Result;
 
 /// Which engine a person asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

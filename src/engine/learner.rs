@@ -1,26 +1,19 @@
 //! A population in training: parameters and optimiser state that stay on the engine's device.
 
-use super::Engine;
+use super::dispatch::Engine;
+use crate::computation::Failure;
 use crate::cpu::CpuLearner;
+use crate::episodes::{Episodes, Objective};
+use crate::error::{Error, Result};
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuLearner;
+use crate::memory;
+use crate::network::Network;
+use crate::optimiser::Optimiser;
+use crate::parameters::{Layout, Parameters};
 use crate::task::EpisodeSource;
-use crate::{Episodes, Error, Layout, Network, Objective, Optimiser, Parameters, Result, memory};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Why a network of a population stopped learning: its loss or a gradient was not finite. That update was skipped and
-/// the network keeps the parameters it had.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Failure {
-    /// Index of the network in the population.
-    pub network: usize,
-    /// Episodes that the network had seen in its learner before the batch that failed, those of evaluations included. An
-    /// update with the caller's gradients has none.
-    pub episode: u64,
-    /// The tensor that was not finite: `loss`, or `gradient.layer0.weight`, ….
-    pub tensor: String,
-}
 
 /// A population of networks in training. Its calls may come in any order, with batches of any size. Once the device has failed
 /// in the middle of one, networks may be at different meta-steps: what can be read can still be read, but every further
@@ -53,8 +46,25 @@ macro_rules! on_engine {
     };
 }
 
+impl Engine {
+    /// Takes `parameters` to the device and keeps them there, with the optimiser's state, to be trained.
+    ///
+    /// `optimisers` holds one optimiser for the whole population, or one for each of its networks.
+    ///
+    /// # Errors
+    /// If the parameters do not fit the network, an optimiser's setting is out of range, or memory is short.
+    pub fn learner(
+        &self,
+        network: &Network,
+        parameters: &Parameters<f32>,
+        optimisers: &[Optimiser],
+    ) -> Result<Learner> {
+        Learner::new(self, network, parameters, optimisers)
+    }
+}
+
 impl Learner {
-    pub(super) fn new(
+    fn new(
         engine: &Engine,
         network: &Network,
         parameters: &Parameters<f32>,
@@ -207,7 +217,7 @@ impl Learner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Layer, Loss, Rate};
+    use crate::network::{Layer, Loss, Rate};
     use ndarray::Array4;
 
     #[test]

@@ -1,6 +1,6 @@
 //! The adapters of this machine and the choice among them.
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 use wgpu::{Backends, DeviceType, Instance, InstanceDescriptor};
 
 /// A GPU adapter, as `metaplastic devices` reports it.

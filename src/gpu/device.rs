@@ -3,7 +3,8 @@
 use super::adapter;
 use super::profile::Profile;
 use super::render::{Extent, Kernel};
-use crate::{Error, Result, memory};
+use crate::error::{Error, Result};
+use crate::memory;
 use ndarray::ArrayView4;
 use rayon::prelude::*;
 use std::collections::HashMap;

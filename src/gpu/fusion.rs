@@ -6,8 +6,9 @@ use super::plan::{Work, Working, work_of};
 use super::profile::Profile;
 use super::render::{Kernel, Renderer};
 use super::turns;
-use crate::cpu::EPISODE_BLOCK;
-use crate::{Network, Result};
+use crate::computation::EPISODE_BLOCK;
+use crate::error::Result;
+use crate::network::Network;
 
 /// Lanes of a workgroup.
 const WORKGROUP: usize = 64;
@@ -177,8 +178,8 @@ fn lanes(layout: &DeviceLayout) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::{Activation, Layer, Loss, Rate};
     use crate::task::{Association, Task};
-    use crate::{Activation, Layer, Loss, Rate};
 
     fn network(inputs: usize, outputs: usize) -> Network {
         let layers = [

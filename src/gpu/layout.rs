@@ -4,8 +4,10 @@
 //! hold, so that kernels have no remainder to guard.
 
 use super::profile::Profile;
+use crate::error::{Error, Result};
+use crate::network::Network;
 use crate::network::{Activation, Layer, Plasticity, RatePer, Rule};
-use crate::{Error, Layout, Network, Result, Role};
+use crate::parameters::{Layout, Role};
 
 /// Synapses, in `vec4`s, that one lane holds at most, of all rows together: more would not fit its registers.
 const QUADS_PER_LANE: usize = 8;
@@ -377,7 +379,8 @@ pub(super) fn most_lanes(profile: &Profile) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Loss, Parameters, Rate};
+    use crate::network::{Loss, Rate};
+    use crate::parameters::Parameters;
 
     fn network(inputs: usize) -> Network {
         Network::new(

@@ -25,7 +25,7 @@ pub use profile::Profile;
 pub use report::{KernelReport, PlanReport, plan, plan_task};
 pub(crate) use timing::GpuRun;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 use device::Device;
 use std::sync::Arc;
 

@@ -10,9 +10,10 @@ use super::profile::Profile;
 use super::render::{Extent, Kernel, Renderer, Variant, kept_traces};
 use super::resident::{Resident, resident_bytes};
 use super::turns;
-use crate::cpu::EPISODE_BLOCK;
+use crate::computation::EPISODE_BLOCK;
+use crate::error::{Error, Result};
+use crate::network::Network;
 use crate::task::Task;
-use crate::{Error, Network, Result};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -811,7 +812,7 @@ fn resident_of(name: &str) -> Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Activation, Layer, Loss, Rate};
+    use crate::network::{Activation, Layer, Loss, Rate};
 
     fn network() -> Network {
         Network::new(

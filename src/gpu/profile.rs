@@ -1,6 +1,6 @@
 //! What a plan needs to know of a device, as data: a plan can be made without one.
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Lanes of the workgroups of kernels that do one element a lane: no device has fewer.
 const LEAST_WORKGROUP: u32 = 64;

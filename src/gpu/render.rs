@@ -9,11 +9,12 @@ use super::plan::Work;
 use super::profile::Profile;
 use super::resident::{METHODS, SCHEDULES};
 use super::row_sum::row_sum;
+use crate::error::{Error, Result};
 use crate::network::{Loss, RatePer};
+use crate::number::{TANH_EVEN, TANH_LAST, TANH_ODD};
+use crate::parameters::Role;
 use crate::random::ROTATIONS;
-use crate::real::{TANH_EVEN, TANH_LAST, TANH_ODD};
 use crate::task::Task;
-use crate::{Error, Result, Role};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::merge_maps;
 use minijinja::{Environment, Value, context};
@@ -351,7 +352,7 @@ impl Renderer {
                 kept => variant.kept,
                 first_kept => usize::from(variant.upstream),
                 checkpoint => CHECKPOINT,
-                episode_block => crate::cpu::EPISODE_BLOCK,
+                episode_block => crate::computation::EPISODE_BLOCK,
                 parts_of_quad => ["x", "y", "z", "w"],
                 ..row_sum(layer, sums, self.subgroup_size)
             }
@@ -766,8 +767,8 @@ fn rate_per_name(per: RatePer) -> &'static str {
 mod tests {
     use super::*;
     use crate::gpu::fusion::Fusion;
+    use crate::network::{Activation, Layer, Network, Plastic, Plasticity, Rate, Rule};
     use crate::task::{Association, Completion};
-    use crate::{Activation, Layer, Network, Plastic, Plasticity, Rate, Rule};
 
     /// Parses and validates as a driver's front end would.
     fn validate(kernel: &Kernel) {

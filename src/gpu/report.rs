@@ -5,8 +5,11 @@ use super::plan::{Buffer, Dispatch, Plan, Work, Working, group_size};
 use super::profile::Profile;
 use super::render::{Extent, Kernel};
 use super::resident::resident_bytes;
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::network::{Loss, Network};
+use crate::parameters::Layout;
 use crate::task::Task;
-use crate::{Error, Layout, Loss, Network, Result, memory};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -243,7 +246,7 @@ fn report(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Activation, Layer, Rate};
+    use crate::network::{Activation, Layer, Rate};
 
     fn network(loss: Loss) -> Network {
         Network::new(

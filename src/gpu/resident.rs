@@ -2,7 +2,7 @@
 //! `shaders/learning.wgsl` in them.
 
 use super::layout::DeviceLayout;
-use crate::Optimiser;
+use crate::optimiser::Optimiser;
 use crate::optimiser::{Method, Schedule};
 
 /// A buffer that outlives one plan: it belongs to the population, not to a batch.
@@ -199,16 +199,20 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Network;
     use crate::gpu::profile::Profile;
     use crate::gpu::render::Renderer;
+    use crate::network::Network;
 
     /// The structs of the shaders have the sizes of the host's.
     #[test]
     fn structs_agree_with_the_shaders() {
         let network = Network::new(
-            crate::Loss::SquaredError,
-            [crate::Layer::dense(3, 2, crate::Activation::Linear)],
+            crate::network::Loss::SquaredError,
+            [crate::network::Layer::dense(
+                3,
+                2,
+                crate::Activation::Linear,
+            )],
         )
         .unwrap();
         let profile = Profile::default();

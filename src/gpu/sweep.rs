@@ -5,9 +5,13 @@ use super::execute::{Loaded, Residents};
 use super::fusion::EpisodePlanes;
 use super::plan::{Plan, Work, Working, group_size, split};
 use super::resident::Resident;
-use crate::engine::{Gradients, Outcome, Want};
+use crate::computation::{Gradients, Outcome, Want};
+use crate::episodes::{Episodes, Mask, Objective};
+use crate::error::Result;
+use crate::memory;
+use crate::network::{Loss, Network};
+use crate::parameters::Parameters;
 use crate::zip::zip_eq;
-use crate::{Episodes, Loss, Mask, Network, Objective, Parameters, Result, memory};
 use ndarray::{Array, Array1, Array4, ArrayView, ArrayViewMut4, Axis, Dimension, Slice};
 use std::ops::Range;
 

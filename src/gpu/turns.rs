@@ -9,7 +9,7 @@
 use super::layout::{CHECKED, DeviceLayout, LayerLayout};
 use super::plan::Work;
 use super::render::{CHECKPOINT, UNROLLED, WORKGROUP};
-use crate::cpu::EPISODE_BLOCK;
+use crate::computation::EPISODE_BLOCK;
 use crate::task::Task;
 
 /// Loops over the outputs in the loss of a step: one for steps that do not count, and three of a softmax.
@@ -157,7 +157,7 @@ fn patterns(task: &Task) -> u64 {
 mod tests {
     use super::*;
     use crate::gpu::profile::Profile;
-    use crate::{Activation, Layer, Loss, Network, Rate};
+    use crate::network::{Activation, Layer, Loss, Network, Rate};
 
     #[test]
     fn a_loop_in_a_loop_multiplies() {

@@ -5,16 +5,19 @@
 
 mod multiply_add;
 
+pub use crate::computation::Sample;
 pub use multiply_add::{FLOOR, multiply_adds_per_second};
 
+use crate::computation::Want;
+use crate::engine::Engine;
+use crate::episodes::Episodes;
+use crate::error::{Error, Result};
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuRun;
-use crate::{
-    Engine, Episodes, Error, Initial, Layer, Layout, Loss, Network, Parameters, Rate, Result, Want,
-    memory,
-};
+use crate::memory;
+use crate::network::{Layer, Loss, Network, Rate};
+use crate::parameters::{Initial, Layout, Parameters};
 use ndarray::Array4;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The sizes of a problem: a population of networks of one plastic layer.
@@ -150,18 +153,6 @@ pub enum Sweep {
     Forward,
     /// The outputs, and the gradients of weights, plasticity, biases and rate.
     Gradient,
-}
-
-/// How long one sweep took.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sample {
-    /// From the call to the end of the computation.
-    pub wall: Duration,
-    /// Of it, the time that the device's own clock saw pass from the first kernel's start to the last one's end; where it
-    /// has one.
-    pub device: Option<Duration>,
-    /// What each kernel took of it, by its name, all its dispatches together; empty without such a clock.
-    pub kernels: BTreeMap<&'static str, Duration>,
 }
 
 /// A problem where an engine can run it again and again.

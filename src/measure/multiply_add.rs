@@ -1,6 +1,7 @@
 //! How many multiply-adds in `f32` a machine does, and how many a sweep needs.
 
-use crate::{Engine, Result};
+use crate::engine::Engine;
+use crate::error::Result;
 use pulp::{Arch, Simd, WithSimd};
 use std::hint::black_box;
 use std::time::Instant;

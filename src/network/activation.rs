@@ -1,6 +1,6 @@
 //! The functions applied to a postsynaptic neuron's summed input.
 
-use crate::real::Number;
+use crate::number::Number;
 use serde::{Deserialize, Serialize};
 
 /// The activation `f` of a layer: `y = f(summed input)`.

@@ -1,6 +1,6 @@
 //! The losses on a network's output.
 
-use crate::Real;
+use crate::number::Real;
 use crate::zip::zip_eq;
 use serde::{Deserialize, Serialize};
 

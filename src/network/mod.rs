@@ -32,8 +32,8 @@ pub use layer::{Bias, Dense, Layer, Plastic, Plasticity, Rate, RatePer};
 pub use loss::Loss;
 pub use rule::Rule;
 
-use crate::real::require_in_range;
-use crate::{Error, Real, Result};
+use crate::error::{Error, Result};
+use crate::number::{Real, require_in_range};
 use serde::{Deserialize, Serialize};
 
 /// The most neurons that a layer may have on either side, so that every index fits the shaders' 32-bit integers.
@@ -41,7 +41,7 @@ pub const MAX_NEURONS: usize = 1 << 24;
 
 /// A feed-forward stack of layers and the loss on its output.
 ///
-/// Parameters live apart from it ([`crate::Parameters`]): one description serves a population of `P` networks.
+/// Parameters live apart from it ([`crate::parameters::Parameters`]): one description serves a population of `P` networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Description")]
 pub struct Network {

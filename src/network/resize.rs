@@ -1,7 +1,7 @@
 //! The same network in other sizes.
 
 use super::{Bias, Dense, Layer, Network, Plastic};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 impl Network {
     /// The same network with `inputs` presynaptic neurons and `outputs` postsynaptic ones at its ends. Bias layers there
@@ -77,7 +77,7 @@ fn sizes(layer: &mut Layer) -> (&mut usize, &mut usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Activation, Loss, Rate};
+    use crate::network::{Activation, Loss, Rate};
 
     fn shapes(network: &Network) -> Vec<(usize, usize)> {
         let layers = network.layers().iter();

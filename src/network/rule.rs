@@ -4,7 +4,7 @@
 //! of the neuron's output `y_i` and rate `η_i`, and their four partial derivatives. Nothing else of the engines depends
 //! on the rule.
 
-use crate::real::Number;
+use crate::number::Number;
 use serde::{Deserialize, Serialize};
 
 /// How a trace follows activity.

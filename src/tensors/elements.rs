@@ -1,6 +1,8 @@
 //! The elements of a file's tensors, as numbers: exactly, or not at all.
 
-use crate::{Error, Real, Result, memory};
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::number::Real;
 use half::{bf16, f16};
 use ndarray::{Array, Array4, Dimension, IxDyn};
 use safetensors::{Dtype, tensor::TensorView};
@@ -50,7 +52,7 @@ impl<'a> Stored<'a> {
     ) -> Result<Array<R, D>> {
         let shape = self.shape();
         if D::NDIM.is_some_and(|axes| axes != shape.len()) {
-            return Err(crate::episodes::shape_error(self.name, axes, shape));
+            return Err(crate::check::shape_error(self.name, axes, shape));
         }
         self.require(size_of::<R>(), shape)?;
         let data = self.tensor.data();
@@ -79,7 +81,7 @@ impl<'a> Stored<'a> {
             ));
         };
         let &[networks, batch, steps] = self.shape() else {
-            return Err(crate::episodes::shape_error(
+            return Err(crate::check::shape_error(
                 self.name,
                 "[P, B, T]",
                 self.shape(),
@@ -109,7 +111,7 @@ impl<'a> Stored<'a> {
 
     fn floats<R: Real>(&self, values: impl Iterator<Item = f64> + Clone) -> Result<Vec<R>> {
         let converted: Vec<R> = values.clone().map(R::from_f64).collect();
-        if crate::episodes::all_finite(&converted) {
+        if crate::check::all_finite(&converted) {
             return Ok(converted);
         }
         let not_finite = |values: &mut dyn Iterator<Item = f64>| {
@@ -131,7 +133,7 @@ impl<'a> Stored<'a> {
             .clone()
             .nth(at)
             .expect("one value for each converted");
-        Err(self.element(at, crate::real::beyond_range::<R>(value)))
+        Err(self.element(at, crate::number::beyond_range::<R>(value)))
     }
 
     fn integers<R: Real>(&self, read: fn(&[u8]) -> i128) -> Result<Vec<R>> {

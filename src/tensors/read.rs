@@ -1,9 +1,14 @@
 //! Reading, with everything checked.
 
 use super::elements::{Accepted, Stored};
-use crate::episodes::{require_shape, shape_error};
+use crate::check::{require_shape, shape_error};
+use crate::episodes::{Episodes, Mask};
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::network::{Loss, Network};
+use crate::number::Real;
 use crate::parameters::Tensor;
-use crate::{Episodes, Error, Layout, Loss, Mask, Network, Parameters, Real, Result, memory};
+use crate::parameters::{Layout, Parameters};
 use ndarray::{Array4, IxDyn};
 use safetensors::SafeTensors;
 use safetensors::tensor::Metadata;
@@ -46,7 +51,7 @@ fn population(file: &File<'_>, layout: &Layout) -> Result<usize> {
     for tensor in layout.tensors() {
         let name = tensor.name();
         let Some(found) = file.get(&name).map(|stored| stored.shape()) else {
-            if tensor.role == crate::Role::Rate {
+            if tensor.role == crate::parameters::Role::Rate {
                 continue;
             }
             return Err(Error::MissingTensor {

@@ -1,7 +1,13 @@
 //! Writing, whole files only.
 
+use crate::computation::Gradients;
+use crate::episodes::Episodes;
+use crate::error::Result;
 use crate::file::write_atomically;
-use crate::{Episodes, Gradients, Layout, Network, Parameters, Real, Result, memory};
+use crate::memory;
+use crate::network::Network;
+use crate::number::Real;
+use crate::parameters::{Layout, Parameters};
 use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
 use safetensors::{Dtype, View};
 use std::borrow::Cow;

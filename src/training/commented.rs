@@ -239,8 +239,8 @@ fn push(text: &mut String, line: &str, account: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimiser::{Method, Schedule};
     use crate::training::Experiment;
-    use crate::{Method, Schedule};
 
     fn recipes() -> Vec<Recipe> {
         let mut recipes = Experiment::ALL.map(Recipe::paper).to_vec();

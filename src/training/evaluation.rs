@@ -1,9 +1,15 @@
 //! What trained networks do on fresh episodes, step by step.
 
+use crate::computation::Want;
+use crate::engine::Engine;
+use crate::episodes::Objective;
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::network::Network;
+use crate::parameters::Parameters;
 use crate::random::Purpose;
 use crate::task::{EpisodeSource, Task};
 use crate::zip::zip_eq;
-use crate::{Engine, Error, Network, Objective, Parameters, Result, Want, memory};
 use ndarray::{Array2, ArrayView1};
 
 /// Episodes that are made at once, whatever their number in all, so that an episode is the same in any evaluation.
@@ -160,7 +166,7 @@ fn is_largest(values: &[f64], index: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Loss;
+    use crate::network::Loss;
     use crate::training::{Experiment, Recipe, Training};
     use std::ops::ControlFlow;
 

@@ -1,9 +1,10 @@
 //! Every setting of a training run.
 
+use crate::error::{Error, Result};
+use crate::network::{Activation, Layer, Loss, Network, Rate};
+use crate::optimiser::{Optimiser, Schedule};
+use crate::parameters::{Initial, Sign};
 use crate::task::{Association, Completion, EpisodeSource, Task};
-use crate::{
-    Activation, Error, Initial, Layer, Loss, Network, Optimiser, Rate, Result, Schedule, Sign,
-};
 use serde::{Deserialize, Serialize};
 
 /// The experiments of Miconi 2016.

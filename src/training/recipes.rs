@@ -1,7 +1,7 @@
 //! The recipes that come with the crate, by name, and recipes as variations of others.
 
 use super::{Experiment, Recipe};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 use toml::{Table, Value};
 
 /// The recipe that every other one is a variation of.
@@ -110,7 +110,7 @@ fn first_unknown(given: &Table, known: &Table, path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Method, Schedule};
+    use crate::optimiser::{Method, Schedule};
 
     #[test]
     fn every_recipe_by_name_is_valid_and_for_its_task() {

@@ -1,11 +1,15 @@
 //! A run: training, then the frozen end that measures the final error.
 
 use super::{Recipe, Statistics};
-use crate::engine::{Failure, Learner};
+use crate::computation::Failure;
+use crate::engine::Engine;
+use crate::engine::Learner;
+use crate::error::Result;
+use crate::memory;
+use crate::parameters::{Layout, Parameters};
 use crate::random::Purpose;
 use crate::task::EpisodeSource;
 use crate::zip::zip_eq;
-use crate::{Engine, Layout, Parameters, Result, memory};
 use serde::Serialize;
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
@@ -417,7 +421,7 @@ fn meta_steps_per_report(recipe: &Recipe) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
+    use crate::error::Error;
     use crate::training::Experiment;
 
     fn run(recipe: &Recipe) -> Trained {

@@ -1,7 +1,8 @@
 //! What a trained network looks like inside: its connections, and the signs of its plasticity.
 
+use crate::network::Network;
+use crate::parameters::{Layout, Parameters, Role};
 use crate::task::Task;
-use crate::{Layout, Network, Parameters, Role};
 use ndarray::{Array2, Ix1, Ix2};
 
 /// One layer's weights, or its plasticity coefficients, of one network.
@@ -159,8 +160,8 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::{Activation, Layer, Loss, Plastic, Plasticity, Rate};
     use crate::task::{Association, Completion};
-    use crate::{Activation, Layer, Loss, Plastic, Plasticity, Rate};
 
     fn network(plasticity: Plasticity) -> Network {
         let Layer::Plastic(plastic) = Layer::plastic(3, 2, Rate::fixed(0.1)) else {

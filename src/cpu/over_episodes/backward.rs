@@ -13,9 +13,10 @@ use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{self, CHECKPOINT, checkpoints};
 use crate::cpu::segments;
-use crate::cpu::simd::{Kernel, Pair, vectorise};
-use crate::real::Number;
-use crate::{Real, Rule};
+use crate::network::Rule;
+use crate::number::Number;
+use crate::number::Real;
+use crate::number::{Kernel, Pair, vectorise};
 use pulp::Simd;
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Sums that keep what rounding takes away.
 
-use crate::Real;
-use crate::cpu::simd::Pair;
+use crate::number::Pair;
+use crate::number::Real;
 use pulp::Simd;
 
 /// A sum in twice the precision of `R`, in each lane: the sum as it was rounded, and what it lacks.

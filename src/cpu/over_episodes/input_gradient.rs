@@ -8,8 +8,9 @@ use crate::cpu::arrays::Activity;
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::segments;
-use crate::cpu::simd::{Kernel, Pair, vectorise};
-use crate::{Real, Rule};
+use crate::network::Rule;
+use crate::number::Real;
+use crate::number::{Kernel, Pair, vectorise};
 use pulp::Simd;
 use std::ops::Range;
 

@@ -1,9 +1,9 @@
 //! A group of episodes along the lanes of a pair of vectors, and the few loops over one row of synapses.
 
-use crate::Real;
 use crate::cpu::layers::Shape;
 use crate::cpu::segments;
-use crate::cpu::simd::{Kernel, Pair, SQUARE, pair_width};
+use crate::number::Real;
+use crate::number::{Kernel, Pair, SQUARE, pair_width};
 use crate::zip::zip_eq;
 use pulp::Simd;
 
@@ -235,7 +235,7 @@ pub(super) fn put_lane<R: Copy>(from: &[R], to: &mut [R], width: usize, lane: us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::simd::vectorise;
+    use crate::number::vectorise;
 
     fn rows_come_back<R: Real>() {
         let width = pair_width::<R>();

@@ -2,9 +2,10 @@
 
 use super::compensated::Compensated;
 use super::lanes;
-use crate::cpu::simd::Pair;
-use crate::real::Number;
-use crate::{Real, Rule};
+use crate::network::Rule;
+use crate::number::Number;
+use crate::number::Pair;
+use crate::number::Real;
 use pulp::Simd;
 
 /// The gradient on one row's trace, `G_ij = α_ij M_ij + e_i Ḡ_ij`.

@@ -2,7 +2,7 @@
 //! in tiles of sums that stay in registers.
 
 use super::lanes;
-use crate::Real;
+use crate::number::Real;
 use pulp::Simd;
 use std::ops::Range;
 

@@ -10,8 +10,9 @@ use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Shape, Synapses};
 use crate::cpu::retention::{self, CHECKPOINT, checkpoints};
 use crate::cpu::segments;
-use crate::cpu::simd::{Kernel, Lanes, vectorise};
-use crate::{Real, Rule};
+use crate::network::Rule;
+use crate::number::Real;
+use crate::number::{Kernel, Lanes, vectorise};
 use pulp::Simd;
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! The few loops over one row of synapses.
 
-use crate::Real;
 use crate::cpu::layers::Shape;
 use crate::cpu::segments;
+use crate::number::Real;
 use crate::zip::zip_eq;
 use pulp::Simd;
 

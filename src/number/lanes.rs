@@ -1,36 +1,17 @@
 //! Run-time selection of the instruction set, and vectors of either precision.
 
-use crate::Real;
-use aligned_vec::{AVec, ConstAlign};
 use pulp::{Arch, Simd, WithSimd};
 use std::marker::PhantomData;
-use std::ops::{Add, Div, Mul, Neg, Sub};
-
-/// An array whose first element begins a line of the cache, so that no vector of a row straddles two.
-pub(super) type Aligned<R> = AVec<R, ConstAlign<64>>;
-
-/// `size` zeros.
-pub(super) fn zeros<R: Real>(size: usize) -> Aligned<R> {
-    let mut values = Aligned::with_capacity(64, size);
-    values.resize(size, R::zero());
-    values
-}
-
-/// Elements of a row of synapses: `size` rounded up to a whole number of pairs of vectors in either precision, so that
-/// inner loops have no remainder, and of lines of the cache.
-pub(super) fn padded(size: usize) -> usize {
-    size.next_multiple_of(pair_width::<f32>().max(16))
-}
 
 /// A loop nest that is compiled once for every instruction set.
-pub(super) trait Kernel {
+pub(crate) trait Kernel {
     /// The body, always inlined.
     fn run<S: Simd>(self, simd: S);
 }
 
 /// Runs `kernel` with the widest vectors that the processor has.
 #[inline]
-pub(super) fn vectorise(kernel: impl Kernel) {
+pub(crate) fn vectorise(kernel: impl Kernel) {
     struct Selected<K>(K);
     impl<K: Kernel> WithSimd for Selected<K> {
         type Output = ();
@@ -44,7 +25,7 @@ pub(super) fn vectorise(kernel: impl Kernel) {
 }
 
 /// Elements of a pair of the vectors that [`vectorise`] selects.
-pub(super) fn pair_width<R: Lanes>() -> usize {
+pub(crate) fn pair_width<R: Lanes>() -> usize {
     struct Width<R>(PhantomData<R>);
     impl<R: Lanes> WithSimd for Width<R> {
         type Output = usize;
@@ -129,7 +110,7 @@ pub trait Lanes: Copy {
 }
 
 /// Rows and columns of what [`Lanes::transposed`] transposes.
-pub(super) const SQUARE: usize = 8;
+pub(crate) const SQUARE: usize = 8;
 
 /// A square of `f32`s, transposed in registers: compilers do it element by element.
 #[cfg(target_arch = "x86_64")]
@@ -332,133 +313,8 @@ lanes!(
     as_mut_simd_f64s
 );
 
-/// A pair of vectors: one number for each episode of a group, say.
-#[derive(Clone, Copy)]
-pub struct Pair<S: Simd, R: Lanes> {
-    simd: S,
-    /// The two vectors.
-    pub vectors: [R::Vector<S>; 2],
-}
-
-impl<S: Simd, R: Lanes> Pair<S, R> {
-    #[inline(always)]
-    pub(crate) fn new(simd: S, vectors: [R::Vector<S>; 2]) -> Self {
-        Self { simd, vectors }
-    }
-
-    /// The first elements of `values`.
-    #[inline(always)]
-    pub(crate) fn load(simd: S, values: &[R]) -> Self {
-        Self::new(simd, R::pairs::<S>(&values[..R::pair_width::<S>()])[0])
-    }
-
-    #[inline(always)]
-    pub(crate) fn store(self, values: &mut [R]) {
-        R::pairs_mut::<S>(&mut values[..R::pair_width::<S>()])[0] = self.vectors;
-    }
-
-    /// `value` in every lane.
-    #[inline(always)]
-    pub(crate) fn splat(self, value: R) -> Self {
-        Self::new(self.simd, [R::splat(self.simd, value); 2])
-    }
-
-    /// `self · b + c`, rounded once where the processor does that in one instruction.
-    #[inline(always)]
-    pub(crate) fn multiply_add(self, b: Self, c: Self) -> Self {
-        self.zip3(b, c, |a, b, c| R::multiply_add(self.simd, a, b, c))
-    }
-
-    /// `self · b + c`, always rounded once.
-    #[inline(always)]
-    pub(crate) fn fused_multiply_add(self, b: Self, c: Self) -> Self {
-        self.zip3(b, c, |a, b, c| R::fused_multiply_add(self.simd, a, b, c))
-    }
-
-    /// `then` in the lanes where `self < bound`, `otherwise` in the others.
-    #[inline(always)]
-    pub(crate) fn choose_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
-        let ([a, b], [c, d]) = (self.vectors, bound.vectors);
-        let ([e, f], [g, h]) = (then.vectors, otherwise.vectors);
-        // No closure: called often, it would be left by itself and not get the instruction set.
-        let first = R::choose_less(self.simd, a, c, e, g);
-        let second = R::choose_less(self.simd, b, d, f, h);
-        Self::new(self.simd, [first, second])
-    }
-
-    /// Whether `self < bound` in some lane; a lane that is NaN hides no other.
-    #[inline(always)]
-    pub(crate) fn is_somewhere_less(self, bound: Self) -> bool
-    where
-        R: Real,
-    {
-        let (zero, one) = (self.splat(R::zero()), self.splat(R::one()));
-        let flags = self.choose_less(bound, zero, one).vectors;
-        R::least(self.simd, flags[0], flags[1]) == R::zero()
-    }
-
-    /// The sum over the first `count` lanes.
-    #[inline(always)]
-    pub(crate) fn sum_of_first(mut self, count: usize) -> R
-    where
-        R: Real,
-    {
-        let lanes = R::elements_mut::<S>(&mut self.vectors);
-        lanes[..count].iter().copied().sum()
-    }
-
-    /// `function` of each lane by itself.
-    #[inline(always)]
-    pub(crate) fn map(mut self, function: impl Fn(R) -> R) -> Self {
-        for value in R::elements_mut::<S>(&mut self.vectors) {
-            *value = function(*value);
-        }
-        self
-    }
-
-    #[inline(always)]
-    fn zip3(
-        self,
-        b: Self,
-        c: Self,
-        operation: impl Fn(R::Vector<S>, R::Vector<S>, R::Vector<S>) -> R::Vector<S>,
-    ) -> Self {
-        let at = |k: usize| operation(self.vectors[k], b.vectors[k], c.vectors[k]);
-        Self::new(self.simd, [at(0), at(1)])
-    }
-}
-
-macro_rules! operator {
-    ($trait:ident, $method:ident, $lanes:ident) => {
-        impl<S: Simd, R: Lanes> $trait for Pair<S, R> {
-            type Output = Self;
-
-            #[inline(always)]
-            fn $method(self, other: Self) -> Self {
-                let at =
-                    |k: usize| <R as Lanes>::$lanes(self.simd, self.vectors[k], other.vectors[k]);
-                Self::new(self.simd, [at(0), at(1)])
-            }
-        }
-    };
-}
-
-operator!(Add, add, add);
-operator!(Sub, sub, subtract);
-operator!(Mul, mul, multiply);
-operator!(Div, div, divide);
-
-impl<S: Simd, R: Real> Neg for Pair<S, R> {
-    type Output = Self;
-
-    #[inline(always)]
-    fn neg(self) -> Self {
-        self.splat(-R::one()) * self
-    }
-}
-
 /// The instruction set in use, for people.
-pub(super) fn instruction_set() -> &'static str {
+pub(crate) fn instruction_set() -> &'static str {
     match format!("{:?}", Arch::new()) {
         text if text.starts_with("V4") => "AVX-512",
         text if text.starts_with("V3") => "AVX2 and FMA",

@@ -1,6 +1,7 @@
 //! What a computation returns.
 
-use crate::{Parameters, Real};
+use crate::number::Real;
+use crate::parameters::Parameters;
 use ndarray::{Array, Array1, Array4, Dimension};
 
 /// The forward half: what the networks did.

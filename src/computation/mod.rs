@@ -1,0 +1,15 @@
+//! A computation between description and engine: what is asked for, and what comes back.
+
+mod contract;
+mod failure;
+mod outcome;
+#[allow(dead_code)]
+mod request;
+mod sample;
+
+pub(crate) use contract::EPISODE_BLOCK;
+pub use failure::Failure;
+pub use outcome::{Gradients, Outcome, Want};
+#[allow(unused_imports)]
+pub(crate) use request::{GivenTraces, ObjectiveKind, Request};
+pub use sample::Sample;

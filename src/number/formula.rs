@@ -1,0 +1,25 @@
+//! What formulas are written over.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// What rules and activations are formulas of: one number, or one in each lane of a vector.
+pub trait Number:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// `value`, in every lane that `self` has.
+    fn constant(self, value: f64) -> Self;
+
+    /// `tanh`, to six units in the last place.
+    fn hyperbolic_tangent(self) -> Self;
+
+    /// `exp`.
+    fn exponential(self) -> Self;
+
+    /// `then` where `self < bound`, `otherwise` elsewhere: also where one of the two is NaN.
+    fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self;
+}
