@@ -163,11 +163,10 @@ impl<R: Real> Parameters<R> {
     /// # Errors
     /// If the population is empty, the parameters exceed the memory available, or a rate the range of `R`.
     pub fn new(network: &Network, population: usize) -> Result<Self> {
+        network.require_range::<R>()?;
         let mut parameters = Self::zeros(Arc::new(Layout::new(network)?), population)?;
         for (index, layer) in network.layers().iter().enumerate() {
             if let Layer::Plastic(plastic) = layer {
-                let field = format!("layer{index}.rate.value");
-                require_in_range::<R>(&field, plastic.rate.value)?;
                 let mut view = parameters
                     .view_mut(index, Role::Rate)
                     .expect("plastic layers have a rate");

@@ -72,7 +72,7 @@ fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
         }
     }
     require_writable(output)?;
-    let network = read_network(network)?;
+    let network = read_network::<R>(network)?;
     let parameters = read_parameters::<R>(parameters, &network)?;
     let episodes = read_episodes::<R>(episodes, &network, parameters.population())?;
     require_room_for_gradients(&network, parameters.population(), &episodes)?;

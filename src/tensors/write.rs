@@ -180,12 +180,12 @@ impl<R: Real> View for Stored<'_, R> {
 
     fn data(&self) -> Cow<'_, [u8]> {
         let values = self.0.iter().map(|value| value.as_f64());
-        Cow::Owned(match self.dtype() {
-            Dtype::F64 => values.flat_map(f64::to_le_bytes).collect(),
-            _ => values
-                .flat_map(|value| (value as f32).to_le_bytes())
-                .collect(),
-        })
+        let mut bytes = Vec::with_capacity(self.data_len());
+        match self.dtype() {
+            Dtype::F64 => values.for_each(|value| bytes.extend(value.to_le_bytes())),
+            _ => values.for_each(|value| bytes.extend((value as f32).to_le_bytes())),
+        }
+        Cow::Owned(bytes)
     }
 
     fn data_len(&self) -> usize {
