@@ -414,7 +414,7 @@ impl EpisodeSource {
     ///
     /// # Errors
     /// If there is no network or no episode, a size of the task is out of its range, or memory is short.
-    pub fn episodes(&self, population: usize, meta_step: u32) -> Result<Episodes<f32>> {
+    pub fn episodes(&self, population: usize, meta_step: u32) -> Result<Episodes<'static, f32>> {
         if population == 0 {
             return Err(Error::ZeroSize {
                 field: "population".into(),
@@ -460,7 +460,9 @@ mod tests {
         }
     }
 
-    fn target(episodes: &Episodes<f32>) -> &Array4<f32> {
+    fn target<'e, 'a>(
+        episodes: &'e Episodes<'a, f32>,
+    ) -> &'e ndarray::CowArray<'a, f32, ndarray::Ix4> {
         match &episodes.objective {
             Objective::Target { target, .. } => target,
             _ => unreachable!(),

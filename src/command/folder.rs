@@ -2,10 +2,11 @@
 
 use super::claim::Claim;
 use super::identity::{self, Identity};
+use super::reproduce::REPORT;
 use super::staging::{self, Staging};
 use super::summary::Summary;
 use super::{figure, note};
-use metaplastic::file::write_atomically;
+use metaplastic::file::{require_replaceable, write_atomically};
 use metaplastic::tensors::write_parameters_with;
 use metaplastic::training::{Recipe, Report, Statistics, Trained};
 use metaplastic::{Choice, Error, Result};
@@ -21,6 +22,9 @@ pub(super) const RUN: &str = "run.toml";
 
 /// The files that make a folder a run. Whatever else lies there is left alone.
 const FILES: [&str; 6] = [PARAMETERS, NETWORK, METRICS, CURVE, SUMMARY, RUN];
+
+/// Drawings that `reproduce` puts beside them.
+pub(super) const FIGURES: [&str; 2] = ["network.svg", "heat-maps.svg"];
 
 /// Which folder is wanted.
 #[derive(Clone, Debug)]
@@ -67,6 +71,9 @@ impl Wanted<'_> {
         staging::tidy(path)?;
         // What another process has put there in between.
         self.require_free(path)?;
+        for name in FILES.iter().chain(&FIGURES).chain([&REPORT]) {
+            require_replaceable(&path.join(name))?;
+        }
         Ok(Folder {
             path: path.to_owned(),
             claim,

@@ -3,7 +3,7 @@
 use super::decimal::decimal;
 use super::engine::{EngineArguments, describe};
 use super::figure::{self, Picture};
-use super::folder::{Folder, Run, SUMMARY, Wanted, holds_a_run};
+use super::folder::{FIGURES, Folder, Run, SUMMARY, Wanted, holds_a_run};
 use super::interrupt::Interrupt;
 use super::number::whole;
 use super::report::{self, Section, Unsolved};
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What lies in the folder beside one folder for each experiment and the summaries.
-const REPORT: &str = "report.html";
+pub(super) const REPORT: &str = "report.html";
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -264,7 +264,7 @@ impl Done {
             trained: &trained,
             choice: &choice,
             seconds,
-            figures: &[("network.svg", &network), ("heat-maps.svg", &heat_maps)],
+            figures: &[(FIGURES[0], &network), (FIGURES[1], &heat_maps)],
         })?;
         Ok(Self {
             experiment,

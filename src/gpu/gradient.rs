@@ -17,7 +17,7 @@ impl Gpu {
         &self,
         network: &Network,
         parameters: &Parameters<f32>,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         want: Want,
     ) -> Result<Outcome<f32>> {
         let request = Request::on(network, episodes, want, false);
@@ -29,7 +29,7 @@ impl Gpu {
         &self,
         network: &Network,
         parameters: &Parameters<f32>,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         want: Want,
     ) -> Result<Gradients<f32>> {
         let request = Request::on(network, episodes, want, true);
@@ -40,10 +40,10 @@ impl Gpu {
         &self,
         network: &Network,
         parameters: &Parameters<f32>,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         request: Request,
     ) -> Result<Gradients<f32>> {
-        let work = Work::new(episodes.population(), request);
+        let work = Work::new(parameters.population(), request);
         let mut results = results(network, parameters, &work)?;
         let mut losses = Vec::new();
         for group in Placed::groups(self, network, &work) {
@@ -67,7 +67,7 @@ impl Gpu {
     fn run(
         &self,
         placed: &Placed,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         results: &mut Gradients<f32>,
     ) -> Result<()> {
         let loaded = &placed.loaded;

@@ -110,7 +110,7 @@ impl Group {
         &self,
         gpu: &Gpu,
         loaded: &Loaded,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         meta_step: u32,
     ) -> Result<Vec<f32>> {
         let device = &gpu.device;

@@ -136,7 +136,7 @@ fn name_of(plan: &Plan, dispatch: &Dispatch) -> String {
 /// Where the network has no loss, what is differentiated is `Σ output_gradient · output`.
 ///
 /// # Errors
-/// If a size is zero or too large, or no cut makes the work fit the profile's limits.
+/// If a size is zero or too large, a rate is beyond the range of `f32`, or no cut makes the work fit the profile's limits.
 pub fn plan(
     network: &Network,
     profile: &Profile,
@@ -179,6 +179,7 @@ fn report(
     task: Option<Task>,
 ) -> Result<PlanReport> {
     profile.check()?;
+    network.require_range::<f32>()?;
     check_sizes(population, batch, steps)?;
     memory::elements("parameters", &[population, Layout::new(network)?.size()])?;
     let mut whole = match task {

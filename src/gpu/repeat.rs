@@ -32,11 +32,11 @@ impl GpuRun {
         gpu: &Gpu,
         network: &Network,
         parameters: &Parameters<f32>,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         gradient: bool,
     ) -> Result<Self> {
         let request = Request::on(network, episodes, Want::NOTHING, gradient);
-        let work = Work::new(episodes.population(), request);
+        let work = Work::new(parameters.population(), request);
         let mut groups = Vec::new();
         for networks in Placed::groups(gpu, network, &work) {
             let placed = Placed::new(gpu, network, parameters, &work, networks)?;

@@ -110,7 +110,7 @@ pub(super) fn render(
     };
     let failed = |source| Error::Shader {
         name: name.to_owned(),
-        source,
+        source: Box::new(source),
     };
     let template = TEMPLATES.get_template(&format!("{name}.wgsl"));
     let source = template.and_then(|template| template.render(common));

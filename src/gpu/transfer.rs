@@ -6,10 +6,10 @@ use super::execute::Loaded;
 use super::layout::LayerLayout;
 use super::plan::Plan;
 use crate::computation::Gradients;
-use crate::episodes::{Episodes, Mask, Objective};
+use crate::episodes::{Episodes, Mask, Objective, of_each_network};
 use crate::error::Result;
 use crate::zip::zip_eq;
-use ndarray::{Array, Array4, ArrayView, ArrayViewMut4, Axis, Dimension, Slice};
+use ndarray::{Array4, ArrayBase, ArrayView, ArrayViewMut4, Axis, Data, Dimension, Ix4, Slice, s};
 use std::ops::Range;
 
 /// The part of the caller's arrays that one cut of a group of networks works on.
@@ -44,7 +44,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the episodes, everything that the plan takes of them.
-    pub fn upload(&self, episodes: &Episodes<f32>) -> Result<()> {
+    pub fn upload(&self, episodes: &Episodes<'_, f32>) -> Result<()> {
         if self.plan().fused.is_some() {
             return self.upload_planes(episodes);
         }
@@ -54,7 +54,7 @@ impl<'a> Transfer<'a> {
         self.device().check()
     }
 
-    pub fn upload_input(&self, input: &Array4<f32>) -> Result<()> {
+    pub fn upload_input<S: Data<Elem = f32>>(&self, input: &ArrayBase<S, Ix4>) -> Result<()> {
         for segment in 0..self.plan().segments.len() {
             let row = self.layers()[0].row;
             self.write_steps(Working::Activity(0, segment), segment, input, row)?;
@@ -63,7 +63,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the target and its mask, or the gradient on the output.
-    pub fn upload_objective(&self, objective: &Objective<f32>) -> Result<()> {
+    pub fn upload_objective(&self, objective: &Objective<'_, f32>) -> Result<()> {
         let plan = self.plan();
         let row = plan.layout.last().output_row;
         let signal = |segment| Working::Signal(self.layers().len() - 1, segment);
@@ -90,7 +90,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the initial traces, and the gradients on the final ones.
-    fn upload_traces(&self, episodes: &Episodes<f32>) -> Result<()> {
+    fn upload_traces(&self, episodes: &Episodes<'_, f32>) -> Result<()> {
         let plan = self.plan();
         let mut cleared = Vec::new();
         for (index, sweep) in plan.sweeps.iter().enumerate() {
@@ -116,7 +116,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the episodes to the one buffer that the kernel of whole meta-steps reads them from.
-    fn upload_planes(&self, episodes: &Episodes<f32>) -> Result<()> {
+    fn upload_planes(&self, episodes: &Episodes<'_, f32>) -> Result<()> {
         let (device, plan) = (self.device(), self.plan());
         let lengths = Lengths::new(&plan.work, self.episodes.len(), plan.work.request.steps);
         let shape = Working::Episodes.shape(&plan.layout, &plan.work, &plan.sweeps);
@@ -134,11 +134,11 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes a segment's part of `[P, B, T, neurons]`.
-    fn write_steps(
+    fn write_steps<S: Data<Elem = f32>>(
         &self,
         array: Working,
         segment: usize,
-        values: &Array4<f32>,
+        values: &ArrayBase<S, Ix4>,
         row: usize,
     ) -> Result<()> {
         let steps = &self.plan().segments[segment];
@@ -148,12 +148,12 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes `[P, B, O, I]` to a slot of a layer's traces.
-    fn write_trace(
+    fn write_trace<S: Data<Elem = f32>>(
         &self,
         layer: usize,
         segment: usize,
         slot: usize,
-        values: &Array4<f32>,
+        values: &ArrayBase<S, Ix4>,
     ) -> Result<()> {
         let at = (slot * self.trace_plane(layer)) as u64;
         let view = part(values, &[&self.networks, &self.episodes]);
@@ -182,7 +182,7 @@ impl<'a> Transfer<'a> {
     fn mask(&self, mask: &Mask<f32>, steps: &Range<usize>) -> Vec<f32> {
         match mask {
             Mask::All => vec![1.0; steps.len()],
-            Mask::Steps(mask) => part(mask, &[steps]).to_vec(),
+            Mask::Steps(mask) => mask.slice(s![steps.clone()]).to_vec(),
             Mask::Episodes(mask) => part(mask, &[&self.networks, &self.episodes, steps])
                 .iter()
                 .copied()
@@ -242,12 +242,17 @@ impl<'a> Transfer<'a> {
     }
 }
 
-/// The part of an array for some networks, episodes and rows (steps or neurons): ranges along its first axes.
-fn part<'a, D: Dimension>(
-    array: &'a Array<f32, D>,
+/// The part of an array for some networks, episodes and rows (steps or neurons): ranges along its first axes. An array that
+/// networks have in common is the same for each.
+fn part<'a, S: Data<Elem = f32>, D: Dimension>(
+    array: &'a ArrayBase<S, D>,
     ranges: &[&Range<usize>],
 ) -> ArrayView<'a, f32, D> {
-    let mut view = array.view();
+    let population = match array.len_of(Axis(0)) {
+        1 => ranges[0].end,
+        population => population,
+    };
+    let mut view = of_each_network(array, population);
     for (axis, range) in ranges.iter().enumerate() {
         view.slice_axis_inplace(Axis(axis), Slice::from((*range).clone()));
     }

@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::network::{Activation, Layer, Loss, Network, Rate};
-use crate::number::require_in_range;
 use crate::optimiser::{Optimiser, Schedule};
 use crate::parameters::{Initial, Sign};
 use crate::task::{Association, Completion, EpisodeSource, Task};
@@ -191,12 +190,7 @@ impl Recipe {
         self.task.check_loss(&self.network)?;
         self.initial.check()?;
         self.optimiser.check()?;
-        for (index, layer) in self.network.layers().iter().enumerate() {
-            if let Some(plastic) = layer.as_plastic() {
-                let field = format!("layer{index}.rate.value");
-                require_in_range::<f32>(&field, plastic.rate.value)?;
-            }
-        }
+        self.network.require_range::<f32>()?;
         let batches = self.episodes.div_ceil(self.batch as u64);
         if batches > u64::from(u32::MAX) {
             return Err(Error::setting(

@@ -1,6 +1,6 @@
 //! Test bodies for populations in training, on any engine; and the optimisers' equations in float64.
 
-use super::cases::{Case, Goal, MaskKind, cast, plastic};
+use super::cases::{Case, Goal, MaskKind, plastic};
 use super::compare::{Report, Tensors, Tolerance, compare};
 use super::oracle;
 use super::random::Random;
@@ -256,7 +256,7 @@ pub fn learning_follows_its_equations(
         .collect();
     for step in 0..UPDATES {
         let (network, episodes) = (case(1).network(), case(100 + step).episodes());
-        let losses = learner.step(&cast(&episodes)).expect("a meta-step");
+        let losses = learner.step(&episodes.cast()).expect("a meta-step");
         let mut now = start.clone();
         let all = references.iter().flat_map(|reference| &reference.values);
         let all: Vec<_> = all.copied().collect();
@@ -313,7 +313,7 @@ pub fn engines_agree(
         let mut learner = learner(engine, &case(1), optimisers);
         for step in 0..UPDATES {
             let episodes = case(100 + step).episodes();
-            learner.step(&cast(&episodes)).expect("a meta-step");
+            learner.step(&episodes.cast()).expect("a meta-step");
         }
         learner.parameters().expect("parameters").cast()
     });
