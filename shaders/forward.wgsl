@@ -16,6 +16,7 @@
 
 {% endif %}
 {% include "row_sum.wgsl" %}
+{% include "of_rows.wgsl" %}
 
 @compute @workgroup_size({{ workgroup }})
 fn forward(

@@ -23,6 +23,9 @@ use minijinja::{Value, context};
 /// Retentions of a smaller size have their gradient summed from its definition.
 const SMALL_RETENTION: &str = "0.25";
 
+/// Products of retentions of a smaller size end a sum over earlier steps.
+const LEAST_PRODUCT: &str = "1e-14";
+
 /// A row's scale is between these; beyond them it goes back into the trace.
 const LEAST_SCALE: &str = "1.52587890625e-5";
 const MOST_SCALE: &str = "65536.0";
@@ -113,6 +116,7 @@ impl Renderer {
             least_scale => LEAST_SCALE,
             most_scale => MOST_SCALE,
             small_retention => SMALL_RETENTION,
+            least_product => LEAST_PRODUCT,
             checkpoint => CHECKPOINT,
             episode_block => EPISODE_BLOCK,
             parts_of_quad => ["x", "y", "z", "w"],
@@ -200,6 +204,7 @@ fn of_meta_step(layout: &DeviceLayout, work: &Work, packing: Packing) -> Value {
         lanes => packing.lanes,
         packed => packing.networks,
         small_retention => SMALL_RETENTION,
+        least_product => LEAST_PRODUCT,
         checkpoint => CHECKPOINT,
         ..merge_maps([of_task(work.task.as_ref()), of_population(layout)])
     }
