@@ -6,9 +6,10 @@
 
 {% include "activation.wgsl" %}
 
-{{ each("bias_forward", workgroup, "index", "extent.networks * extent.episodes * extent.steps * " ~ outputs ~ "u") }}
+{% set steps = "1u" if stepwise else "extent.steps" %}
+{{ each("bias_forward", workgroup, "index", "extent.networks * extent.episodes * " ~ steps ~ " * " ~ outputs ~ "u") }}
     let i = index % {{ outputs }}u;
-    let step = index / {{ outputs }}u;
+    let step = {% if stepwise %}index / {{ outputs }}u * extent.steps + extent.step{% else %}index / {{ outputs }}u{% endif %};
     let network = step / (extent.episodes * extent.steps);
     let bias = parameters[network * {{ stride }}u + {{ bias_at }}u + i];
     output[step * {{ output_row }}u + i] = activate(input[step * {{ row }}u + i] + bias);

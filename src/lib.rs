@@ -42,7 +42,9 @@ pub use engine::{Choice, Engine, EngineKind, GPU_PAYS_FROM, Learner};
 pub use episodes::{Episodes, Mask, Objective};
 pub use error::{Cause, Error, ErrorKind, Result};
 #[cfg(feature = "gpu")]
-pub use gpu::{AdapterReport, Gpu, KernelReport, PlanReport, Profile, adapters, plan, plan_task};
+pub use gpu::{
+    AdapterReport, Gpu, GpuSession, KernelReport, PlanReport, Profile, adapters, plan, plan_task,
+};
 pub use network::{
     Activation, Bias, Dense, Layer, Loss, MAX_NEURONS, Network, Plastic, Plasticity, Rate, RatePer,
     Rule,

@@ -29,7 +29,9 @@ pub(super) enum Slot {
     Signal,
     Sources,
     States,
+    StepInput,
     StepLosses,
+    StepOutput,
     Target,
     Traces,
 }
@@ -61,7 +63,9 @@ impl Slot {
             Self::Signal => "signal",
             Self::Sources => "sources",
             Self::States => "states",
+            Self::StepInput => "step_input",
             Self::StepLosses => "step_losses",
+            Self::StepOutput => "step_output",
             // `target` is a word of the language.
             Self::Target => "target_of",
             Self::Traces => "traces",

@@ -59,7 +59,7 @@ impl Renderer {
     fn values(&self, stages: &Stages<'_>, purpose: Purpose) -> Value {
         let layout = stages.layout;
         match purpose {
-            Purpose::Forward(index) => {
+            Purpose::Forward(index) | Purpose::Step(index) => {
                 // The sum over the trace is apart from that over the weights, whether it is stored or not: the output is
                 // the same bit for bit.
                 let sums = 1 + usize::from(layout.layers[index].has_trace());
@@ -70,6 +70,10 @@ impl Renderer {
                 self.of_sweep(stages, purpose, index, sums)
             }
             Purpose::InputGradient(index) => self.of_sweep(stages, purpose, index, 0),
+            Purpose::TakeInput => context! { row => layout.layers[0].row, workgroup => WORKGROUP },
+            Purpose::GiveOutput => {
+                context! { row => layout.last().output_row, workgroup => WORKGROUP }
+            }
             Purpose::Loss => context! {
                 loss => layout.loss.name(),
                 outputs => layout.last().outputs,
@@ -108,7 +112,7 @@ impl Renderer {
             },
             None => context! {},
         };
-        let variant = &stages.sweeps[index].variant;
+        let variant = &stages.variant(purpose, index);
         context! {
             workgroup => tile.map_or(WORKGROUP, |tile| tile.workgroup()),
             stride => layout.stride,
@@ -157,6 +161,7 @@ fn of_layer(layer: &LayerLayout) -> Value {
 fn of_variant(variant: &Variant) -> Value {
     context! {
         cut => variant.cut,
+        stepwise => variant.stepwise,
         trace_in => variant.trace_in,
         trace_out => variant.trace_out,
         upstream => variant.upstream,

@@ -193,15 +193,13 @@ impl<'a> Transfer<'a> {
     /// Reads results into the caller's arrays.
     pub fn download(&self, results: &mut Gradients<f32>) -> Result<()> {
         let plan = self.plan();
-        let last = self.layers().len() - 1;
+        if let Some(output) = &mut results.outcome.output {
+            self.read_output(output)?;
+        }
         for (segment, steps) in plan.segments.iter().enumerate() {
-            if let Some(output) = &mut results.outcome.output {
-                let row = self.layers()[last].output_row;
-                self.read_rows(Working::Activity(last + 1, segment), row, steps, 0, output)?;
-            }
             if let Some(input) = &mut results.input {
                 let row = self.layers()[0].row;
-                self.read_rows(Working::InputSignal(segment), row, steps, 0, input)?;
+                self.read(Working::InputSignal(segment), row, steps, 0, input)?;
             }
         }
         for (index, sweep) in plan.sweeps.iter().enumerate() {
@@ -213,17 +211,40 @@ impl<'a> Transfer<'a> {
             {
                 let at = slot * self.trace_plane(index);
                 let array = Working::Traces(index, last_segment);
-                self.read_rows(array, layer.row, &rows, at, trace)?;
+                self.read(array, layer.row, &rows, at, trace)?;
             }
             if let Some(trace) = &mut results.initial_traces[index] {
-                self.read_rows(Working::Adjoint(index), layer.row, &rows, 0, trace)?;
+                self.read(Working::Adjoint(index), layer.row, &rows, 0, trace)?;
             }
         }
         Ok(())
     }
 
+    /// Reads the outputs of all steps.
+    pub fn read_output(&self, output: &mut Array4<f32>) -> Result<()> {
+        let (layers, row) = (self.layers().len(), self.plan().layout.last().output_row);
+        for (segment, steps) in self.plan().segments.iter().enumerate() {
+            self.read(Working::Activity(layers, segment), row, steps, 0, output)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the inputs of one step, `[P, B, 1, I]`.
+    pub fn upload_step(&self, input: &Array4<f32>) -> Result<()> {
+        let view = part(input, &[&self.networks, &self.episodes]);
+        let buffer = self.loaded.buffer(Working::StepInput);
+        self.device()
+            .write_rows(buffer, 0, &view, self.layers()[0].row)
+    }
+
+    /// Reads the outputs of one step, `[P, B, 1, O]`.
+    pub fn read_step(&self, output: &mut Array4<f32>) -> Result<()> {
+        let row = self.plan().layout.last().output_row;
+        self.read(Working::StepOutput, row, &(0..1), 0, output)
+    }
+
     /// Reads `rows` (steps or neurons) of each episode, from element `at` of a buffer on.
-    fn read_rows(
+    fn read(
         &self,
         array: Working,
         row: usize,

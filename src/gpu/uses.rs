@@ -10,21 +10,29 @@ use crate::task::Task;
 impl Stages<'_> {
     /// What a kernel binds, in order.
     pub fn bindings(&self, purpose: Purpose) -> Vec<Binding> {
-        let of_layer = |layer: usize| (&self.layout.layers[layer], &self.sweeps[layer].variant);
+        let of_layer = |layer: usize| (&self.layout.layers[layer], self.variant(purpose, layer));
         match purpose {
-            Purpose::Forward(index) => {
+            Purpose::Forward(index) | Purpose::Step(index) => {
                 let (layer, variant) = of_layer(index);
-                forward_bindings(layer, variant)
+                forward_bindings(layer, &variant)
             }
             Purpose::Backward(index) => {
                 let (layer, variant) = of_layer(index);
-                backward_bindings(layer, variant)
+                backward_bindings(layer, &variant)
             }
             Purpose::InputGradient(index) => {
                 let (layer, variant) = of_layer(index);
-                input_gradient_bindings(layer, variant)
+                input_gradient_bindings(layer, &variant)
             }
             Purpose::Episodes => episodes_bindings(self.work.task.as_ref()),
+            Purpose::TakeInput => vec![
+                reads(Slot::StepInput, Element::Float),
+                writes(Slot::Input, Element::Float),
+            ],
+            Purpose::GiveOutput => vec![
+                reads(Slot::Output, Element::Float),
+                writes(Slot::StepOutput, Element::Float),
+            ],
             Purpose::Loss => vec![
                 reads(Slot::Output, Element::Float),
                 reads(Slot::Target, Element::Float),
@@ -84,7 +92,7 @@ fn forward_bindings(layer: &LayerLayout, variant: &Variant) -> Vec<Binding> {
     if layer.has_trace() && (variant.trace_in || variant.trace_out || variant.kept) {
         bindings.push(writes(Slot::Traces, Element::Quad));
     }
-    if variant.cut {
+    if layer.has_trace() && variant.carries() {
         bindings.push(writes(Slot::Scaled, Element::Quad));
     }
     bindings

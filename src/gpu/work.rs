@@ -13,6 +13,8 @@ pub(super) struct Work {
     pub task: Option<Task>,
     /// Whether the optimiser follows the gradient.
     pub learn: bool,
+    /// Whether the forward half may also be done one step at a time.
+    pub stepwise: bool,
 }
 
 impl Work {
@@ -23,6 +25,7 @@ impl Work {
             request,
             task: None,
             learn: false,
+            stepwise: false,
         }
     }
 
