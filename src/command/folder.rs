@@ -271,7 +271,7 @@ impl Run<'_> {
         let summary = Summary::new(self, Some((&identity, folder)));
         let staging = Staging::new(folder)?;
         let metadata = [(identity::KEY.to_owned(), identity.to_string())];
-        write_parameters_with(&staging.path(PARAMETERS), &trained.parameters, metadata)?;
+        write_parameters_with(staging.path(PARAMETERS), &trained.parameters, metadata)?;
         let network = identity.toml_comment() + &recipe.network.to_toml();
         staging.write_text(NETWORK, &network)?;
         write_atomically(&staging.path(METRICS), |file| {
