@@ -159,6 +159,12 @@ impl Folder {
         wanted.claim()
     }
 
+    /// Removes the files of a run.
+    pub fn remove_run(&self) -> Result<()> {
+        let mut names = FILES.iter().chain(&FIGURES);
+        names.try_for_each(|name| remove(&self.path.join(name)))
+    }
+
     /// Writes every file of the run. A folder that is gone is made again; where it cannot be written to, the run is
     /// saved in another one, which the error names. A run that was stopped replaces none: it is saved in another folder,
     /// or not at all where nothing was learned.
@@ -290,6 +296,17 @@ impl Run<'_> {
         staging.write_text(RUN, &run)?;
         staging.commit()?;
         Ok(summary)
+    }
+}
+
+/// Removes a file, if there is one.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Write {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::decimal::decimal;
 use super::engine::{EngineArguments, describe};
 use super::figure::{self, Picture};
-use super::folder::{FIGURES, Folder, Run, SUMMARY, Wanted, holds_a_run};
+use super::folder::{FIGURES, Folder, Run, SUMMARY, Wanted, holds_a_run, remove};
 use super::interrupt::Interrupt;
 use super::number::whole;
 use super::report::{self, Section, Unsolved};
@@ -60,6 +60,7 @@ pub(super) struct Arguments {
 }
 
 /// An experiment's networks.
+#[derive(Clone)]
 struct Ended {
     experiment: Experiment,
     recipe: Recipe,
@@ -67,6 +68,13 @@ struct Ended {
     trained: Trained,
     /// Wall time of training.
     seconds: f64,
+}
+
+/// A folder for the runs that have ended while an old reproduction is in their place: a process that is killed loses none.
+struct Beside {
+    // Given up before the folder around them.
+    parts: VecDeque<Folder>,
+    whole: Folder,
 }
 
 /// What was done for one experiment.
@@ -118,6 +126,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 
     let mut ended: Vec<Ended> = Vec::new();
     let mut done: Vec<Done> = Vec::new();
+    let mut beside = None;
     let mut ending = Ending::Done;
     let mut device = String::new();
     for (experiment, recipe, choice, training) in ready {
@@ -138,6 +147,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         // An old reproduction is replaced when all of the new one is there.
         if !replaces {
             save(&mut ended, &mut done, &mut folders)?;
+        } else if ending != Ending::Interrupted && ended.len() < Experiment::ALL.len() {
+            beside = beside.or_else(|| Beside::of(&whole));
+            if let Some(beside) = &mut beside {
+                beside.keep(&ended);
+            }
         }
         if ending == Ending::Interrupted {
             break;
@@ -159,14 +173,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             nothing.tell(arguments)?;
             return Ok(ending);
         }
-        whole = whole.elsewhere(is_taken).next().ok_or_else(|| {
+        let kept = beside.take().or_else(|| Beside::of(&whole));
+        let kept = kept.ok_or_else(|| {
             let reason = "no folder beside it can be written to";
             Error::Write {
                 path: whole.path().to_owned(),
                 source: std::io::Error::other(reason),
             }
         })?;
-        folders = claim_parts(&whole)?;
+        (whole, folders) = (kept.whole, kept.parts);
         note(format_args!(
             "{path}: the reproduction that was there is kept; the one that was stopped is saved in {}",
             whole.path().display()
@@ -196,6 +211,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     };
     staging.write_text(SUMMARY, &(totals.to_json() + "\n"))?;
     staging.commit()?;
+    if let Some(beside) = beside {
+        beside.remove()?;
+    }
     totals.tell(arguments)?;
     Ok(ending)
 }
@@ -229,22 +247,35 @@ fn is_taken(path: &Path) -> bool {
             .any(|experiment| holds_a_run(&path.join(experiment.name())))
 }
 
-/// Removes a file, if there is one.
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Write {
-            path: path.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
-    }
-}
-
 fn worse(one: Ending, other: Ending) -> Ending {
     match (one, other) {
         (Ending::Interrupted, _) | (_, Ending::Interrupted) => Ending::Interrupted,
         (Ending::NotFinite, _) | (_, Ending::NotFinite) => Ending::NotFinite,
         _ => Ending::Done,
+    }
+}
+
+impl Beside {
+    /// `None` where no folder can be written to.
+    fn of(whole: &Folder) -> Option<Self> {
+        let whole = whole.elsewhere(is_taken).next()?;
+        let parts = claim_parts(&whole).ok()?;
+        Some(Self { parts, whole })
+    }
+
+    /// Writes the last run that has ended. The old reproduction is in no danger if that fails, nor is this one yet.
+    fn keep(&mut self, ended: &[Ended]) {
+        let (Some(last), Some(folder)) = (ended.last(), self.parts.get_mut(ended.len() - 1)) else {
+            return;
+        };
+        if let Err(error) = Done::save(last.clone(), folder) {
+            note(error);
+        }
+    }
+
+    /// Removes what is in its place by now.
+    fn remove(self) -> Result<()> {
+        self.parts.iter().try_for_each(Folder::remove_run)
     }
 }
 
