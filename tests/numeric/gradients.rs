@@ -1,17 +1,15 @@
 //! The CPU engine, in both precisions, against the oracle.
 
-mod common;
-
-use common::bodies::{
+use crate::common::bodies::{
     all_match_oracle, arrays_may_lie_in_any_order, batch_is_the_mean_of_its_episodes,
     is_as_precise_as_back_propagation, is_reproducible, networks_are_independent,
     results_are_made_where_they_are_wanted, run, tanh_is_right_everywhere,
     what_networks_have_in_common_is_given_once,
 };
-use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
-use common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
-use common::random::Random;
-use common::threads::pool;
+use crate::common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
+use crate::common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
+use crate::common::random::Random;
+use crate::common::threads::pool;
 use metaplastic::{
     Activation, Bias, Dense, Engine, Episodes, Error, Gradients, Initial, Layer, Loss, Network,
     Parameters, Plastic, Plasticity, Rate, RatePer, Rule, Want,
@@ -182,16 +180,18 @@ fn retention_around_zero() {
                     }
                 }
                 let episodes = case.episodes();
-                let reference = common::oracle::solve(&network, &parameters, &episodes);
+                let reference = crate::common::oracle::solve(&network, &parameters, &episodes);
                 let want = Want::ALL;
                 let double = engine.gradient(&network, &parameters, &episodes, want);
                 let single =
                     engine.gradient(&network, &parameters.cast::<f32>(), &episodes.cast(), want);
-                let double = common::compare::Tensors::from_gradients(&double.expect("it fits"));
-                let single = common::compare::Tensors::from_gradients(&single.expect("it fits"));
+                let double =
+                    crate::common::compare::Tensors::from_gradients(&double.expect("it fits"));
+                let single =
+                    crate::common::compare::Tensors::from_gradients(&single.expect("it fits"));
                 for (actual, tolerance) in [(double, CPU_F64), (single, CPU_F32)] {
                     if let Err(complaints) =
-                        common::compare::compare(&reference, &actual, &tolerance)
+                        crate::common::compare::compare(&reference, &actual, &tolerance)
                     {
                         panic!("offset {offset}, rate {rate}: {case}\n{complaints}");
                     }
@@ -290,16 +290,16 @@ fn lanes_without_an_episode_do_not_show() {
     }
     let mut episodes = case.episodes();
     episodes.input.mapv_inplace(|x| 0.125 * x - 4.0);
-    let reference = common::oracle::solve(&network, &parameters, &episodes);
+    let reference = crate::common::oracle::solve(&network, &parameters, &episodes);
     let engine = Engine::cpu();
     let want = Want::ALL;
     let double = engine.gradient(&network, &parameters, &episodes, want);
-    let actual = common::compare::Tensors::from_gradients(&double.unwrap());
-    common::compare::compare(&reference, &actual, &CPU_F64).unwrap();
+    let actual = crate::common::compare::Tensors::from_gradients(&double.unwrap());
+    crate::common::compare::compare(&reference, &actual, &CPU_F64).unwrap();
     let (parameters, episodes) = (parameters.cast::<f32>(), episodes.cast());
     let single = engine.gradient(&network, &parameters, &episodes, want);
-    let actual = common::compare::Tensors::from_gradients(&single.unwrap());
-    common::compare::compare(&reference, &actual, &CPU_F32).unwrap();
+    let actual = crate::common::compare::Tensors::from_gradients(&single.unwrap());
+    crate::common::compare::compare(&reference, &actual, &CPU_F32).unwrap();
 }
 
 /// What an episode computes is its own: that another of its group goes beyond every number must not change a bit of it.
