@@ -1,15 +1,14 @@
 // What a population in training has beside its parameters; the structs are those of the host.
 
-// Roles of a parameter.
-const FIXED = {{ roles.fixed }}u;
+// Roles of a parameter that is learned.
 const WEIGHT = {{ roles.weight }}u;
 const PLASTICITY = {{ roles.plasticity }}u;
 const BIAS = {{ roles.bias }}u;
 const RATE = {{ roles.rate }}u;
 
 // Methods and schedules.
-{% for name in methods %}
-const {{ name | upper }} = {{ loop.index0 }}u;
+{% for method in methods %}
+const {{ method.name | upper }} = {{ loop.index0 }}u;
 {% endfor %}
 {% for name in schedules %}
 const {{ name | upper }} = {{ loop.index0 }}u;
@@ -62,12 +61,14 @@ struct Settings {
     rate_max: f32,
     plasticity_min: f32,
     plasticity_max: f32,
-    // RMSprop's mean rate, SGD's momentum, one minus Adam's beta1.
-    first: f32,
-    // One minus Adam's beta2.
-    second: f32,
-    epsilon: f32,
-    // Logarithms of Adam's betas.
-    first_log: f32,
-    second_log: f32,
+    // The method's own: its text says what they are.
+    constants: array<f32, {{ device_constants }}>,
+}
+
+// An optimiser of one network.
+struct Optimiser {
+    settings: Settings,
+    // What the learning rate is multiplied by, of each tensor; 0 for those that stay as they are. The first is of parameters
+    // that belong to no tensor.
+    factors: array<f32, {{ tensors + 1 }}>,
 }

@@ -24,6 +24,7 @@ mod gpu;
 mod limits;
 pub mod measure;
 mod memory;
+mod named;
 mod network;
 mod number;
 mod optimiser;
@@ -48,7 +49,7 @@ pub use network::{
     Rule,
 };
 pub use number::{Number, Real};
-pub use optimiser::{Method, Optimiser, Schedule};
+pub use optimiser::{Constant, Method, Optimiser, Schedule, Selector};
 pub use parameters::{Initial, Layout, Parameters, Role, Sign, Tensor};
 
 /// The examples of the README are tests.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::named::named;
 use crate::network::{Layer, Network};
 use crate::network::{Plasticity, RatePer};
 use crate::number::Real;
@@ -13,28 +14,17 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What a parameter tensor is to its layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// The fixed weight `w`, `[O, I]`.
-    Weight,
-    /// The plasticity coefficient `α`, `[O, I]`, `[O]` or a scalar.
-    Plasticity,
-    /// The bias `b`, `[O]`.
-    Bias,
-    /// The plasticity rate `η`, a scalar or `[O]`.
-    Rate,
-}
-
-impl Role {
-    /// The name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Weight => "weight",
-            Self::Plasticity => "plasticity",
-            Self::Bias => "bias",
-            Self::Rate => "rate",
-        }
+named! {
+    /// What a parameter tensor is to its layer.
+    pub enum Role ("role") {
+        /// The fixed weight `w`, `[O, I]`.
+        Weight = "weight",
+        /// The plasticity coefficient `α`, `[O, I]`, `[O]` or a scalar.
+        Plasticity = "plasticity",
+        /// The bias `b`, `[O]`.
+        Bias = "bias",
+        /// The plasticity rate `η`, a scalar or `[O]`.
+        Rate = "rate",
     }
 }
 
@@ -439,17 +429,18 @@ impl Default for Initial {
     }
 }
 
-/// The sign of random values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Sign {
-    /// As drawn.
-    #[default]
-    Either,
-    /// Absolute values of the draws.
-    Positive,
-    /// Minus the absolute values of the draws.
-    Negative,
+named! {
+    /// The sign of random values.
+    #[derive(Default)]
+    pub enum Sign ("sign") {
+        /// As drawn.
+        #[default]
+        Either = "either",
+        /// Absolute values of the draws.
+        Positive = "positive",
+        /// Minus the absolute values of the draws.
+        Negative = "negative",
+    }
 }
 
 impl Sign {

@@ -17,6 +17,11 @@ fn optimisers_follow_their_equations() {
 }
 
 #[test]
+fn frozen_parameters_keep_their_bits() {
+    body::frozen_parameters_keep_their_bits(&Engine::cpu());
+}
+
+#[test]
 fn learning_follows_its_equations() {
     for (name, optimisers) in body::optimisers() {
         let report =

@@ -30,6 +30,7 @@ mod summary;
 mod table;
 mod train;
 mod typical;
+mod values;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};

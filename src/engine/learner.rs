@@ -83,6 +83,7 @@ impl Learner {
         }
         for optimiser in optimisers {
             optimiser.check()?;
+            optimiser.check_parameters(parameters.layout())?;
         }
         memory::require(
             "the optimisers' settings",

@@ -108,6 +108,8 @@ pub(super) struct DeviceLayout {
     pub stride: usize,
     /// Padded partial gradients of one block of episodes.
     pub partial_stride: usize,
+    /// Parameter tensors of one network.
+    pub tensors: usize,
 }
 
 impl DeviceLayout {
@@ -178,7 +180,14 @@ impl DeviceLayout {
                 partial_rows_at: place(&mut partial_stride, 4 * outputs),
             });
         }
+        let tensors = network.layers().iter().map(|layer| {
+            let connections = !matches!(layer, Layer::Bias(_));
+            let plastic = layer.as_plastic().is_some();
+            // The plasticity, and its rate.
+            usize::from(connections) + 2 * usize::from(plastic) + usize::from(layer.has_bias())
+        });
         Self {
+            tensors: tensors.sum(),
             layers,
             stride,
             partial_stride,

@@ -4,7 +4,7 @@ use super::Gpu;
 use super::execute::{Loaded, Residents, packed};
 use super::layout::DeviceLayout;
 use super::plan::{Plan, Work, Working, group_size, require_residents, split, work_of};
-use super::resident::{Control, NONE, Progress, Resident, Settings, State};
+use super::resident::{Control, NONE, Progress, Resident, State, optimiser_bytes};
 use super::sweep::{upload, work_of as work_of_episodes};
 use crate::computation::{Failure, Want};
 use crate::episodes::Episodes;
@@ -120,9 +120,9 @@ impl GpuLearner {
             .map(|networks| {
                 let residents =
                     Residents::new(device, &layout, &parameters.slice(networks.clone()), true)?;
-                let settings: Vec<_> = optimisers[networks.clone()]
+                let settings: Vec<u8> = optimisers[networks.clone()]
                     .iter()
-                    .map(Settings::new)
+                    .flat_map(|optimiser| optimiser_bytes(optimiser, parameters.layout()))
                     .collect();
                 device.write(residents.get(Resident::Settings), &settings)?;
                 let fresh = State {

@@ -4,14 +4,14 @@
 //! registers.
 
 use super::fusion::Packing;
-use super::layout::{CHECKED, DeviceLayout, FIXED, LayerLayout, most_lanes, role_code};
+use super::layout::{CHECKED, DeviceLayout, LayerLayout, most_lanes, role_code};
 use super::plan::Work;
 use super::profile::Profile;
-use super::resident::{METHODS, SCHEDULES};
 use super::row_sum::row_sum;
 use crate::error::{Error, Result};
-use crate::network::{Loss, RatePer};
+use crate::network::Loss;
 use crate::number::{TANH_EVEN, TANH_LAST, TANH_ODD};
+use crate::optimiser::{DEVICE_CONSTANTS, Method, Schedule};
 use crate::parameters::Role;
 use crate::random::ROTATIONS;
 use crate::task::Task;
@@ -258,6 +258,15 @@ impl Renderer {
             "tile.wgsl",
             "update.wgsl",
         );
+        for loss in Loss::ALL {
+            if let Some(text) = loss.wgsl() {
+                add(&mut environment, format!("losses/{loss}.wgsl"), text);
+            }
+        }
+        for method in Method::ALL {
+            let text = method.entry().wgsl;
+            add(&mut environment, format!("methods/{method}.wgsl"), text);
+        }
         Self {
             environment,
             subgroup_size: 1 << profile.subgroup_size.ilog2(),
@@ -540,6 +549,7 @@ impl Renderer {
         let bindings = vec![
             reads("gradients", "f32"),
             reads("kinds", "vec2<u32>"),
+            reads("settings", "Optimiser"),
             writes("parts", "Part"),
         ];
         self.kernel("check_parts", bindings, 1, learning(layout))
@@ -549,7 +559,7 @@ impl Renderer {
         let bindings = vec![
             reads("losses", "f32"),
             reads("parts", "Part"),
-            reads("settings", "Settings"),
+            reads("settings", "Optimiser"),
             reads("control", "Control"),
             writes("states", "State"),
             writes("progress", "Progress"),
@@ -561,7 +571,7 @@ impl Renderer {
         let bindings = vec![
             reads("gradients", "vec4<f32>"),
             reads("kinds", "vec2<u32>"),
-            reads("settings", "Settings"),
+            reads("settings", "Optimiser"),
             reads("states", "State"),
             writes("moments", "vec4<f32>"),
             writes("parameters", "vec4<f32>"),
@@ -611,7 +621,7 @@ impl Renderer {
                 writes("parameters", "vec4<f32>"),
                 writes("moments", "vec4<f32>"),
                 reads("kinds", "vec2<u32>"),
-                reads("settings", "Settings"),
+                reads("settings", "Optimiser"),
             ]);
         } else {
             bindings.push(reads("parameters", "vec4<f32>"));
@@ -657,6 +667,13 @@ impl Renderer {
         };
         self.kernel("meta_step", bindings, packing.networks, values)
     }
+}
+
+/// Adds the text of one entry of a table; a name that has none is an error where a kernel includes it.
+fn add(environment: &mut Environment<'static>, name: String, text: &'static str) {
+    environment
+        .add_template_owned(name, text)
+        .expect("shader templates are valid: a test loads each of them");
 }
 
 /// What a template says where it has no text for a name: something new must not get the text of another.
@@ -709,7 +726,7 @@ pub(super) fn kept_traces(layer: &LayerLayout, work: &Work, steps: usize) -> usi
 /// The names of a plastic layer's rule, and of how many plasticity coefficients and rates it has.
 fn names_of(layer: &LayerLayout) -> (&'static str, &'static str, &'static str) {
     match layer.plastic {
-        Some((rule, plasticity, per)) => (rule.name(), plasticity.name(), rate_per_name(per)),
+        Some((rule, plasticity, per)) => (rule.name(), plasticity.name(), per.name()),
         None => ("", "", ""),
     }
 }
@@ -729,15 +746,19 @@ fn of_task(task: &Task) -> Value {
 
 /// What the kernels of a population in training have in common.
 fn learning(layout: &DeviceLayout) -> Value {
+    let methods = Method::ALL.iter().map(|method| {
+        context! { name => method.name(), moments => method.entry().moments }
+    });
     context! {
         stride => layout.stride,
         parts => layout.parts(),
         part => CHECKED,
         workgroup => WORKGROUP,
-        methods => METHODS.to_vec(),
-        schedules => SCHEDULES.to_vec(),
+        methods => methods.collect::<Vec<_>>(),
+        schedules => Schedule::all(1).map(|schedule| schedule.name()).to_vec(),
+        device_constants => DEVICE_CONSTANTS,
+        tensors => layout.tensors,
         roles => context! {
-            fixed => FIXED,
             weight => role_code(Role::Weight),
             plasticity => role_code(Role::Plasticity),
             bias => role_code(Role::Bias),
@@ -753,13 +774,6 @@ fn tanh() -> Value {
         last => format!("{TANH_LAST:?}"),
         odd => literals(TANH_ODD),
         even => literals(TANH_EVEN),
-    }
-}
-
-fn rate_per_name(per: RatePer) -> &'static str {
-    match per {
-        RatePer::Layer => "layer",
-        RatePer::Neuron => "neuron",
     }
 }
 
@@ -999,13 +1013,13 @@ mod tests {
         };
         with(context! {}).unwrap();
         for (what, other) in [
-            ("loss", context! { loss => "hinge" }),
+            ("losses/hinge", context! { loss => "hinge" }),
             ("task", context! { task => "recall" }),
             ("activation", context! { activations => ["tanh", "gelu"] }),
             ("rule", context! { rules => ["hebb", "bcm"] }),
             (
-                "method",
-                context! { methods => ["rmsprop", "sgd", "adam", "lion"] },
+                "methods/lion",
+                context! { methods => [context! { name => "lion", moments => 2 }] },
             ),
             ("schedule", context! { schedules => ["constant", "linear"] }),
             (
@@ -1019,7 +1033,11 @@ mod tests {
         ] {
             // The reason is the template engine's, several templates down.
             let error = format!("{:?}", with(other).unwrap_err());
-            assert!(error.contains(&format!("no text for {what} ")), "{error}");
+            let (no_text, no_file) = (format!("no text for {what} "), format!("{what}.wgsl"));
+            assert!(
+                error.contains(&no_text) || error.contains(&no_file),
+                "{error}"
+            );
         }
     }
 

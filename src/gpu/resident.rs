@@ -2,8 +2,8 @@
 //! `shaders/learning.wgsl` in them.
 
 use super::layout::DeviceLayout;
-use crate::optimiser::Optimiser;
-use crate::optimiser::{Method, Schedule};
+use crate::optimiser::{DEVICE_CONSTANTS, Method, Optimiser, Schedule};
+use crate::parameters::Layout;
 
 /// A buffer that outlives one plan: it belongs to the population, not to a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,7 +53,9 @@ pub(super) fn resident_bytes(
         Resident::Sources => Some(layout.stride as u64 * 4),
         Resident::Kinds => learning.then_some(layout.stride as u64 * 8),
         Resident::Moments => learning.then(|| each(2 * values)),
-        Resident::Settings => learning.then(|| each(size_of::<Settings>())),
+        Resident::Settings => {
+            learning.then(|| each(size_of::<Settings>() + 4 * (layout.tensors + 1)))
+        }
         Resident::Parts => learning.then(|| each(layout.parts() * size_of::<Part>())),
         Resident::States => learning.then(|| each(size_of::<State>())),
         Resident::Progress => learning.then(|| each(size_of::<Progress>())),
@@ -106,16 +108,6 @@ pub(super) struct State {
     pub scale: f32,
 }
 
-/// The optimisers' methods, and the schedules: on the device each is its place here. A name that the shaders do not know is
-/// an error when they are rendered.
-pub(super) const METHODS: [&str; 3] = ["rmsprop", "sgd", "adam"];
-pub(super) const SCHEDULES: [&str; 3] = ["constant", "cosine", "step"];
-
-fn code(names: &[&str], name: &str) -> u32 {
-    let code = names.iter().position(|other| *other == name);
-    code.expect("every method and schedule is listed") as u32
-}
-
 /// `Settings` of `shaders/learning.wgsl`.
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
@@ -133,11 +125,8 @@ pub(super) struct Settings {
     rate_max: f32,
     plasticity_min: f32,
     plasticity_max: f32,
-    first: f32,
-    second: f32,
-    epsilon: f32,
-    first_log: f32,
-    second_log: f32,
+    /// The method's own.
+    constants: [f32; DEVICE_CONSTANTS],
 }
 
 impl Settings {
@@ -147,13 +136,26 @@ impl Settings {
         let largest = |value: Option<f64>| bound(value.unwrap_or(f64::INFINITY));
         let [plasticity_min, plasticity_max] = optimiser.plasticity_bounds().map(bound);
         let [rate_min, rate_max] = optimiser.rate_bounds.map(bound);
-        let (schedule, schedule_length, schedule_factor) = match optimiser.schedule {
-            Schedule::Constant => ("constant", 1.0, 1.0),
-            Schedule::Cosine { updates, floor } => ("cosine", updates as f32, floor as f32),
-            Schedule::Step { every, factor } => ("step", every as f32, factor as f32),
+        let (schedule_length, schedule_factor) = match optimiser.schedule {
+            Schedule::Constant => (1.0, 1.0),
+            Schedule::Cosine { updates, floor } => (updates as f32, floor as f32),
+            Schedule::Step { every, factor } => (every as f32, factor as f32),
         };
-        let common = Self {
-            schedule: code(&SCHEDULES, schedule),
+        let code = |place: Option<usize>| place.expect("it is one of them") as u32;
+        let (method, schedule) = (optimiser.method, optimiser.schedule);
+        let schedules = Schedule::all(1);
+        let constants = (method.entry().for_device)(&method.values());
+        Self {
+            method: code(
+                Method::ALL
+                    .iter()
+                    .position(|one| one.name() == method.name()),
+            ),
+            schedule: code(
+                schedules
+                    .iter()
+                    .position(|one| one.name() == schedule.name()),
+            ),
             schedule_length,
             schedule_factor,
             learning_rate: optimiser.learning_rate as f32,
@@ -165,35 +167,18 @@ impl Settings {
             rate_max,
             plasticity_min,
             plasticity_max,
-            ..Self::default()
-        };
-        match optimiser.method {
-            Method::Rmsprop { mean_rate, epsilon } => Self {
-                method: code(&METHODS, "rmsprop"),
-                first: mean_rate as f32,
-                epsilon: epsilon as f32,
-                ..common
-            },
-            Method::Sgd { momentum } => Self {
-                method: code(&METHODS, "sgd"),
-                first: momentum as f32,
-                ..common
-            },
-            Method::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            } => Self {
-                method: code(&METHODS, "adam"),
-                first: (1.0 - beta1) as f32,
-                second: (1.0 - beta2) as f32,
-                epsilon: epsilon as f32,
-                first_log: bound(beta1.ln()),
-                second_log: bound(beta2.ln()),
-                ..common
-            },
+            constants: constants.map(bound),
         }
     }
+}
+
+/// An `Optimiser` of `shaders/learning.wgsl`, as bytes: the settings, then the tensors' factors.
+pub(super) fn optimiser_bytes(optimiser: &Optimiser, layout: &Layout) -> Vec<u8> {
+    let factors = optimiser.factors(layout);
+    let mut bytes = bytemuck::bytes_of(&Settings::new(optimiser)).to_vec();
+    bytes.extend_from_slice(bytemuck::bytes_of(&0.0f32));
+    bytes.extend_from_slice(bytemuck::cast_slice(&factors));
+    bytes
 }
 
 #[cfg(test)]
@@ -225,6 +210,10 @@ mod tests {
             ("Part", size_of::<Part>()),
             ("State", size_of::<State>()),
             ("Settings", size_of::<Settings>()),
+            (
+                "Optimiser",
+                size_of::<Settings>() + 4 * (layout.tensors + 1),
+            ),
         ];
         for (name, size) in sizes {
             let (_, found) = module

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::network::{Activation, Layer, Loss, Network, Rate};
 use crate::number::require_in_range;
 use crate::optimiser::{Optimiser, Schedule};
-use crate::parameters::{Initial, Sign};
+use crate::parameters::{Initial, Layout, Sign};
 use crate::task::{Association, Completion, EpisodeSource, Task};
 use serde::{Deserialize, Serialize};
 
@@ -191,6 +191,8 @@ impl Recipe {
         self.task.check_loss(&self.network)?;
         self.initial.check()?;
         self.optimiser.check()?;
+        self.optimiser
+            .check_parameters(&Layout::new(&self.network)?)?;
         for (index, layer) in self.network.layers().iter().enumerate() {
             if let Some(plastic) = layer.as_plastic() {
                 let field = format!("layer{index}.rate.value");

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::engine::Learner;
 use crate::error::Result;
 use crate::memory;
+use crate::named::named;
 use crate::parameters::{Layout, Parameters};
 use crate::random::Purpose;
 use crate::task::EpisodeSource;
@@ -27,14 +28,14 @@ const SYNAPSE_STEPS_AT_FIRST: u64 = 1 << 22;
 /// A meta-step that takes longer is one that nobody wants to wait for.
 const LONG: Duration = Duration::from_millis(250);
 
-/// What a part of a run was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Parameters followed their gradients.
-    Training,
-    /// Parameters stood still, to measure the final error.
-    Frozen,
+named! {
+    /// What a part of a run was for.
+    pub enum Phase ("phase") {
+        /// Parameters followed their gradients.
+        Training = "training",
+        /// Parameters stood still, to measure the final error.
+        Frozen = "frozen",
+    }
 }
 
 /// One part of a run.

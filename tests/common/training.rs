@@ -9,7 +9,7 @@ use metaplastic::task::{Association, EpisodeSource, Task};
 use metaplastic::training::{Event, Experiment, Recipe, Training};
 use metaplastic::{
     Activation, Engine, Episodes, Error, Failure, Initial, Layer, Learner, Loss, Mask, Method,
-    Network, Objective, Optimiser, Parameters, Rate, Role, Schedule, Want,
+    Network, Objective, Optimiser, Parameters, Rate, Role, Schedule, Selector, Tensor, Want,
 };
 use ndarray::{Array1, Array4, Axis};
 use std::ops::ControlFlow;
@@ -36,7 +36,8 @@ impl Reference {
 
     fn update(&mut self, parameters: &Parameters<f64>, gradient: &[f64]) {
         let tensors = parameters.layout().tensors().iter();
-        let learned: Vec<_> = tensors.filter(|tensor| tensor.learned).collect();
+        let own = |tensor: &&Tensor| own_factor(&self.optimiser, tensor) > 0.0;
+        let learned: Vec<_> = tensors.filter(own).collect();
         let indices = learned.iter().flat_map(|tensor| tensor.range());
         let norm = indices.map(|k| gradient[k].powi(2)).sum::<f64>().sqrt();
         let scale = match self.optimiser.max_gradient_norm {
@@ -54,6 +55,7 @@ impl Reference {
         };
         let rate = self.optimiser.learning_rate * factor;
         for tensor in learned {
+            let rate = rate * own_factor(&self.optimiser, tensor);
             for index in tensor.range() {
                 let g = scale * gradient[index];
                 let (mean, square) = (&mut self.mean[index], &mut self.square[index]);
@@ -81,6 +83,7 @@ impl Reference {
                         let square = *square / (1.0 - beta2.powf(k + 1.0));
                         rate * mean / (square.sqrt() + epsilon)
                     }
+                    other => unreachable!("{other} has no equations here"),
                 };
                 let largest = self.optimiser.max_step.unwrap_or(f64::INFINITY);
                 let value = &mut self.values[index];
@@ -98,6 +101,41 @@ impl Reference {
             }
         }
         self.updates += 1;
+    }
+}
+
+/// What the learning rate is multiplied by for a tensor, 0 where it is not learned.
+fn own_factor(optimiser: &Optimiser, tensor: &Tensor) -> f64 {
+    let names = [tensor.name(), tensor.role.to_string()];
+    let is_frozen = |selector: &Selector| names.contains(&selector.to_string());
+    if !tensor.learned || optimiser.frozen.iter().any(is_frozen) {
+        return 0.0;
+    }
+    let named = |name: &String| {
+        let all = &mut optimiser.factors.iter();
+        all.find(|(selector, _)| selector.to_string() == *name)
+    };
+    names
+        .iter()
+        .find_map(named)
+        .map_or(1.0, |(_, factor)| *factor)
+}
+
+/// Selectors as they are written.
+fn selectors(texts: &[&str]) -> Vec<Selector> {
+    texts
+        .iter()
+        .map(|text| text.parse().expect("a selector"))
+        .collect()
+}
+
+/// An optimiser with factors and frozen parameters, each beside the other's layer.
+pub fn with_factors(optimiser: Optimiser) -> Optimiser {
+    let names = selectors(&["weight", "layer1.bias", "plasticity", "rate"]);
+    Optimiser {
+        factors: names.into_iter().zip([2.0, 0.25, 0.5, 3.0]).collect(),
+        frozen: selectors(&["layer0.bias", "layer1.weight"]),
+        ..optimiser
     }
 }
 
@@ -179,6 +217,25 @@ pub fn optimisers() -> Vec<(&'static str, [Optimiser; 3])> {
                 Optimiser::adam(0.01),
             ],
         ),
+        (
+            "factors and frozen parameters",
+            [
+                Optimiser {
+                    max_gradient_norm: Some(0.5),
+                    l1: 1e-4,
+                    ..with_factors(Optimiser::rmsprop(0.003))
+                },
+                Optimiser {
+                    l2: 1e-3,
+                    ..with_factors(Optimiser::sgd(0.01, 0.5))
+                },
+                Optimiser {
+                    frozen: selectors(&["plasticity", "layer0.rate"]),
+                    max_gradient_norm: Some(0.1),
+                    ..Optimiser::adam(0.01)
+                },
+            ],
+        ),
     ]
 }
 
@@ -215,6 +272,75 @@ fn learner(engine: &Engine, case: &Case, optimisers: &[Optimiser]) -> Learner {
 }
 
 const UPDATES: u64 = 20;
+
+/// Frozen parameters keep their bits, whatever their gradients are; so do all others of a learner whose factors are 1. A
+/// gradient that is not finite is no failure where nothing follows it.
+pub fn frozen_parameters_keep_their_bits(engine: &Engine) {
+    for (name, optimisers) in optimisers() {
+        let case = case(1);
+        let start: Parameters<f32> = case.parameters().cast();
+        let run = |optimisers: &[Optimiser], poison: &[&str]| {
+            let mut learner = learner(engine, &case, optimisers);
+            for step in 0..4 {
+                let episodes = Case {
+                    seed: 100 + step,
+                    ..case.clone()
+                }
+                .episodes();
+                learner.step(&cast(&episodes)).expect("a meta-step");
+                let mut gradients = start.clone();
+                for tensor in gradients.layout().tensors().to_vec() {
+                    if poison.contains(&tensor.name().as_str()) {
+                        let mut view = gradients.view_mut(tensor.layer, tensor.role);
+                        view.as_mut().expect("it is there").fill(f32::NAN);
+                    }
+                }
+                learner.apply(&gradients).expect("an update");
+            }
+            assert_eq!(learner.failures().expect("failures"), []);
+            learner.parameters().expect("parameters")
+        };
+        let plain = run(&optimisers, &[]);
+        let ones = optimisers.clone().map(|mut optimiser| {
+            for selector in selectors(&["weight", "layer0.plasticity", "bias", "layer0.rate"]) {
+                if !optimiser.frozen.contains(&selector) {
+                    optimiser.factors.entry(selector).or_insert(1.0);
+                }
+            }
+            optimiser
+        });
+        if optimisers
+            .iter()
+            .all(|optimiser| optimiser.factors.is_empty())
+        {
+            assert!(run(&ones, &[]) == plain, "{name}: factors of 1");
+        }
+        let poison = ["layer0.weight", "layer1.bias", "layer0.rate"];
+        let frozen = optimisers.map(|optimiser| Optimiser {
+            frozen: selectors(&["layer0.weight", "layer1.bias", "rate"]),
+            factors: Default::default(),
+            ..optimiser
+        });
+        let after = run(&frozen, &poison);
+        assert!(
+            after == run(&frozen, &[]),
+            "{name}: a frozen gradient was used"
+        );
+        for tensor in start.layout().tensors() {
+            let of = |parameters: &Parameters<f32>| {
+                let view = parameters.view(tensor.layer, tensor.role);
+                view.expect("it is there").to_owned()
+            };
+            let is_frozen = poison.contains(&tensor.name().as_str());
+            assert_eq!(
+                of(&after) == of(&start),
+                is_frozen,
+                "{name}: {}",
+                tensor.name()
+            );
+        }
+    }
+}
 
 /// Updates with given gradients against the equations.
 pub fn optimiser_follows_its_equations(
@@ -723,6 +849,9 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
         ];
         Network::new(Loss::SoftmaxCrossEntropy, layers).expect("a valid network")
     };
+    let mut bad = [optimiser.clone()];
+    bad[0].frozen = selectors(&["layer0.rate"]);
+    assert_eq!(learner(&network, &parameters, &bad), "optimiser.frozen");
     let other = rates(Rate::learned(0.6).per_neuron());
     let of_other = Parameters::initialise(&other, &initial, 3, 3).expect("it fits");
     let optimisers = std::slice::from_ref(&optimiser);

@@ -4,6 +4,7 @@
 use crate::common::cases::{Case, Goal, MaskKind, cast, plastic};
 use crate::common::compare::{GPU_LEARNING, Tensors, compare};
 use crate::common::pairwise::pairwise;
+use crate::common::training::with_factors;
 use crate::cuts::restricted;
 use crate::{Body, body};
 use metaplastic::random::Purpose;
@@ -89,6 +90,14 @@ fn optimisers() -> Vec<(&'static str, Optimiser)> {
                     factor: 0.5,
                 },
                 ..Optimiser::adam(0.003)
+            },
+        ),
+        (
+            "factors and frozen parameters",
+            Optimiser {
+                max_gradient_norm: Some(0.3),
+                l1: 1e-4,
+                ..with_factors(Optimiser::adam(0.003))
             },
         ),
     ]
@@ -178,6 +187,21 @@ impl Run {
                 for (one, other) in one.iter().zip(other) {
                     assert!((one - other).abs() < 1e-3 * other, "{one} against {other}");
                 }
+            }
+        }
+        for tensor in self.parameters.layout().tensors() {
+            let of = |parameters: &Parameters<f32>| {
+                let view = parameters.view(tensor.layer, tensor.role);
+                view.expect("it is there").to_owned()
+            };
+            let frozen = self.optimiser.frozen.iter();
+            if frozen.into_iter().any(|frozen| frozen.is_about(tensor)) {
+                assert_eq!(
+                    of(&fused.parameters),
+                    of(&self.parameters),
+                    "{}",
+                    tensor.name()
+                );
             }
         }
         // The comparison itself: it must tell one network, or one update, from another.

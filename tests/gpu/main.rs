@@ -345,7 +345,11 @@ fn learning() -> Vec<Body> {
         ));
     }
     type Named = (&'static str, fn(&Engine));
-    let named: [Named; 12] = [
+    let named: [Named; 13] = [
+        (
+            "frozen parameters keep their bits",
+            training::frozen_parameters_keep_their_bits,
+        ),
         ("wrong calls are refused", training::wrong_calls_are_refused),
         ("calls may come in any order", |engine| {
             training::calls_may_come_in_any_order(engine, &GPU_LEARNING)

@@ -2,7 +2,6 @@
 
 mod network;
 mod optimiser;
-mod values;
 
 use crate::command::number::whole;
 use clap::{Args, ValueEnum};

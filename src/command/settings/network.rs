@@ -1,7 +1,7 @@
 //! The sizes of the task and of the network, which must fit each other, and what its plastic layers are.
 
-use super::values::{one_of, real, set};
 use crate::command::number::whole;
+use crate::command::values::{one_of, real, set};
 use clap::Args;
 use metaplastic::task::Task;
 use metaplastic::training::Recipe;
@@ -35,7 +35,7 @@ pub(super) struct NetworkSettings {
     rate_learned: Option<bool>,
 
     /// How many plasticity rates there are
-    #[arg(long, value_name = "PER", value_parser = one_of([("layer", RatePer::Layer), ("neuron", RatePer::Neuron)]))]
+    #[arg(long, value_name = "PER", value_parser = one_of(RatePer::ALL.map(|one| (one.name(), one))))]
     rate_per: Option<RatePer>,
 
     /// How traces follow activity

@@ -2,14 +2,33 @@
 //!
 //! One update of one network, in this order:
 //! 1. the gradient is scaled down to `max_gradient_norm`, if it is larger;
-//! 2. the method turns it into a step with the scheduled learning rate, clipped to `±max_step`;
+//! 2. the method turns it into a step with the scheduled learning rate, times the parameter's own factor, clipped to
+//!    `±max_step`;
 //! 3. weights and plasticity coefficients (of every layer) shrink by `l1·sign(v) + l2·v`; biases and rates do not;
 //! 4. rates and plasticity coefficients are clipped to their bounds.
+//!
+//! Frozen parameters take no part in any of it.
+
+mod adam;
+mod method;
+mod rmsprop;
+mod schedule;
+mod selector;
+mod sgd;
+
+#[cfg(feature = "gpu")]
+pub(crate) use method::DEVICE_CONSTANTS;
+pub(crate) use method::Update;
+pub use method::{Constant, Method};
+pub use schedule::Schedule;
+pub use selector::Selector;
 
 use crate::error::{Error, Result};
 use crate::number::require_in_range;
-use crate::parameters::{Parameters, Role};
+use crate::parameters::{Layout, Parameters, Role, Tensor};
+use crate::zip::zip_eq;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How one network's parameters follow their gradients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,99 +62,17 @@ pub struct Optimiser {
     /// Largest plasticity coefficient.
     #[serde(default, with = "crate::optional")]
     pub plasticity_max: Option<f64>,
-}
-
-/// The rule that turns a gradient `g` into a step; the parameter changes by minus the step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Method {
-    /// `ms += mean_rate (g² − ms)`, starting at the first `g²`; step `lr · g / sqrt(ms + epsilon)` (Miconi 2016).
-    Rmsprop {
-        /// How fast the mean square follows.
-        #[serde(default = "hundredth")]
-        mean_rate: f64,
-        /// Added under the square root.
-        #[serde(default = "epsilon")]
-        epsilon: f64,
-    },
-    /// `v ← momentum · v + g`; step `lr · v`.
-    Sgd {
-        /// How much of the last step's direction stays.
-        #[serde(default)]
-        momentum: f64,
-    },
-    /// Adam with bias correction (Kingma and Ba 2015): step `lr · m̂ / (sqrt(v̂) + epsilon)`.
-    Adam {
-        /// Decay of the mean.
-        #[serde(default = "beta1")]
-        beta1: f64,
-        /// Decay of the mean square.
-        #[serde(default = "beta2")]
-        beta2: f64,
-        /// Added to the square root.
-        #[serde(default = "epsilon")]
-        epsilon: f64,
-    },
-}
-
-/// The learning rate's factor at update `k = 0, 1, …`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Schedule {
-    /// 1.
-    #[default]
-    Constant,
-    /// `floor + (1 − floor) (1 + cos(π min(k / updates, 1))) / 2`; with no updates, the floor.
-    Cosine {
-        /// Updates until the floor is reached.
-        updates: u32,
-        /// The last factor.
-        #[serde(default)]
-        floor: f64,
-    },
-    /// `factor ^ floor(k / every)`; where `every` is zero, 1.
-    Step {
-        /// Updates between steps.
-        every: u32,
-        /// What each step multiplies by, at most 1.
-        factor: f64,
-    },
+    /// Parameters that stay as they are, as though they were not learned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frozen: Vec<Selector>,
+    /// What the learning rate is multiplied by for some parameters; more than 0. A factor of one layer's parameters stands
+    /// in the place of that of their role. Penalties are not multiplied.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub factors: BTreeMap<Selector, f64>,
 }
 
 fn unit() -> [f64; 2] {
     [0.0, 1.0]
-}
-
-fn hundredth() -> f64 {
-    0.01
-}
-
-fn epsilon() -> f64 {
-    1e-8
-}
-
-fn beta1() -> f64 {
-    0.9
-}
-
-fn beta2() -> f64 {
-    0.999
-}
-
-impl Schedule {
-    /// The factor at update `k`. Settings that [`Optimiser::check`] refuses have one too.
-    pub fn factor(self, k: u32) -> f64 {
-        match self {
-            Self::Constant => 1.0,
-            Self::Cosine { updates, floor } => {
-                let fraction = (f64::from(k) / f64::from(updates)).min(1.0);
-                floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * fraction).cos())
-            }
-            Self::Step { every, factor } => {
-                factor.powf(f64::from(k.checked_div(every).unwrap_or(0)))
-            }
-        }
-    }
 }
 
 impl Optimiser {
@@ -152,18 +89,14 @@ impl Optimiser {
             rate_bounds: unit(),
             plasticity_min: None,
             plasticity_max: None,
+            frozen: Vec::new(),
+            factors: BTreeMap::new(),
         }
     }
 
     /// RMSprop with the constants of Miconi 2016.
     pub fn rmsprop(learning_rate: f64) -> Self {
-        Self::new(
-            Method::Rmsprop {
-                mean_rate: hundredth(),
-                epsilon: epsilon(),
-            },
-            learning_rate,
-        )
+        Self::new(Method::RMSPROP, learning_rate)
     }
 
     /// Gradient descent with momentum.
@@ -173,14 +106,7 @@ impl Optimiser {
 
     /// Adam with the usual constants.
     pub fn adam(learning_rate: f64) -> Self {
-        Self::new(
-            Method::Adam {
-                beta1: beta1(),
-                beta2: beta2(),
-                epsilon: epsilon(),
-            },
-            learning_rate,
-        )
+        Self::new(Method::ADAM, learning_rate)
     }
 
     /// Bounds of the plasticity coefficients, infinite where there is none.
@@ -226,35 +152,7 @@ impl Optimiser {
             let expected = format!("0 to {largest:?}");
             range(field, value, (0.0..=largest).contains(&value), &expected)?;
         }
-        let fraction = |field, value| {
-            range(
-                field,
-                value,
-                (0.0..1.0).contains(&(value as f32)),
-                "0 to 1, without 1",
-            )
-        };
-        match self.method {
-            Method::Rmsprop { mean_rate, epsilon } => {
-                range(
-                    "mean_rate",
-                    mean_rate,
-                    mean_rate > 0.0 && mean_rate <= 1.0,
-                    "more than 0, at most 1",
-                )?;
-                range("epsilon", epsilon, epsilon > 0.0, "more than 0")?;
-            }
-            Method::Sgd { momentum } => fraction("momentum", momentum)?,
-            Method::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            } => {
-                fraction("beta1", beta1)?;
-                fraction("beta2", beta2)?;
-                range("epsilon", epsilon, epsilon > 0.0, "more than 0")?;
-            }
-        }
+        self.method.check()?;
         match self.schedule {
             Schedule::Constant => {}
             Schedule::Cosine { updates, floor } => {
@@ -304,14 +202,60 @@ impl Optimiser {
                 format!("{low}, expected at most plasticity_max, which is {high}"),
             ));
         }
+        for (selector, &factor) in &self.factors {
+            let expected = "more than 0 (to keep parameters as they are, freeze them)";
+            range(
+                &format!("factors.{selector}"),
+                factor,
+                factor > 0.0,
+                expected,
+            )?;
+            if self.frozen.contains(selector) {
+                return Err(Error::setting(
+                    format!("optimiser.factors.{selector}"),
+                    format!("{factor:?}, but \"{selector}\" is among the frozen parameters"),
+                ));
+            }
+        }
         Ok(())
+    }
+
+    /// Fails unless what is frozen, or has a factor, is among the learned parameters of `layout`.
+    ///
+    /// # Errors
+    /// Names the first that is not, and those that there are.
+    pub(crate) fn check_parameters(&self, layout: &Layout) -> Result<()> {
+        for selector in &self.frozen {
+            selector.check("optimiser.frozen", layout)?;
+        }
+        for selector in self.factors.keys() {
+            selector.check("optimiser.factors", layout)?;
+        }
+        Ok(())
+    }
+
+    /// What the learning rate is multiplied by, for each tensor of `layout`; 0 for those that stay as they are.
+    pub(crate) fn factors(&self, layout: &Layout) -> Vec<f32> {
+        let tensors = layout.tensors().iter();
+        let factor = |tensor: &Tensor| {
+            let is_frozen = || self.frozen.iter().any(|selector| selector.is_about(tensor));
+            if !tensor.learned || is_frozen() {
+                return 0.0;
+            }
+            let own = Selector::tensor(tensor.layer, tensor.role);
+            let factor = self.factors.get(&own);
+            let factor = factor.or_else(|| self.factors.get(&Selector::role(tensor.role)));
+            factor.map_or(1.0, |&factor| factor as f32)
+        };
+        tensors.map(factor).collect()
     }
 
     /// Fails if a learned rate of network `index` starts outside its bounds.
     pub(crate) fn check_start(&self, index: usize, parameters: &Parameters<f32>) -> Result<()> {
         let [low, high] = self.rate_bounds.map(|bound| bound as f32);
-        for tensor in parameters.layout().tensors() {
-            if tensor.role != Role::Rate || !tensor.learned {
+        let factors = self.factors(parameters.layout());
+        for (tensor, factor) in zip_eq(parameters.layout().tensors(), factors) {
+            if tensor.role != Role::Rate || factor == 0.0 {
                 continue;
             }
             for &value in &parameters.network(index)[tensor.range()] {
@@ -332,44 +276,14 @@ impl Optimiser {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn schedules() {
-        let cosine = Schedule::Cosine {
-            updates: 100,
-            floor: 0.1,
-        };
-        assert!((cosine.factor(0) - 1.0).abs() < 1e-12);
-        assert!((cosine.factor(50) - 0.55).abs() < 1e-12);
-        assert!((cosine.factor(1000) - 0.1).abs() < 1e-12);
-        let step = Schedule::Step {
-            every: 10,
-            factor: 0.5,
-        };
-        assert_eq!(
-            [0, 9, 10, 25].map(|k| step.factor(k)),
-            [1.0, 1.0, 0.5, 0.25]
-        );
-        for k in [0, 3, u32::MAX] {
-            let every = Schedule::Step {
-                every: 0,
-                factor: 0.5,
-            };
-            assert_eq!(every.factor(k), 1.0);
-            let cosine = Schedule::Cosine {
-                updates: 0,
-                floor: 0.1,
-            };
-            assert!((cosine.factor(k) - 0.1).abs() < 1e-12);
-        }
-    }
+    use crate::network::{Layer, Loss, Network, Rate};
 
     #[test]
     fn settings_out_of_range_are_named() {
         let good = Optimiser::adam(1e-3);
         good.check().unwrap();
         type Change = fn(&mut Optimiser);
-        let bad: [(&str, Change); 16] = [
+        let bad: [(&str, Change); 19] = [
             ("learning_rate", |o| o.learning_rate = f64::NAN),
             ("learning_rate: 1e300, beyond the range of f32", |o| {
                 o.learning_rate = 1e300
@@ -408,6 +322,16 @@ mod tests {
             }),
             ("momentum", |o| o.method = Method::Sgd { momentum: 1.0 }),
             ("rate_bounds", |o| o.rate_bounds = [1.0, 0.0]),
+            ("factors.bias: 0.0, expected more than 0", |o| {
+                o.factors.insert(Selector::role(Role::Bias), 0.0);
+            }),
+            ("factors.layer3.bias: 1e39, beyond", |o| {
+                o.factors.insert(Selector::tensor(3, Role::Bias), 1e39);
+            }),
+            ("factors.bias: 2.0, but \"bias\" is among the frozen", |o| {
+                o.factors.insert(Selector::role(Role::Bias), 2.0);
+                o.frozen.push(Selector::role(Role::Bias));
+            }),
             ("schedule.every", |o| {
                 o.schedule = Schedule::Step {
                     every: 0,
@@ -419,6 +343,55 @@ mod tests {
             let mut optimiser = good.clone();
             change(&mut optimiser);
             assert!(optimiser.check().unwrap_err().to_string().contains(field));
+        }
+    }
+
+    #[test]
+    fn factors_of_a_layer_come_before_those_of_a_role() {
+        let layers = [
+            Layer::plastic(3, 2, Rate::learned(0.1)),
+            Layer::plastic(2, 2, Rate::fixed(0.1)),
+        ];
+        let network = Network::new(Loss::SquaredError, layers).unwrap();
+        let layout = Layout::new(&network).unwrap();
+        let mut optimiser = Optimiser::adam(1e-3);
+        // Weight, plasticity, bias, rate.
+        assert_eq!(
+            optimiser.factors(&layout),
+            [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
+        );
+        for (selector, factor) in [("bias", 0.5), ("layer1.bias", 2.0), ("rate", 3.0)] {
+            optimiser.factors.insert(selector.parse().unwrap(), factor);
+        }
+        optimiser.frozen = vec![
+            "layer0.weight".parse().unwrap(),
+            "plasticity".parse().unwrap(),
+        ];
+        assert_eq!(
+            optimiser.factors(&layout),
+            [0.0, 0.0, 0.5, 3.0, 1.0, 0.0, 2.0, 0.0]
+        );
+        optimiser.check().unwrap();
+        optimiser.check_parameters(&layout).unwrap();
+
+        for text in ["layer2.weight", "layer1.rate"] {
+            let selector: Selector = text.parse().unwrap();
+            let frozen = Optimiser {
+                frozen: vec![selector],
+                ..Optimiser::adam(1e-3)
+            };
+            let mut faster = Optimiser::adam(1e-3);
+            faster.factors.insert(selector, 2.0);
+            for (field, optimiser) in [("frozen", frozen), ("factors", faster)] {
+                let error = optimiser.check_parameters(&layout).unwrap_err().to_string();
+                for part in [
+                    field,
+                    text,
+                    "layer0.weight, layer0.plasticity, layer0.bias, layer0.rate, layer1.weight",
+                ] {
+                    assert!(error.contains(part), "{error}");
+                }
+            }
         }
     }
 }
