@@ -45,7 +45,7 @@ var<workgroup> parts{{ layer.index }}: array<vec2<f32>, {{ packed * layer.output
 {% endif %}
 // Of one episode each.
 {% if task %}
-var<workgroup> patterns: array<vec4<u32>, {{ packed * patterns }}>;
+var<workgroup> words: array<vec4<u32>, {{ packed * words }}>;
 {% endif %}
 var<workgroup> input: array<vec4<f32>, {{ packed * steps * layers[0].quads }}>;
 var<workgroup> losses: array<f32, {{ packed * steps }}>;

@@ -31,8 +31,7 @@ mod optimiser;
 mod optional;
 mod parameters;
 pub mod random;
-
-pub mod task;
+pub mod tasks;
 pub mod tensors;
 pub mod training;
 mod zip;

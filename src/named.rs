@@ -61,8 +61,9 @@ pub(crate) fn unknown(
 }
 
 /// Names as a sentence has them: `"a", "b" or "c"`.
-pub(crate) fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
-    let mut names: Vec<_> = names.into_iter().map(|name| format!("{name:?}")).collect();
+pub(crate) fn listed(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let names = names.into_iter();
+    let mut names: Vec<_> = names.map(|name| format!("{:?}", name.as_ref())).collect();
     let last = names.pop().unwrap_or_default();
     match names.is_empty() {
         true => last,

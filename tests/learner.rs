@@ -38,6 +38,13 @@ fn generated_episodes_are_given_ones() {
 }
 
 #[test]
+fn episodes_from_the_host_are_learned_alike() {
+    for batch in [1, 5, 40] {
+        body::episodes_from_the_host_are_learned_alike(&Engine::cpu(), batch);
+    }
+}
+
+#[test]
 fn evaluation_changes_nothing() {
     body::evaluation_changes_nothing(&Engine::cpu());
 }

@@ -43,7 +43,7 @@ pub(super) struct Arguments {
 /// The results, for programs. What is not finite is `null`.
 #[derive(Serialize)]
 struct Report<'a> {
-    task: &'static str,
+    task: &'a str,
     population: usize,
     episodes: u64,
     seed: u64,
@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         &choice.engine,
         &recipe.network,
         &run.parameters,
-        recipe.task,
+        &recipe.task,
         seed,
         arguments.episodes,
     )?;
@@ -136,7 +136,7 @@ fn statistics(values: &[f64]) -> Statistics {
 
 impl<'a> Report<'a> {
     fn new(
-        run: &Run,
+        run: &'a Run,
         evaluation: &Evaluation,
         seed: u64,
         choice: &Choice,

@@ -28,6 +28,7 @@ mod settings;
 mod staging;
 mod summary;
 mod table;
+mod task;
 mod train;
 mod typical;
 mod values;

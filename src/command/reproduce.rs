@@ -13,7 +13,8 @@ use super::table::table;
 use super::typical::typical;
 use super::{Ending, note, say, train};
 use clap::Args;
-use metaplastic::training::{Experiment, Recipe, Trained, Training};
+use metaplastic::tasks;
+use metaplastic::training::{Recipe, Trained, Training};
 use metaplastic::{Choice, Error, Result};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -61,7 +62,6 @@ pub(super) struct Arguments {
 
 /// An experiment's networks.
 struct Ended {
-    experiment: Experiment,
     recipe: Recipe,
     choice: Choice,
     trained: Trained,
@@ -71,7 +71,6 @@ struct Ended {
 
 /// What was done for one experiment.
 struct Done {
-    experiment: Experiment,
     recipe: Recipe,
     trained: Trained,
     summary: Summary,
@@ -90,13 +89,15 @@ struct Totals<'a> {
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let start = Instant::now();
-    let recipes = Experiment::ALL.map(|experiment| Recipe {
-        seed: arguments.seed,
-        population: arguments.runs,
-        ..Recipe::paper(experiment)
-    });
-    for recipe in &recipes {
+    let mut recipes = Vec::new();
+    for task in tasks::all() {
+        let recipe = Recipe {
+            seed: arguments.seed,
+            population: arguments.runs,
+            ..Recipe::new(task)?
+        };
         recipe.check()?;
+        recipes.push(recipe);
     }
     let wanted = Wanted {
         asked: arguments.output.as_deref(),
@@ -106,10 +107,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     };
     wanted.check()?;
     let mut ready = Vec::new();
-    for (experiment, recipe) in Experiment::ALL.into_iter().zip(recipes) {
+    for recipe in recipes {
         let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
         let training = Training::new(&choice.engine, &recipe)?;
-        ready.push((experiment, recipe, choice, training));
+        ready.push((recipe, choice, training));
     }
     let interrupt = Interrupt::listen();
     let mut whole = wanted.claim()?;
@@ -120,16 +121,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let mut done: Vec<Done> = Vec::new();
     let mut ending = Ending::Done;
     let mut device = String::new();
-    for (experiment, recipe, choice, training) in ready {
+    for (recipe, choice, training) in ready {
         if !arguments.quiet {
-            note(format_args!("{}: {}", experiment.name(), describe(&choice)));
+            note(format_args!(
+                "{}: {}",
+                recipe.task.name(),
+                describe(&choice)
+            ));
         }
         device = choice.engine.device();
         let start = Instant::now();
         let trained = train::watched(training, &recipe, &interrupt, arguments.quiet)?;
         ending = worse(ending, train::ending(&trained));
         ended.push(Ended {
-            experiment,
             recipe,
             choice,
             trained,
@@ -202,8 +206,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 
 /// Claims the folder of every experiment, in their order.
 fn claim_parts(whole: &Folder) -> Result<VecDeque<Folder>> {
-    let claim = |experiment: Experiment| whole.inside(experiment.name());
-    Experiment::ALL.into_iter().map(claim).collect()
+    let all = tasks::all().into_iter();
+    all.map(|task| whole.inside(task.name())).collect()
 }
 
 /// Writes the runs that have ended, each into the next of the folders.
@@ -224,9 +228,9 @@ fn is_taken(path: &Path) -> bool {
     [REPORT, SUMMARY]
         .iter()
         .any(|name| staging::find(path, name).exists())
-        || Experiment::ALL
+        || tasks::all()
             .iter()
-            .any(|experiment| holds_a_run(&path.join(experiment.name())))
+            .any(|task| holds_a_run(&path.join(task.name())))
 }
 
 /// Removes a file, if there is one.
@@ -252,7 +256,6 @@ impl Done {
     /// Draws an experiment's networks and writes its run.
     fn save(ended: Ended, folder: &mut Folder) -> Result<Self> {
         let Ended {
-            experiment,
             recipe,
             choice,
             trained,
@@ -267,7 +270,6 @@ impl Done {
             figures: &[("network.svg", &network), ("heat-maps.svg", &heat_maps)],
         })?;
         Ok(Self {
-            experiment,
             recipe,
             trained,
             summary,
@@ -278,21 +280,19 @@ impl Done {
 
     fn section(&self) -> Section<'_> {
         let Self {
-            experiment,
             recipe,
             trained,
             summary,
             ..
         } = self;
-        let (title, account) = account(*experiment);
         let unsolved = trained.networks.iter().filter(|network| !network.solved);
         let marked = |figure: &str| match summary.identity() {
             Some(identity) => identity.mark_svg(figure),
             None => figure.to_owned(),
         };
         Section {
-            title,
-            account,
+            title: recipe.task.title(),
+            account: recipe.task.account(),
             summary,
             row: summary.row(),
             curve: marked(&figure::curve(recipe, trained)),
@@ -325,7 +325,7 @@ fn draw(recipe: &Recipe, trained: &Trained) -> [String; 2] {
         error_text(errors[index])
     );
     let picture = Picture {
-        task: &recipe.task,
+        task: &*recipe.task,
         network: &recipe.network,
         parameters: &trained.parameters,
         index,
@@ -343,27 +343,6 @@ fn error_text(error: Option<f64>) -> String {
     match error {
         Some(error) if error.is_finite() => decimal(error),
         _ => "not finite".to_owned(),
-    }
-}
-
-/// A title, and what an episode is.
-fn account(experiment: Experiment) -> (&'static str, &'static str) {
-    match experiment {
-        Experiment::Completion => (
-            "Pattern completion",
-            "In every episode a network sees a new random pattern of 8 bits for one step, then one bit of it alone. From \
-             that bit it must bring back the whole pattern, which only its traces can know.",
-        ),
-        Experiment::OneShot => (
-            "One-shot learning",
-            "In every episode a network sees two new random patterns in turn, each with its label the first time only. \
-             From then on it must give the label of the pattern it sees.",
-        ),
-        Experiment::Reversal => (
-            "Reversal learning",
-            "As one-shot learning, but half-way through the episode the labels swap and are shown once more: what was \
-             learned must be unlearned at once.",
-        ),
     }
 }
 

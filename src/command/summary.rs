@@ -13,7 +13,7 @@ use std::path::Path;
 pub(super) struct Summary {
     /// `null` where nothing was saved, as is the folder.
     identity: Option<Identity>,
-    task: &'static str,
+    task: String,
     /// Networks that solved the task, or had when the run was stopped.
     solved: usize,
     population: usize,
@@ -63,7 +63,7 @@ impl Summary {
         };
         Self {
             identity: saved.map(|(identity, _)| identity.clone()),
-            task: recipe.task.name(),
+            task: recipe.task.name().to_owned(),
             solved: trained.solved(),
             population: recipe.population,
             solved_below: recipe.task.solved_below(),
@@ -103,7 +103,7 @@ impl Summary {
             [number(error.median), quartiles, number(error.worst)]
         };
         [
-            self.task.to_owned(),
+            self.task.clone(),
             format!("{} of {}", self.solved, self.population),
             median,
             quartiles,

@@ -4,7 +4,8 @@ use super::engine::{EngineArguments, describe};
 use super::folder::{Run, Wanted, holds_a_run};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
-use super::settings::{Settings, TaskName};
+use super::settings::Settings;
+use super::task::{TaskName, task_name};
 use super::{Ending, note, say};
 use clap::Args;
 use metaplastic::Result;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// What the networks learn
-    #[arg(value_enum)]
+    #[arg(value_parser = task_name())]
     task: TaskName,
 
     #[command(flatten)]
@@ -45,7 +46,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let recipe = arguments.settings.recipe(arguments.task)?;
+    let recipe = arguments.settings.recipe(&arguments.task)?;
     let wanted = Wanted {
         asked: arguments.output.as_deref(),
         name: format!("{}-seed{}", recipe.task.name(), recipe.seed),

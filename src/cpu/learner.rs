@@ -13,7 +13,7 @@ use crate::memory;
 use crate::network::Network;
 use crate::optimiser::Optimiser;
 use crate::parameters::{Layout, Parameters};
-use crate::task::EpisodeSource;
+use crate::tasks::EpisodeSource;
 use rayon::prelude::*;
 use std::ops::Range;
 

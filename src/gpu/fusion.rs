@@ -125,7 +125,7 @@ fn is_small(layout: &DeviceLayout) -> bool {
 /// beside.
 fn is_simple(work: &Work) -> bool {
     work.has_target
-        && (work.task.is_some() || work.learn)
+        && work.is_meta_step
         && work.gradient == work.learn
         && work.batch <= EPISODE_BLOCK
         && !work.input_gradient
@@ -179,7 +179,7 @@ fn lanes(layout: &DeviceLayout) -> usize {
 mod tests {
     use super::*;
     use crate::network::{Activation, Layer, Loss, Rate};
-    use crate::task::{Association, Task};
+    use crate::tasks::{Association, Task};
 
     fn network(inputs: usize, outputs: usize) -> Network {
         let layers = [
@@ -239,12 +239,8 @@ mod tests {
         let profile = Profile::default();
         let network = network(10, 2);
         let meta_steps = |networks: usize, batch: usize, steps: usize| {
-            let association = Association {
-                steps,
-                ..Association::PAPER
-            };
             let work = Work {
-                task: Some(Task::OneShot(association)),
+                task: Association::one_shot(8, 2, steps).unwrap().kernel(),
                 ..Work::training(&network, networks, batch, steps)
             };
             fusion(&network, &profile, &work).unwrap().meta_steps

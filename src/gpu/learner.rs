@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::optimiser::Optimiser;
 use crate::parameters::{Layout, Parameters};
-use crate::task::EpisodeSource;
+use crate::tasks::{EpisodeSource, TaskKernel, mask};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -91,9 +91,12 @@ enum Key {
         steps: usize,
         mask_per_episode: bool,
         given: Vec<(bool, bool)>,
+        learn: bool,
     },
     Generated {
-        source: EpisodeSource,
+        task: TaskKernel,
+        batch: usize,
+        steps: usize,
         learn: bool,
     },
     Apply,
@@ -214,6 +217,7 @@ impl GpuLearner {
                 steps: work.steps,
                 mask_per_episode: work.mask_per_episode,
                 given: work.given.clone(),
+                learn: true,
             };
             let loaded = group.loaded(&self.gpu, &self.network, key, || work)?;
             self.under_way = true;
@@ -227,17 +231,7 @@ impl GpuLearner {
             device.write(residents.get(Resident::Control), &[control])?;
             let cleared = vec![Progress::default(); networks.len()];
             device.write(residents.get(Resident::Progress), &cleared)?;
-            for cut in 0..loaded.plan.cuts.len() {
-                let range = loaded.plan.cuts[cut].episodes.clone();
-                upload(&loaded, &self.network, episodes, networks.clone(), range)?;
-                let submission = device.submit(|encoder| {
-                    loaded.record_cut(encoder, cut);
-                    if cut + 1 == loaded.plan.cuts.len() {
-                        loaded.record_finish(encoder);
-                    }
-                })?;
-                device.wait(submission)?;
-            }
+            run_given(&self.gpu, &loaded, &self.network, episodes, networks)?;
             let progress = group.progress(&self.gpu, 1)?;
             losses.extend(progress.into_iter().map(|progress| progress.loss));
         }
@@ -261,6 +255,7 @@ impl GpuLearner {
                 mask_per_episode: false,
                 given: vec![(false, false); self.network.layers().len()],
                 task: None,
+                is_meta_step: true,
                 learn: true,
             };
             let values = packed(&group.layout, &gradients.slice(networks));
@@ -294,13 +289,14 @@ impl GpuLearner {
         meta_steps: Range<u32>,
         learn: bool,
     ) -> Result<Vec<f64>> {
-        let task = source.task;
+        let task = &*source.task;
+        let kernel = task.kernel();
         let done = (meta_steps.end - since) as usize;
         let counted = (done * task.counted_steps()) as f64;
         let population = self.parameters.population();
         let whole = Work {
             gradient: learn,
-            task: Some(task),
+            task: kernel.clone(),
             learn,
             ..Work::training(&self.network, population, source.batch, task.steps())
         };
@@ -310,9 +306,21 @@ impl GpuLearner {
         let mut errors = Vec::with_capacity(population);
         for group in &mut self.groups {
             let networks = group.networks.clone();
-            let key = Key::Generated {
-                source: source.clone(),
-                learn,
+            let (batch, steps) = (whole.batch, whole.steps);
+            let key = match kernel.clone() {
+                Some(task) => Key::Generated {
+                    task,
+                    batch,
+                    steps,
+                    learn,
+                },
+                None => Key::Given {
+                    batch,
+                    steps,
+                    mask_per_episode: false,
+                    given: whole.given.clone(),
+                    learn,
+                },
             };
             let work = || Work {
                 networks: networks.len(),
@@ -320,8 +328,8 @@ impl GpuLearner {
             };
             let loaded = group.loaded(&self.gpu, &self.network, key, work)?;
             self.under_way = true;
-            if loaded.plan.fused.is_none() {
-                let mask = task.mask().to_vec();
+            if kernel.is_some() && loaded.plan.fused.is_none() {
+                let mask = mask(task).to_vec();
                 for (segment, steps) in loaded.plan.segments.iter().enumerate() {
                     let mask = &mask[steps.clone()];
                     let buffer = loaded.buffer(Working::Mask(segment));
@@ -343,13 +351,22 @@ impl GpuLearner {
                 device.write(residents.get(Resident::Progress), &cleared)?;
             }
             let controls = residents.get(Resident::Control);
-            run_meta_steps(
-                &self.gpu,
-                &loaded,
-                &mut group.pace,
-                (controls, control),
-                meta_steps.len(),
-            )?;
+            if kernel.is_some() {
+                run_meta_steps(
+                    &self.gpu,
+                    &loaded,
+                    &mut group.pace,
+                    (controls, control),
+                    meta_steps.len(),
+                )?;
+            } else {
+                device.write(controls, &[control])?;
+                let all = 0..networks.len();
+                for meta_step in meta_steps.clone() {
+                    let episodes = source.episodes_of(networks.clone(), meta_step)?;
+                    run_given(&self.gpu, &loaded, &self.network, &episodes, all.clone())?;
+                }
+            }
             let progress = group.progress(&self.gpu, done)?;
             let losses = progress.iter().map(|progress| f64::from(progress.loss));
             errors.extend(losses.map(|loss| loss / counted));
@@ -456,6 +473,34 @@ impl Group {
         self.loaded = Some((key, loaded.clone()));
         Ok(loaded)
     }
+}
+
+/// One meta-step of a group on episodes from the host; `networks` is where the group's lie among them.
+fn run_given(
+    gpu: &Gpu,
+    loaded: &Loaded,
+    network: &Network,
+    episodes: &Episodes<f32>,
+    networks: Range<usize>,
+) -> Result<()> {
+    let cuts = &loaded.plan.cuts;
+    for (cut, part) in cuts.iter().enumerate() {
+        upload(
+            loaded,
+            network,
+            episodes,
+            networks.clone(),
+            part.episodes.clone(),
+        )?;
+        let submission = gpu.device.submit(|encoder| {
+            loaded.record_cut(encoder, cut);
+            if cut + 1 == cuts.len() {
+                loaded.record_finish(encoder);
+            }
+        })?;
+        gpu.device.wait(submission)?;
+    }
+    Ok(())
 }
 
 /// Submits meta-steps, several to a submission, with two submissions in flight.

@@ -13,7 +13,7 @@ use super::turns;
 use crate::computation::EPISODE_BLOCK;
 use crate::error::{Error, Result};
 use crate::network::Network;
-use crate::task::Task;
+use crate::tasks::TaskKernel;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -34,8 +34,10 @@ pub(super) struct Work {
     pub mask_per_episode: bool,
     /// Per layer: an initial trace is given; a gradient on the final trace is given.
     pub given: Vec<(bool, bool)>,
-    /// The task that makes the episodes, if the device makes them.
-    pub task: Option<Task>,
+    /// How the device makes the episodes, if it does.
+    pub task: Option<TaskKernel>,
+    /// Whether the work is a learner's meta-step, which counts its loss.
+    pub is_meta_step: bool,
     /// Whether the optimiser follows the gradient.
     pub learn: bool,
 }
@@ -54,6 +56,7 @@ impl Work {
             mask_per_episode: false,
             given: vec![(false, false); network.layers().len()],
             task: None,
+            is_meta_step: true,
             learn: true,
         }
     }
@@ -67,7 +70,8 @@ pub(super) enum Working {
     /// Of each step of a segment.
     StepLosses,
     Partials,
-    Patterns,
+    /// What a task's episodes are made of.
+    Words,
     /// The caller's episodes where one kernel does whole meta-steps: input, target, mask.
     Episodes,
     /// Of a segment.
@@ -297,10 +301,7 @@ fn buffers(
         ));
     }
     if let Some(task) = &work.task {
-        buffers.push((
-            Working::Patterns,
-            floats(&[networks, episodes, task.patterns(), 4]),
-        ));
+        buffers.push((Working::Words, floats(&[networks, episodes, task.words, 4])));
     }
     for segment in 0..segments {
         if work.has_target {
@@ -482,7 +483,7 @@ impl Plan {
                 dispatches,
             });
         }
-        if self.work.task.is_some() || self.work.learn {
+        if self.work.is_meta_step {
             let extent = Extent {
                 networks: self.work.networks as u32,
                 batch: batch as u32,
@@ -571,7 +572,7 @@ impl Plan {
                     |name| match name {
                         "input" => Buffer::Working(Working::Activity(0, segment)),
                         "target_of" => Buffer::Working(Working::Target(segment)),
-                        "patterns" => Buffer::Working(Working::Patterns),
+                        "words" => Buffer::Working(Working::Words),
                         name => resident_of(name),
                     },
                 ));
@@ -837,6 +838,7 @@ mod tests {
             mask_per_episode: false,
             given: vec![(false, false); 2],
             task: None,
+            is_meta_step: false,
             learn: false,
         }
     }

@@ -14,12 +14,13 @@ use crate::number::{TANH_EVEN, TANH_LAST, TANH_ODD};
 use crate::optimiser::{DEVICE_CONSTANTS, Method, Schedule};
 use crate::parameters::Role;
 use crate::random::ROTATIONS;
-use crate::task::Task;
+use crate::tasks::TaskKernel;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::merge_maps;
 use minijinja::{Environment, Value, context};
 use naga::AddressSpace;
 use naga::front::wgsl;
+use std::collections::BTreeMap;
 
 /// Lanes of the workgroups of kernels that do one element a lane.
 pub(super) const WORKGROUP: usize = 64;
@@ -244,7 +245,6 @@ impl Renderer {
             "meta_step.wgsl",
             "multiply_add.wgsl",
             "optimiser.wgsl",
-            "patterns.wgsl",
             "reduce.wgsl",
             "reduce_rows.wgsl",
             "row_parameters.wgsl",
@@ -588,23 +588,44 @@ impl Renderer {
         Ok((kernel, 4 * chains * turns))
     }
 
-    pub fn episodes(&self, layout: &DeviceLayout, task: &Task) -> Result<Kernel> {
-        let mut bindings = vec![
+    pub fn episodes(&self, layout: &DeviceLayout, task: &TaskKernel) -> Result<Kernel> {
+        let bindings = vec![
             reads("keys", "vec4<u32>"),
             reads("control", "Control"),
             reads("progress", "Progress"),
             writes("input", "f32"),
             writes("target_of", "f32"),
+            writes("words", "vec4<u32>"),
         ];
-        if !matches!(task, Task::Completion(_)) {
-            bindings.push(writes("patterns", "vec4<u32>"));
-        }
         let values = context! {
+            inputs => layout.layers[0].inputs,
+            outputs => layout.layers[layout.layers.len() - 1].outputs,
             row => layout.layers[0].row,
             output_row => layout.layers[layout.layers.len() - 1].output_row,
-            ..merge_maps([of_task(task), learning(layout)])
+            ..merge_maps([self.of_task(task)?, learning(layout)])
         };
         self.kernel("episodes", bindings, WORKGROUP, values)
+    }
+
+    /// What the kernels that make a task's episodes have in common: the task's functions, with its values.
+    fn of_task(&self, task: &TaskKernel) -> Result<Value> {
+        let values: BTreeMap<_, _> = task
+            .values
+            .iter()
+            .map(|(name, value)| (&**name, *value))
+            .collect();
+        let text = self
+            .environment
+            .render_named_str("task", &task.template, values);
+        let text = text.map_err(|source| Error::Shader {
+            name: "task".to_owned(),
+            source,
+        })?;
+        Ok(context! {
+            task => text,
+            words => task.words,
+            rotations => ROTATIONS.iter().map(|pair| pair.to_vec()).collect::<Vec<_>>(),
+        })
     }
 
     /// Whole meta-steps of networks that are small enough.
@@ -651,7 +672,7 @@ impl Renderer {
             names.dedup();
         }
         let of_task = match &work.task {
-            Some(task) => of_task(task),
+            Some(task) => self.of_task(task)?,
             None => context! { task => () },
         };
         let values = context! {
@@ -731,19 +752,6 @@ fn names_of(layer: &LayerLayout) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-/// What the kernels that make a task's episodes have in common.
-fn of_task(task: &Task) -> Value {
-    let masks = (0..4).map(|word| crate::task::bit_mask(task.bits(), word));
-    context! {
-        task => task.name(),
-        bits => task.bits(),
-        patterns => task.patterns(),
-        bit_masks => masks.collect::<Vec<_>>(),
-        reversal => task.reversal_step().unwrap_or(u32::MAX as usize),
-        rotations => ROTATIONS.iter().map(|pair| pair.to_vec()).collect::<Vec<_>>(),
-    }
-}
-
 /// What the kernels of a population in training have in common.
 fn learning(layout: &DeviceLayout) -> Value {
     let methods = Method::ALL.iter().map(|method| {
@@ -782,7 +790,7 @@ mod tests {
     use super::*;
     use crate::gpu::fusion::Fusion;
     use crate::network::{Activation, Layer, Network, Plastic, Plasticity, Rate, Rule};
-    use crate::task::{Association, Completion};
+    use crate::tasks::{Association, Completion, Task};
 
     /// Parses and validates as a driver's front end would.
     fn validate(kernel: &Kernel) {
@@ -965,15 +973,11 @@ mod tests {
             validate(&renderer.check(&layout).unwrap());
             validate(&renderer.optimiser(&layout).unwrap());
             for task in [
-                Task::Completion(Completion { bits: 8 }),
-                Task::OneShot(Association::PAPER),
-                Task::Reversal(Association {
-                    bits: 100,
-                    patterns: 4,
-                    steps: 40,
-                }),
+                Completion::PAPER.kernel(),
+                Association::ONE_SHOT.kernel(),
+                Association::reversal(100, 4, 40).unwrap().kernel(),
             ] {
-                validate(&renderer.episodes(&layout, &task).unwrap());
+                validate(&renderer.episodes(&layout, &task.unwrap()).unwrap());
             }
         }
     }
@@ -983,7 +987,7 @@ mod tests {
     fn unknown_names_are_errors() {
         let profile = Profile::default();
         let renderer = Renderer::new(&profile);
-        let paper = Task::OneShot(Association::PAPER);
+        let paper = Association::ONE_SHOT.kernel().unwrap();
         let network = plastic(
             (10, 2),
             Rule::Hebb,
@@ -1006,7 +1010,7 @@ mod tests {
                 lanes => 8,
                 packed => 1,
                 small_retention => SMALL_RETENTION,
-                ..merge_maps([of_task(&paper), learning(&layout)])
+                ..merge_maps([renderer.of_task(&paper).unwrap(), learning(&layout)])
             };
             let bindings = vec![writes("parameters", "vec4<f32>")];
             renderer.kernel("meta_step", bindings, 1, merge_maps([known, other]))
@@ -1014,7 +1018,6 @@ mod tests {
         with(context! {}).unwrap();
         for (what, other) in [
             ("losses/hinge", context! { loss => "hinge" }),
-            ("task", context! { task => "recall" }),
             ("activation", context! { activations => ["tanh", "gelu"] }),
             ("rule", context! { rules => ["hebb", "bcm"] }),
             (
@@ -1042,7 +1045,7 @@ mod tests {
     }
 
     /// Validates every kernel of whole meta-steps that a network may have, for each device's workgroup memory.
-    fn validate_fused(network: &Network, task: Option<Task>) {
+    fn validate_fused(network: &Network, task: Option<TaskKernel>) {
         for workgroup_bytes in [16 << 10, 32 << 10, 48 << 10] {
             let profile = Profile {
                 workgroup_bytes,
@@ -1051,9 +1054,9 @@ mod tests {
             let layout = DeviceLayout::new(network, &profile);
             for (networks, batch, learn) in [(1, 1, true), (1000, 16, true), (3, 2, false)] {
                 let work = Work {
-                    task,
-                    learn: learn || task.is_none(),
-                    gradient: learn || task.is_none(),
+                    task: task.clone(),
+                    learn,
+                    gradient: learn,
                     ..Work::training(network, networks, batch, 10)
                 };
                 let fusion = Fusion::new(network, &profile, &layout, &work).unwrap();
@@ -1100,22 +1103,18 @@ mod tests {
 
     #[test]
     fn every_task_has_a_valid_kernel_of_whole_meta_steps() {
-        let association = Association {
-            bits: 7,
-            patterns: 3,
-            steps: 10,
-        };
-        for task in [
-            Task::Completion(Completion { bits: 10 }),
-            Task::OneShot(association),
-            Task::Reversal(association),
-        ] {
+        let tasks: [Box<dyn Task>; 3] = [
+            Box::new(Completion::new(10).unwrap()),
+            Box::new(Association::one_shot(7, 3, 10).unwrap()),
+            Box::new(Association::reversal(7, 3, 10).unwrap()),
+        ];
+        for task in tasks {
             for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
                 let layers = [
                     Layer::plastic(10, 4, Rate::learned(0.1)),
                     Layer::dense(4, task.outputs(), Activation::Linear),
                 ];
-                validate_fused(&Network::new(loss, layers).unwrap(), Some(task));
+                validate_fused(&Network::new(loss, layers).unwrap(), task.kernel());
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::network::{Loss, Network};
 use crate::parameters::Layout;
-use crate::task::Task;
+use crate::tasks::{Task, TaskKernel, check_network};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -152,8 +152,8 @@ pub fn plan(
     report(network, profile, population, batch, steps, None)
 }
 
-/// Plans one meta-step of training on a task whose episodes the device makes: `population` networks, on `batch` episodes
-/// for each. No device is needed or asked.
+/// Plans one meta-step of training on a task: `population` networks, on `batch` episodes for each, which the device makes
+/// where the task can. No device is needed or asked.
 ///
 /// # Errors
 /// As [`plan`], or if the task does not fit the network.
@@ -162,16 +162,16 @@ pub fn plan_task(
     profile: &Profile,
     population: usize,
     batch: usize,
-    task: &Task,
+    task: &dyn Task,
 ) -> Result<PlanReport> {
-    task.check(network)?;
+    check_network(task, network)?;
     report(
         network,
         profile,
         population,
         batch,
         task.steps(),
-        Some(*task),
+        task.kernel(),
     )
 }
 
@@ -181,7 +181,7 @@ fn report(
     population: usize,
     batch: usize,
     steps: usize,
-    task: Option<Task>,
+    task: Option<TaskKernel>,
 ) -> Result<PlanReport> {
     profile.check()?;
     for (field, size) in [

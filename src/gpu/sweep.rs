@@ -48,6 +48,7 @@ pub(super) fn work_of(
             })
             .collect(),
         task: None,
+        is_meta_step: false,
         learn: false,
     }
 }

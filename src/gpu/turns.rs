@@ -10,7 +10,6 @@ use super::layout::{CHECKED, DeviceLayout, LayerLayout};
 use super::plan::Work;
 use super::render::{CHECKPOINT, UNROLLED, WORKGROUP};
 use crate::computation::EPISODE_BLOCK;
-use crate::task::Task;
 
 /// Loops over the outputs in the loss of a step: one for steps that do not count, and three of a softmax.
 const LOSS_LOOPS: u64 = 4;
@@ -44,7 +43,7 @@ pub(super) fn most(
         let numbers = (layout.layers[0].inputs + last.outputs) as u64;
         // Its inputs and its targets in two loops.
         let all_steps = of_loop(steps, numbers + 2);
-        kernels.push(("episodes", sum([patterns(task), all_steps])));
+        kernels.push(("episodes", sum([task.turns, all_steps])));
     }
     if work.has_target {
         kernels.push(("loss", loss_of_step(last)));
@@ -65,7 +64,7 @@ pub(super) fn most(
             }
         }
     }
-    if work.task.is_some() || work.learn {
+    if work.is_meta_step {
         let of_lanes = |items: usize| of_loop(items.div_ceil(WORKGROUP) as u64, 0);
         let halvings = of_loop(u64::from(WORKGROUP.ilog2()), 0);
         let [losses, parts, part] = [work.batch, layout.parts(), CHECKED].map(of_lanes);
@@ -82,7 +81,7 @@ pub(super) fn of_meta_step(layout: &DeviceLayout, work: &Work, lanes: usize) -> 
     let steps = work.steps as u64;
     let last = &layout.layers[layout.layers.len() - 1];
     let mut episode = sum([
-        work.task.as_ref().map_or(0, patterns),
+        work.task.as_ref().map_or(0, |task| task.turns),
         over_lanes(
             steps.saturating_mul(layout.layers[0].inputs.div_ceil(4) as u64),
             0,
@@ -135,21 +134,6 @@ fn backward(layer: &LayerLayout, steps: u64) -> u64 {
     match layer.retention {
         true => of_loop(steps, of_loop(steps.min(CHECKPOINT as u64), 0)),
         false => of_loop(steps, 0),
-    }
-}
-
-/// The drawing of an episode's patterns. One that equals an earlier one is drawn again: twice as many draws are counted as
-/// come in the mean to a pattern that is the last.
-fn patterns(task: &Task) -> u64 {
-    let patterns = task.patterns() as u64;
-    let all = 1u64.checked_shl(task.bits() as u32).unwrap_or(u64::MAX);
-    let free = all.saturating_sub(patterns).saturating_add(1);
-    match task {
-        Task::Completion(_) => 0,
-        _ => of_loop(
-            patterns,
-            of_loop(2 * all.div_ceil(free), of_loop(patterns, 0)),
-        ),
     }
 }
 

@@ -1,10 +1,11 @@
 //! A recipe as TOML with a comment on every setting, to be edited.
 
-use super::Recipe;
+use super::recipe::Recipe;
 use crate::named::listed;
 use crate::network::Activation;
 use crate::optimiser::Method;
 use crate::parameters::Sign;
+use crate::tasks::{Task, all};
 
 /// What a setting is: its table, its key, and an account of it.
 struct Setting {
@@ -42,7 +43,8 @@ const METHOD: &str = "optimiser.method";
 const SCHEDULE: &str = "optimiser.schedule";
 
 /// Every setting that a recipe may have.
-fn settings() -> Vec<Setting> {
+fn settings(task: &dyn Task) -> Vec<Setting> {
+    let kinds = all();
     let methods = Method::ALL.map(|method| {
         let constants = method.constants().into_iter();
         let constants: Vec<_> = constants.map(|(constant, _)| constant.name).collect();
@@ -71,18 +73,7 @@ fn settings() -> Vec<Setting> {
             "500",
             "episodes at the end with frozen parameters [500, or a tenth of fewer than 1,000]",
         ),
-        setting(
-            "task",
-            "kind",
-            "\"completion\", \"one-shot\" or \"reversal\"",
-        ),
-        setting("task", "bits", "bits of a pattern, at most 128"),
-        setting(
-            "task",
-            "patterns",
-            "patterns of an episode; also its label bits, and outputs of the network",
-        ),
-        setting("task", "steps", "steps of an episode"),
+        setting("task", "kind", listed(kinds.iter().map(|task| task.name()))),
         setting(
             "initial",
             "scale",
@@ -167,7 +158,7 @@ fn settings() -> Vec<Setting> {
         setting(
             "network.loss",
             "kind",
-            "the task's: \"squared-error\" for completion, \"softmax-cross-entropy\" for the others",
+            format!("the task's: \"{}\"", task.loss()),
         ),
         setting(LAYER, "kind", "\"plastic\", \"dense\" or \"bias\""),
         setting(LAYER, "inputs", "presynaptic neurons"),
@@ -192,6 +183,8 @@ fn settings() -> Vec<Setting> {
         setting(RATE, "per", "one rate per \"layer\" or per \"neuron\""),
         setting(RATE, "learned", "whether the outer loop learns it"),
     ];
+    let of_task = task.settings().into_iter();
+    settings.extend(of_task.map(|it| setting("task", it.name, it.account)));
     for method in Method::ALL {
         let constants = method.constants().into_iter();
         settings.extend(constants.map(|(it, _)| setting(METHOD, it.name, it.account)));
@@ -209,7 +202,7 @@ impl Recipe {
     /// # Panics
     /// As [`Recipe::to_toml`].
     pub fn to_commented_toml(&self) -> String {
-        let settings = settings();
+        let settings = settings(&*self.task);
         let mut text = String::new();
         let mut table = String::new();
         let mut keys: Vec<String> = Vec::new();
@@ -264,10 +257,16 @@ fn push(text: &mut String, line: &str, account: &str) {
 mod tests {
     use super::*;
     use crate::optimiser::Schedule;
-    use crate::training::Experiment;
+    use crate::tasks::Association;
+    use std::sync::Arc;
+
+    fn one_shot() -> Recipe {
+        Recipe::new(Arc::new(Association::ONE_SHOT)).unwrap()
+    }
 
     fn recipes() -> Vec<Recipe> {
-        let mut recipes = Experiment::ALL.map(Recipe::paper).to_vec();
+        let papers = all().into_iter().map(Recipe::new);
+        let mut recipes: Vec<_> = papers.map(Result::unwrap).collect();
         let schedules = [
             Schedule::Cosine {
                 updates: 7,
@@ -287,7 +286,7 @@ mod tests {
             },
         ];
         for (schedule, method) in schedules.into_iter().zip(methods) {
-            let mut recipe = Recipe::paper(Experiment::OneShot);
+            let mut recipe = one_shot();
             recipe.optimiser.schedule = schedule;
             recipe.optimiser.method = method;
             recipe.frozen = Some(3);
@@ -304,9 +303,8 @@ mod tests {
                 let text = recipe.to_commented_toml();
                 assert_eq!(Recipe::from_toml(&text, "test").unwrap(), recipe, "{text}");
                 // Also where it is laid over another.
-                let kind = |experiment: &Experiment| experiment.name() == recipe.task.name();
-                let experiment = Experiment::ALL.into_iter().find(kind).unwrap();
-                let laid_over = Recipe::paper(experiment).variation(&text, "test");
+                let paper = Recipe::new(recipe.task.clone()).unwrap();
+                let laid_over = paper.variation(&text, "test");
                 assert_eq!(laid_over.unwrap(), recipe, "{text}");
             }
         }
@@ -324,7 +322,7 @@ mod tests {
 
     #[test]
     fn what_is_commented_out_can_be_taken_as_it_stands() {
-        let recipe = Recipe::paper(Experiment::OneShot);
+        let recipe = one_shot();
         let text = recipe.to_commented_toml();
         let all: String = text
             .lines()

@@ -1,6 +1,7 @@
 //! A run: training, then the frozen end that measures the final error.
 
-use super::{Recipe, Statistics};
+use super::recipe::Recipe;
+use super::statistics::Statistics;
 use crate::computation::Failure;
 use crate::engine::Engine;
 use crate::engine::Learner;
@@ -9,7 +10,7 @@ use crate::memory;
 use crate::named::named;
 use crate::parameters::{Layout, Parameters};
 use crate::random::Purpose;
-use crate::task::EpisodeSource;
+use crate::tasks::EpisodeSource;
 use crate::zip::zip_eq;
 use serde::Serialize;
 use std::ops::{ControlFlow, Range};
@@ -413,7 +414,12 @@ fn meta_steps_per_report(recipe: &Recipe) -> u32 {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::training::Experiment;
+    use crate::tasks::{Association, Completion};
+    use std::sync::Arc;
+
+    fn paper(task: Association) -> Recipe {
+        Recipe::new(Arc::new(task)).unwrap()
+    }
 
     fn run(recipe: &Recipe) -> Trained {
         let training = Training::new(&Engine::cpu(), recipe).unwrap();
@@ -424,7 +430,7 @@ mod tests {
         Recipe {
             population: 3,
             episodes: 400,
-            ..Recipe::paper(Experiment::OneShot)
+            ..paper(Association::ONE_SHOT)
         }
     }
 
@@ -549,7 +555,7 @@ mod tests {
                 scale: 1e25,
                 ..Default::default()
             },
-            ..Recipe::paper(Experiment::Completion)
+            ..Recipe::new(Arc::new(Completion::PAPER)).unwrap()
         };
         let trained = run(&Recipe {
             population: 2,

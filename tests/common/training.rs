@@ -5,14 +5,15 @@ use super::compare::{Report, Tensors, Tolerance, compare};
 use super::oracle;
 use super::random::Random;
 use metaplastic::random::Purpose;
-use metaplastic::task::{Association, EpisodeSource, Task};
-use metaplastic::training::{Event, Experiment, Recipe, Training};
+use metaplastic::tasks::{Association, Draw, EpisodeSource, Setup, Task};
+use metaplastic::training::{Event, Recipe, Training};
 use metaplastic::{
     Activation, Engine, Episodes, Error, Failure, Initial, Layer, Learner, Loss, Mask, Method,
     Network, Objective, Optimiser, Parameters, Rate, Role, Schedule, Selector, Tensor, Want,
 };
 use ndarray::{Array1, Array4, Axis};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// One network's optimiser, written down from its documentation.
 struct Reference {
@@ -470,7 +471,7 @@ fn one_shot() -> (Network, Initial, Optimiser) {
 
 fn source(seed: u64, batch: usize) -> EpisodeSource {
     EpisodeSource {
-        task: Task::OneShot(Association::PAPER),
+        task: Arc::new(Association::ONE_SHOT),
         seed,
         purpose: Purpose::Training,
         batch,
@@ -510,6 +511,72 @@ pub fn generated_episodes_are_given_ones(engine: &Engine, batch: usize) {
         let mean = sum / (7 * source.task.counted_steps()) as f64;
         assert!((loss - mean).abs() < 1e-6 * mean, "{loss} against {mean}");
     }
+}
+
+/// One-shot learning as a task of one's own, whose episodes the host makes. Those that do not count are not written: they
+/// are zero.
+#[derive(Debug)]
+struct OfOnesOwn;
+
+impl Task for OfOnesOwn {
+    fn name(&self) -> &str {
+        "of-ones-own"
+    }
+
+    fn inputs(&self) -> usize {
+        10
+    }
+
+    fn outputs(&self) -> usize {
+        2
+    }
+
+    fn steps(&self) -> usize {
+        20
+    }
+
+    fn loss(&self) -> Loss {
+        Loss::SoftmaxCrossEntropy
+    }
+
+    fn solved_below(&self) -> f64 {
+        0.05
+    }
+
+    fn counts(&self, step: usize) -> bool {
+        step >= 2
+    }
+
+    fn fill(&self, draw: Draw, input: &mut [f32], target: &mut [f32]) {
+        assert!(input.iter().chain(&*target).all(|&value| value == 0.0));
+        Association::ONE_SHOT.fill(draw, input, target);
+        target[..4].fill(0.0);
+    }
+
+    fn setup(&self) -> metaplastic::Result<Setup> {
+        Association::ONE_SHOT.setup()
+    }
+}
+
+/// A task of one's own, whose episodes the host makes, is learned bit for bit as one whose episodes the engine makes; also
+/// in several calls.
+pub fn episodes_from_the_host_are_learned_alike(engine: &Engine, batch: usize) {
+    let source = source(3, batch);
+    let own = EpisodeSource {
+        task: Arc::new(OfOnesOwn),
+        ..source.clone()
+    };
+    let run = |source: &EpisodeSource| {
+        let mut learner = one_shot_learner(engine, 3, 3);
+        let errors = [
+            learner.train(source, 5..9).expect("training"),
+            learner.evaluate(source, 9..12).expect("an evaluation"),
+            learner.train(source, 12..13).expect("training"),
+        ];
+        assert_eq!(learner.failures().expect("failures"), []);
+        (errors, learner.parameters().expect("parameters"))
+    };
+    assert!(run(&own) == run(&source));
 }
 
 /// Evaluation returns the mean loss per counted step and changes nothing.
@@ -562,7 +629,7 @@ fn reports_are_those_of_single_calls(engine: &Engine, batch: u32, meta_steps: u3
         population: 2,
         episodes: u64::from(200 * meta_steps * batch),
         batch: batch as usize,
-        ..Recipe::paper(Experiment::OneShot)
+        ..Recipe::new(Arc::new(Association::ONE_SHOT)).expect("the paper's")
     };
     let (mut pauses, mut reports) = (0, 0);
     let trained = Training::new(engine, &recipe)
@@ -821,6 +888,51 @@ fn named<T: std::fmt::Debug>(refused: metaplastic::Result<T>) -> String {
     }
 }
 
+/// A task of any sizes, valid or not.
+#[derive(Debug)]
+struct Odd {
+    sizes: [usize; 3],
+    counts: bool,
+}
+
+impl Task for Odd {
+    fn name(&self) -> &str {
+        "odd"
+    }
+
+    fn inputs(&self) -> usize {
+        self.sizes[0]
+    }
+
+    fn outputs(&self) -> usize {
+        self.sizes[1]
+    }
+
+    fn steps(&self) -> usize {
+        self.sizes[2]
+    }
+
+    fn loss(&self) -> Loss {
+        Loss::SoftmaxCrossEntropy
+    }
+
+    fn solved_below(&self) -> f64 {
+        0.1
+    }
+
+    fn counts(&self, _: usize) -> bool {
+        self.counts
+    }
+
+    fn fill(&self, _: Draw, _: &mut [f32], _: &mut [f32]) {
+        unreachable!("no episode is made")
+    }
+
+    fn setup(&self) -> metaplastic::Result<Setup> {
+        Association::ONE_SHOT.setup()
+    }
+}
+
 /// Every wrong call on a learner is an error that names what is wrong, and changes nothing.
 pub fn wrong_calls_are_refused(engine: &Engine) {
     let (network, initial, optimiser) = one_shot();
@@ -893,14 +1005,12 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
     ] {
         assert_eq!(named(learner.apply(&gradients)), "gradients");
     }
-    let task = |bits, patterns, steps| EpisodeSource {
-        task: Task::OneShot(Association {
-            bits,
-            patterns,
-            steps,
-        }),
+    let task = |task: Arc<dyn Task>| EpisodeSource {
+        task,
         ..source.clone()
     };
+    let wide = Association::one_shot(9, 2, 20).expect("valid sizes");
+    let own = |sizes, counts| -> EpisodeSource { task(Arc::new(Odd { sizes, counts })) };
     let of_batch = |batch| EpisodeSource {
         batch,
         ..source.clone()
@@ -911,11 +1021,16 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
         ("meta_steps", source.clone(), 7..5),
         ("batch", of_batch(0), 0..1),
         ("batch", of_batch(usize::MAX), 0..1),
-        ("inputs of the network", task(9, 2, 20), 0..1),
-        ("task.patterns", task(1, 3, 20), 0..1),
-        ("task.bits", task(0, 2, 20), 0..1),
-        ("task.steps", task(8, 2, 2), 0..1),
-        ("task.steps", task(8, 2, usize::MAX), 0..1),
+        ("inputs of the network", task(Arc::new(wide)), 0..1),
+        ("inputs of the task", own([0, 2, 20], true), 0..1),
+        ("outputs of the task", own([10, 0, 20], true), 0..1),
+        ("steps of the task", own([10, 2, 0], true), 0..1),
+        ("steps of the task", own([10, 2, usize::MAX], true), 0..1),
+        (
+            "steps of the task that count",
+            own([10, 2, 20], false),
+            0..1,
+        ),
     ];
     for (name, source, range) in calls {
         assert_eq!(named(learner.train(&source, range.clone())), name);

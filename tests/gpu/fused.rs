@@ -8,17 +8,18 @@ use crate::common::training::with_factors;
 use crate::cuts::restricted;
 use crate::{Body, body};
 use metaplastic::random::Purpose;
-use metaplastic::task::{Association, Completion, EpisodeSource, Task};
+use metaplastic::tasks::{Association, Completion, EpisodeSource, Task};
 use metaplastic::{
     Activation, Engine, Initial, Layer, Learner, Loss, Network, Optimiser, Parameters, PlanReport,
     Plastic, Plasticity, Profile, Rate, RatePer, Rule, Schedule,
 };
+use std::sync::Arc;
 
 pub fn bodies() -> Vec<Body> {
     let mut bodies = Vec::new();
     for task in tasks() {
         for (name, optimiser) in optimisers() {
-            let run = Run::new(task, optimiser);
+            let run = Run::new(task.clone(), optimiser);
             bodies.push(body(
                 format!(
                     "fused {}, {name}: as separate kernels and as on the CPU",
@@ -27,7 +28,7 @@ pub fn bodies() -> Vec<Body> {
                 move |engine| run.agrees(engine),
             ));
         }
-        let run = Run::new(task, optimisers().remove(0).1);
+        let run = Run::new(task.clone(), optimisers().remove(0).1);
         bodies.push(body(
             format!(
                 "fused {}: dispatches and workgroups change nothing",
@@ -45,15 +46,11 @@ pub fn bodies() -> Vec<Body> {
     bodies
 }
 
-fn tasks() -> [Task; 3] {
+fn tasks() -> [Arc<dyn Task>; 3] {
     [
-        Task::OneShot(Association::PAPER),
-        Task::Reversal(Association {
-            bits: 5,
-            patterns: 3,
-            steps: 17,
-        }),
-        Task::Completion(Completion { bits: 6 }),
+        Arc::new(Association::ONE_SHOT),
+        Arc::new(Association::reversal(5, 3, 17).expect("valid sizes")),
+        Arc::new(Completion::new(6).expect("valid sizes")),
     ]
 }
 
@@ -124,7 +121,7 @@ struct Outcome {
 }
 
 impl Run {
-    fn new(task: Task, optimiser: Optimiser) -> Self {
+    fn new(task: Arc<dyn Task>, optimiser: Optimiser) -> Self {
         let layers = [
             Layer::plastic(task.inputs(), 5, Rate::learned(0.3)),
             Layer::plastic(5, 4, Rate::fixed(0.1)),
@@ -169,7 +166,7 @@ impl Run {
         let Self {
             network, source, ..
         } = self;
-        let (batch, task) = (source.batch, &source.task);
+        let (batch, task) = (source.batch, &*source.task);
         metaplastic::plan_task(network, profile(engine), POPULATION, batch, task).expect("it fits")
     }
 

@@ -340,6 +340,10 @@ fn learning() -> Vec<Body> {
             move |engine| training::generated_episodes_are_given_ones(engine, batch),
         ));
         bodies.push(body(
+            format!("episodes from the host are learned alike, batch {batch}"),
+            move |engine| training::episodes_from_the_host_are_learned_alike(engine, batch),
+        ));
+        bodies.push(body(
             format!("networks train as alone, batch {batch}"),
             move |engine| training::networks_train_as_alone(engine, batch),
         ));

@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn a_run_without_a_finite_error_is_drawn_too() {
         use metaplastic::Engine;
-        use metaplastic::training::{Experiment, Training};
+        use metaplastic::tasks::Completion;
+        use metaplastic::training::Training;
         use std::ops::ControlFlow;
         let recipe = Recipe {
             episodes: 40,
@@ -196,7 +197,7 @@ mod tests {
                 scale: 1e25,
                 ..Default::default()
             },
-            ..Recipe::paper(Experiment::Completion)
+            ..Recipe::new(std::sync::Arc::new(Completion::PAPER)).unwrap()
         };
         let training = Training::new(&Engine::cpu(), &recipe).unwrap();
         let trained = training.run(|_| ControlFlow::Continue(())).unwrap();

@@ -5,7 +5,7 @@ use super::svg::{Anchor, Svg};
 use super::{FAINT, INK, LINE, NEGATIVE, hex, number};
 use crate::command::names;
 use metaplastic::Role;
-use metaplastic::task::Task;
+use metaplastic::tasks::Task;
 use metaplastic::training::Matrix;
 use plotters::style::RGBColor;
 
@@ -57,7 +57,7 @@ pub(crate) fn heat_maps(picture: &Picture<'_>) -> String {
 
 struct Map<'a> {
     matrix: &'a Matrix,
-    task: &'a Task,
+    task: &'a dyn Task,
     /// The column of its presynaptic neurons, and of the network's outputs.
     column: usize,
     last: usize,
@@ -161,10 +161,12 @@ fn colour_bar(svg: &mut Svg, (x, y): (f64, f64), largest: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metaplastic::training::{Experiment, Recipe};
+    use metaplastic::tasks::Association;
+    use metaplastic::training::Recipe;
     use metaplastic::{Activation, Layer, Loss, Network, Parameters, Rate};
+    use std::sync::Arc;
 
-    fn draw(task: &Task, network: &Network, parameters: &Parameters<f32>) -> String {
+    fn draw(task: &dyn Task, network: &Network, parameters: &Parameters<f32>) -> String {
         heat_maps(&Picture {
             task,
             network,
@@ -177,11 +179,11 @@ mod tests {
 
     #[test]
     fn values_have_their_colour_and_their_number() {
-        let Recipe { task, network, .. } = Recipe::paper(Experiment::Reversal);
+        let Recipe { task, network, .. } = Recipe::new(Arc::new(Association::REVERSAL)).unwrap();
         let mut parameters = Parameters::<f32>::new(&network, 1).unwrap();
         parameters.view_mut(0, Role::Plasticity).unwrap()[[0, 1, 2]] = -7.25;
         parameters.view_mut(0, Role::Weight).unwrap()[[0, 0, 0]] = 3.5;
-        let text = draw(&task, &network, &parameters);
+        let text = draw(&*task, &network, &parameters);
         for part in [
             ">−7.25<",
             ">3.50<",
@@ -198,14 +200,14 @@ mod tests {
 
     #[test]
     fn large_matrices_are_cut() {
-        let task = Recipe::paper(Experiment::Reversal).task;
+        let task = Recipe::new(Arc::new(Association::REVERSAL)).unwrap().task;
         let layers = [
             Layer::plastic(300, 2, Rate::fixed(0.1)),
             Layer::dense(2, 80, Activation::Linear),
         ];
         let network = Network::new(Loss::SoftmaxCrossEntropy, layers).unwrap();
         let parameters = Parameters::<f32>::new(&network, 1).unwrap();
-        let text = draw(&task, &network, &parameters);
+        let text = draw(&*task, &network, &parameters);
         assert!(text.contains("(2 × 64 of 2 × 300)") && text.contains("(64 × 2 of 80 × 2)"));
     }
 

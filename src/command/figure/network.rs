@@ -3,7 +3,7 @@
 use super::svg::{Anchor, Svg};
 use super::{FAINT, INK, LINE, NEGATIVE, number};
 use crate::command::names;
-use metaplastic::task::Task;
+use metaplastic::tasks::Task;
 use metaplastic::training::{Connection, Matrix};
 use metaplastic::{Network, Parameters, Role};
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ const DASHES: &str = "7 5";
 
 /// Which network of a population is drawn, for what, under which title.
 pub(crate) struct Picture<'a> {
-    pub task: &'a Task,
+    pub task: &'a dyn Task,
     pub network: &'a Network,
     pub parameters: &'a Parameters<f32>,
     pub index: usize,
@@ -173,7 +173,7 @@ fn draw_line(svg: &mut Svg, line: &Connection, width: f64, from: (f64, f64), to:
     svg.curve(points, colour(line.value), width, dashes);
 }
 
-fn draw_nodes(svg: &mut Svg, columns: &Columns, task: &Task) {
+fn draw_nodes(svg: &mut Svg, columns: &Columns, task: &dyn Task) {
     let last = columns.last();
     for (column, &size) in columns.sizes.iter().enumerate() {
         for neuron in 0..size.min(MOST_NODES) {
@@ -234,10 +234,16 @@ fn legend(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metaplastic::training::{Experiment, Recipe};
+    use metaplastic::tasks::Association;
+    use metaplastic::training::Recipe;
     use metaplastic::{Activation, Layer, Loss, Rate};
+    use std::sync::Arc;
 
-    fn draw(task: &Task, network_description: &Network, parameters: &Parameters<f32>) -> String {
+    fn draw(
+        task: &dyn Task,
+        network_description: &Network,
+        parameters: &Parameters<f32>,
+    ) -> String {
         network(&Picture {
             task,
             network: network_description,
@@ -250,7 +256,7 @@ mod tests {
 
     #[test]
     fn lines_follow_sign_kind_and_size() {
-        let Recipe { task, network, .. } = Recipe::paper(Experiment::OneShot);
+        let Recipe { task, network, .. } = Recipe::new(Arc::new(Association::ONE_SHOT)).unwrap();
         let mut parameters = Parameters::<f32>::new(&network, 1).unwrap();
         let mut set = |layer, role, index: [usize; 3], value| {
             parameters.view_mut(layer, role).unwrap()[index] = value;
@@ -259,7 +265,7 @@ mod tests {
         set(0, Role::Weight, [0, 1, 3], 0.1);
         set(0, Role::Plasticity, [0, 1, 9], -5.0);
         set(1, Role::Weight, [0, 0, 1], -1.0);
-        let text = draw(&task, &network, &parameters);
+        let text = draw(&*task, &network, &parameters);
         let lines = |dashed: bool| -> Vec<&str> {
             let paths = text.lines().filter(|line| line.starts_with("<path"));
             paths
@@ -279,7 +285,7 @@ mod tests {
 
     #[test]
     fn large_networks_and_empty_ones_are_drawn_too() {
-        let task = Recipe::paper(Experiment::OneShot).task;
+        let task = Recipe::new(Arc::new(Association::ONE_SHOT)).unwrap().task;
         let layers = [
             Layer::plastic(300, 200, Rate::fixed(0.1)),
             Layer::dense(200, 2, Activation::Linear),
@@ -287,11 +293,11 @@ mod tests {
         let network = Network::new(Loss::SoftmaxCrossEntropy, layers).unwrap();
         let mut parameters = Parameters::<f32>::new(&network, 1).unwrap();
         assert_eq!(
-            draw(&task, &network, &parameters).matches("<path").count(),
+            draw(&*task, &network, &parameters).matches("<path").count(),
             3
         );
         parameters.values_mut().fill(1.0);
-        let text = draw(&task, &network, &parameters);
+        let text = draw(&*task, &network, &parameters);
         assert!(text.contains("32 of 300") && text.contains("32 of 200"));
         assert!(text.matches("<path").count() <= 2 * MOST_LINES + 4);
     }
