@@ -12,4 +12,4 @@ fn bit(pattern: vec4<u32>, j: u32) -> f32 {
     return select(-1.0, 1.0, ((pattern[j / 32u] >> (j % 32u)) & 1u) == 1u);
 }
 
-{{ task }}
+{{ rendered(task.template, task.values) }}

@@ -61,7 +61,11 @@ fn update(
 ) -> Updated {
     let g = gradient * scale;
     let rate = setting.learning_rate * schedule_factor(setting, updates - 1u) * factors;
-    let constants = setting.constants;
+    let constants = array<f32, {{ device_constants }}>(
+{% for index in range(device_constants) %}
+        setting.constant{{ index }},
+{% endfor %}
+    );
     let largest = vec4<f32>(LARGEST);
     // A square or a step beyond the largest float counts as that, so that no parameter ever stops being finite.
     let square = min(g * g, largest);

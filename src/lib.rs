@@ -40,7 +40,7 @@ pub use computation::{Failure, Gradients, Outcome, Want};
 pub use cpu::Cpu;
 pub use engine::{Choice, Engine, EngineKind, GPU_PAYS_FROM, Learner};
 pub use episodes::{Episodes, Mask, Objective};
-pub use error::{Error, Result};
+pub use error::{Cause, Error, ErrorKind, Result};
 #[cfg(feature = "gpu")]
 pub use gpu::{AdapterReport, Gpu, KernelReport, PlanReport, Profile, adapters, plan, plan_task};
 pub use network::{

@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::named::named;
+pub use crate::network::Role;
 use crate::network::{Layer, Network};
-use crate::network::{Plasticity, RatePer};
 use crate::number::Real;
 use crate::number::require_in_range;
 use crate::random::Stream;
@@ -13,20 +13,6 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-named! {
-    /// What a parameter tensor is to its layer.
-    pub enum Role ("role") {
-        /// The fixed weight `w`, `[O, I]`.
-        Weight = "weight",
-        /// The plasticity coefficient `α`, `[O, I]`, `[O]` or a scalar.
-        Plasticity = "plasticity",
-        /// The bias `b`, `[O]`.
-        Bias = "bias",
-        /// The plasticity rate `η`, a scalar or `[O]`.
-        Rate = "rate",
-    }
-}
 
 /// One parameter tensor of one network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,40 +64,22 @@ impl Layout {
             size: 0,
         };
         for (index, layer) in network.layers().iter().enumerate() {
-            let (inputs, outputs) = (layer.inputs(), layer.outputs());
-            if !matches!(layer, Layer::Bias(_)) {
-                layout.push(index, Role::Weight, &[outputs, inputs], true)?;
-            }
-            if let Layer::Plastic(plastic) = layer {
-                let shape: &[usize] = match plastic.plasticity {
-                    Plasticity::Connection => &[outputs, inputs],
-                    Plasticity::Neuron => &[outputs],
-                    Plasticity::Layer => &[],
-                };
-                layout.push(index, Role::Plasticity, shape, true)?;
-            }
-            if layer.has_bias() {
-                layout.push(index, Role::Bias, &[outputs], true)?;
-            }
-            if let Layer::Plastic(plastic) = layer {
-                let shape: &[usize] = match plastic.rate.per {
-                    RatePer::Layer => &[],
-                    RatePer::Neuron => &[outputs],
-                };
-                layout.push(index, Role::Rate, shape, plastic.rate.learned)?;
+            for tensor in layer.tensors() {
+                let shape = tensor.shape(layer);
+                layout.push(index, tensor.role, shape, tensor.learned)?;
             }
             layout.layers.push(layout.tensors.len());
         }
         Ok(layout)
     }
 
-    fn push(&mut self, layer: usize, role: Role, shape: &[usize], learned: bool) -> Result<()> {
+    fn push(&mut self, layer: usize, role: Role, shape: Vec<usize>, learned: bool) -> Result<()> {
         let what = format!("layer{layer}.{}", role.name());
-        let len = memory::elements(&what, shape)?;
+        let len = memory::elements(&what, &shape)?;
         self.tensors.push(Tensor {
             layer,
             role,
-            shape: shape.to_vec(),
+            shape,
             offset: self.size,
             len,
             learned,
@@ -153,15 +121,17 @@ impl<R: Real> Parameters<R> {
     /// # Errors
     /// If the population is empty, the parameters exceed the memory available, or a rate the range of `R`.
     pub fn new(network: &Network, population: usize) -> Result<Self> {
+        network.require_range::<R>()?;
         let mut parameters = Self::zeros(Arc::new(Layout::new(network)?), population)?;
         for (index, layer) in network.layers().iter().enumerate() {
-            if let Layer::Plastic(plastic) = layer {
-                let field = format!("layer{index}.rate.value");
-                require_in_range::<R>(&field, plastic.rate.value)?;
+            for tensor in layer.tensors() {
+                let Some(value) = tensor.value else {
+                    continue;
+                };
                 let mut view = parameters
-                    .view_mut(index, Role::Rate)
-                    .expect("plastic layers have a rate");
-                view.fill(R::from_f64(plastic.rate.value));
+                    .view_mut(index, tensor.role)
+                    .expect("a layer has its tensors");
+                view.fill(R::from_f64(value));
             }
         }
         Ok(parameters)
@@ -361,6 +331,25 @@ impl<R: Real> Parameters<R> {
         Ok(())
     }
 
+    /// The same networks `times` over, one copy of the population after the other: networks that start alike, say, to be
+    /// trained with different settings.
+    ///
+    /// # Errors
+    /// If `times` is zero, or memory is short.
+    pub fn repeat(&self, times: usize) -> Result<Self> {
+        let population = self.population.saturating_mul(times);
+        if population == 0 {
+            return Err(Error::ZeroSize {
+                field: "times".into(),
+            });
+        }
+        let mut repeated = Self::zeros(self.layout.clone(), population)?;
+        for copy in repeated.values.chunks_exact_mut(self.values.len()) {
+            copy.copy_from_slice(&self.values);
+        }
+        Ok(repeated)
+    }
+
     /// The same values in another precision.
     pub fn cast<S: Real>(&self) -> Parameters<S> {
         Parameters {
@@ -548,6 +537,22 @@ mod tests {
         )
         .unwrap();
         let error = Parameters::<f32>::new(&network, 1 << 12).unwrap_err();
+        assert!(matches!(error, Error::Memory { .. }), "{error}");
+    }
+
+    #[test]
+    fn networks_are_repeated_in_order() {
+        let network = Network::new(Loss::SquaredError, [Layer::bias(2)]).unwrap();
+        let mut two = Parameters::<f32>::new(&network, 2).unwrap();
+        two.values_mut().copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
+        let six = two.repeat(3).unwrap();
+        assert_eq!(six.population(), 6);
+        for index in 0..6 {
+            assert_eq!(six.network(index), two.network(index % 2));
+        }
+        let error = two.repeat(0).unwrap_err().to_string();
+        assert!(error.contains("times: zero"), "{error}");
+        let error = two.repeat(usize::MAX).unwrap_err();
         assert!(matches!(error, Error::Memory { .. }), "{error}");
     }
 }

@@ -23,7 +23,10 @@ impl Claim {
         let made = !folder.exists();
         take(folder, made).map_err(|source| Error::Write {
             path: folder.to_owned(),
-            source,
+            source: match is_in_nothing(folder) {
+                true => io::Error::other("the working directory has been removed"),
+                false => source,
+            },
         })
     }
 
@@ -73,6 +76,12 @@ fn take(folder: &Path, made: bool) -> io::Result<Option<Claim>> {
             return Ok(Some(Claim { folder, lock, made }));
         }
     }
+}
+
+/// Whether a path begins in a folder that is no more, though processes are in it.
+fn is_in_nothing(path: &Path) -> bool {
+    let working = std::env::current_dir();
+    path.is_relative() && working.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// The lock's file, and whether it was not there before.

@@ -2,10 +2,11 @@
 
 use super::claim::Claim;
 use super::identity::{self, Identity};
+use super::reproduce::REPORT;
 use super::staging::{self, Staging};
 use super::summary::Summary;
 use super::{figure, note};
-use metaplastic::file::write_atomically;
+use metaplastic::file::{require_replaceable, write_atomically};
 use metaplastic::tensors::write_parameters_with;
 use metaplastic::training::{Recipe, Report, Statistics, Trained};
 use metaplastic::{Choice, Error, Result};
@@ -21,6 +22,9 @@ pub(super) const RUN: &str = "run.toml";
 
 /// The files that make a folder a run. Whatever else lies there is left alone.
 const FILES: [&str; 6] = [PARAMETERS, NETWORK, METRICS, CURVE, SUMMARY, RUN];
+
+/// Drawings that `reproduce` puts beside them.
+pub(super) const FIGURES: [&str; 2] = ["network.svg", "heat-maps.svg"];
 
 /// Which folder is wanted.
 #[derive(Clone, Debug)]
@@ -67,6 +71,9 @@ impl Wanted<'_> {
         staging::tidy(path)?;
         // What another process has put there in between.
         self.require_free(path)?;
+        for name in FILES.iter().chain(&FIGURES).chain([&REPORT]) {
+            require_replaceable(&path.join(name))?;
+        }
         Ok(Folder {
             path: path.to_owned(),
             claim,
@@ -150,6 +157,12 @@ impl Folder {
             is_taken: holds_a_run,
         };
         wanted.claim()
+    }
+
+    /// Removes the files of a run.
+    pub fn remove_run(&self) -> Result<()> {
+        let mut names = FILES.iter().chain(&FIGURES);
+        names.try_for_each(|name| remove(&self.path.join(name)))
     }
 
     /// Writes every file of the run. A folder that is gone is made again; where it cannot be written to, the run is
@@ -264,7 +277,7 @@ impl Run<'_> {
         let summary = Summary::new(self, Some((&identity, folder)));
         let staging = Staging::new(folder)?;
         let metadata = [(identity::KEY.to_owned(), identity.to_string())];
-        write_parameters_with(&staging.path(PARAMETERS), &trained.parameters, metadata)?;
+        write_parameters_with(staging.path(PARAMETERS), &trained.parameters, metadata)?;
         let network = identity.toml_comment() + &recipe.network.to_toml();
         staging.write_text(NETWORK, &network)?;
         write_atomically(&staging.path(METRICS), |file| {
@@ -283,6 +296,17 @@ impl Run<'_> {
         staging.write_text(RUN, &run)?;
         staging.commit()?;
         Ok(summary)
+    }
+}
+
+/// Removes a file, if there is one.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Write {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Text files that a person hands in.
 
-use metaplastic::{Error, Network, Result};
+use metaplastic::{Error, Network, Real, Result};
 use std::io::Read;
 use std::path::Path;
 
@@ -26,7 +26,14 @@ pub(super) fn read_text(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The network that a TOML file describes.
-pub(super) fn read_network(path: &Path) -> Result<Network> {
-    Network::from_toml(&read_text(path)?, &path.display().to_string())
+/// The network that a TOML file describes, for compute in precision `R`.
+pub(super) fn read_network<R: Real>(path: &Path) -> Result<Network> {
+    let origin = path.display().to_string();
+    let network = Network::from_toml(&read_text(path)?, &origin)?;
+    let in_range = network.require_range::<R>();
+    in_range.map_err(|error| Error::In {
+        origin,
+        source: Box::new(error),
+    })?;
+    Ok(network)
 }

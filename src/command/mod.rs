@@ -1,5 +1,6 @@
 //! What the command line offers; everything it computes is the library's.
 
+mod arena;
 mod bench;
 mod claim;
 mod decimal;
@@ -89,6 +90,7 @@ enum Ending {
 }
 
 pub fn main() -> ExitCode {
+    arena::have_one();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return of_the_parser(without_force(error)),

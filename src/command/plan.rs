@@ -7,7 +7,10 @@ use super::{Ending, say};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use metaplastic::training::Recipe;
-use metaplastic::{Error, PlanReport, Profile, Result, file::write_atomically};
+use metaplastic::{
+    Error, PlanReport, Profile, Result,
+    file::{require_writable, write_atomically},
+};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -101,7 +104,8 @@ impl WorkArguments {
             submission_work: self.submission_work,
             loop_turns: self.loop_turns.unwrap_or(u64::MAX),
         };
-        let network = self.network.as_deref().map(read_network).transpose()?;
+        let network = self.network.as_deref();
+        let network = network.map(read_network::<f32>).transpose()?;
         let (population, batch) = (self.population, self.batch.unwrap_or(1));
         match &self.task {
             Some(task) => {
@@ -215,8 +219,13 @@ pub(super) fn run_shaders(arguments: &ShadersArguments) -> Result<Ending> {
         path: folder.clone(),
         source,
     })?;
-    for kernel in &plan.kernels {
+    let paths = plan.kernels.iter().map(|kernel| {
         let path = folder.join(format!("{}.wgsl", kernel.name));
+        require_writable(&path).map(|()| path)
+    });
+    // All or none.
+    let paths = paths.collect::<Result<Vec<_>>>()?;
+    for (kernel, path) in plan.kernels.iter().zip(paths) {
         write_atomically(&path, |file| file.write_all(kernel.source.as_bytes()))?;
         say(path.display())?;
     }

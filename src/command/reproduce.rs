@@ -3,7 +3,7 @@
 use super::decimal::decimal;
 use super::engine::{EngineArguments, describe};
 use super::figure::{self, Picture};
-use super::folder::{Folder, Run, SUMMARY, Wanted, holds_a_run};
+use super::folder::{FIGURES, Folder, Run, SUMMARY, Wanted, holds_a_run, remove};
 use super::interrupt::Interrupt;
 use super::number::whole;
 use super::report::{self, Section, Unsolved};
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What lies in the folder beside one folder for each experiment and the summaries.
-const REPORT: &str = "report.html";
+pub(super) const REPORT: &str = "report.html";
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -61,12 +61,20 @@ pub(super) struct Arguments {
 }
 
 /// An experiment's networks.
+#[derive(Clone)]
 struct Ended {
     recipe: Recipe,
     choice: Choice,
     trained: Trained,
     /// Wall time of training.
     seconds: f64,
+}
+
+/// A folder for the runs that have ended while an old reproduction is in their place: a process that is killed loses none.
+struct Beside {
+    // Given up before the folder around them.
+    parts: VecDeque<Folder>,
+    whole: Folder,
 }
 
 /// What was done for one experiment.
@@ -119,6 +127,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 
     let mut ended: Vec<Ended> = Vec::new();
     let mut done: Vec<Done> = Vec::new();
+    let mut beside = None;
     let mut ending = Ending::Done;
     let mut device = String::new();
     for (recipe, choice, training) in ready {
@@ -142,6 +151,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         // An old reproduction is replaced when all of the new one is there.
         if !replaces {
             save(&mut ended, &mut done, &mut folders)?;
+        } else if ending != Ending::Interrupted && ended.len() < tasks::all().len() {
+            beside = beside.or_else(|| Beside::of(&whole));
+            if let Some(beside) = &mut beside {
+                beside.keep(&ended);
+            }
         }
         if ending == Ending::Interrupted {
             break;
@@ -163,14 +177,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             nothing.tell(arguments)?;
             return Ok(ending);
         }
-        whole = whole.elsewhere(is_taken).next().ok_or_else(|| {
+        let kept = beside.take().or_else(|| Beside::of(&whole));
+        let kept = kept.ok_or_else(|| {
             let reason = "no folder beside it can be written to";
             Error::Write {
                 path: whole.path().to_owned(),
                 source: std::io::Error::other(reason),
             }
         })?;
-        folders = claim_parts(&whole)?;
+        (whole, folders) = (kept.whole, kept.parts);
         note(format_args!(
             "{path}: the reproduction that was there is kept; the one that was stopped is saved in {}",
             whole.path().display()
@@ -200,6 +215,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     };
     staging.write_text(SUMMARY, &(totals.to_json() + "\n"))?;
     staging.commit()?;
+    if let Some(beside) = beside {
+        beside.remove()?;
+    }
     totals.tell(arguments)?;
     Ok(ending)
 }
@@ -233,22 +251,35 @@ fn is_taken(path: &Path) -> bool {
             .any(|task| holds_a_run(&path.join(task.name())))
 }
 
-/// Removes a file, if there is one.
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Write {
-            path: path.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
-    }
-}
-
 fn worse(one: Ending, other: Ending) -> Ending {
     match (one, other) {
         (Ending::Interrupted, _) | (_, Ending::Interrupted) => Ending::Interrupted,
         (Ending::NotFinite, _) | (_, Ending::NotFinite) => Ending::NotFinite,
         _ => Ending::Done,
+    }
+}
+
+impl Beside {
+    /// `None` where no folder can be written to.
+    fn of(whole: &Folder) -> Option<Self> {
+        let whole = whole.elsewhere(is_taken).next()?;
+        let parts = claim_parts(&whole).ok()?;
+        Some(Self { parts, whole })
+    }
+
+    /// Writes the last run that has ended. The old reproduction is in no danger if that fails, nor is this one yet.
+    fn keep(&mut self, ended: &[Ended]) {
+        let (Some(last), Some(folder)) = (ended.last(), self.parts.get_mut(ended.len() - 1)) else {
+            return;
+        };
+        if let Err(error) = Done::save(last.clone(), folder) {
+            note(error);
+        }
+    }
+
+    /// Removes what is in its place by now.
+    fn remove(self) -> Result<()> {
+        self.parts.iter().try_for_each(Folder::remove_run)
     }
 }
 
@@ -267,7 +298,7 @@ impl Done {
             trained: &trained,
             choice: &choice,
             seconds,
-            figures: &[("network.svg", &network), ("heat-maps.svg", &heat_maps)],
+            figures: &[(FIGURES[0], &network), (FIGURES[1], &heat_maps)],
         })?;
         Ok(Self {
             recipe,

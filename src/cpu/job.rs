@@ -122,9 +122,9 @@ pub(super) struct Given<'a, R> {
 }
 
 impl<'a, R: Real> Source<'a, R> {
-    pub fn given(episodes: &'a Episodes<R>) -> Self {
-        let contiguous = |array: &'a ndarray::Array4<R>| array.as_standard_layout();
-        let traces = |traces: &'a BTreeMap<usize, ndarray::Array4<R>>| {
+    pub fn given(episodes: &'a Episodes<'_, R>) -> Self {
+        let contiguous = |array: &'a CowArray<'_, R, Ix4>| array.as_standard_layout();
+        let traces = |traces: &'a BTreeMap<usize, CowArray<'_, R, Ix4>>| {
             let traces = traces.iter();
             traces
                 .map(|(&layer, trace)| (layer, contiguous(trace)))
@@ -270,7 +270,10 @@ impl<'s, R: Real> Group<'_, 's, R> {
             Of::Given(given, index, episodes) => match given.mask {
                 Mask::All => R::one(),
                 Mask::Steps(mask) => mask[t],
-                Mask::Episodes(mask) => mask[[*index, episodes.start + n, t]],
+                Mask::Episodes(mask) => {
+                    let index = if mask.dim().0 == 1 { 0 } else { *index };
+                    mask[[index, episodes.start + n, t]]
+                }
             },
         }
     }
@@ -300,10 +303,11 @@ impl<'s, R: Real> Group<'_, 's, R> {
     }
 }
 
-/// Consecutive episodes of network `p`, contiguous.
+/// Consecutive episodes of network `p`, contiguous; those of all networks where they have them in common.
 fn part<'a, R>(array: &'a CowArray<'_, R, Ix4>, p: usize, episodes: Range<usize>) -> &'a [R] {
     let view: ArrayView4<'a, R> = array.view();
-    let (_, batch, rows, columns) = view.dim();
+    let (networks, batch, rows, columns) = view.dim();
+    let p = if networks == 1 { 0 } else { p };
     let all = view.to_slice().expect("in standard layout");
     let size = rows * columns;
     &all[(p * batch + episodes.start) * size..][..episodes.len() * size]

@@ -107,7 +107,7 @@ impl Cpu {
         gradient: bool,
     ) -> Result<Gradients<R>> {
         let (population, batch, steps) =
-            (episodes.population(), episodes.batch(), episodes.steps());
+            (parameters.population(), episodes.batch(), episodes.steps());
         let job = Job::new::<R>(network, population, batch, steps, want, gradient, |layer| {
             (
                 episodes.initial_trace(layer).is_some(),

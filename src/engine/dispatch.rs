@@ -7,6 +7,8 @@ use crate::error::Result;
 #[cfg(feature = "gpu")]
 use crate::gpu::Gpu;
 use crate::network::Network;
+#[cfg(feature = "gpu")]
+use crate::number::Family;
 use crate::number::Real;
 use crate::parameters::Parameters;
 
@@ -78,9 +80,11 @@ impl Engine {
         match self {
             Self::Cpu(cpu) => cpu.forward(network, parameters, episodes, want),
             #[cfg(feature = "gpu")]
-            Self::Gpu(gpu) => in_single_precision(parameters, episodes, |parameters, episodes| {
-                gpu.forward(network, parameters, episodes, want)
-            }),
+            Self::Gpu(gpu) => {
+                in_single_precision::<R, Outcomes>(parameters, episodes, |parameters, episodes| {
+                    gpu.forward(network, parameters, episodes, want)
+                })
+            }
         }
     }
 
@@ -101,33 +105,58 @@ impl Engine {
         match self {
             Self::Cpu(cpu) => cpu.gradient(network, parameters, episodes, want),
             #[cfg(feature = "gpu")]
-            Self::Gpu(gpu) => in_single_precision(parameters, episodes, |parameters, episodes| {
-                gpu.gradient(network, parameters, episodes, want)
-            }),
+            Self::Gpu(gpu) => in_single_precision::<R, AllGradients>(
+                parameters,
+                episodes,
+                |parameters, episodes| gpu.gradient(network, parameters, episodes, want),
+            ),
         }
     }
 }
 
-/// Hands `f32` arrays to `compute`, and its results `T`, which are `f32` too, back as `U`, all as they are; refuses another
+/// Parameters and episodes, by precision.
+#[cfg(feature = "gpu")]
+struct Given<'a, 'e>(std::marker::PhantomData<&'a &'e ()>);
+
+#[cfg(feature = "gpu")]
+impl<'a, 'e: 'a> Family for Given<'a, 'e> {
+    type Of<R: Real> = (&'a Parameters<R>, &'a Episodes<'e, R>);
+}
+
+/// Outcomes, by precision.
+#[cfg(feature = "gpu")]
+struct Outcomes;
+
+#[cfg(feature = "gpu")]
+impl Family for Outcomes {
+    type Of<R: Real> = Outcome<R>;
+}
+
+/// Gradients, by precision.
+#[cfg(feature = "gpu")]
+struct AllGradients;
+
+#[cfg(feature = "gpu")]
+impl Family for AllGradients {
+    type Of<R: Real> = Gradients<R>;
+}
+
+/// Hands `f32` arrays to `compute`, and its results `F`, which are `f32` too, back, all as they are; refuses another
 /// precision.
 #[cfg(feature = "gpu")]
-fn in_single_precision<R: Real, T: 'static, U: 'static>(
+fn in_single_precision<R: Real, F: Family>(
     parameters: &Parameters<R>,
-    episodes: &Episodes<R>,
-    compute: impl FnOnce(&Parameters<f32>, &Episodes<f32>) -> Result<T>,
-) -> Result<U> {
-    use std::any::Any;
-    let (parameters, episodes): (&dyn Any, &dyn Any) = (parameters, episodes);
-    match (parameters.downcast_ref(), episodes.downcast_ref()) {
-        (Some(parameters), Some(episodes)) => {
-            let results: Box<dyn Any> = Box::new(compute(parameters, episodes)?);
-            let results = results.downcast();
-            Ok(*results.expect("the results of f32 are asked for in f32"))
-        }
-        _ => Err(crate::error::Error::Precision {
-            engine: "GPU",
-            supported: "f32",
-            asked: R::NAME,
-        }),
-    }
+    episodes: &Episodes<'_, R>,
+    compute: impl FnOnce(&Parameters<f32>, &Episodes<'_, f32>) -> Result<F::Of<f32>>,
+) -> Result<F::Of<R>> {
+    let refused = crate::error::Error::Precision {
+        engine: "GPU",
+        supported: "f32",
+        asked: R::NAME,
+    };
+    let Some((parameters, episodes)) = R::into_single::<Given<'_, '_>>((parameters, episodes))
+    else {
+        return Err(refused);
+    };
+    R::from_single::<F>(compute(parameters, episodes)?).ok_or(refused)
 }

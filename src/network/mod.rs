@@ -26,13 +26,18 @@ mod layer;
 mod loss;
 mod resize;
 mod rule;
+mod tensors;
 
 pub use activation::Activation;
 pub use layer::{Bias, Dense, Layer, Plastic, Plasticity, Rate, RatePer};
 pub use loss::Loss;
 pub use rule::Rule;
+pub use tensors::Role;
+#[cfg(feature = "gpu")]
+pub(crate) use tensors::{Extents, TensorSpec};
 
 use crate::error::{Error, Result};
+use crate::number::{Real, require_in_range};
 use serde::{Deserialize, Serialize};
 
 /// The most neurons that a layer may have on either side, so that every index fits the shaders' 32-bit integers.
@@ -133,6 +138,19 @@ impl Network {
             .filter(|layer| !matches!(layer, Layer::Bias(_)))
             .map(|layer| layer.inputs() * layer.outputs())
             .sum()
+    }
+
+    /// Fails unless precision `R` has every setting. Descriptions are in `f64`.
+    ///
+    /// # Errors
+    /// If a rate is beyond the range of `R`.
+    pub fn require_range<R: Real>(&self) -> Result<()> {
+        for (index, layer) in self.layers.iter().enumerate() {
+            if let Some(plastic) = layer.as_plastic() {
+                require_in_range::<R>(&format!("layer{index}.rate.value"), plastic.rate.value)?;
+            }
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {

@@ -8,6 +8,12 @@ use num_traits::{Float, NumAssign};
 use pulp::Simd;
 use std::iter::Sum;
 
+/// A type that there is for each precision.
+pub trait Family {
+    /// The type for `R`.
+    type Of<R: Real>;
+}
+
 /// A floating-point type of the engines: `f32` or `f64`.
 pub trait Real:
     Number
@@ -30,6 +36,14 @@ pub trait Real:
 
     /// The value as `f64`, exactly.
     fn as_f64(self) -> f64;
+
+    /// `value`, where this precision is `f32`.
+    #[doc(hidden)]
+    fn into_single<F: Family>(value: F::Of<Self>) -> Option<F::Of<f32>>;
+
+    /// `value`, where this precision is `f32`.
+    #[doc(hidden)]
+    fn from_single<F: Family>(value: F::Of<f32>) -> Option<F::Of<Self>>;
 
     /// `tanh` in each lane.
     #[doc(hidden)]
@@ -92,6 +106,14 @@ impl<S: Simd, R: Real> Number for Pair<S, R> {
 impl Real for f32 {
     const NAME: &'static str = "f32";
 
+    fn into_single<F: Family>(value: F::Of<Self>) -> Option<F::Of<f32>> {
+        Some(value)
+    }
+
+    fn from_single<F: Family>(value: F::Of<f32>) -> Option<F::Of<Self>> {
+        Some(value)
+    }
+
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value as f32
@@ -110,6 +132,14 @@ impl Real for f32 {
 
 impl Real for f64 {
     const NAME: &'static str = "f64";
+
+    fn into_single<F: Family>(_: F::Of<Self>) -> Option<F::Of<f32>> {
+        None
+    }
+
+    fn from_single<F: Family>(_: F::Of<f32>) -> Option<F::Of<Self>> {
+        None
+    }
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {

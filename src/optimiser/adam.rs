@@ -1,6 +1,6 @@
 //! Adam, with its correction of the moments' bias.
 
-use super::method::{DEVICE_CONSTANTS, Update};
+use super::update::{DEVICE_CONSTANTS, Update};
 use crate::zip::zip_eq;
 
 pub(super) fn step(

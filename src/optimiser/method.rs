@@ -3,6 +3,7 @@
 //! Everything that knows the methods follows from the table: the enum, the checks, TOML and its comments, the command
 //! line, the device's settings and the branches of `shaders/update.wgsl`.
 
+use super::update::{DEVICE_CONSTANTS, Step};
 use super::{adam, rmsprop, sgd};
 use crate::error::{Error, Result};
 use crate::named::unknown;
@@ -13,9 +14,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-
-/// Numbers that a method may have on the device.
-pub(crate) const DEVICE_CONSTANTS: usize = 5;
 
 /// A constant of a method.
 #[derive(Clone, Copy, Debug)]
@@ -43,21 +41,6 @@ const BELOW_ONE: Range = (
     |value| (0.0..1.0).contains(&(value as f32)),
     "0 to 1, without 1",
 );
-
-/// What a step is taken with, beside the gradient.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Update {
-    /// Updates made, this one included.
-    pub count: u32,
-    /// The learning rate, with the schedule's factor and the parameters' own.
-    pub rate: f32,
-}
-
-/// One step of some parameters with these constants: `gradient` has the gradient at first and the step in the end, and
-/// `moments` what the method remembers of each parameter. A value beyond the largest float counts as that, so that no
-/// parameter ever stops being finite.
-pub(crate) type Step =
-    fn(constants: &[f64], update: Update, gradient: &mut [f32], moments: [&mut [f32]; 2]);
 
 /// How the engines do a method.
 #[derive(Debug)]

@@ -15,13 +15,14 @@ mod rmsprop;
 mod schedule;
 mod selector;
 mod sgd;
+mod update;
 
-#[cfg(feature = "gpu")]
-pub(crate) use method::DEVICE_CONSTANTS;
-pub(crate) use method::Update;
 pub use method::{Constant, Method};
 pub use schedule::Schedule;
 pub use selector::Selector;
+#[cfg(feature = "gpu")]
+pub(crate) use update::DEVICE_CONSTANTS;
+pub(crate) use update::Update;
 
 use crate::error::{Error, Result};
 use crate::number::require_in_range;

@@ -1,6 +1,6 @@
 //! RMSprop as in Miconi 2016: the mean square begins at the first square.
 
-use super::method::{DEVICE_CONSTANTS, Update};
+use super::update::{DEVICE_CONSTANTS, Update};
 use crate::zip::zip_eq;
 
 pub(super) fn step(

@@ -2,8 +2,8 @@
 
 use super::draw::Draw;
 use super::pattern::{MAX_BITS, bit_mask, check_bits, sign};
+use super::sizes::Sizes;
 use super::task::{Setup, Task, TaskKernel, TaskSetting};
-use super::written::Sizes;
 use crate::error::{Error, Result};
 use crate::network::{Activation, Layer, Loss, Network, Rate};
 use crate::optimiser::{Optimiser, Schedule};
@@ -325,7 +325,7 @@ mod tests {
     use crate::episodes::{Episodes, Objective};
     use crate::random::{self, Purpose};
     use crate::tasks::EpisodeSource;
-    use ndarray::{Array1, Array4, s};
+    use ndarray::{Array1, CowArray, Ix4, s};
 
     fn source(task: Association) -> EpisodeSource {
         EpisodeSource {
@@ -336,7 +336,7 @@ mod tests {
         }
     }
 
-    fn target(episodes: &Episodes<f32>) -> &Array4<f32> {
+    fn target<'e, 'a>(episodes: &'e Episodes<'a, f32>) -> &'e CowArray<'a, f32, Ix4> {
         match &episodes.objective {
             Objective::Target { target, .. } => target,
             _ => unreachable!(),
@@ -393,7 +393,7 @@ mod tests {
         let mut label = vec![0.0; 30 * 6];
         let key = random::key(3 + 2, Purpose::Training);
         task.fill(Draw::new(key, 9, 31), &mut input, &mut label);
-        let of_many = |array: &Array4<f32>| -> Vec<f32> {
+        let of_many = |array: &CowArray<'_, f32, Ix4>| -> Vec<f32> {
             array.slice(s![2, 31, .., ..]).iter().copied().collect()
         };
         assert_eq!(of_many(&many.input), input);

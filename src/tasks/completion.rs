@@ -2,8 +2,8 @@
 
 use super::draw::Draw;
 use super::pattern::{MAX_BITS, check_bits, sign};
+use super::sizes::Sizes;
 use super::task::{Setup, Task, TaskKernel, TaskSetting};
-use super::written::Sizes;
 use crate::error::Result;
 use crate::network::{Layer, Loss, Network, Rate};
 use crate::optimiser::{Optimiser, Schedule};

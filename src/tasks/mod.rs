@@ -13,6 +13,7 @@ mod draw;
 mod pattern;
 mod registry;
 mod right;
+mod sizes;
 mod source;
 mod task;
 pub(crate) mod written;

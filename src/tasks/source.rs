@@ -62,7 +62,7 @@ impl EpisodeSource {
     ///
     /// # Errors
     /// If there is no network or no episode, a size is out of its range, or memory is short.
-    pub fn episodes(&self, population: usize, meta_step: u32) -> Result<Episodes<f32>> {
+    pub fn episodes(&self, population: usize, meta_step: u32) -> Result<Episodes<'static, f32>> {
         self.episodes_of(0..population, meta_step)
     }
 
@@ -71,7 +71,7 @@ impl EpisodeSource {
         &self,
         networks: Range<usize>,
         meta_step: u32,
-    ) -> Result<Episodes<f32>> {
+    ) -> Result<Episodes<'static, f32>> {
         if networks.is_empty() {
             return Err(Error::ZeroSize {
                 field: "population".into(),

@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::network::Network;
-use crate::number::require_in_range;
 use crate::optimiser::Optimiser;
 use crate::parameters::{Initial, Layout};
 use crate::random::Purpose;
@@ -119,12 +118,7 @@ impl Recipe {
         self.optimiser.check()?;
         self.optimiser
             .check_parameters(&Layout::new(&self.network)?)?;
-        for (index, layer) in self.network.layers().iter().enumerate() {
-            if let Some(plastic) = layer.as_plastic() {
-                let field = format!("layer{index}.rate.value");
-                require_in_range::<f32>(&field, plastic.rate.value)?;
-            }
-        }
+        self.network.require_range::<f32>()?;
         let batches = self.episodes.div_ceil(self.batch as u64);
         if batches > u64::from(u32::MAX) {
             return Err(Error::setting(

@@ -187,9 +187,11 @@ pub struct Pause<'a> {
 }
 
 impl Pause<'_> {
-    /// Whether it may be long until the next pause, since single meta-steps are.
+    /// Whether it may be long until the next pause: single meta-steps are, or a device may first have to compile what a
+    /// phase needs.
     pub fn is_before_long_step(&self) -> bool {
-        self.run.pace.meta_steps == 1 && self.run.pace.last.is_none_or(|last| last > LONG)
+        let pace = &self.run.pace;
+        self.run.is_before_phase() || pace.meta_steps == 1 && pace.last.is_none_or(|it| it > LONG)
     }
 
     /// What came of the run, were it stopped here.
@@ -245,10 +247,18 @@ impl Run {
         self.at == self.recipe.meta_steps()
     }
 
+    /// Whether the next meta-step is the first of its phase.
+    fn is_before_phase(&self) -> bool {
+        self.at == 0 || self.at == self.frozen_from()
+    }
+
+    fn frozen_from(&self) -> u32 {
+        self.recipe.meta_steps() - self.recipe.frozen_meta_steps()
+    }
+
     /// The part that begins at the present meta-step.
     fn next_part(&self) -> Part {
-        let total = self.recipe.meta_steps();
-        let frozen_from = total - self.recipe.frozen_meta_steps();
+        let (total, frozen_from) = (self.recipe.meta_steps(), self.frozen_from());
         let (phase, end) = if self.at < frozen_from {
             (Phase::Training, frozen_from)
         } else {

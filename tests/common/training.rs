@@ -1,6 +1,6 @@
 //! Test bodies for populations in training, on any engine; and the optimisers' equations in float64.
 
-use super::cases::{Case, Goal, MaskKind, cast, plastic};
+use super::cases::{Case, Goal, MaskKind, plastic};
 use super::compare::{Report, Tensors, Tolerance, compare};
 use super::oracle;
 use super::random::Random;
@@ -135,7 +135,7 @@ pub fn with_factors(optimiser: Optimiser) -> Optimiser {
     let names = selectors(&["weight", "layer1.bias", "plasticity", "rate"]);
     Optimiser {
         factors: names.into_iter().zip([2.0, 0.25, 0.5, 3.0]).collect(),
-        frozen: selectors(&["layer0.bias", "layer1.weight"]),
+        frozen: selectors(&["layer0.plasticity", "layer1.weight"]),
         ..optimiser
     }
 }
@@ -288,7 +288,7 @@ pub fn frozen_parameters_keep_their_bits(engine: &Engine) {
                     ..case.clone()
                 }
                 .episodes();
-                learner.step(&cast(&episodes)).expect("a meta-step");
+                learner.step(&episodes.cast()).expect("a meta-step");
                 let mut gradients = start.clone();
                 for tensor in gradients.layout().tensors().to_vec() {
                     if poison.contains(&tensor.name().as_str()) {
@@ -383,7 +383,7 @@ pub fn learning_follows_its_equations(
         .collect();
     for step in 0..UPDATES {
         let (network, episodes) = (case(1).network(), case(100 + step).episodes());
-        let losses = learner.step(&cast(&episodes)).expect("a meta-step");
+        let losses = learner.step(&episodes.cast()).expect("a meta-step");
         let mut now = start.clone();
         let all = references.iter().flat_map(|reference| &reference.values);
         let all: Vec<_> = all.copied().collect();
@@ -440,7 +440,7 @@ pub fn engines_agree(
         let mut learner = learner(engine, &case(1), optimisers);
         for step in 0..UPDATES {
             let episodes = case(100 + step).episodes();
-            learner.step(&cast(&episodes)).expect("a meta-step");
+            learner.step(&episodes.cast()).expect("a meta-step");
         }
         learner.parameters().expect("parameters").cast()
     });

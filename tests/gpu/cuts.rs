@@ -1,7 +1,7 @@
 //! Runs that limits cut over networks, episodes and time, and rows spread over lanes in other ways.
 
 use crate::common::bodies::{matches_oracle, run};
-use crate::common::cases::{Case, Goal, MaskKind, cast, of_network, plastic};
+use crate::common::cases::{Case, Goal, MaskKind, of_network, plastic};
 use crate::common::compare::GPU;
 use crate::{Body, body};
 use metaplastic::random::Purpose;
@@ -121,7 +121,7 @@ pub fn bodies() -> Vec<Body> {
             .gradient(
                 &case.network(),
                 &case.parameters().cast::<f32>(),
-                &cast(&case.episodes()),
+                &case.episodes().cast(),
                 metaplastic::Want::ALL,
             )
             .expect_err("nothing fits");
@@ -143,7 +143,7 @@ fn large_populations_learn_as_alone(engine: &Engine) {
         ..Case::new([Layer::Plastic(plastic(3, 2))])
     };
     let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
-    let episodes = cast::<f32>(&case.episodes());
+    let episodes = case.episodes().cast::<f32>();
     let losses = |parameters: &Parameters<f32>, episodes: &Episodes<f32>| {
         let optimisers = [Optimiser::sgd(0.01, 0.0)];
         let mut learner = engine
@@ -279,7 +279,7 @@ fn population_split_later(engine: &Engine) {
                 steps,
                 ..case.clone()
             };
-            let episodes = cast::<f32>(&longer.episodes());
+            let episodes = longer.episodes().cast::<f32>();
             losses.push(learner.step(&episodes).expect("a meta-step"));
         }
         (losses, learner.parameters().expect("parameters"))

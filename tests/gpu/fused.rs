@@ -1,7 +1,7 @@
 //! Whole meta-steps in one kernel: against separate kernels, against the CPU engine, and however they are packed into
 //! workgroups and dispatches.
 
-use crate::common::cases::{Case, Goal, MaskKind, cast, plastic};
+use crate::common::cases::{Case, Goal, MaskKind, plastic};
 use crate::common::compare::{GPU_LEARNING, Tensors, compare};
 use crate::common::pairwise::pairwise;
 use crate::common::training::with_factors;
@@ -382,7 +382,7 @@ fn steps_agree(engine: &Engine, case: &Case) {
                     seed: 100 + step,
                     ..case.clone()
                 };
-                learner.step(&cast(&case.episodes())).expect("a meta-step")
+                learner.step(&case.episodes().cast()).expect("a meta-step")
             })
             .collect();
         assert_eq!(learner.failures().expect("failures"), []);

@@ -17,6 +17,7 @@ use common::bodies::{
     arrays_may_lie_in_any_order, batch_is_the_mean_of_its_episodes,
     is_as_precise_as_back_propagation, is_reproducible, matches_oracle, networks_are_independent,
     results_are_made_where_they_are_wanted, tanh_is_right_everywhere,
+    what_networks_have_in_common_is_given_once,
 };
 use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
 use common::compare::{GPU, GPU_LEARNING, GPU_PRECISION, OPTIMISER};
@@ -119,6 +120,12 @@ fn bodies() -> Vec<Body> {
     bodies.push(body("arrays may lie in any order", |engine| {
         arrays_may_lie_in_any_order(engine);
     }));
+    bodies.push(body(
+        "what networks have in common is given once",
+        |engine| {
+            what_networks_have_in_common_is_given_once(engine);
+        },
+    ));
     bodies.push(body("results are made where they are wanted", |engine| {
         results_are_made_where_they_are_wanted(engine);
     }));

@@ -1,16 +1,15 @@
 //! The CPU engine, in both precisions, against the oracle.
 
-mod common;
-
-use common::bodies::{
+use crate::common::bodies::{
     all_match_oracle, arrays_may_lie_in_any_order, batch_is_the_mean_of_its_episodes,
     is_as_precise_as_back_propagation, is_reproducible, networks_are_independent,
     results_are_made_where_they_are_wanted, run, tanh_is_right_everywhere,
+    what_networks_have_in_common_is_given_once,
 };
-use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
-use common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
-use common::random::Random;
-use common::threads::pool;
+use crate::common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
+use crate::common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
+use crate::common::random::Random;
+use crate::common::threads::pool;
 use metaplastic::{
     Activation, Bias, Dense, Engine, Episodes, Error, Gradients, Initial, Layer, Loss, Network,
     Parameters, Plastic, Plasticity, Rate, RatePer, Rule, Want,
@@ -181,20 +180,18 @@ fn retention_around_zero() {
                     }
                 }
                 let episodes = case.episodes();
-                let reference = common::oracle::solve(&network, &parameters, &episodes);
+                let reference = crate::common::oracle::solve(&network, &parameters, &episodes);
                 let want = Want::ALL;
                 let double = engine.gradient(&network, &parameters, &episodes, want);
-                let single = engine.gradient(
-                    &network,
-                    &parameters.cast::<f32>(),
-                    &common::cases::cast(&episodes),
-                    want,
-                );
-                let double = common::compare::Tensors::from_gradients(&double.expect("it fits"));
-                let single = common::compare::Tensors::from_gradients(&single.expect("it fits"));
+                let single =
+                    engine.gradient(&network, &parameters.cast::<f32>(), &episodes.cast(), want);
+                let double =
+                    crate::common::compare::Tensors::from_gradients(&double.expect("it fits"));
+                let single =
+                    crate::common::compare::Tensors::from_gradients(&single.expect("it fits"));
                 for (actual, tolerance) in [(double, CPU_F64), (single, CPU_F32)] {
                     if let Err(complaints) =
-                        common::compare::compare(&reference, &actual, &tolerance)
+                        crate::common::compare::compare(&reference, &actual, &tolerance)
                     {
                         panic!("offset {offset}, rate {rate}: {case}\n{complaints}");
                     }
@@ -293,16 +290,16 @@ fn lanes_without_an_episode_do_not_show() {
     }
     let mut episodes = case.episodes();
     episodes.input.mapv_inplace(|x| 0.125 * x - 4.0);
-    let reference = common::oracle::solve(&network, &parameters, &episodes);
+    let reference = crate::common::oracle::solve(&network, &parameters, &episodes);
     let engine = Engine::cpu();
     let want = Want::ALL;
     let double = engine.gradient(&network, &parameters, &episodes, want);
-    let actual = common::compare::Tensors::from_gradients(&double.unwrap());
-    common::compare::compare(&reference, &actual, &CPU_F64).unwrap();
-    let (parameters, episodes) = (parameters.cast::<f32>(), common::cases::cast(&episodes));
+    let actual = crate::common::compare::Tensors::from_gradients(&double.unwrap());
+    crate::common::compare::compare(&reference, &actual, &CPU_F64).unwrap();
+    let (parameters, episodes) = (parameters.cast::<f32>(), episodes.cast());
     let single = engine.gradient(&network, &parameters, &episodes, want);
-    let actual = common::compare::Tensors::from_gradients(&single.unwrap());
-    common::compare::compare(&reference, &actual, &CPU_F32).unwrap();
+    let actual = crate::common::compare::Tensors::from_gradients(&single.unwrap());
+    crate::common::compare::compare(&reference, &actual, &CPU_F32).unwrap();
 }
 
 /// What an episode computes is its own: that another of its group goes beyond every number must not change a bit of it.
@@ -328,7 +325,7 @@ fn a_diverging_episode_spoils_no_other() {
         parameters.values_mut()[tensor.range()].fill(value);
     }
     let parameters = parameters.cast::<f32>();
-    let mut episodes = common::cases::cast::<f32>(&case.episodes());
+    let mut episodes = case.episodes().cast::<f32>();
     // Each step's input sums to zero.
     for mut input in episodes.input.rows_mut() {
         (input[1], input[3]) = (-input[0], -input[2]);
@@ -485,7 +482,7 @@ fn number_of_threads_does_not_matter() {
 }
 
 /// So many synapses that the sums of few blocks of episodes are held at a time: of more blocks where there are more threads.
-fn large(batch: usize) -> (Network, Parameters<f32>, Episodes<f32>) {
+fn large(batch: usize) -> (Network, Parameters<f32>, Episodes<'static, f32>) {
     let layer = Layer::plastic(512, 512, Rate::fixed(0.1));
     let network = Network::new(Loss::SquaredError, [layer]).unwrap();
     let initial = Initial {
@@ -547,6 +544,11 @@ fn arrays_in_any_order_are_the_same() {
 }
 
 #[test]
+fn data_common_to_a_population_is_given_once() {
+    what_networks_have_in_common_is_given_once(&Engine::cpu());
+}
+
+#[test]
 fn traces_where_they_are_wanted() {
     results_are_made_where_they_are_wanted(&Engine::cpu());
 }
@@ -565,7 +567,7 @@ fn traces_of_no_layer_are_refused() {
     let case = Case::new([Layer::Plastic(plastic(3, 2))]);
     let trace = || Array4::zeros((case.population, case.batch, 2, 3));
     for layer in [1, usize::MAX] {
-        let episodes = common::cases::cast::<f32>(&case.episodes());
+        let episodes = case.episodes().cast::<f32>();
         for episodes in [
             episodes.clone().with_initial_trace(layer, trace()),
             episodes.with_trace_gradient(layer, trace()),

@@ -1,15 +1,13 @@
 //! Checks what the other tests rely on: the oracle against derivatives taken without calculus, the comparison against
 //! results known to be wrong, and the pairwise matrix against its definition.
 
-mod common;
-
-use common::cases::{Case, Goal, MaskKind, plastic, stacks};
-use common::compare::{
+use crate::common::cases::{Case, Goal, MaskKind, plastic, stacks};
+use crate::common::compare::{
     CPU_F32, CPU_F64, CPU_PRECISION, GPU, GPU_PRECISION, Tensors, Tolerance, compare,
     compare_precision,
 };
-use common::oracle::{Number, Variables, objective, solve};
-use common::pairwise::pairwise;
+use crate::common::oracle::{Number, Variables, objective, solve};
+use crate::common::pairwise::pairwise;
 use metaplastic::{Activation, Layer, Loss, Plasticity, Rate, Rule};
 use num_complex::Complex;
 

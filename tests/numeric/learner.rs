@@ -1,10 +1,8 @@
 //! Populations in training on the CPU engine.
 
-mod common;
-
-use common::compare::{CPU_LEARNING, OPTIMISER};
-use common::threads::pool;
-use common::training as body;
+use crate::common::compare::{CPU_LEARNING, OPTIMISER};
+use crate::common::threads::pool;
+use crate::common::training as body;
 use metaplastic::{Engine, Episodes, Initial, Layer, Loss, Network, Optimiser, Parameters, Rate};
 use ndarray::Array4;
 
