@@ -31,6 +31,8 @@ mod optimiser;
 mod optional;
 mod parameters;
 pub mod random;
+#[cfg(feature = "runs")]
+pub mod runs;
 pub mod tasks;
 pub mod tensors;
 pub mod training;

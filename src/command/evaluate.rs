@@ -1,14 +1,15 @@
 //! `metaplastic evaluate`.
 
-use super::decimal::decimal;
 use super::engine::{EngineArguments, describe};
 use super::number::whole;
-use super::run::Run;
-use super::staging::write_text;
 use super::table::table;
-use super::{Ending, figure, note, say};
+use super::{Ending, note, say};
 use clap::Args;
 use metaplastic::file::require_writable;
+use metaplastic::runs::StoredRun as Run;
+use metaplastic::runs::decimal::decimal;
+use metaplastic::runs::figure;
+use metaplastic::runs::staging::write_text;
 use metaplastic::training::{Evaluation, Statistics};
 use metaplastic::{Choice, Result};
 use serde::Serialize;

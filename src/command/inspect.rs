@@ -1,14 +1,15 @@
 //! `metaplastic inspect`.
 
-use super::decimal::signed;
-use super::figure::{self, Picture};
 use super::number::whole;
-use super::run::Run;
-use super::staging::write_text;
 use super::table::table;
-use super::{Ending, names, say};
+use super::{Ending, say};
 use clap::Args;
 use metaplastic::file::require_writable;
+use metaplastic::runs::StoredRun as Run;
+use metaplastic::runs::decimal::signed;
+use metaplastic::runs::figure::{self, Picture};
+use metaplastic::runs::names;
+use metaplastic::runs::staging::write_text;
 use metaplastic::training::{Connection, Matrix, PatternSigns};
 use metaplastic::{Error, Layer, Result, Role};
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! The report of a reproduction: one HTML file that needs no other.
 
-use super::summary::Summary;
+use metaplastic::runs::Summary;
 use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::Serialize;

@@ -1,18 +1,17 @@
 //! `metaplastic reproduce`.
 
-use super::decimal::decimal;
 use super::engine::{EngineArguments, describe};
-use super::figure::{self, Picture};
-use super::folder::{FIGURES, Folder, Run, SUMMARY, Wanted, holds_a_run, remove};
 use super::interrupt::Interrupt;
 use super::number::whole;
 use super::report::{self, Section, Unsolved};
-use super::staging::{self, Staging};
-use super::summary::Summary;
 use super::table::table;
-use super::typical::typical;
 use super::{Ending, note, say, train};
 use clap::Args;
+use metaplastic::runs::decimal::decimal;
+use metaplastic::runs::figure::{self, Picture};
+use metaplastic::runs::files::{FIGURES, REPORT, SUMMARY, holds_a_run};
+use metaplastic::runs::staging::{self, Staging};
+use metaplastic::runs::{Folder, Run, Summary, Wanted, remove, typical};
 use metaplastic::tasks;
 use metaplastic::training::{Recipe, Trained, Training};
 use metaplastic::{Choice, Error, Result};
@@ -20,9 +19,6 @@ use serde::Serialize;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// What lies in the folder beside one folder for each experiment and the summaries.
-pub(super) const REPORT: &str = "report.html";
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -293,13 +289,16 @@ impl Done {
             seconds,
         } = ended;
         let [network, heat_maps] = draw(&recipe, &trained);
-        let summary = folder.save(&Run {
-            recipe: &recipe,
-            trained: &trained,
-            choice: &choice,
-            seconds,
-            figures: &[(FIGURES[0], &network), (FIGURES[1], &heat_maps)],
-        })?;
+        let summary = folder.save(
+            &Run {
+                recipe: &recipe,
+                trained: &trained,
+                choice: &choice,
+                seconds,
+                figures: &[(FIGURES[0], &network), (FIGURES[1], &heat_maps)],
+            },
+            |text| note(text),
+        )?;
         Ok(Self {
             recipe,
             trained,

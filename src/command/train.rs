@@ -1,7 +1,6 @@
 //! `metaplastic train`.
 
 use super::engine::{EngineArguments, describe};
-use super::folder::{Run, Wanted, holds_a_run};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::settings::Settings;
@@ -9,6 +8,8 @@ use super::task::{TaskName, task_name};
 use super::{Ending, note, say};
 use clap::Args;
 use metaplastic::Result;
+use metaplastic::runs::files::holds_a_run;
+use metaplastic::runs::{Run, Wanted};
 use metaplastic::training::{Event, Recipe, Trained, Training};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -64,13 +65,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 
     let start = Instant::now();
     let trained = watched(training, &recipe, &interrupt, arguments.quiet)?;
-    let summary = folder.save(&Run {
-        recipe: &recipe,
-        trained: &trained,
-        choice: &choice,
-        seconds: start.elapsed().as_secs_f64(),
-        figures: &[],
-    })?;
+    let summary = folder.save(
+        &Run {
+            recipe: &recipe,
+            trained: &trained,
+            choice: &choice,
+            seconds: start.elapsed().as_secs_f64(),
+            figures: &[],
+        },
+        |text| note(text),
+    )?;
     if arguments.json {
         say(summary.to_json())?;
     } else if !arguments.quiet {

@@ -6,6 +6,7 @@ mod optimiser;
 use crate::command::number::whole;
 use crate::command::task::TaskName;
 use clap::Args;
+use metaplastic::file::read_text;
 use metaplastic::tasks::Task;
 use metaplastic::training::Recipe;
 use metaplastic::{Error, Result};
@@ -92,7 +93,7 @@ fn find(task: Arc<dyn Task>, asked: &Path) -> Result<Recipe> {
         });
     }
     let origin = asked.display().to_string();
-    let text = recipe_of_run(super::input::read_text(asked)?).map_err(|source| Error::In {
+    let text = recipe_of_run(read_text(asked)?).map_err(|source| Error::In {
         origin: origin.clone(),
         source: Box::new(source),
     })?;

@@ -1,10 +1,10 @@
 //! What networks do at each step of an episode.
 
-use super::{
+use super::style::{
     BAND, Canvas, FAINT, GRID, INK, LINE, SHADE, at, capitalised, chart, decimals, font, nice_step,
     px,
 };
-use metaplastic::training::{Evaluation, Statistics};
+use crate::training::{Evaluation, Statistics};
 use ndarray::Array2;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -18,7 +18,7 @@ const RIGHT: u32 = 34;
 const MOST_SINGLE: usize = 40;
 
 /// Error above, accuracy below, against the steps of an episode.
-pub(crate) fn steps(evaluation: &Evaluation, title: &str, subtitle: &str) -> String {
+pub fn steps(evaluation: &Evaluation, title: &str, subtitle: &str) -> String {
     chart(SIZE, |area| {
         area.draw_text(&capitalised(title), &font(21, &INK), at(30, 18))?;
         area.draw_text(subtitle, &font(14, &FAINT), at(30, 48))?;

@@ -1,11 +1,13 @@
 //! A network as nodes and lines.
 
+use super::style::{FAINT, INK, LINE, NEGATIVE, number};
 use super::svg::{Anchor, Svg};
-use super::{FAINT, INK, LINE, NEGATIVE, number};
-use crate::command::names;
-use metaplastic::tasks::Task;
-use metaplastic::training::{Connection, Matrix};
-use metaplastic::{Network, Parameters, Role};
+use crate::network::Network;
+use crate::parameters::Parameters;
+use crate::parameters::Role;
+use crate::runs::names;
+use crate::tasks::Task;
+use crate::training::{Connection, Matrix};
 use std::collections::BTreeMap;
 
 /// Connections below this fraction of the largest of their kind are left out.
@@ -33,17 +35,23 @@ const FEW_LINES: f64 = 26.0;
 const DASHES: &str = "7 5";
 
 /// Which network of a population is drawn, for what, under which title.
-pub(crate) struct Picture<'a> {
+pub struct Picture<'a> {
+    /// Names the neurons.
     pub task: &'a dyn Task,
+    /// The network's description.
     pub network: &'a Network,
+    /// The population's parameters.
     pub parameters: &'a Parameters<f32>,
+    /// Which network of the population is shown.
     pub index: usize,
+    /// The heading.
     pub title: &'a str,
+    /// A line below the heading.
     pub subtitle: &'a str,
 }
 
 /// Nodes in layers from left to right; fixed weights are solid lines, plasticity coefficients dashed ones.
-pub(crate) fn network(picture: &Picture<'_>) -> String {
+pub fn network(picture: &Picture<'_>) -> String {
     let matrices = Matrix::of(picture.network, picture.parameters, picture.index);
     let columns = Columns::new(&matrices);
     let height = TOP + PITCH * columns.tallest() as f64 + BOTTOM;
@@ -234,9 +242,12 @@ fn legend(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metaplastic::tasks::Association;
-    use metaplastic::training::Recipe;
-    use metaplastic::{Activation, Layer, Loss, Rate};
+    use crate::network::Activation;
+    use crate::network::Layer;
+    use crate::network::Loss;
+    use crate::network::Rate;
+    use crate::tasks::Association;
+    use crate::training::Recipe;
     use std::sync::Arc;
 
     fn draw(

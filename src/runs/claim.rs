@@ -1,7 +1,8 @@
 //! The right to write into a folder, which one process has at a time.
 
 use super::staging::LOCK;
-use metaplastic::{Error, Result};
+use crate::error::Error;
+use crate::error::Result;
 use same_file::Handle;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};

@@ -1,7 +1,7 @@
 //! Which network of a population stands for the others.
 
 /// The solved network whose final error is nearest the median of the solved ones; of all, where none is solved.
-pub(super) fn typical(errors: &[Option<f64>], solved: &[bool]) -> usize {
+pub fn typical(errors: &[Option<f64>], solved: &[bool]) -> usize {
     let any = solved.contains(&true);
     let mut ranked: Vec<(usize, f64)> = errors
         .iter()

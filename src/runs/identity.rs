@@ -1,14 +1,15 @@
 //! What tells the files of one run from those of another.
 
-use metaplastic::training::Trained;
-use metaplastic::{Error, Result};
+use crate::error::Error;
+use crate::error::Result;
+use crate::training::Trained;
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
 
 /// The key under which files carry it.
-pub(super) const KEY: &str = "identity";
+pub const KEY: &str = "identity";
 
 /// Around the identity in a drawing; the word is [`KEY`].
 const SVG_START: &str = "<!-- identity: ";
@@ -18,9 +19,10 @@ const SVG_END: &str = " -->";
 /// the same one, and any of their files may stand for the other's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub(super) struct Identity(String);
+pub struct Identity(String);
 
 impl Identity {
+    /// Of a run with these settings, as TOML.
     pub fn new(settings: &str, trained: &Trained) -> Self {
         let mut hash = Xxh3::new();
         hash.update(settings.as_bytes());
@@ -57,7 +59,10 @@ impl Identity {
         Some(rest.split_once(SVG_END)?.0)
     }
 
-    /// Fails unless `found`, in the file `path`, is this identity, which `settings` has.
+    /// Compares `found`, in the file `path`, with this identity, which the file `settings` has.
+    ///
+    /// # Errors
+    /// If it is another, or there is none.
     pub fn require(&self, found: Option<&str>, path: &Path, settings: &Path) -> Result<()> {
         match found {
             Some(found) if found == self.0 => Ok(()),

@@ -1,12 +1,12 @@
 //! Weights and plasticity coefficients as coloured squares.
 
 use super::network::Picture;
+use super::style::{FAINT, INK, LINE, NEGATIVE, hex, number};
 use super::svg::{Anchor, Svg};
-use super::{FAINT, INK, LINE, NEGATIVE, hex, number};
-use crate::command::names;
-use metaplastic::Role;
-use metaplastic::tasks::Task;
-use metaplastic::training::Matrix;
+use crate::parameters::Role;
+use crate::runs::names;
+use crate::tasks::Task;
+use crate::training::Matrix;
 use plotters::style::RGBColor;
 
 /// Rows and columns of a map that are drawn.
@@ -25,7 +25,7 @@ const LEFT: f64 = 30.0;
 
 /// `w` and `α` of every layer: a row for each postsynaptic neuron, a column for each presynaptic one. `w` stands on the
 /// left, `α` on the right.
-pub(crate) fn heat_maps(picture: &Picture<'_>) -> String {
+pub fn heat_maps(picture: &Picture<'_>) -> String {
     let matrices = Matrix::of(picture.network, picture.parameters, picture.index);
     let mut svg = Svg::default();
     svg.text((LEFT, 30.0), Anchor::Start, 21, INK, picture.title);
@@ -161,9 +161,14 @@ fn colour_bar(svg: &mut Svg, (x, y): (f64, f64), largest: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metaplastic::tasks::Association;
-    use metaplastic::training::Recipe;
-    use metaplastic::{Activation, Layer, Loss, Network, Parameters, Rate};
+    use crate::network::Activation;
+    use crate::network::Layer;
+    use crate::network::Loss;
+    use crate::network::Network;
+    use crate::network::Rate;
+    use crate::parameters::Parameters;
+    use crate::tasks::Association;
+    use crate::training::Recipe;
     use std::sync::Arc;
 
     fn draw(task: &dyn Task, network: &Network, parameters: &Parameters<f32>) -> String {

@@ -1,10 +1,10 @@
 //! What the neurons of a network for a task are called.
 
-use metaplastic::tasks::Task;
+use crate::tasks::Task;
 
 /// A neuron of column `column`: the inputs are column 0, and column `k + 1` is behind the `k`-th of `last` layers with
 /// connections.
-pub(super) fn neuron(task: &dyn Task, column: usize, last: usize, neuron: usize) -> String {
+pub fn neuron(task: &dyn Task, column: usize, last: usize, neuron: usize) -> String {
     if column == 0 {
         task.input_name(neuron)
     } else if column == last {

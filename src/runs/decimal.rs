@@ -1,7 +1,7 @@
 //! Numbers as text.
 
 /// An error with four decimals; what these would show as zero, with two digits and an exponent.
-pub(super) fn decimal(value: f64) -> String {
+pub fn decimal(value: f64) -> String {
     if value != 0.0 && value.abs() < 5e-5 {
         format!("{value:.1e}")
     } else {
@@ -10,7 +10,7 @@ pub(super) fn decimal(value: f64) -> String {
 }
 
 /// A parameter with its sign and three decimals; what these would show as zero, with two digits and an exponent.
-pub(super) fn signed(value: f64) -> String {
+pub fn signed(value: f64) -> String {
     if value != 0.0 && value.abs() < 5e-4 {
         format!("{value:+.1e}")
     } else {

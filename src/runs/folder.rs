@@ -1,34 +1,18 @@
-//! The folder of a run: where it is, and what is in it.
+//! The folder of a run: which one it is, and who may write to it.
 
 use super::claim::Claim;
-use super::identity::{self, Identity};
-use super::reproduce::REPORT;
-use super::staging::{self, Staging};
+use super::files::{FIGURES, FILES, REPORT, holds_a_run};
+use super::run::Run;
+use super::staging;
 use super::summary::Summary;
-use super::{figure, note};
-use metaplastic::file::{require_replaceable, write_atomically};
-use metaplastic::tensors::write_parameters_with;
-use metaplastic::training::{Recipe, Report, Statistics, Trained};
-use metaplastic::{Choice, Error, Result};
-use serde::Serialize;
+use super::write::write;
+use crate::error::{Error, Result};
+use crate::file::require_replaceable;
 use std::path::{Path, PathBuf};
-
-pub(super) const PARAMETERS: &str = "parameters.safetensors";
-pub(super) const NETWORK: &str = "network.toml";
-pub(super) const METRICS: &str = "metrics.jsonl";
-pub(super) const CURVE: &str = "curve.svg";
-pub(super) const SUMMARY: &str = "summary.json";
-pub(super) const RUN: &str = "run.toml";
-
-/// The files that make a folder a run. Whatever else lies there is left alone.
-const FILES: [&str; 6] = [PARAMETERS, NETWORK, METRICS, CURVE, SUMMARY, RUN];
-
-/// Drawings that `reproduce` puts beside them.
-pub(super) const FIGURES: [&str; 2] = ["network.svg", "heat-maps.svg"];
 
 /// Which folder is wanted.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted<'a> {
+pub struct Wanted<'a> {
     /// The folder, if one was asked for.
     pub asked: Option<&'a Path>,
     /// The first free one of `runs/NAME`, `runs/NAME-2`, … is taken otherwise.
@@ -39,8 +23,21 @@ pub(super) struct Wanted<'a> {
     pub is_taken: fn(&Path) -> bool,
 }
 
-impl Wanted<'_> {
-    /// Fails if the folder asked for is none or is taken. Changes nothing.
+impl<'a> Wanted<'a> {
+    /// The folder at `path`, which must not hold a run yet.
+    pub fn at(path: &'a Path) -> Self {
+        Self {
+            asked: Some(path),
+            name: String::new(),
+            force: false,
+            is_taken: holds_a_run,
+        }
+    }
+
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// If the folder asked for is none or is taken.
     pub fn check(&self) -> Result<()> {
         match self.asked {
             Some(path) => self.require_free(path),
@@ -51,7 +48,9 @@ impl Wanted<'_> {
     /// Makes the folder and claims it, before any time is spent on what will lie there: no other process gets it, nor
     /// the name of it, for as long as the result lives.
     ///
-    /// Fails if the folder is taken or claimed by another process. Without a folder asked for, the next number is tried.
+    /// # Errors
+    /// If the folder is taken, claimed by another process or cannot be written to. Without a folder asked for, the next
+    /// number is tried.
     pub fn claim(&self) -> Result<Folder> {
         let first = Path::new("runs").join(&self.name);
         match self.asked {
@@ -125,29 +124,22 @@ fn numbered(first: &Path, count: u32) -> PathBuf {
 
 /// A folder that this process has claimed.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub struct Folder {
     path: PathBuf,
     claim: Claim,
     force: bool,
 }
 
-/// A run that has ended.
-pub(super) struct Run<'a> {
-    pub recipe: &'a Recipe,
-    pub trained: &'a Trained,
-    pub choice: &'a Choice,
-    /// Wall time of training.
-    pub seconds: f64,
-    /// Figures beside the learning curve, by the names of their files.
-    pub figures: &'a [(&'static str, &'a str)],
-}
-
 impl Folder {
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Claims a folder inside of this one.
+    ///
+    /// # Errors
+    /// As [`Wanted::claim`].
     pub fn inside(&self, name: &str) -> Result<Self> {
         let path = self.path.join(name);
         let wanted = Wanted {
@@ -160,6 +152,9 @@ impl Folder {
     }
 
     /// Removes the files of a run.
+    ///
+    /// # Errors
+    /// If one cannot be removed.
     pub fn remove_run(&self) -> Result<()> {
         let mut names = FILES.iter().chain(&FIGURES);
         names.try_for_each(|name| remove(&self.path.join(name)))
@@ -168,13 +163,17 @@ impl Folder {
     /// Writes every file of the run. A folder that is gone is made again; where it cannot be written to, the run is
     /// saved in another one, which the error names. A run that was stopped replaces none: it is saved in another folder,
     /// or not at all where nothing was learned.
-    pub fn save(&mut self, run: &Run<'_>) -> Result<Summary> {
-        let claimed = self.claim_again();
+    /// Whoever waits hears of it by `tell`.
+    ///
+    /// # Errors
+    /// If the run is not in the folder now.
+    pub fn save(&mut self, run: &Run<'_>, mut tell: impl FnMut(&str)) -> Result<Summary> {
+        let claimed = self.claim_again(&mut tell);
         let is_part = run.trained.stopped || run.trained.history.is_empty();
         if claimed.is_ok() && is_part && holds_a_run(&self.path) {
-            return self.save_part(run);
+            return self.save_part(run, &mut tell);
         }
-        let error = match claimed.and_then(|()| run.write(&self.path)) {
+        let error = match claimed.and_then(|()| write(run, &self.path)) {
             Err(error) => error,
             done => return done,
         };
@@ -188,10 +187,10 @@ impl Folder {
     }
 
     /// Saves a run that replaces none.
-    fn save_part(&self, run: &Run<'_>) -> Result<Summary> {
+    fn save_part(&self, run: &Run<'_>, tell: &mut dyn FnMut(&str)) -> Result<Summary> {
         let path = self.path.display();
         if run.trained.history.is_empty() {
-            note(format_args!(
+            tell(&format!(
                 "{path}: nothing was learned; the run that was there is kept"
             ));
             return Ok(Summary::new(run, None));
@@ -204,7 +203,7 @@ impl Folder {
                 source: std::io::Error::other(reason),
             });
         };
-        note(format_args!(
+        tell(&format!(
             "{path}: the run that was there is kept; the one that was stopped is saved in {}",
             place.display()
         ));
@@ -213,7 +212,7 @@ impl Folder {
 
     fn save_elsewhere(&self, run: &Run<'_>) -> Option<(Summary, PathBuf)> {
         self.elsewhere(holds_a_run)
-            .find_map(|folder| Some((run.write(&folder.path).ok()?, folder.path.clone())))
+            .find_map(|folder| Some((write(run, &folder.path).ok()?, folder.path.clone())))
     }
 
     /// Free folders to go to instead: one beside this one, and one among the temporary files.
@@ -236,11 +235,11 @@ impl Folder {
     }
 
     /// Makes sure that the folder is still the one that was claimed.
-    fn claim_again(&mut self) -> Result<()> {
+    fn claim_again(&mut self, tell: &mut dyn FnMut(&str)) -> Result<()> {
         if self.claim.holds() {
             return Ok(());
         }
-        note(format_args!(
+        tell(&format!(
             "{}: the folder is gone, or another is in its place; making it again",
             self.path.display()
         ));
@@ -256,91 +255,16 @@ impl Folder {
     }
 }
 
-impl Run<'_> {
-    fn write(&self, folder: &Path) -> Result<Summary> {
-        let Self {
-            recipe,
-            trained,
-            choice,
-            ..
-        } = *self;
-        let settings = Settings {
-            version: env!("CARGO_PKG_VERSION"),
-            engine: choice.engine.kind(),
-            device: choice.engine.device(),
-            reason: &choice.reason,
-            frozen_episodes: u64::from(recipe.frozen_meta_steps()) * recipe.batch as u64,
-            recipe,
-        };
-        let settings = toml::to_string(&settings).expect("a run is always representable as TOML");
-        let identity = Identity::new(&settings, trained);
-        let summary = Summary::new(self, Some((&identity, folder)));
-        let staging = Staging::new(folder)?;
-        let metadata = [(identity::KEY.to_owned(), identity.to_string())];
-        write_parameters_with(staging.path(PARAMETERS), &trained.parameters, metadata)?;
-        let network = identity.toml_comment() + &recipe.network.to_toml();
-        staging.write_text(NETWORK, &network)?;
-        write_atomically(&staging.path(METRICS), |file| {
-            for report in &trained.history {
-                serde_json::to_writer(&mut *file, &Line::new(report, &identity))?;
-                file.write_all(b"\n")?;
-            }
-            Ok(())
-        })?;
-        let curve = figure::curve(recipe, trained);
-        for (name, figure) in self.figures.iter().chain([&(CURVE, curve.as_str())]) {
-            staging.write_text(name, &identity.mark_svg(figure))?;
-        }
-        staging.write_text(SUMMARY, &(summary.to_json() + "\n"))?;
-        let run = format!("{} = \"{identity}\"\n{settings}", identity::KEY);
-        staging.write_text(RUN, &run)?;
-        staging.commit()?;
-        Ok(summary)
-    }
-}
-
 /// Removes a file, if there is one.
-pub(super) fn remove(path: &Path) -> Result<()> {
+///
+/// # Errors
+/// If it cannot be removed.
+pub fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Write {
             path: path.to_owned(),
             source,
         }),
         _ => Ok(()),
-    }
-}
-
-pub(super) fn holds_a_run(path: &Path) -> bool {
-    FILES.iter().any(|name| staging::find(path, name).exists())
-}
-
-/// `run.toml`, below the identity.
-#[derive(Serialize)]
-struct Settings<'a> {
-    version: &'static str,
-    engine: &'static str,
-    device: String,
-    reason: &'a str,
-    frozen_episodes: u64,
-    recipe: &'a Recipe,
-}
-
-/// A line of `metrics.jsonl`. Errors that are not finite are `null`.
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(flatten)]
-    report: &'a Report,
-    median: Option<f64>,
-    identity: &'a Identity,
-}
-
-impl<'a> Line<'a> {
-    fn new(report: &'a Report, identity: &'a Identity) -> Self {
-        let statistics = Statistics::of(&report.error);
-        Self {
-            report,
-            median: statistics.map(|statistics| statistics.median),
-            identity,
-        }
     }
 }

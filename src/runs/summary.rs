@@ -1,16 +1,17 @@
 //! What a run came to, for people and for programs.
 
 use super::decimal::decimal;
-use super::folder::Run;
 use super::identity::Identity;
-use metaplastic::Failure;
-use metaplastic::training::Statistics;
+use super::run::Run;
+use crate::computation::Failure;
+use crate::training::Statistics;
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 
-#[derive(Debug, Serialize)]
-pub(super) struct Summary {
+#[derive(Clone, Debug, Serialize)]
+/// What a run came to.
+pub struct Summary {
     /// `null` where nothing was saved, as is the folder.
     identity: Option<Identity>,
     task: String,
@@ -35,7 +36,7 @@ pub(super) struct Summary {
 
 /// Mean error per counted step over the frozen episodes; where a run was stopped, over the last ones before that. `null`
 /// where it is not finite, or the run was stopped before there was any.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct FinalError {
     median: Option<f64>,
     q25: Option<f64>,
@@ -89,6 +90,7 @@ impl Summary {
         }
     }
 
+    /// The run's identity; none where nothing was saved.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
     }

@@ -1,6 +1,6 @@
 //! The few SVG elements that drawings beside charts are made of.
 
-use super::{INK, hex};
+use super::style::{INK, hex};
 use plotters::style::RGBColor;
 use std::fmt::Write;
 

@@ -1,11 +1,11 @@
 //! The learning curve, as an SVG drawing.
 
-use super::{
+use super::style::{
     BAND, Canvas, FAINT, GRID, INK, LINE, SHADE, at, capitalised, chart, decimals, font, grouped,
     nice_step, px,
 };
-use crate::command::decimal::decimal;
-use metaplastic::training::{Recipe, Statistics, Trained};
+use crate::runs::decimal::decimal;
+use crate::training::{Recipe, Statistics, Trained};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -17,7 +17,7 @@ const TOP: u32 = 78;
 const RIGHT: u32 = 34;
 
 /// Median and quartiles of the error over the population, against episodes.
-pub(crate) fn curve(recipe: &Recipe, trained: &Trained) -> String {
+pub fn curve(recipe: &Recipe, trained: &Trained) -> String {
     chart(SIZE, |area| draw(area, recipe, trained))
 }
 
@@ -187,13 +187,13 @@ mod tests {
 
     #[test]
     fn a_run_without_a_finite_error_is_drawn_too() {
-        use metaplastic::Engine;
-        use metaplastic::tasks::Completion;
-        use metaplastic::training::Training;
+        use crate::engine::Engine;
+        use crate::tasks::Completion;
+        use crate::training::Training;
         use std::ops::ControlFlow;
         let recipe = Recipe {
             episodes: 40,
-            initial: metaplastic::Initial {
+            initial: crate::Initial {
                 scale: 1e25,
                 ..Default::default()
             },

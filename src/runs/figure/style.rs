@@ -1,49 +1,38 @@
-//! Drawings, as SVG.
-
-mod curve;
-mod heat_map;
-mod network;
-mod steps;
-mod svg;
-
-pub(super) use curve::curve;
-pub(super) use heat_map::heat_maps;
-pub(super) use network::{Picture, network};
-pub(super) use steps::steps;
+//! What drawings have in common.
 
 use plotters::prelude::*;
 
-const INK: RGBColor = RGBColor(0x2b, 0x2f, 0x36);
-const FAINT: RGBColor = RGBColor(0x8a, 0x90, 0x99);
-const GRID: RGBColor = RGBColor(0xe9, 0xeb, 0xee);
-const LINE: RGBColor = RGBColor(0x1f, 0x5f, 0xa8);
-const BAND: RGBColor = RGBColor(0xc9, 0xdc, 0xf1);
+pub(super) const INK: RGBColor = RGBColor(0x2b, 0x2f, 0x36);
+pub(super) const FAINT: RGBColor = RGBColor(0x8a, 0x90, 0x99);
+pub(super) const GRID: RGBColor = RGBColor(0xe9, 0xeb, 0xee);
+pub(super) const LINE: RGBColor = RGBColor(0x1f, 0x5f, 0xa8);
+pub(super) const BAND: RGBColor = RGBColor(0xc9, 0xdc, 0xf1);
 /// What is negative, where what is positive has the colour [`LINE`].
-const NEGATIVE: RGBColor = RGBColor(0xb8, 0x37, 0x2f);
+pub(super) const NEGATIVE: RGBColor = RGBColor(0xb8, 0x37, 0x2f);
 /// Behind what is set apart.
-const SHADE: RGBColor = RGBColor(0xf4, 0xf4, 0xf1);
+pub(super) const SHADE: RGBColor = RGBColor(0xf4, 0xf4, 0xf1);
 
 /// The drawing library rounds to whole units; a finer unit keeps curves smooth.
-const UNITS_PER_PIXEL: u32 = 8;
+pub(super) const UNITS_PER_PIXEL: u32 = 8;
 
 /// Pixels in the drawing's units.
-const fn px(pixels: u32) -> u32 {
+pub(super) const fn px(pixels: u32) -> u32 {
     pixels * UNITS_PER_PIXEL
 }
 
 /// As [`px`], for coordinates.
-const fn at(x: u32, y: u32) -> (i32, i32) {
+pub(super) const fn at(x: u32, y: u32) -> (i32, i32) {
     (px(x) as i32, px(y) as i32)
 }
 
-fn font(pixels: u32, colour: &RGBColor) -> TextStyle<'static> {
+pub(super) fn font(pixels: u32, colour: &RGBColor) -> TextStyle<'static> {
     ("sans-serif", px(pixels)).into_font().color(colour)
 }
 
-type Canvas<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// The text of a drawing of `size` pixels.
-fn chart(
+pub(super) fn chart(
     size: (u32, u32),
     draw: impl FnOnce(&Canvas<'_>) -> Result<(), Box<dyn std::error::Error>>,
 ) -> String {
@@ -62,7 +51,7 @@ fn chart(
 }
 
 /// 1, 2 or 5 times a power of ten, at least `step`.
-fn nice_step(step: f64) -> f64 {
+pub(super) fn nice_step(step: f64) -> f64 {
     let power = 10f64.powf(step.max(f64::MIN_POSITIVE).log10().floor());
     [1.0, 2.0, 5.0]
         .map(|factor| factor * power)
@@ -71,16 +60,19 @@ fn nice_step(step: f64) -> f64 {
         .unwrap_or(10.0 * power)
 }
 
-fn decimals(step: f64) -> usize {
+pub(super) fn decimals(step: f64) -> usize {
     (-step.log10().floor()).clamp(0.0, 9.0) as usize
 }
 
 /// `10000` as `10,000`.
-fn grouped(value: u64) -> String {
-    indicatif::HumanCount(value).to_string()
+pub(super) fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev();
+    let groups: Vec<_> = groups.map(|group| String::from_utf8_lossy(group)).collect();
+    groups.join(",")
 }
 
-fn capitalised(name: &str) -> String {
+pub(super) fn capitalised(name: &str) -> String {
     let mut letters = name.chars();
     letters
         .next()
@@ -89,12 +81,12 @@ fn capitalised(name: &str) -> String {
 }
 
 /// `#1f5fa8`.
-fn hex(RGBColor(red, green, blue): RGBColor) -> String {
+pub(super) fn hex(RGBColor(red, green, blue): RGBColor) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
 /// A signed number with three digits.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let digits = match value.abs() {
         size if size >= 99.95 => 0,
         size if size >= 9.995 => 1,
@@ -121,6 +113,12 @@ mod tests {
         }
         assert_eq!(decimals(0.2), 1);
         assert_eq!(decimals(20.0), 0);
+    }
+
+    #[test]
+    fn counts_are_in_groups_of_three() {
+        let counts = [0, 999, 1_000, 20_000, 1_234_567].map(grouped);
+        assert_eq!(counts, ["0", "999", "1,000", "20,000", "1,234,567"]);
     }
 
     #[test]

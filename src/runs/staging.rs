@@ -4,8 +4,9 @@
 //! name [`COMPLETE`], and from then on they are the folder's files; moving them up is left to be done, by whoever claims
 //! the folder next if need be.
 
-use metaplastic::file::{ABANDONED, sync_folder, write_atomically};
-use metaplastic::{Error, Result};
+use crate::error::Error;
+use crate::error::Result;
+use crate::file::{ABANDONED, sync_folder, write_atomically};
 use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -19,13 +20,16 @@ pub(super) const LOCK: &str = ".metaplastic-lock";
 
 /// Files that are being written. Dropped without [`Staging::commit`], they are gone.
 #[derive(Debug)]
-pub(super) struct Staging {
+pub struct Staging {
     folder: PathBuf,
     files: TempDir,
 }
 
 impl Staging {
     /// For files of `folder`, which the process must have claimed.
+    ///
+    /// # Errors
+    /// If nothing can be written there.
     pub fn new(folder: &Path) -> Result<Self> {
         let files = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder);
         Ok(Self {
@@ -39,11 +43,18 @@ impl Staging {
         self.files.path().join(name)
     }
 
+    /// Writes a text file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
     pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
         write_text(&self.path(name), text)
     }
 
     /// Puts the files into the folder.
+    ///
+    /// # Errors
+    /// If the file system refuses.
     pub fn commit(self) -> Result<()> {
         let Self { folder, files } = self;
         let put = || {
@@ -59,7 +70,7 @@ impl Staging {
 }
 
 /// Where the file `name` of a folder lies.
-pub(super) fn find(folder: &Path, name: &str) -> PathBuf {
+pub fn find(folder: &Path, name: &str) -> PathBuf {
     let complete = folder.join(COMPLETE).join(name);
     if complete.exists() {
         complete
@@ -108,7 +119,11 @@ fn finish(folder: &Path) -> io::Result<()> {
     std::fs::remove_dir(complete)
 }
 
-pub(super) fn write_text(path: &Path, text: &str) -> Result<()> {
+/// Writes a text file, whole or not at all.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
     write_atomically(path, |file| file.write_all(text.as_bytes()))
 }
 

@@ -1,35 +1,45 @@
 //! A run that was made before, read back from its folder.
 
 use super::decimal::decimal;
-use super::folder::{CURVE, METRICS, NETWORK, PARAMETERS, RUN, SUMMARY};
+use super::files::{CURVE, METRICS, NETWORK, PARAMETERS, RUN, SUMMARY};
 use super::identity::{self, Identity};
-use super::input::read_text;
 use super::staging::find;
 use super::typical::typical;
-use metaplastic::tensors::read_parameters_with;
-use metaplastic::training::Recipe;
-use metaplastic::{Error, Network, Parameters, Result};
+use crate::error::Error;
+use crate::error::Result;
+use crate::file::read_text;
+use crate::network::Network;
+use crate::parameters::Parameters;
+use crate::tasks::Task;
+use crate::tensors::read_parameters_with;
+use crate::training::Recipe;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+use toml::Table;
 
-/// What later commands need of a run.
+/// A run that was made before.
 #[derive(Debug)]
-pub(super) struct Run {
+pub struct StoredRun {
+    /// What its files carry.
     pub identity: Identity,
+    /// Its settings.
     pub recipe: Recipe,
+    /// The parameters at its end.
     pub parameters: Parameters<f32>,
     /// Of a run that was stopped, of its last episodes; `None` where there was none, or where the error is not finite.
     pub final_errors: Vec<Option<f64>>,
+    /// Which networks solved the task.
     pub solved: Vec<bool>,
 }
 
 /// `run.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+struct Settings<R> {
     identity: String,
     #[serde(rename = "version")]
     _version: String,
@@ -41,7 +51,7 @@ struct Settings {
     _reason: String,
     #[serde(rename = "frozen_episodes")]
     _frozen_episodes: u64,
-    recipe: Recipe,
+    recipe: R,
 }
 
 /// The part of `summary.json` that is needed.
@@ -70,21 +80,36 @@ struct Failure {
 const RETRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(15);
 
-impl Run {
-    /// Reads the folder of a run. Its files are checked, by themselves and against each other. What is wrong is looked at
-    /// again, since the run may have been replaced by another from one file to the next.
+impl StoredRun {
+    /// Reads the folder of a run on a task that comes with the crate. Its files are checked, by themselves and against each
+    /// other. What is wrong is looked at again, since the run may have been replaced by another from one file to the next.
+    ///
+    /// # Errors
+    /// Names the file that is missing, damaged, or not of the same run as the others.
     pub fn read(folder: &Path) -> Result<Self> {
+        Self::read_patiently(folder, None)
+    }
+
+    /// As [`StoredRun::read`], of a run on a task of the kind of `task`, which need not come with the crate.
+    ///
+    /// # Errors
+    /// As [`StoredRun::read`], or if the run is on another kind of task.
+    pub fn read_for(task: &Arc<dyn Task>, folder: &Path) -> Result<Self> {
+        Self::read_patiently(folder, Some(task))
+    }
+
+    fn read_patiently(folder: &Path, task: Option<&Arc<dyn Task>>) -> Result<Self> {
         for _ in 0..RETRIES {
-            if let Ok(run) = Self::read_once(folder) {
+            if let Ok(run) = Self::read_once(folder, task) {
                 return Ok(run);
             }
             std::thread::sleep(PAUSE);
         }
-        Self::read_once(folder)
+        Self::read_once(folder, task)
     }
 
-    fn read_once(folder: &Path) -> Result<Self> {
-        let (settings, identity, recipe) = read_settings(folder)?;
+    fn read_once(folder: &Path, task: Option<&Arc<dyn Task>>) -> Result<Self> {
+        let (settings, identity, recipe) = read_settings(folder, task)?;
         let path = find(folder, NETWORK);
         let text = read_text(&path)?;
         let network = Network::from_toml(&text, &path.display().to_string())
@@ -184,7 +209,10 @@ fn check_curve(path: &Path, identity: &Identity, settings: &Path) -> Result<()> 
     identity.require(Identity::of_svg(&read_text(path)?), path, settings)
 }
 
-fn read_settings(folder: &Path) -> Result<(PathBuf, Identity, Recipe)> {
+fn read_settings(
+    folder: &Path,
+    task: Option<&Arc<dyn Task>>,
+) -> Result<(PathBuf, Identity, Recipe)> {
     let path = find(folder, RUN);
     if folder.is_dir() && !path.exists() {
         return Err(Error::NoRun {
@@ -192,15 +220,24 @@ fn read_settings(folder: &Path) -> Result<(PathBuf, Identity, Recipe)> {
         });
     }
     let text = read_text(&path)?;
-    let settings: Settings = toml::from_str(&text).map_err(|source| Error::Toml {
-        origin: path.display().to_string(),
+    let origin = path.display().to_string();
+    let invalid = |source| Error::Toml {
+        origin: origin.clone(),
         source: Box::new(source),
-    })?;
-    settings
-        .recipe
-        .check()
-        .map_err(|error| in_file(&path, error))?;
-    Ok((path, settings.identity.into(), settings.recipe))
+    };
+    let (identity, recipe) = match task {
+        None => {
+            let settings: Settings<Recipe> = toml::from_str(&text).map_err(invalid)?;
+            (settings.identity, settings.recipe)
+        }
+        Some(task) => {
+            let settings: Settings<Table> = toml::from_str(&text).map_err(invalid)?;
+            let recipe = Recipe::from_table_for(task, settings.recipe, &origin)?;
+            (settings.identity, recipe)
+        }
+    };
+    recipe.check().map_err(|error| in_file(&path, error))?;
+    Ok((path, identity.into(), recipe))
 }
 
 /// An error that names the file, if it does not yet.
