@@ -24,14 +24,16 @@ mod gpu;
 mod limits;
 pub mod measure;
 mod memory;
+mod named;
 mod network;
 mod number;
 mod optimiser;
 mod optional;
 mod parameters;
 pub mod random;
-
-pub mod task;
+#[cfg(feature = "runs")]
+pub mod runs;
+pub mod tasks;
 pub mod tensors;
 pub mod training;
 mod zip;
@@ -48,7 +50,7 @@ pub use network::{
     Rule,
 };
 pub use number::{Number, Real};
-pub use optimiser::{Method, Optimiser, Schedule};
+pub use optimiser::{Constant, Method, Optimiser, Schedule, Selector};
 pub use parameters::{Initial, Layout, Parameters, Role, Sign, Tensor};
 
 /// The examples of the README are tests.

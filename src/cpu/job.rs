@@ -8,7 +8,7 @@ use crate::computation::Want;
 use crate::episodes::{Episodes, Mask, Objective};
 use crate::network::{Loss, Network};
 use crate::number::Real;
-use crate::task::EpisodeSource;
+use crate::tasks::EpisodeSource;
 use ndarray::{ArrayView4, CowArray, Ix4};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -155,20 +155,16 @@ impl<'a, R: Real> Source<'a, R> {
         match self {
             Self::Generated(source) => {
                 let Generated { drawn, values } = generated;
-                let task = source.task;
+                let task = &source.task;
                 let sizes = [task.inputs(), task.outputs()].map(|size| task.steps() * size);
                 drawn.0.resize(sizes[0], 0.0);
                 drawn.1.resize(sizes[1], 0.0);
                 values.0.resize(episodes.len() * sizes[0], R::zero());
                 values.1.resize(episodes.len() * sizes[1], R::zero());
                 for (n, b) in episodes.enumerate() {
-                    source.task.fill(
-                        source.key(index),
-                        meta_step,
-                        b as u32,
-                        &mut drawn.0,
-                        &mut drawn.1,
-                    );
+                    drawn.0.fill(0.0);
+                    drawn.1.fill(0.0);
+                    source.fill(index, meta_step, b as u32, &mut drawn.0, &mut drawn.1);
                     let arrays = [(&mut values.0, &drawn.0), (&mut values.1, &drawn.1)];
                     for ((to, from), size) in arrays.into_iter().zip(sizes) {
                         for (to, &value) in to[n * size..].iter_mut().zip(from) {

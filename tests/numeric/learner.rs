@@ -15,6 +15,11 @@ fn optimisers_follow_their_equations() {
 }
 
 #[test]
+fn frozen_parameters_keep_their_bits() {
+    body::frozen_parameters_keep_their_bits(&Engine::cpu());
+}
+
+#[test]
 fn learning_follows_its_equations() {
     for (name, optimisers) in body::optimisers() {
         let report =
@@ -27,6 +32,13 @@ fn learning_follows_its_equations() {
 fn generated_episodes_are_given_ones() {
     for batch in [1, 5, 40] {
         body::generated_episodes_are_given_ones(&Engine::cpu(), batch);
+    }
+}
+
+#[test]
+fn episodes_from_the_host_are_learned_alike() {
+    for batch in [1, 5, 40] {
+        body::episodes_from_the_host_are_learned_alike(&Engine::cpu(), batch);
     }
 }
 
