@@ -30,7 +30,9 @@ mod optimiser;
 mod optional;
 mod parameters;
 pub mod random;
-
+#[allow(dead_code, reason = "layers do not have these rules yet")]
+#[allow(dead_code, reason = "layers do not have these rules yet")]
+mod rule;
 pub mod task;
 pub mod tensors;
 pub mod training;

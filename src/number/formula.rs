@@ -20,6 +20,12 @@ pub trait Number:
     /// `exp`.
     fn exponential(self) -> Self;
 
+    /// The natural logarithm.
+    fn logarithm(self) -> Self;
+
+    /// The square root.
+    fn square_root(self) -> Self;
+
     /// `then` where `self < bound`, `otherwise` elsewhere: also where one of the two is NaN.
     fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self;
 }

@@ -57,6 +57,16 @@ macro_rules! number {
             }
 
             #[inline(always)]
+            fn logarithm(self) -> Self {
+                self.ln()
+            }
+
+            #[inline(always)]
+            fn square_root(self) -> Self {
+                self.sqrt()
+            }
+
+            #[inline(always)]
             fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
                 if self < bound { then } else { otherwise }
             }
@@ -81,6 +91,16 @@ impl<S: Simd, R: Real> Number for Pair<S, R> {
     #[inline(always)]
     fn exponential(self) -> Self {
         self.map(R::exp)
+    }
+
+    #[inline(always)]
+    fn logarithm(self) -> Self {
+        self.map(R::ln)
+    }
+
+    #[inline(always)]
+    fn square_root(self) -> Self {
+        self.map(R::sqrt)
     }
 
     #[inline(always)]
