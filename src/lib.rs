@@ -31,6 +31,8 @@ mod optimiser;
 mod optional;
 mod parameters;
 pub mod random;
+#[allow(dead_code, reason = "layers do not have these rules yet")]
+mod rule;
 #[cfg(feature = "runs")]
 pub mod runs;
 pub mod tasks;
