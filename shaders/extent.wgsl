@@ -1,9 +1,6 @@
-// How much of the work one dispatch does; the fields are those of `Extent` on the host.
-struct Extent {
-{% for field in extent %}
-    {{ field }}: u32,
-{% endfor %}
-}
+{% from "struct.wgsl" import declare %}
+// How much of the work one dispatch does.
+{{ declare(extent) }}
 
 @group(0) @binding(0) var<uniform> extent: Extent;
 {% for binding in bindings %}

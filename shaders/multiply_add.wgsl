@@ -1,6 +1,6 @@
 // Nothing but multiply-adds, {{ chains }} independent chains of vec4s in every lane: how fast the device does them.
 //
-// result [lanes]
+// output [lanes]
 {% include "extent.wgsl" %}
 
 @compute @workgroup_size({{ workgroup }})
@@ -22,5 +22,5 @@ fn multiply_add(@builtin(global_invocation_id) id: vec3<u32>) {
 {% for chain in range(1, chains) %}
     sum += v{{ chain }};
 {% endfor %}
-    result[id.x] = (sum.x + sum.y) + (sum.z + sum.w);
+    output[id.x] = (sum.x + sum.y) + (sum.z + sum.w);
 }

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::memory;
+pub use crate::network::Role;
 use crate::network::{Layer, Network};
-use crate::network::{Plasticity, RatePer};
 use crate::number::Real;
 use crate::number::require_in_range;
 use crate::random::Stream;
@@ -12,31 +12,6 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// What a parameter tensor is to its layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// The fixed weight `w`, `[O, I]`.
-    Weight,
-    /// The plasticity coefficient `α`, `[O, I]`, `[O]` or a scalar.
-    Plasticity,
-    /// The bias `b`, `[O]`.
-    Bias,
-    /// The plasticity rate `η`, a scalar or `[O]`.
-    Rate,
-}
-
-impl Role {
-    /// The name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Weight => "weight",
-            Self::Plasticity => "plasticity",
-            Self::Bias => "bias",
-            Self::Rate => "rate",
-        }
-    }
-}
 
 /// One parameter tensor of one network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,40 +63,22 @@ impl Layout {
             size: 0,
         };
         for (index, layer) in network.layers().iter().enumerate() {
-            let (inputs, outputs) = (layer.inputs(), layer.outputs());
-            if !matches!(layer, Layer::Bias(_)) {
-                layout.push(index, Role::Weight, &[outputs, inputs], true)?;
-            }
-            if let Layer::Plastic(plastic) = layer {
-                let shape: &[usize] = match plastic.plasticity {
-                    Plasticity::Connection => &[outputs, inputs],
-                    Plasticity::Neuron => &[outputs],
-                    Plasticity::Layer => &[],
-                };
-                layout.push(index, Role::Plasticity, shape, true)?;
-            }
-            if layer.has_bias() {
-                layout.push(index, Role::Bias, &[outputs], true)?;
-            }
-            if let Layer::Plastic(plastic) = layer {
-                let shape: &[usize] = match plastic.rate.per {
-                    RatePer::Layer => &[],
-                    RatePer::Neuron => &[outputs],
-                };
-                layout.push(index, Role::Rate, shape, plastic.rate.learned)?;
+            for tensor in layer.tensors() {
+                let shape = tensor.shape(layer);
+                layout.push(index, tensor.role, shape, tensor.learned)?;
             }
             layout.layers.push(layout.tensors.len());
         }
         Ok(layout)
     }
 
-    fn push(&mut self, layer: usize, role: Role, shape: &[usize], learned: bool) -> Result<()> {
+    fn push(&mut self, layer: usize, role: Role, shape: Vec<usize>, learned: bool) -> Result<()> {
         let what = format!("layer{layer}.{}", role.name());
-        let len = memory::elements(&what, shape)?;
+        let len = memory::elements(&what, &shape)?;
         self.tensors.push(Tensor {
             layer,
             role,
-            shape: shape.to_vec(),
+            shape,
             offset: self.size,
             len,
             learned,
@@ -165,13 +122,16 @@ impl<R: Real> Parameters<R> {
     pub fn new(network: &Network, population: usize) -> Result<Self> {
         let mut parameters = Self::zeros(Arc::new(Layout::new(network)?), population)?;
         for (index, layer) in network.layers().iter().enumerate() {
-            if let Layer::Plastic(plastic) = layer {
-                let field = format!("layer{index}.rate.value");
-                require_in_range::<R>(&field, plastic.rate.value)?;
+            for tensor in layer.tensors() {
+                let Some(value) = tensor.value else {
+                    continue;
+                };
+                let field = format!("layer{index}.{}.value", tensor.role.name());
+                require_in_range::<R>(&field, value)?;
                 let mut view = parameters
-                    .view_mut(index, Role::Rate)
-                    .expect("plastic layers have a rate");
-                view.fill(R::from_f64(plastic.rate.value));
+                    .view_mut(index, tensor.role)
+                    .expect("a layer has its tensors");
+                view.fill(R::from_f64(value));
             }
         }
         Ok(parameters)

@@ -1,8 +1,10 @@
 //! A device: opening it, its pipelines and buffers, submissions, and the errors it reports.
 
 use super::adapter;
+use super::bindings::Access;
+use super::extent::Extent;
+use super::kernel::Kernel;
 use super::profile::Profile;
-use super::render::{Extent, Kernel};
 use crate::error::{Error, Result};
 use crate::memory;
 use ndarray::ArrayView4;
@@ -216,7 +218,7 @@ impl Device {
         let mut entries = vec![entry(0, BufferBindingType::Uniform, true, extent)];
         for (index, binding) in kernel.bindings.iter().enumerate() {
             let ty = BufferBindingType::Storage {
-                read_only: binding.is_read_only(),
+                read_only: binding.access == Access::Read,
             };
             entries.push(entry(index as u32 + 1, ty, false, None));
         }

@@ -1,127 +1,19 @@
-//! Runs plans: the only module that turns their buffers and dispatches into those of a device.
+//! Runs plans: turns their buffers and dispatches into those of a device.
 
+use super::arrays::{Array, Working};
 use super::device::{Device, Pipeline};
-use super::layout::DeviceLayout;
-use super::plan::{Buffer, Dispatch, Plan, Working};
-use super::render::Extent;
-use super::resident::{Resident, resident_bytes};
+use super::extent::Extent;
+use super::plan::Plan;
+use super::record::Dispatch;
+use super::residents::Residents;
 use crate::error::Result;
-use crate::parameters::Parameters;
-use crate::zip::zip_eq;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::ops::Range;
 use std::sync::Arc;
 use wgpu::{
     BindGroup, BufferUsages, CommandEncoder, ComputePassDescriptor, ComputePassTimestampWrites,
     QuerySet,
 };
-
-/// The buffers of a group of networks that outlive a batch.
-#[derive(Debug)]
-pub(super) struct Residents {
-    buffers: HashMap<Resident, wgpu::Buffer>,
-}
-
-impl Residents {
-    /// Takes `parameters` to the device. `learning` adds what training needs.
-    pub fn new(
-        device: &Device,
-        layout: &DeviceLayout,
-        parameters: &Parameters<f32>,
-        learning: bool,
-    ) -> Result<Self> {
-        let mut buffers = HashMap::new();
-        let all = resident_bytes(layout, parameters.population(), learning);
-        device.require(all.iter().map(|&(_, bytes)| u128::from(bytes)).sum())?;
-        for (resident, bytes) in all {
-            buffers.insert(resident, device.buffer(&format!("{resident:?}"), bytes)?);
-        }
-        let residents = Self { buffers };
-        device.write(
-            residents.get(Resident::Parameters),
-            &packed(layout, parameters),
-        )?;
-        let elements = layout.elements(parameters.layout());
-        let sources: Vec<_> = elements.iter().map(|element| element.source).collect();
-        device.write(residents.get(Resident::Sources), &sources)?;
-        if learning {
-            let kinds: Vec<_> = elements.iter().map(|element| element.kind).collect();
-            device.write(residents.get(Resident::Kinds), &kinds)?;
-        }
-        Ok(residents)
-    }
-
-    /// Copies, on the device, what belongs to networks `part` of the `networks` in training that are here.
-    pub fn part(
-        &self,
-        device: &Device,
-        layout: &DeviceLayout,
-        networks: usize,
-        part: Range<usize>,
-    ) -> Result<Self> {
-        let all = resident_bytes(layout, part.len(), true);
-        let mut buffers = HashMap::new();
-        for &(resident, bytes) in &all {
-            buffers.insert(resident, device.buffer(&format!("{resident:?}"), bytes)?);
-        }
-        let submission = device.submit(|encoder| {
-            for (resident, bytes) in all {
-                // Planes of one value, or some, for every network; or one plane that all share.
-                let planes = match resident {
-                    Resident::Sources | Resident::Kinds | Resident::Control => 0,
-                    Resident::Moments => 2,
-                    _ => 1,
-                };
-                let (from, to) = (self.get(resident), &buffers[&resident]);
-                if planes == 0 {
-                    encoder.copy_buffer_to_buffer(from, 0, to, 0, bytes);
-                }
-                for plane in 0..planes {
-                    let here = bytes / planes;
-                    let of_network = here / part.len() as u64;
-                    let start = (plane * networks as u64 + part.start as u64) * of_network;
-                    encoder.copy_buffer_to_buffer(from, start, to, plane * here, here);
-                }
-            }
-        })?;
-        device.wait(submission)?;
-        Ok(Self { buffers })
-    }
-
-    pub fn get(&self, resident: Resident) -> &wgpu::Buffer {
-        &self.buffers[&resident]
-    }
-
-    /// Reads the parameters, or values that lie like them, into `values`.
-    pub fn read(
-        &self,
-        device: &Device,
-        layout: &DeviceLayout,
-        resident: Resident,
-        values: &mut Parameters<f32>,
-    ) -> Result<()> {
-        let population = values.population();
-        let on_device: Vec<f32> = device.read(self.get(resident), population * layout.stride)?;
-        let host_layout = values.shared_layout().clone();
-        let rows = values
-            .values_mut()
-            .chunks_exact_mut(host_layout.size().max(1));
-        for (device, host) in zip_eq(on_device.chunks_exact(layout.stride), rows) {
-            layout.unpack(&host_layout, device, host);
-        }
-        Ok(())
-    }
-}
-
-/// A population's values as they lie on the device.
-pub(super) fn packed(layout: &DeviceLayout, parameters: &Parameters<f32>) -> Vec<f32> {
-    let mut values = Vec::with_capacity(parameters.population() * layout.stride);
-    for index in 0..parameters.population() {
-        layout.pack(parameters.layout(), parameters.network(index), &mut values);
-    }
-    values
-}
 
 /// A plan with its buffers, pipelines and bind groups, ready to run any number of times.
 #[derive(Debug)]
@@ -129,8 +21,20 @@ pub(super) struct Loaded {
     pub plan: Plan,
     device: Arc<Device>,
     working: HashMap<Working, wgpu::Buffer>,
-    cuts: Vec<Vec<Bound>>,
+    cuts: Vec<BoundCut>,
     finish: Vec<Bound>,
+}
+
+#[derive(Debug)]
+struct BoundCut {
+    forward: Vec<Bound>,
+    backward: Vec<Bound>,
+}
+
+impl BoundCut {
+    fn dispatches(&self) -> impl Iterator<Item = &Bound> {
+        self.forward.iter().chain(&self.backward)
+    }
 }
 
 /// A dispatch with everything it needs on the device.
@@ -143,16 +47,14 @@ struct Bound {
     workgroups: [u32; 2],
 }
 
-impl Loaded {
-    pub fn new(device: &Arc<Device>, residents: &Residents, plan: Plan) -> Result<Self> {
-        device.require(plan.bytes().into())?;
-        let mut working = HashMap::new();
-        for &(buffer, bytes) in &plan.buffers {
-            working.insert(buffer, device.buffer(&format!("{buffer:?}"), bytes)?);
-        }
-        let pipelines = device.pipelines(&plan.kernels)?;
+/// One uniform buffer with every extent that occurs, each at an aligned offset.
+struct Extents {
+    buffer: wgpu::Buffer,
+    offsets: HashMap<Extent, u32>,
+}
 
-        // One uniform buffer holds every extent that occurs, each at an aligned offset.
+impl Extents {
+    fn new(device: &Device, plan: &Plan) -> Result<Self> {
         let alignment = device.device.limits().min_uniform_buffer_offset_alignment as usize;
         let slot = size_of::<Extent>().next_multiple_of(alignment);
         let mut offsets: HashMap<Extent, u32> = HashMap::new();
@@ -166,42 +68,81 @@ impl Loaded {
             });
         }
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        let extents = device.raw_buffer("extents", bytes.len() as u64, usage)?;
-        device.write(&extents, &bytes)?;
+        let buffer = device.raw_buffer("extents", bytes.len() as u64, usage)?;
+        device.write(&buffer, &bytes)?;
+        Ok(Self { buffer, offsets })
+    }
+}
 
-        let mut groups: HashMap<(usize, Vec<Buffer>), BindGroup> = HashMap::new();
-        let mut bind_all = |dispatches: &[Dispatch]| -> Result<Vec<Bound>> {
-            let bind = |dispatch: &Dispatch| {
-                let pipeline = &pipelines[dispatch.kernel];
-                let key = (dispatch.kernel, dispatch.buffers.clone());
-                let group = match groups.entry(key) {
-                    Entry::Occupied(known) => known.get().clone(),
-                    Entry::Vacant(slot) => {
-                        let buffers = dispatch.buffers.iter().map(|buffer| match buffer {
-                            Buffer::Resident(resident) => residents.get(*resident),
-                            Buffer::Working(buffer) => &working[buffer],
-                        });
-                        let kernel = &plan.kernels[dispatch.kernel];
-                        let group = device.bind(kernel, pipeline, &extents, buffers)?;
-                        slot.insert(group).clone()
-                    }
-                };
-                Ok(Bound {
-                    name: plan.kernels[dispatch.kernel].name,
-                    pipeline: pipeline.clone(),
-                    group,
-                    offset: offsets[&dispatch.extent],
-                    workgroups: dispatch.workgroups,
-                })
-            };
-            dispatches.iter().map(bind).collect()
-        };
-        let cuts = plan
-            .cuts
+/// Binds dispatches to the buffers of a plan; equal bindings once.
+struct Binder<'a> {
+    device: &'a Device,
+    plan: &'a Plan,
+    residents: &'a Residents,
+    working: &'a HashMap<Working, wgpu::Buffer>,
+    pipelines: Vec<Arc<Pipeline>>,
+    extents: Extents,
+    groups: HashMap<(usize, Vec<Array>), BindGroup>,
+}
+
+impl Binder<'_> {
+    fn all(&mut self, dispatches: &[Dispatch]) -> Result<Vec<Bound>> {
+        dispatches
             .iter()
-            .map(|cut| bind_all(&cut.dispatches))
-            .collect::<Result<_>>()?;
-        let finish = bind_all(&plan.finish)?;
+            .map(|dispatch| self.one(dispatch))
+            .collect()
+    }
+
+    fn one(&mut self, dispatch: &Dispatch) -> Result<Bound> {
+        let kernel = &self.plan.kernels[dispatch.kernel];
+        let pipeline = &self.pipelines[dispatch.kernel];
+        let key = (dispatch.kernel, dispatch.arrays.clone());
+        let group = match self.groups.entry(key) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(slot) => {
+                let buffers = dispatch.arrays.iter().map(|array| match array {
+                    Array::Resident(resident) => self.residents.get(*resident),
+                    Array::Working(working) => &self.working[working],
+                });
+                let extents = &self.extents.buffer;
+                let group = self.device.bind(kernel, pipeline, extents, buffers)?;
+                slot.insert(group).clone()
+            }
+        };
+        Ok(Bound {
+            name: kernel.name,
+            pipeline: pipeline.clone(),
+            group,
+            offset: self.extents.offsets[&dispatch.extent],
+            workgroups: dispatch.workgroups,
+        })
+    }
+}
+
+impl Loaded {
+    pub fn new(device: &Arc<Device>, residents: &Residents, plan: Plan) -> Result<Self> {
+        device.require(plan.bytes().into())?;
+        let mut working = HashMap::new();
+        for &(array, bytes) in &plan.buffers {
+            working.insert(array, device.buffer(&format!("{array:?}"), bytes)?);
+        }
+        let mut binder = Binder {
+            device,
+            plan: &plan,
+            residents,
+            working: &working,
+            pipelines: device.pipelines(&plan.kernels)?,
+            extents: Extents::new(device, &plan)?,
+            groups: HashMap::new(),
+        };
+        let mut cuts = Vec::with_capacity(plan.cuts.len());
+        for cut in &plan.cuts {
+            cuts.push(BoundCut {
+                forward: binder.all(&cut.forward)?,
+                backward: binder.all(&cut.backward)?,
+            });
+        }
+        let finish = binder.all(&plan.finish)?;
         device.check()?;
         Ok(Self {
             device: device.clone(),
@@ -218,15 +159,16 @@ impl Loaded {
 
     /// Records one cut.
     pub fn record_cut(&self, encoder: &mut CommandEncoder, cut: usize) {
-        record(encoder, &self.cuts[cut], None);
+        record(encoder, self.cuts[cut].dispatches(), None);
     }
 
     /// Records one cut with a reading of the device's clock before and after each of its dispatches.
     pub fn record_timed_cut(&self, encoder: &mut CommandEncoder, cut: usize, queries: &QuerySet) {
-        let first: usize = self.cuts[..cut].iter().map(Vec::len).sum();
-        for (index, dispatch) in self.cuts[cut].iter().enumerate() {
+        let before = self.cuts[..cut].iter();
+        let first: usize = before.map(|cut| cut.dispatches().count()).sum();
+        for (index, dispatch) in self.cuts[cut].dispatches().enumerate() {
             let writes = around(queries, first + index);
-            record(encoder, std::slice::from_ref(dispatch), Some(writes));
+            record(encoder, [dispatch], Some(writes));
         }
     }
 
@@ -237,13 +179,8 @@ impl Loaded {
 
     /// The kernels' names, in the order in which the cuts dispatch them.
     pub fn kernels(&self) -> impl Iterator<Item = Vec<&'static str>> {
-        let names = |cut: &Vec<Bound>| cut.iter().map(|dispatch| dispatch.name).collect();
+        let names = |cut: &BoundCut| cut.dispatches().map(|dispatch| dispatch.name).collect();
         self.cuts.iter().map(names)
-    }
-
-    /// Dispatches of one whole meta-step.
-    pub fn dispatches(&self) -> usize {
-        self.cuts.iter().map(Vec::len).sum::<usize>() + self.finish.len()
     }
 
     pub fn device(&self) -> &Arc<Device> {
@@ -261,9 +198,9 @@ pub(super) fn around(queries: &QuerySet, pass: usize) -> ComputePassTimestampWri
     }
 }
 
-fn record(
+fn record<'a>(
     encoder: &mut CommandEncoder,
-    dispatches: &[Bound],
+    dispatches: impl IntoIterator<Item = &'a Bound>,
     timestamp_writes: Option<ComputePassTimestampWrites<'_>>,
 ) {
     let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor {

@@ -1,12 +1,15 @@
 //! Whole meta-steps in one kernel, where networks are so small that a workgroup keeps everything of theirs in its memory:
 //! then a dispatch does as many meta-steps as it has time for, and nothing goes through device memory in between.
 
+use super::arrays::{Lengths, Working};
+use super::kernel::Kernel;
 use super::layout::{DeviceLayout, LayerLayout};
-use super::plan::{Work, Working, work_of};
 use super::profile::Profile;
-use super::render::{Kernel, Renderer};
+use super::render::Renderer;
+use super::stages::{Packing, Purpose, Stages};
 use super::turns;
-use crate::computation::EPISODE_BLOCK;
+use super::work::Work;
+use crate::computation::{EPISODE_BLOCK, GivenTraces};
 use crate::error::Result;
 use crate::network::Network;
 
@@ -31,32 +34,13 @@ const MOST_TEXT: usize = 16;
 /// One kernel that does whole meta-steps.
 #[derive(Debug)]
 pub(super) struct Fusion {
+    pub purpose: Purpose,
     pub kernel: Kernel,
-    /// The batch's buffers and their bytes.
-    pub buffers: Vec<(Working, u64)>,
     /// Meta-steps that one dispatch does at most.
     pub meta_steps: usize,
 }
 
-/// How the kernel is laid out in a workgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Packing {
-    /// Lanes that own one network. The order of sums over lanes depends on it, so it is the network's alone.
-    pub lanes: usize,
-    /// Networks of a workgroup.
-    pub networks: usize,
-}
-
 impl Fusion {
-    /// Bytes of the largest buffer of the batch, if the work may come to one kernel.
-    pub fn largest_buffer(layout: &DeviceLayout, work: &Work) -> u64 {
-        if !is_small(layout) || !is_simple(work) {
-            return 0;
-        }
-        let buffers = buffers(layout, work).into_iter();
-        buffers.map(|(_, bytes)| bytes).max().unwrap_or(0)
-    }
-
     /// The kernel for `work`, if one can do it. That depends on the sizes of one network alone, so that a network gets the
     /// same bits in any population.
     pub fn new(
@@ -65,57 +49,76 @@ impl Fusion {
         layout: &DeviceLayout,
         work: &Work,
     ) -> Result<Option<Self>> {
-        let one = Work {
-            networks: 1,
-            ..work.clone()
-        };
+        let one = work.of(1);
         let lanes = lanes(layout);
         let turns = turns::of_meta_step(layout, work, lanes);
         let most_turns = TURNS.min(profile.loop_turns);
         if !is_small(layout)
             || !is_simple(work)
-            || Self::largest_buffer(layout, &one) > profile.binding_bytes
-            || work_of(network, 1, work.batch, work.steps) > profile.submission_work
+            || largest_buffer(layout, &one) > profile.binding_bytes
+            || one.amount(network) > profile.submission_work
             || turns > most_turns
         {
             return Ok(None);
         }
-        let renderer = Renderer::new(profile);
-        // Networks share nothing: how many a workgroup does changes nothing but the time.
-        let mut networks = (WORKGROUP / lanes).min(
-            work.networks
-                .checked_next_power_of_two()
-                .unwrap_or(WORKGROUP),
-        );
-        networks = 1 << networks.ilog2();
-        loop {
-            let kernel =
-                renderer.meta_step(network.loss(), layout, work, Packing { lanes, networks })?;
-            if kernel.workgroup_bytes() <= profile.workgroup_bytes {
-                let of_lanes = (work.networks as u64)
-                    .saturating_mul(lanes as u64 * LANE_STEP)
-                    .saturating_mul(turns);
-                let of_all = work_of(network, work.networks, work.batch, work.steps);
-                let by_work = profile.submission_work / of_lanes.max(of_all);
-                let meta_steps = by_work.min(most_turns / turns);
-                return Ok(Some(Self {
-                    kernel,
-                    buffers: buffers(layout, work),
-                    meta_steps: meta_steps.max(1) as usize,
-                }));
-            }
-            if networks == 1 {
-                return Ok(None);
-            }
-            networks /= 2;
-        }
+        let Some((purpose, kernel)) = largest_kernel(profile, layout, work, lanes)? else {
+            return Ok(None);
+        };
+        let of_lanes = (work.networks as u64)
+            .saturating_mul(lanes as u64 * LANE_STEP)
+            .saturating_mul(turns);
+        let by_work = profile.submission_work / of_lanes.max(work.amount(network));
+        let meta_steps = by_work.min(most_turns / turns);
+        Ok(Some(Self {
+            purpose,
+            kernel,
+            meta_steps: meta_steps.max(1) as usize,
+        }))
     }
+
+    /// The batch's buffers and their bytes.
+    pub fn buffers(&self, layout: &DeviceLayout, work: &Work) -> Vec<(Working, u64)> {
+        buffers(layout, work)
+    }
+}
+
+/// The kernel with as many networks to a workgroup as its memory has room for. Networks share nothing: how many a workgroup
+/// does changes nothing but the time.
+fn largest_kernel(
+    profile: &Profile,
+    layout: &DeviceLayout,
+    work: &Work,
+    lanes: usize,
+) -> Result<Option<(Purpose, Kernel)>> {
+    let renderer = Renderer::new(profile);
+    let stages = Stages::new(layout, work, &[]);
+    let population = work.networks.checked_next_power_of_two();
+    let mut networks = (WORKGROUP / lanes).min(population.unwrap_or(WORKGROUP));
+    networks = 1 << networks.ilog2();
+    while networks > 0 {
+        let purpose = Purpose::MetaStep(Packing { lanes, networks });
+        let kernel = renderer.kernel(&stages, purpose)?;
+        if kernel.workgroup_bytes() <= profile.workgroup_bytes {
+            return Ok(Some((purpose, kernel)));
+        }
+        networks /= 2;
+    }
+    Ok(None)
+}
+
+/// Bytes of the largest buffer of the batch, if the work may come to one kernel.
+pub(super) fn largest_buffer(layout: &DeviceLayout, work: &Work) -> u64 {
+    if !is_small(layout) || !is_simple(work) {
+        return 0;
+    }
+    let buffers = buffers(layout, work).into_iter();
+    buffers.map(|(_, bytes)| bytes).max().unwrap_or(0)
 }
 
 /// Whether a lane can hold a row of every layer, and a workgroup a network.
 fn is_small(layout: &DeviceLayout) -> bool {
     let quads = |layer: &LayerLayout| layer.inputs.div_ceil(4);
-    let rows = layout.layers.iter().filter(|layer| !layer.is_bias);
+    let rows = layout.layers.iter().filter(|layer| layer.has_synapses());
     rows.clone().all(|layer| quads(layer) <= MOST_QUADS)
         && rows.map(quads).sum::<usize>() <= MOST_TEXT
         && layout.layers.iter().all(|layer| layer.outputs <= WORKGROUP)
@@ -124,13 +127,17 @@ fn is_small(layout: &DeviceLayout) -> bool {
 /// Whether the work is whole meta-steps, training or frozen, on one block of episodes, with nothing given or wanted
 /// beside.
 fn is_simple(work: &Work) -> bool {
-    work.has_target
+    let request = &work.request;
+    work.has_target()
         && (work.task.is_some() || work.learn)
-        && work.gradient == work.learn
-        && work.batch <= EPISODE_BLOCK
-        && !work.input_gradient
-        && !work.final_traces
-        && work.given.iter().all(|given| *given == (false, false))
+        && request.gradient == work.learn
+        && request.batch <= EPISODE_BLOCK
+        && !request.want.input_gradient
+        && !request.want.final_traces
+        && request
+            .traces
+            .iter()
+            .all(|given| *given == GivenTraces::default())
 }
 
 /// The caller's episodes; those of a task are made in workgroup memory.
@@ -138,36 +145,9 @@ fn buffers(layout: &DeviceLayout, work: &Work) -> Vec<(Working, u64)> {
     if work.task.is_some() {
         return Vec::new();
     }
-    let planes = EpisodePlanes::new(layout, work);
-    let bytes = planes.elements.saturating_mul(4);
-    vec![(Working::Episodes, bytes)]
-}
-
-/// Where the caller's arrays lie in their one buffer, in elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct EpisodePlanes {
-    pub target: u64,
-    pub mask: u64,
-    pub elements: u64,
-}
-
-impl EpisodePlanes {
-    pub fn new(layout: &DeviceLayout, work: &Work) -> Self {
-        let last = &layout.layers[layout.layers.len() - 1];
-        let episodes = (work.networks as u64).saturating_mul(work.batch as u64);
-        let steps = episodes.saturating_mul(work.steps as u64);
-        let target = steps.saturating_mul(layout.layers[0].row as u64);
-        let mask = target.saturating_add(steps.saturating_mul(last.output_row as u64));
-        let masks = match work.mask_per_episode {
-            true => steps,
-            false => work.steps as u64,
-        };
-        Self {
-            target,
-            mask,
-            elements: mask.saturating_add(masks),
-        }
-    }
+    let lengths = Lengths::new(work, work.request.batch, work.request.steps);
+    let shape = Working::Episodes.shape(layout, work, &[]);
+    vec![(Working::Episodes, shape.bytes(&lengths))]
 }
 
 fn lanes(layout: &DeviceLayout) -> usize {
@@ -178,6 +158,7 @@ fn lanes(layout: &DeviceLayout) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::computation::ObjectiveKind;
     use crate::network::{Activation, Layer, Loss, Rate};
     use crate::task::{Association, Task};
 
@@ -210,12 +191,12 @@ mod tests {
             assert!(fusion(&network, &profile, &work).is_none(), "{work:?}");
         }
         let changes: [fn(&mut Work); 6] = [
-            |work| work.input_gradient = true,
-            |work| work.final_traces = true,
-            |work| work.given[0] = (true, false),
-            |work| work.given[0] = (false, true),
+            |work| work.request.want.input_gradient = true,
+            |work| work.request.want.final_traces = true,
+            |work| work.request.traces[0].initial = true,
+            |work| work.request.traces[0].gradient = true,
             |work| work.learn = false,
-            |work| work.has_target = false,
+            |work| work.request.objective = ObjectiveKind::OutputGradient,
         ];
         for change in changes {
             let mut other = work.clone();
@@ -243,10 +224,8 @@ mod tests {
                 steps,
                 ..Association::PAPER
             };
-            let work = Work {
-                task: Some(Task::OneShot(association)),
-                ..Work::training(&network, networks, batch, steps)
-            };
+            let task = Task::OneShot(association);
+            let work = Work::on_task(&network, networks, batch, task, true);
             fusion(&network, &profile, &work).unwrap().meta_steps
         };
         assert!((50..1000).contains(&meta_steps(1, 1, 20)));

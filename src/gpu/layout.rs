@@ -1,22 +1,17 @@
-//! How a network's parameters and gradients lie in device memory, and how its rows are spread over lanes.
+//! How a network's parameters and gradients lie in device memory.
 //!
 //! Every tensor starts at a whole `vec4` and every row of synapses is padded with zeros to the columns that its lanes
 //! hold, so that kernels have no remainder to guard.
 
 use super::profile::Profile;
+use super::tile::{QUADS_PER_LANE, Tile, most_lanes};
 use crate::error::{Error, Result};
-use crate::network::Network;
-use crate::network::{Activation, Layer, Plasticity, RatePer, Rule};
-use crate::parameters::{Layout, Role};
+use crate::network::{Activation, Extents, Layer, Loss, Network, Role, Rule, TensorSpec};
+use crate::parameters::Layout;
+use crate::zip::zip_eq;
 
-/// Synapses, in `vec4`s, that one lane holds at most, of all rows together: more would not fit its registers.
-const QUADS_PER_LANE: usize = 8;
-
-/// Rows of a tile, most first: a lane loads its presynaptic activity once for all of them.
-const ROWS_PER_TILE: [usize; 2] = [2, 1];
-
-/// Lanes of a workgroup, unless a row needs more.
-const WORKGROUP: usize = 64;
+/// `vec4`s of synapses a lane, above which a reverse sweep with a gradient on the final trace halves them if it can.
+const HALVED_ABOVE: usize = 4;
 
 /// Parameters that no update touches: padding, and rates that are not learned.
 pub(super) const FIXED: u32 = 0;
@@ -27,7 +22,26 @@ pub(super) const CHECKED: usize = 4096;
 /// The source of a parameter that no gradient is taken of.
 pub(super) const NO_SOURCE: u32 = u32::MAX;
 
-/// One layer in device memory. Offsets and sizes count `f32`s.
+/// A parameter tensor in device memory. Offsets count `f32`s.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed {
+    pub role: Role,
+    pub extents: Extents,
+    /// Among a network's parameters.
+    pub at: usize,
+    pub partial: Partial,
+}
+
+/// Where the gradient of a tensor, summed over a block of episodes, lies among the partial gradients.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Partial {
+    /// In rows of its own, from there on.
+    Plane(usize),
+    /// In the `vec4` that every row of the layer has, which component.
+    OfRow(usize),
+}
+
+/// One layer in device memory. Sizes count `f32`s.
 #[derive(Clone, Debug)]
 pub(super) struct LayerLayout {
     pub inputs: usize,
@@ -36,66 +50,72 @@ pub(super) struct LayerLayout {
     pub row: usize,
     /// Padded postsynaptic neurons: the next layer's `row`.
     pub output_row: usize,
-    /// Rows of a tile.
-    pub rows: usize,
-    /// Lanes that own one tile.
-    pub lanes: usize,
-    /// `vec4`s of synapses of each row that a lane holds.
-    pub quads: usize,
-    pub workgroup: usize,
+    /// How the rows are spread over lanes.
+    pub tile: Tile,
+    /// The same for a reverse sweep that holds more arrays.
+    narrow_tile: Tile,
     pub activation: Activation,
-    pub plastic: Option<(Rule, Plasticity, RatePer)>,
-    pub is_bias: bool,
+    /// What the trace goes by, if there is one.
+    pub rule: Option<Rule>,
     /// Whether the gradient of the retention is needed.
     pub retention: bool,
-    pub weight_at: usize,
-    pub plasticity_at: usize,
-    pub bias_at: Option<usize>,
-    pub rate_at: usize,
-    pub partial_weight_at: usize,
-    pub partial_plasticity_at: usize,
-    /// Per row a `vec4`: the sums for bias, plasticity (where it is not per connection) and rate.
+    pub tensors: Vec<Placed>,
+    /// Among the partial gradients: of each row a `vec4`, the sums for bias, plasticity (where it is not per connection)
+    /// and rate.
     pub partial_rows_at: usize,
 }
 
 impl LayerLayout {
+    /// Whether there are synapses, or only neurons.
+    pub fn has_synapses(&self) -> bool {
+        self.tensor(Role::Weight).is_some()
+    }
+
+    /// Whether the synapses have a trace.
+    pub fn has_trace(&self) -> bool {
+        self.rule.is_some()
+    }
+
+    pub fn tensor(&self, role: Role) -> Option<&Placed> {
+        self.tensors.iter().find(|tensor| tensor.role == role)
+    }
+
+    /// Where a tensor lies among the parameters.
+    pub fn at(&self, role: Role) -> Option<usize> {
+        self.tensor(role).map(|tensor| tensor.at)
+    }
+
+    /// Where the rows of a tensor's partial gradients lie, if it has any.
+    pub fn plane_at(&self, role: Role) -> Option<usize> {
+        match self.tensor(role)?.partial {
+            Partial::Plane(at) => Some(at),
+            Partial::OfRow(_) => None,
+        }
+    }
+
     /// Whether all rows have one plasticity coefficient together, and one rate that gradients are taken of.
     pub fn shares(&self) -> [bool; 2] {
-        match self.plastic {
-            Some((_, plasticity, per)) => [
-                plasticity == Plasticity::Layer,
-                self.retention && per == RatePer::Layer,
-            ],
-            None => [false; 2],
-        }
+        let is_one = |role| {
+            let tensor = self.tensor(role);
+            tensor.is_some_and(|tensor| tensor.extents == Extents::One)
+        };
+        [
+            is_one(Role::Plasticity),
+            self.retention && is_one(Role::Rate),
+        ]
     }
 
     /// Whether the retention is the same at every step.
     pub fn is_steady(&self) -> bool {
-        let rule = self.plastic.map(|(rule, ..)| rule);
-        rule.is_some_and(|rule| !rule.retention_depends_on_output())
+        self.rule
+            .is_some_and(|rule| !rule.retention_depends_on_output())
     }
 
-    /// Tiles of rows.
-    pub fn tiles(&self) -> usize {
-        self.outputs / self.rows
-    }
-
-    /// The same rows with half as many synapses a lane, as far as they can be halved: for a sweep that holds more arrays.
-    pub fn halved(&self, most_lanes: usize) -> Self {
-        let (rows, lanes, quads) = match self.rows {
-            1 if self.quads.is_multiple_of(2) && 2 * self.lanes <= most_lanes => {
-                (1, 2 * self.lanes, self.quads / 2)
-            }
-            1 => (1, self.lanes, self.quads),
-            rows => (rows / 2, self.lanes, self.quads),
-        };
-        Self {
-            rows,
-            lanes,
-            quads,
-            workgroup: WORKGROUP.max(lanes),
-            ..self.clone()
+    /// How the reverse sweep spreads rows over lanes: a gradient on the final trace is one array more to hold.
+    pub fn backward_tile(&self, has_trace_gradient: bool) -> Tile {
+        match has_trace_gradient && self.tile.rows * self.tile.quads > HALVED_ABOVE {
+            true => self.narrow_tile,
+            false => self.tile,
         }
     }
 }
@@ -104,6 +124,7 @@ impl LayerLayout {
 #[derive(Clone, Debug)]
 pub(super) struct DeviceLayout {
     pub layers: Vec<LayerLayout>,
+    pub loss: Loss,
     /// Padded parameters of one network.
     pub stride: usize,
     /// Padded partial gradients of one block of episodes.
@@ -112,77 +133,73 @@ pub(super) struct DeviceLayout {
 
 impl DeviceLayout {
     pub fn new(network: &Network, profile: &Profile) -> Self {
-        let spreads: Vec<_> = network
-            .layers()
-            .iter()
-            .map(|layer| Spread::new(layer, profile))
-            .collect();
-        let mut layers = Vec::new();
-        let (mut stride, mut partial_stride) = (0, 0);
-        for (index, layer) in network.layers().iter().enumerate() {
-            let Spread { rows, lanes, quads } = spreads[index];
-            let row = spreads[index].columns();
-            let (inputs, outputs) = (layer.inputs(), layer.outputs());
-            let place = |at: &mut usize, size: usize| {
-                let start = *at;
-                *at += size.next_multiple_of(4);
-                start
-            };
-            let is_bias = matches!(layer, Layer::Bias(_));
-            let synapses = if is_bias { 0 } else { outputs * row };
-            let plastic = layer
-                .as_plastic()
-                .map(|plastic| (plastic.rule, plastic.plasticity, plastic.rate.per));
-            let coefficients = match plastic {
-                Some((_, Plasticity::Connection, _)) => synapses,
-                Some((_, Plasticity::Neuron, _)) => outputs,
-                Some((_, Plasticity::Layer, _)) => 1,
-                None => 0,
-            };
-            let rates = match plastic {
-                Some((_, _, RatePer::Neuron)) => outputs,
-                Some((_, _, RatePer::Layer)) => 1,
-                None => 0,
-            };
-            layers.push(LayerLayout {
-                inputs,
+        let specs = network.layers().iter().map(Layer::tensors);
+        let specs: Vec<_> = specs.collect();
+        let layers = || network.layers().iter().zip(&specs);
+        let tiles = layers().map(|(layer, tensors)| tile(layer, tensors, profile));
+        let tiles: Vec<_> = tiles.collect();
+        let mut layout = Self {
+            layers: Vec::with_capacity(tiles.len()),
+            loss: network.loss(),
+            stride: 0,
+            partial_stride: 0,
+        };
+        for (index, (layer, tensors)) in layers().enumerate() {
+            let outputs = layer.outputs();
+            let plastic = layer.as_plastic();
+            let row = tiles[index].columns();
+            let tensors = layout.place_all(tensors, outputs, row);
+            let partial_rows_at = place(&mut layout.partial_stride, 4 * outputs);
+            layout.layers.push(LayerLayout {
+                inputs: layer.inputs(),
                 outputs,
                 row,
-                output_row: match spreads.get(index + 1) {
-                    Some(spread) => spread.columns(),
+                output_row: match tiles.get(index + 1) {
+                    Some(next) => next.columns(),
                     None => outputs.next_multiple_of(4),
                 },
-                rows,
-                lanes,
-                quads,
-                workgroup: WORKGROUP.max(lanes),
+                tile: tiles[index],
+                narrow_tile: tiles[index].halved(most_lanes(profile)),
                 activation: layer.activation(),
-                plastic,
-                is_bias,
-                retention: layer.as_plastic().is_some_and(|plastic| {
+                rule: plastic.map(|plastic| plastic.rule),
+                retention: plastic.is_some_and(|plastic| {
                     plastic.rate.learned || plastic.rule.retention_depends_on_output()
                 }),
-                weight_at: place(&mut stride, synapses),
-                plasticity_at: place(&mut stride, coefficients),
-                bias_at: layer.has_bias().then(|| place(&mut stride, outputs)),
-                rate_at: place(&mut stride, rates),
-                partial_weight_at: place(&mut partial_stride, synapses),
-                partial_plasticity_at: place(
-                    &mut partial_stride,
-                    if coefficients == synapses {
-                        coefficients
-                    } else {
-                        0
-                    },
-                ),
-                partial_rows_at: place(&mut partial_stride, 4 * outputs),
+                tensors,
+                partial_rows_at,
             });
         }
-        Self {
-            layers,
-            stride,
-            partial_stride,
-        }
+        layout
+    }
+
+    /// Places the tensors of a layer behind those of the layers before it.
+    fn place_all(&mut self, tensors: &[TensorSpec], outputs: usize, row: usize) -> Vec<Placed> {
+        let place = |tensor: &TensorSpec| {
+            let elements = match tensor.extents {
+                Extents::Connections => outputs * row,
+                Extents::Neurons => outputs,
+                Extents::One => 1,
+            };
+            Placed {
+                role: tensor.role,
+                extents: tensor.extents,
+                at: place(&mut self.stride, elements),
+                partial: match (tensor.extents, tensor.role) {
+                    (Extents::Connections, _) => {
+                        Partial::Plane(place(&mut self.partial_stride, elements))
+                    }
+                    (_, Role::Bias) => Partial::OfRow(0),
+                    (_, Role::Plasticity) => Partial::OfRow(1),
+                    (_, Role::Rate | Role::Weight) => Partial::OfRow(2),
+                },
+            }
+        };
+        tensors.iter().map(place).collect()
+    }
+
+    /// The last layer: networks have one.
+    pub fn last(&self) -> &LayerLayout {
+        &self.layers[self.layers.len() - 1]
     }
 
     /// Workgroups that look at one network's gradients.
@@ -192,8 +209,7 @@ impl DeviceLayout {
 
     /// Fails unless every lane holds its synapses in registers, as the sweeps are written for.
     pub fn require_registers(&self, profile: &Profile) -> Result<()> {
-        let too_long =
-            |layer: &LayerLayout| !layer.is_bias && layer.rows * layer.quads > QUADS_PER_LANE;
+        let too_long = |layer: &LayerLayout| layer.has_synapses() && !layer.tile.fits();
         let Some(index) = self.layers.iter().position(too_long) else {
             return Ok(());
         };
@@ -208,32 +224,27 @@ impl DeviceLayout {
     }
 
     /// Where each element of a parameter tensor lies: calls `visit(index in the tensor, index on the device)`.
-    fn each_element(
-        &self,
-        layer: usize,
-        role: Role,
-        len: usize,
-        mut visit: impl FnMut(usize, usize),
-    ) {
-        let at = &self.layers[layer];
-        let by_row = |start: usize, visit: &mut dyn FnMut(usize, usize)| {
-            for i in 0..at.outputs {
-                for j in 0..at.inputs {
-                    visit(i * at.inputs + j, start + i * at.row + j);
+    fn each_element(&self, layer: usize, tensor: &Placed, mut visit: impl FnMut(usize, usize)) {
+        let layer = &self.layers[layer];
+        match tensor.extents {
+            Extents::Connections => {
+                for i in 0..layer.outputs {
+                    for j in 0..layer.inputs {
+                        visit(i * layer.inputs + j, tensor.at + i * layer.row + j);
+                    }
                 }
             }
-        };
-        match role {
-            Role::Weight => by_row(at.weight_at, &mut visit),
-            Role::Plasticity if matches!(at.plastic, Some((_, Plasticity::Connection, _))) => {
-                by_row(at.plasticity_at, &mut visit);
-            }
-            Role::Plasticity => (0..len).for_each(|i| visit(i, at.plasticity_at + i)),
-            Role::Bias => {
-                (0..len).for_each(|i| visit(i, at.bias_at.expect("the layer has a bias") + i))
-            }
-            Role::Rate => (0..len).for_each(|i| visit(i, at.rate_at + i)),
+            Extents::Neurons => (0..layer.outputs).for_each(|i| visit(i, tensor.at + i)),
+            Extents::One => visit(0, tensor.at),
         }
+    }
+
+    /// Every tensor, in the order of the host's, with its layer.
+    fn tensors(&self) -> Vec<(usize, &Placed)> {
+        let layers = self.layers.iter().enumerate();
+        layers
+            .flat_map(|(index, layer)| layer.tensors.iter().map(move |tensor| (index, tensor)))
+            .collect()
     }
 
     /// One network's values, padded with zeros, appended to `device`.
@@ -241,46 +252,31 @@ impl DeviceLayout {
         let start = device.len();
         device.resize(start + self.stride, 0.0);
         let device = &mut device[start..];
-        for tensor in layout.tensors() {
+        for (tensor, (layer, placed)) in zip_eq(layout.tensors(), self.tensors()) {
             let values = &values[tensor.range()];
-            self.each_element(tensor.layer, tensor.role, tensor.len, |index, at| {
-                device[at] = values[index]
-            });
+            self.each_element(layer, placed, |index, at| device[at] = values[index]);
         }
     }
 
     /// The inverse of [`DeviceLayout::pack`].
     pub fn unpack(&self, layout: &Layout, device: &[f32], values: &mut [f32]) {
-        for tensor in layout.tensors() {
+        for (tensor, (layer, placed)) in zip_eq(layout.tensors(), self.tensors()) {
             let values = &mut values[tensor.range()];
-            self.each_element(tensor.layer, tensor.role, tensor.len, |index, at| {
-                values[index] = device[at]
-            });
+            self.each_element(layer, placed, |index, at| values[index] = device[at]);
         }
     }
 
     /// What each device parameter is.
     pub fn elements(&self, layout: &Layout) -> Vec<Element> {
         let mut elements = vec![Element::default(); self.stride];
-        for (index, tensor) in layout.tensors().iter().enumerate() {
-            if !tensor.learned {
-                continue;
-            }
-            let layer = &self.layers[tensor.layer];
-            self.each_element(tensor.layer, tensor.role, tensor.len, |element, at| {
-                let component = match tensor.role {
-                    Role::Bias => 0,
-                    Role::Plasticity => 1,
-                    _ => 2,
-                };
-                let rows = layer.partial_rows_at + component;
-                let source = match tensor.role {
-                    Role::Weight => layer.partial_weight_at + at - layer.weight_at,
-                    Role::Plasticity if tensor.shape.len() == 2 => {
-                        layer.partial_plasticity_at + at - layer.plasticity_at
-                    }
+        let tensors = zip_eq(layout.tensors(), self.tensors()).enumerate();
+        for (index, (tensor, (layer, placed))) in tensors.filter(|(_, (it, _))| it.learned) {
+            let rows_at = self.layers[layer].partial_rows_at;
+            self.each_element(layer, placed, |element, at| {
+                let source = match placed.partial {
+                    Partial::Plane(plane) => plane + at - placed.at,
                     // What all rows share lies in the first one's place (`reduce_rows.wgsl`).
-                    _ => rows + 4 * element,
+                    Partial::OfRow(component) => rows_at + component + 4 * element,
                 };
                 elements[at] = Element {
                     source: source as u32,
@@ -290,6 +286,22 @@ impl DeviceLayout {
         }
         elements
     }
+}
+
+/// How the rows of a layer are spread over lanes.
+fn tile(layer: &Layer, tensors: &[TensorSpec], profile: &Profile) -> Tile {
+    let has_synapses = tensors.iter().any(|tensor| tensor.role == Role::Weight);
+    match has_synapses {
+        true => Tile::new(layer.inputs(), layer.outputs(), profile),
+        false => Tile::of_one_lane(layer.inputs()),
+    }
+}
+
+/// The place of `size` elements behind what is `at` so far, and before what comes next.
+fn place(at: &mut usize, size: usize) -> usize {
+    let start = *at;
+    *at += size.next_multiple_of(4);
+    start
 }
 
 /// What the shaders know of one parameter; by default, one that stays as it is.
@@ -320,66 +332,10 @@ pub(super) fn role_code(role: Role) -> u32 {
     }
 }
 
-/// How a layer's rows are spread over lanes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Spread {
-    rows: usize,
-    lanes: usize,
-    quads: usize,
-}
-
-impl Spread {
-    fn new(layer: &Layer, profile: &Profile) -> Self {
-        let quads = layer.inputs().div_ceil(4);
-        if matches!(layer, Layer::Bias(_)) {
-            return Self {
-                rows: 1,
-                lanes: 1,
-                quads,
-            };
-        }
-        let most = most_lanes(profile);
-        let tile = |rows: usize| {
-            let lanes = quads
-                .div_ceil(QUADS_PER_LANE / rows)
-                .next_power_of_two()
-                .min(most);
-            Self {
-                rows,
-                lanes,
-                quads: quads.div_ceil(lanes),
-            }
-        };
-        let single = tile(1);
-        // Several rows where that pads no row and no column more, and where a tile's lanes, each of which keeps the
-        // scalars of one row, can tell each other of them by shuffles.
-        ROWS_PER_TILE
-            .map(tile)
-            .into_iter()
-            .find(|tile| {
-                layer.outputs().is_multiple_of(tile.rows)
-                    && tile.columns() == single.columns()
-                    && tile.rows * tile.quads <= QUADS_PER_LANE
-                    && tile.rows <= tile.lanes.min(profile.subgroup_size as usize)
-            })
-            .unwrap_or(single)
-    }
-
-    /// Padded presynaptic neurons.
-    fn columns(&self) -> usize {
-        4 * self.lanes * self.quads
-    }
-}
-
-/// Lanes that own one tile at most.
-pub(super) fn most_lanes(profile: &Profile) -> usize {
-    1 << profile.workgroup_size.ilog2()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Loss, Rate};
+    use crate::network::Rate;
     use crate::parameters::Parameters;
 
     fn network(inputs: usize) -> Network {
@@ -399,47 +355,13 @@ mod tests {
         for inputs in [1, 3, 32, 33, 60, 129, 256, 1000, 4096, 10_000] {
             let layout = DeviceLayout::new(&network(inputs), &Profile::default());
             let layer = &layout.layers[0];
+            let Tile { lanes, quads, .. } = layer.tile;
             assert!(
-                layer.row >= inputs && layer.row == 4 * layer.lanes * layer.quads,
+                layer.row >= inputs && layer.row == 4 * lanes * quads,
                 "{inputs}"
             );
-            assert!(
-                layer.lanes.is_power_of_two() && layer.lanes <= 256,
-                "{inputs}"
-            );
+            assert!(lanes.is_power_of_two() && lanes <= 256, "{inputs}");
             assert_eq!(layer.output_row, layout.layers[1].row);
-        }
-    }
-
-    #[test]
-    fn no_lane_holds_more_synapses_than_its_registers() {
-        for subgroup_size in [1, 2, 4, 8, 16, 32, 64] {
-            for workgroup_size in [128, 256, 1024] {
-                let profile = Profile {
-                    subgroup_size,
-                    workgroup_size,
-                    ..Profile::default()
-                };
-                let most = most_lanes(&profile);
-                for inputs in 1..=4096usize {
-                    for outputs in [1, 2, 7, 256] {
-                        let layer = Layer::dense(inputs, outputs, Activation::Tanh);
-                        let Spread { rows, lanes, quads } = Spread::new(&layer, &profile);
-                        let context = format!("{inputs}×{outputs} {profile:?}");
-                        assert!(rows * quads <= QUADS_PER_LANE, "{context}");
-                        assert!(4 * lanes * quads >= inputs, "{context}");
-                        assert!(lanes.is_power_of_two() && lanes <= most, "{context}");
-                        assert!(outputs % rows == 0, "{context}");
-                        assert!(
-                            rows == 1 || rows <= lanes.min(subgroup_size as usize),
-                            "{context}"
-                        );
-                        // No more than a quarter is padding, beyond what fills up the last `vec4`.
-                        let least = inputs.div_ceil(4);
-                        assert!(4 * lanes * quads <= 5 * (least + 1), "{context}");
-                    }
-                }
-            }
         }
     }
 
@@ -460,44 +382,6 @@ mod tests {
                 "{error}"
             );
             assert!(error.to_string().contains("layer0"), "{error}");
-        }
-    }
-
-    #[test]
-    fn tiles_have_two_rows_where_that_pads_nothing() {
-        let spread = |inputs, outputs, subgroup_size| {
-            let profile = Profile {
-                subgroup_size,
-                ..Profile::default()
-            };
-            let layer = Layer::dense(inputs, outputs, Activation::Tanh);
-            let Spread { rows, lanes, quads } = Spread::new(&layer, &profile);
-            (rows, lanes, quads)
-        };
-        assert_eq!(spread(10, 2, 32), (1, 1, 3));
-        assert_eq!(spread(256, 256, 32), (2, 16, 4));
-        assert_eq!(spread(4096, 2, 32), (2, 256, 4));
-        assert_eq!(spread(256, 255, 32), (1, 8, 8));
-        assert_eq!(spread(129, 256, 32), (1, 8, 5));
-        assert_eq!(spread(256, 256, 1), (1, 8, 8));
-    }
-
-    #[test]
-    fn halving_halves_what_a_lane_holds() {
-        for (inputs, outputs) in [(32, 3), (60, 2), (224, 3), (256, 2), (4096, 2)] {
-            let network = Network::new(
-                Loss::SquaredError,
-                [Layer::dense(inputs, outputs, Activation::Tanh)],
-            )
-            .unwrap();
-            let layout = DeviceLayout::new(&network, &Profile::default());
-            let layer = &layout.layers[0];
-            let halved = layer.halved(256);
-            assert_eq!(4 * halved.lanes * halved.quads, layer.row);
-            assert_eq!(
-                2 * halved.rows * halved.quads == layer.rows * layer.quads,
-                inputs != 224
-            );
         }
     }
 

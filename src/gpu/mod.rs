@@ -4,87 +4,48 @@
 //! it. Parameters, optimiser state and episodes stay in device buffers between meta-steps.
 
 mod adapter;
+mod arrays;
+mod bindings;
+mod clock;
+mod cuts;
 mod device;
+mod engine;
 mod execute;
+mod extent;
 mod fusion;
+mod gradient;
+mod group;
+mod kernel;
 mod layout;
 mod learner;
+mod pace;
+mod placed;
 mod plan;
+mod plan_report;
 mod profile;
+mod record;
 mod render;
-mod report;
-mod resident;
+mod repeat;
+mod residents;
 mod row_sum;
-mod sweep;
-mod timing;
+mod shared;
+mod stages;
+mod state;
+mod stretch;
+mod templates;
+mod throughput;
+mod tile;
+mod transfer;
 mod turns;
+mod uses;
+#[cfg(test)]
+mod validation;
+mod variant;
+mod work;
 
 pub use adapter::{AdapterReport, adapters};
+pub use engine::Gpu;
 pub use learner::GpuLearner;
+pub use plan_report::{KernelReport, PlanReport, plan, plan_task};
 pub use profile::Profile;
-pub use report::{KernelReport, PlanReport, plan, plan_task};
-pub(crate) use timing::GpuRun;
-
-use crate::error::{Error, Result};
-use device::Device;
-use std::sync::Arc;
-
-/// The GPU engine: an open device, and the limits within which it is used.
-#[derive(Clone, Debug)]
-pub struct Gpu {
-    device: Arc<Device>,
-    profile: Profile,
-}
-
-impl Gpu {
-    /// Opens the best hardware adapter, or the one that `wanted` asks for: digits are an index among [`adapters`], anything
-    /// else is a part of the name, in any case, of which the first is taken.
-    ///
-    /// # Errors
-    /// If no adapter fits, or its driver does not open it.
-    pub fn new(wanted: Option<&str>) -> Result<Self> {
-        let (device, profile) = Device::open(wanted)?;
-        Ok(Self {
-            device: Arc::new(device),
-            profile,
-        })
-    }
-
-    /// The adapter's name.
-    pub fn device(&self) -> &str {
-        &self.device.name
-    }
-
-    /// The adapter's index among [`adapters`].
-    pub fn index(&self) -> usize {
-        self.device.index
-    }
-
-    /// The limits within which the device is used: its own, unless restricted.
-    pub fn profile(&self) -> &Profile {
-        &self.profile
-    }
-
-    /// The same device used within narrower limits, for instance to leave memory to others.
-    ///
-    /// # Errors
-    /// If a limit is zero or beyond the device's own.
-    pub fn restricted(&self, profile: Profile) -> Result<Self> {
-        profile.check()?;
-        for ((name, limit), (_, own)) in profile.limits().into_iter().zip(self.profile.limits()) {
-            if limit > own {
-                return Err(Error::setting(
-                    format!("profile.{name}"),
-                    format!(
-                        "{limit}, expected 1 to {own}, which is what {} has",
-                        self.device()
-                    ),
-                ));
-            }
-        }
-        Ok(Self {
-            device: self.device.clone(),
-            profile,
-        })
-    }
-}
+pub(crate) use repeat::GpuRun;

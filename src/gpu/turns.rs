@@ -7,8 +7,10 @@
 //! [`Profile::loop_turns`]: super::profile::Profile::loop_turns
 
 use super::layout::{CHECKED, DeviceLayout, LayerLayout};
-use super::plan::Work;
-use super::render::{CHECKPOINT, UNROLLED, WORKGROUP};
+use super::render::UNROLLED;
+use super::stages::{Purpose, Stages, WORKGROUP};
+use super::variant::CHECKPOINT;
+use super::work::Work;
 use crate::computation::EPISODE_BLOCK;
 use crate::task::Task;
 
@@ -27,73 +29,67 @@ fn sum(turns: impl IntoIterator<Item = u64>) -> u64 {
     turns.into_iter().fold(0, u64::saturating_add)
 }
 
-/// The kernel of a meta-step whose loops make the most turns, and how many, where a dispatch does at most `episodes`
-/// episodes and `steps` steps of each.
-pub(super) fn most(
-    layout: &DeviceLayout,
-    work: &Work,
-    episodes: usize,
-    steps: usize,
-) -> (&'static str, u64) {
-    let last = &layout.layers[layout.layers.len() - 1];
+/// The kernel whose loops make the most turns, and how many, where a dispatch does at most `episodes` episodes and `steps`
+/// steps of each.
+pub(super) fn most(stages: &Stages<'_>, episodes: usize, steps: usize) -> (&'static str, u64) {
+    let kernels = stages.all().into_iter();
+    let turns =
+        kernels.map(|purpose| (purpose.name(), of_kernel(stages, purpose, episodes, steps)));
+    let most = turns.max_by_key(|&(_, turns)| turns);
+    most.expect("there is a forward sweep")
+}
+
+fn of_kernel(stages: &Stages<'_>, purpose: Purpose, episodes: usize, steps: usize) -> u64 {
+    let (layout, work) = (stages.layout, stages.work);
     let block = EPISODE_BLOCK.min(episodes) as u64;
     let blocks = episodes.div_ceil(EPISODE_BLOCK) as u64;
     let steps = steps as u64;
-    let mut kernels = vec![("forward", of_loop(steps, 0))];
-    if let Some(task) = &work.task {
-        let numbers = (layout.layers[0].inputs + last.outputs) as u64;
-        // Its inputs and its targets in two loops.
-        let all_steps = of_loop(steps, numbers + 2);
-        kernels.push(("episodes", sum([patterns(task), all_steps])));
-    }
-    if work.has_target {
-        kernels.push(("loss", loss_of_step(last)));
-        kernels.push(("sum_losses", of_unrolled(steps)));
-    }
-    if work.gradient {
-        kernels.push(("reduce", of_unrolled(blocks)));
-        for (index, layer) in layout.layers.iter().enumerate() {
-            if layer.shares().contains(&true) {
-                kernels.push(("reduce_rows", of_unrolled(layer.outputs as u64 - 1)));
-            }
-            kernels.push(("backward", of_loop(block, backward(layer, steps))));
-            if (index > 0 || work.input_gradient) && !layer.is_bias {
-                let sweeps = if layer.plastic.is_some() { 2 } else { 1 };
-                let tiles = layer.outputs.div_ceil(4) as u64;
-                let turns = of_loop(tiles, sweeps * of_loop(steps, 0));
-                kernels.push(("input_gradient", turns));
-            }
+    let of_lanes = |items: usize| of_loop(items.div_ceil(WORKGROUP) as u64, 0);
+    let halvings = of_loop(u64::from(WORKGROUP.ilog2()), 0);
+    let [losses, parts, part] = [work.request.batch, layout.parts(), CHECKED].map(of_lanes);
+    match purpose {
+        Purpose::Forward(_) => of_loop(steps, 0),
+        Purpose::Episodes => {
+            let numbers = (layout.layers[0].inputs + layout.last().outputs) as u64;
+            // Its inputs and its targets in two loops.
+            let all_steps = of_loop(steps, numbers + 2);
+            sum([work.task.as_ref().map_or(0, patterns), all_steps])
         }
+        Purpose::Loss => loss_of_step(layout.last()),
+        Purpose::SumLosses => of_unrolled(steps),
+        Purpose::Backward(layer) => of_loop(block, backward(&layout.layers[layer], steps)),
+        Purpose::InputGradient(layer) => {
+            let layer = &layout.layers[layer];
+            let sweeps = if layer.has_trace() { 2 } else { 1 };
+            let tiles = layer.outputs.div_ceil(4) as u64;
+            of_loop(tiles, sweeps * of_loop(steps, 0))
+        }
+        Purpose::ReduceRows(layer) => of_unrolled(layout.layers[layer].outputs as u64 - 1),
+        Purpose::Reduce => of_unrolled(blocks),
+        Purpose::CheckParts => 2 * (part + halvings),
+        Purpose::Check => sum([losses, parts, halvings, parts, halvings]),
+        Purpose::Optimiser => 0,
+        Purpose::MetaStep(packing) => of_meta_step(layout, work, packing.lanes),
     }
-    if work.task.is_some() || work.learn {
-        let of_lanes = |items: usize| of_loop(items.div_ceil(WORKGROUP) as u64, 0);
-        let halvings = of_loop(u64::from(WORKGROUP.ilog2()), 0);
-        let [losses, parts, part] = [work.batch, layout.parts(), CHECKED].map(of_lanes);
-        kernels.push(("check_parts", 2 * (part + halvings)));
-        kernels.push(("check", sum([losses, parts, halvings, parts, halvings])));
-    }
-    let most = kernels.into_iter().max_by_key(|&(_, turns)| turns);
-    most.expect("there is a forward sweep")
 }
 
 /// Of a meta-step of the kernel that does everything of it, with `lanes` lanes for a network.
 pub(super) fn of_meta_step(layout: &DeviceLayout, work: &Work, lanes: usize) -> u64 {
     let over_lanes = |items: u64, body: u64| of_loop(items.div_ceil(lanes as u64), body);
-    let steps = work.steps as u64;
-    let last = &layout.layers[layout.layers.len() - 1];
+    let steps = work.request.steps as u64;
     let mut episode = sum([
         work.task.as_ref().map_or(0, patterns),
         over_lanes(
             steps.saturating_mul(layout.layers[0].inputs.div_ceil(4) as u64),
             0,
         ),
-        over_lanes(steps, loss_of_step(last)),
+        over_lanes(steps, loss_of_step(layout.last())),
         of_loop(steps, 0),
     ]);
     let (mut rows, mut quads) = (0, 5 * over_lanes(layout.stride as u64 / 4, 0));
     for layer in &layout.layers {
         let (inputs, outputs) = (layer.inputs as u64, layer.outputs as u64);
-        let is_plastic = layer.plastic.is_some();
+        let is_plastic = layer.has_trace();
         episode = sum([
             episode,
             match is_plastic {
@@ -101,22 +97,22 @@ pub(super) fn of_meta_step(layout: &DeviceLayout, work: &Work, lanes: usize) -> 
                 false => over_lanes(steps.saturating_mul(outputs), 0),
             },
         ]);
-        if !work.gradient {
+        if !work.request.gradient {
             continue;
         }
-        let input_gradient = match (is_plastic, layer.is_bias) {
+        let input_gradient = match (is_plastic, layer.has_synapses()) {
             (true, _) => {
                 let tile = of_loop(outputs.div_ceil(4), of_loop(steps, 0).saturating_mul(2));
                 over_lanes(inputs, tile)
             }
-            (false, false) => over_lanes(steps.saturating_mul(inputs), of_loop(outputs, 0)),
-            (false, true) => 0,
+            (false, true) => over_lanes(steps.saturating_mul(inputs), of_loop(outputs, 0)),
+            (false, false) => 0,
         };
         episode = sum([episode, backward(layer, steps), input_gradient]);
         rows += of_loop(outputs, 0);
     }
     quads += 2 * of_loop(lanes as u64, 0);
-    sum([of_loop(work.batch as u64, episode), quads, rows, 1])
+    sum([of_loop(work.request.batch as u64, episode), quads, rows, 1])
 }
 
 /// A loop in steps of [`UNROLLED`], and one over what is left: no fewer for more turns.
@@ -157,6 +153,7 @@ fn patterns(task: &Task) -> u64 {
 mod tests {
     use super::*;
     use crate::gpu::profile::Profile;
+    use crate::gpu::variant::sweeps;
     use crate::network::{Activation, Layer, Loss, Network, Rate};
 
     #[test]
@@ -176,12 +173,9 @@ mod tests {
         };
         let turns = |layers: Vec<Layer>, batch: usize, steps: usize| {
             let (network, layout) = network(layers);
-            most(
-                &layout,
-                &Work::training(&network, 1, batch, steps),
-                batch,
-                steps,
-            )
+            let work = Work::training(&network, 1, batch, steps);
+            let sweeps = sweeps(&layout, &work, steps);
+            most(&Stages::new(&layout, &work, &sweeps), batch, steps)
         };
         let fixed = || Layer::plastic(3, 2, Rate::fixed(0.1));
         let learned = Layer::plastic(3, 2, Rate::learned(0.1));

@@ -26,11 +26,15 @@ mod layer;
 mod loss;
 mod resize;
 mod rule;
+mod tensors;
 
 pub use activation::Activation;
 pub use layer::{Bias, Dense, Layer, Plastic, Plasticity, Rate, RatePer};
 pub use loss::Loss;
 pub use rule::Rule;
+pub use tensors::Role;
+#[cfg(feature = "gpu")]
+pub(crate) use tensors::{Extents, TensorSpec};
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

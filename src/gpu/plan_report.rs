@@ -1,10 +1,14 @@
 //! What a meta-step of training will take of a device, told before anything is allocated, and without a device.
 
-use super::learner::first_work;
-use super::plan::{Buffer, Dispatch, Plan, Work, Working, group_size};
+use super::arrays::resident_bytes;
+use super::cuts::group_size;
+use super::extent::Extent;
+use super::kernel::Kernel;
+use super::plan::Plan;
 use super::profile::Profile;
-use super::render::{Extent, Kernel};
-use super::resident::resident_bytes;
+use super::record::Dispatch;
+use super::work::Work;
+use crate::computation::ObjectiveKind;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::network::{Loss, Network};
@@ -120,18 +124,9 @@ impl PlanReport {
 /// `layer0-forward`, or `reduce` for what belongs to no layer.
 fn name_of(plan: &Plan, dispatch: &Dispatch) -> String {
     let name = plan.kernels[dispatch.kernel].name.replace('_', "-");
-    let layer = dispatch.buffers.iter().find_map(|buffer| match buffer {
-        Buffer::Working(Working::Signal(layer, _)) => Some(*layer),
-        _ => None,
-    });
-    // A forward sweep has no signal, but its input: the first of its activities.
-    let input = dispatch.buffers.iter().find_map(|buffer| match buffer {
-        Buffer::Working(Working::Activity(layer, _)) => Some(*layer),
-        _ => None,
-    });
-    match (name.as_str(), layer.or(input)) {
-        ("loss" | "episodes", _) | (_, None) => name,
-        (_, Some(layer)) => format!("layer{layer}-{name}"),
+    match dispatch.purpose.layer() {
+        Some(layer) => format!("layer{layer}-{name}"),
+        None => name,
     }
 }
 
@@ -184,6 +179,34 @@ fn report(
     task: Option<Task>,
 ) -> Result<PlanReport> {
     profile.check()?;
+    check_sizes(population, batch, steps)?;
+    memory::elements("parameters", &[population, Layout::new(network)?.size()])?;
+    let mut whole = match task {
+        Some(task) => Work::on_task(network, population, batch, task, true),
+        None => Work::training(network, population, batch, steps),
+    };
+    if network.loss() == Loss::None {
+        whole.request.objective = ObjectiveKind::OutputGradient;
+    }
+    let mut report = PlanReport {
+        resident_bytes: 0,
+        working_bytes: 0,
+        groups: 0,
+        cuts: 0,
+        segments: 0,
+        dispatches: 0,
+        meta_steps_per_dispatch: None,
+        kernels: Vec::new(),
+    };
+    let mut names = HashMap::new();
+    for (Reverse(networks), groups) in group_counts(network, profile, &whole) {
+        let plan = Plan::new(network, profile, whole.of(networks))?;
+        report.add(&plan, groups, &mut names);
+    }
+    Ok(report)
+}
+
+fn check_sizes(population: usize, batch: usize, steps: usize) -> Result<()> {
     for (field, size) in [
         ("population", population),
         ("batch", batch),
@@ -201,15 +224,17 @@ fn report(
             ));
         }
     }
-    memory::elements("parameters", &[population, Layout::new(network)?.size()])?;
-    let whole = Work {
-        has_target: network.loss() != Loss::None,
-        task,
-        ..Work::training(network, population, batch, steps)
-    };
-    // How many groups of each size there are, the largest first: as a learner splits them, but counted.
-    let mut groups = BTreeMap::from([(Reverse(population), 1)]);
-    for work in [&first_work(network, population), &whole] {
+    Ok(())
+}
+
+/// Group sizes and how often each occurs, largest first: the learner's split, without listing every group.
+fn group_counts(
+    network: &Network,
+    profile: &Profile,
+    whole: &Work,
+) -> BTreeMap<Reverse<usize>, usize> {
+    let mut groups = BTreeMap::from([(Reverse(whole.networks), 1)]);
+    for work in [&Work::first(network, whole.networks), whole] {
         let size = group_size(network, profile, work);
         let mut split = BTreeMap::new();
         for (Reverse(networks), count) in groups {
@@ -221,25 +246,7 @@ fn report(
         }
         groups = split;
     }
-    let mut report = PlanReport {
-        resident_bytes: 0,
-        working_bytes: 0,
-        groups: 0,
-        cuts: 0,
-        segments: 0,
-        dispatches: 0,
-        meta_steps_per_dispatch: None,
-        kernels: Vec::new(),
-    };
-    let mut names = HashMap::new();
-    for (Reverse(networks), groups) in groups {
-        let work = Work {
-            networks,
-            ..whole.clone()
-        };
-        report.add(&Plan::new(network, profile, work)?, groups, &mut names);
-    }
-    Ok(report)
+    groups
 }
 
 #[cfg(test)]
@@ -284,8 +291,8 @@ mod tests {
             "layer1-backward",
             "layer1-input-gradient",
             "layer0-backward",
-            "reduce-rows",
-            "reduce-rows-2",
+            "layer0-reduce-rows",
+            "layer1-reduce-rows",
             "reduce",
             "check-parts",
             "check",
@@ -354,20 +361,16 @@ mod tests {
                 binding_bytes,
                 ..Profile::default()
             };
-            let first = group_size(&network, &profile, &first_work(&network, population));
+            let first = group_size(&network, &profile, &Work::first(&network, population));
             let work = Work::training(&network, population, batch, steps);
             let size = group_size(&network, &profile, &work);
-            let groups: Vec<_> = crate::gpu::plan::split(0..population, first)
-                .flat_map(|group| crate::gpu::plan::split(group, size))
+            let groups: Vec<_> = crate::gpu::cuts::split(0..population, first)
+                .flat_map(|group| crate::gpu::cuts::split(group, size))
                 .collect();
             let report = plan(&network, &profile, population, batch, steps).unwrap();
             assert_eq!(report.groups, groups.len(), "{population}");
             let dispatches = |networks| {
-                let work = Work {
-                    networks,
-                    ..work.clone()
-                };
-                let plan = Plan::new(&network, &profile, work).unwrap();
+                let plan = Plan::new(&network, &profile, work.of(networks)).unwrap();
                 plan.dispatches().count()
             };
             let all: usize = groups.iter().map(|group| dispatches(group.len())).sum();

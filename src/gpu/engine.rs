@@ -1,0 +1,66 @@
+//! The engine as its user holds it.
+
+use super::device::Device;
+use super::profile::Profile;
+use crate::error::{Error, Result};
+use std::sync::Arc;
+
+/// The GPU engine: an open device, and the limits within which it is used.
+#[derive(Clone, Debug)]
+pub struct Gpu {
+    pub(super) device: Arc<Device>,
+    pub(super) profile: Profile,
+}
+
+impl Gpu {
+    /// Opens the best hardware adapter, or the one that `wanted` asks for: digits are an index among [`adapters`], anything
+    /// else is a part of the name, in any case, of which the first is taken.
+    ///
+    /// # Errors
+    /// If no adapter fits, or its driver does not open it.
+    pub fn new(wanted: Option<&str>) -> Result<Self> {
+        let (device, profile) = Device::open(wanted)?;
+        Ok(Self {
+            device: Arc::new(device),
+            profile,
+        })
+    }
+
+    /// The adapter's name.
+    pub fn device(&self) -> &str {
+        &self.device.name
+    }
+
+    /// The adapter's index among [`adapters`].
+    pub fn index(&self) -> usize {
+        self.device.index
+    }
+
+    /// The limits within which the device is used: its own, unless restricted.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The same device used within narrower limits, for instance to leave memory to others.
+    ///
+    /// # Errors
+    /// If a limit is zero or beyond the device's own.
+    pub fn restricted(&self, profile: Profile) -> Result<Self> {
+        profile.check()?;
+        for ((name, limit), (_, own)) in profile.limits().into_iter().zip(self.profile.limits()) {
+            if limit > own {
+                return Err(Error::setting(
+                    format!("profile.{name}"),
+                    format!(
+                        "{limit}, expected 1 to {own}, which is what {} has",
+                        self.device()
+                    ),
+                ));
+            }
+        }
+        Ok(Self {
+            device: self.device.clone(),
+            profile,
+        })
+    }
+}

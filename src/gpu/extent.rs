@@ -1,0 +1,42 @@
+//! How much of the work one dispatch does.
+
+use super::shared::shared;
+
+shared! {
+    /// The uniform of every kernel.
+    #[derive(Eq, Hash)]
+    pub struct Extent {
+        /// Networks of the group.
+        pub networks: u32,
+        /// Episodes of the cut.
+        pub episodes: u32,
+        /// Episodes of the whole batch.
+        pub batch: u32,
+        /// Steps of the segment.
+        pub steps: u32,
+        /// Blocks of episodes of the cut.
+        pub blocks: u32,
+        /// Episodes of a block, at most.
+        pub block_episodes: u32,
+        /// The cut's first episode in the batch.
+        pub first_episode: u32,
+        /// The segment's first step in the episode.
+        pub first_step: u32,
+        /// Whether the blocks' sums go on from an earlier cut.
+        pub accumulate: u32,
+        /// Whether the gradients go on from earlier blocks.
+        pub reduce_goes_on: u32,
+        /// Whether the segment begins the episode.
+        pub first_segment: u32,
+        /// Whether the segment ends the episode.
+        pub last_segment: u32,
+        /// Slot of the trace at the segment's start.
+        pub trace_start: u32,
+        /// Slot of the trace at the segment's end.
+        pub trace_end: u32,
+        /// Slot of the adjoint trace at the segment's end; the other slot is its start's.
+        pub adjoint_slot: u32,
+        /// Whether every episode has its own mask.
+        pub mask_per_episode: u32,
+    }
+}

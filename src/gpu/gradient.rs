@@ -1,0 +1,133 @@
+//! Forward and gradient of the caller's episodes.
+
+use super::arrays::{Resident, Working};
+use super::engine::Gpu;
+use super::placed::Placed;
+use super::work::Work;
+use crate::computation::{Gradients, Outcome, Request, Want};
+use crate::episodes::Episodes;
+use crate::error::Result;
+use crate::memory;
+use crate::network::Network;
+use crate::parameters::Parameters;
+use ndarray::{Array1, Array4};
+
+impl Gpu {
+    pub(crate) fn forward(
+        &self,
+        network: &Network,
+        parameters: &Parameters<f32>,
+        episodes: &Episodes<f32>,
+        want: Want,
+    ) -> Result<Outcome<f32>> {
+        let request = Request::on(network, episodes, want, false);
+        let results = self.compute(network, parameters, episodes, request)?;
+        Ok(results.outcome)
+    }
+
+    pub(crate) fn gradient(
+        &self,
+        network: &Network,
+        parameters: &Parameters<f32>,
+        episodes: &Episodes<f32>,
+        want: Want,
+    ) -> Result<Gradients<f32>> {
+        let request = Request::on(network, episodes, want, true);
+        self.compute(network, parameters, episodes, request)
+    }
+
+    fn compute(
+        &self,
+        network: &Network,
+        parameters: &Parameters<f32>,
+        episodes: &Episodes<f32>,
+        request: Request,
+    ) -> Result<Gradients<f32>> {
+        let work = Work::new(episodes.population(), request);
+        let mut results = results(network, parameters, &work)?;
+        let mut losses = Vec::new();
+        for group in Placed::groups(self, network, &work) {
+            let placed = Placed::new(self, network, parameters, &work, group)?;
+            self.run(&placed, episodes, &mut results)?;
+            if work.has_target() {
+                let count = placed.networks.len() * work.request.batch;
+                let buffer = placed.loaded.buffer(Working::Losses);
+                losses.extend(self.device.read::<f32>(buffer, count)?);
+            }
+        }
+        self.device.check()?;
+        if work.has_target() {
+            let losses = losses.chunks_exact(work.request.batch);
+            results.outcome.loss = Some(losses.map(mean).collect::<Array1<f32>>());
+        }
+        Ok(results)
+    }
+
+    /// Takes a group's episodes through the device, cut by cut.
+    fn run(
+        &self,
+        placed: &Placed,
+        episodes: &Episodes<f32>,
+        results: &mut Gradients<f32>,
+    ) -> Result<()> {
+        let loaded = &placed.loaded;
+        for cut in 0..loaded.plan.cuts.len() {
+            let transfer = placed.transfer(cut);
+            transfer.upload(episodes)?;
+            let record = |encoder: &mut _| loaded.record_cut(encoder, cut);
+            let submission = self.device.submit(record)?;
+            self.device.wait(submission)?;
+            transfer.download(results)?;
+        }
+        if loaded.plan.work.request.gradient {
+            let gradients = Resident::Gradients;
+            let layout = &loaded.plan.layout;
+            let networks = placed.networks.clone();
+            let parameters = &mut results.parameters;
+            placed
+                .residents
+                .read(&self.device, layout, gradients, networks, parameters)?;
+        }
+        Ok(())
+    }
+}
+
+fn mean(losses: &[f32]) -> f32 {
+    let sum: f64 = losses.iter().map(|&loss| f64::from(loss)).sum();
+    (sum / losses.len() as f64) as f32
+}
+
+/// Arrays for all results, to be filled.
+fn results(network: &Network, parameters: &Parameters<f32>, work: &Work) -> Result<Gradients<f32>> {
+    let request = &work.request;
+    let want = request.want;
+    let array = |rows: usize, columns: usize| -> Result<Array4<f32>> {
+        let shape = [work.networks, request.batch, rows, columns];
+        let elements = memory::elements("results", &shape)?;
+        memory::require("results", 4 * elements as u128)?;
+        Ok(Array4::zeros(shape))
+    };
+    let traces = |wanted: &dyn Fn(usize) -> bool| {
+        let layers = network.layers().iter().enumerate();
+        layers
+            .map(|(index, layer)| match layer.as_plastic() {
+                Some(layer) if wanted(index) => array(layer.outputs, layer.inputs).map(Some),
+                _ => Ok(None),
+            })
+            .collect::<Result<Vec<_>>>()
+    };
+    let output = want.output.then(|| array(request.steps, network.outputs()));
+    let input = want
+        .input_gradient
+        .then(|| array(request.steps, network.inputs()));
+    Ok(Gradients {
+        outcome: Outcome {
+            loss: None,
+            output: output.transpose()?,
+            traces: traces(&|_| want.final_traces)?,
+        },
+        parameters: Parameters::zeros(parameters.shared_layout().clone(), work.networks)?,
+        input: input.transpose()?,
+        initial_traces: traces(&|index| request.gradient && request.traces[index].initial)?,
+    })
+}

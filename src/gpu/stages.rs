@@ -1,0 +1,233 @@
+//! Which kernels a computation takes, in which order, and how much each of them does. A layer's kernels by its kind are
+//! chosen here and in `uses.rs`.
+
+use super::arrays::{Array, Working};
+use super::bindings::Slot;
+use super::layout::DeviceLayout;
+use super::tile::Tile;
+use super::variant::Sweep;
+use super::work::Work;
+use crate::computation::EPISODE_BLOCK;
+use std::collections::BTreeSet;
+
+/// Lanes of the workgroups of kernels that do one element a lane.
+pub(super) const WORKGROUP: usize = 64;
+
+/// What a kernel is for; those of a layer with its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    Episodes,
+    Forward(usize),
+    Loss,
+    SumLosses,
+    Backward(usize),
+    InputGradient(usize),
+    ReduceRows(usize),
+    Reduce,
+    CheckParts,
+    Check,
+    Optimiser,
+    /// Whole meta-steps.
+    MetaStep(Packing),
+}
+
+/// How networks share a workgroup that does whole meta-steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Packing {
+    /// Lanes that own one network. The order of sums over lanes depends on it, so it is the network's alone.
+    pub lanes: usize,
+    /// Networks of a workgroup.
+    pub networks: usize,
+}
+
+impl Purpose {
+    /// The layer that it belongs to, if it belongs to one.
+    pub fn layer(self) -> Option<usize> {
+        match self {
+            Self::Forward(layer)
+            | Self::Backward(layer)
+            | Self::InputGradient(layer)
+            | Self::ReduceRows(layer) => Some(layer),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Episodes => "episodes",
+            Self::Forward(_) => "forward",
+            Self::Loss => "loss",
+            Self::SumLosses => "sum_losses",
+            Self::Backward(_) => "backward",
+            Self::InputGradient(_) => "input_gradient",
+            Self::ReduceRows(_) => "reduce_rows",
+            Self::Reduce => "reduce",
+            Self::CheckParts => "check_parts",
+            Self::Check => "check",
+            Self::Optimiser => "optimiser",
+            Self::MetaStep(_) => "meta_step",
+        }
+    }
+}
+
+/// The kernels of some work, as its layers' sweeps need them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stages<'a> {
+    pub layout: &'a DeviceLayout,
+    pub work: &'a Work,
+    /// By layer.
+    pub sweeps: &'a [Sweep],
+}
+
+impl<'a> Stages<'a> {
+    pub fn new(layout: &'a DeviceLayout, work: &'a Work, sweeps: &'a [Sweep]) -> Self {
+        Self {
+            layout,
+            work,
+            sweeps,
+        }
+    }
+
+    fn layers(&self) -> std::ops::Range<usize> {
+        0..self.layout.layers.len()
+    }
+
+    /// What makes a segment's input.
+    pub fn prepare(&self) -> Option<Purpose> {
+        self.work.task.map(|_| Purpose::Episodes)
+    }
+
+    /// The forward half, of each segment in order.
+    pub fn forward(&self) -> Vec<Purpose> {
+        let mut purposes: Vec<_> = self.layers().map(Purpose::Forward).collect();
+        if self.work.has_target() {
+            purposes.extend([Purpose::Loss, Purpose::SumLosses]);
+        }
+        purposes
+    }
+
+    /// The reverse half, of each segment from the last one on.
+    pub fn backward(&self) -> Vec<Purpose> {
+        if !self.work.request.gradient {
+            return Vec::new();
+        }
+        let of_layer = |layer: usize| {
+            let on_input =
+                self.sweeps[layer].variant.input_signal && self.layout.layers[layer].has_synapses();
+            let on_input = on_input.then_some(Purpose::InputGradient(layer));
+            [Some(Purpose::Backward(layer)), on_input]
+        };
+        self.layers().rev().flat_map(of_layer).flatten().collect()
+    }
+
+    /// What follows where a block of episodes, or the batch, is complete.
+    pub fn reduce(&self) -> Vec<Purpose> {
+        if !self.work.request.gradient {
+            return Vec::new();
+        }
+        let shares = |layer: &usize| self.layout.layers[*layer].shares().contains(&true);
+        let rows = self.layers().filter(shares).map(Purpose::ReduceRows);
+        rows.chain([Purpose::Reduce]).collect()
+    }
+
+    /// What follows the last cut.
+    pub fn finish(&self) -> Vec<Purpose> {
+        match (self.work.learn, self.work.task) {
+            (true, _) => vec![Purpose::CheckParts, Purpose::Check, Purpose::Optimiser],
+            (false, Some(_)) => vec![Purpose::Check],
+            (false, None) => Vec::new(),
+        }
+    }
+
+    /// Every purpose, in the order of its first run.
+    pub fn all(&self) -> Vec<Purpose> {
+        let mut all: Vec<_> = self.prepare().into_iter().collect();
+        all.extend(self.forward());
+        all.extend(self.backward());
+        all.extend(self.reduce());
+        all.extend(self.finish());
+        all
+    }
+
+    /// The arrays of a batch in `segments` segments: those that a kernel binds, and the losses, which there are in any case.
+    pub fn arrays(&self, segments: usize) -> BTreeSet<Working> {
+        let mut arrays = BTreeSet::from([Working::Losses]);
+        for purpose in self.all() {
+            for binding in self.bindings(purpose) {
+                arrays.extend((0..segments).filter_map(|segment| {
+                    match self.array(purpose, binding.slot, segment) {
+                        Array::Working(array) => Some(array),
+                        Array::Resident(_) => None,
+                    }
+                }));
+            }
+        }
+        arrays
+    }
+
+    /// The array that a kernel means by a name, in a segment.
+    pub fn array(&self, purpose: Purpose, slot: Slot, segment: usize) -> Array {
+        let layer = match purpose {
+            Purpose::Loss => self.layout.layers.len() - 1,
+            purpose => purpose.layer().unwrap_or(0),
+        };
+        slot.array(layer, segment)
+    }
+
+    /// The kernel's template.
+    pub fn template(&self, purpose: Purpose) -> &'static str {
+        let has_synapses = |layer: usize| self.layout.layers[layer].has_synapses();
+        match purpose {
+            Purpose::Forward(layer) if !has_synapses(layer) => "bias_forward",
+            Purpose::Backward(layer) if !has_synapses(layer) => "bias_backward",
+            purpose => purpose.name(),
+        }
+    }
+
+    /// How a layer's rows are spread over lanes in a sweep over them.
+    pub fn tile(&self, purpose: Purpose) -> Option<Tile> {
+        let layer = &self.layout.layers[purpose.layer()?];
+        match purpose {
+            Purpose::Forward(_) if layer.has_synapses() => Some(layer.tile),
+            Purpose::Backward(index) if layer.has_synapses() => {
+                Some(layer.backward_tile(self.sweeps[index].variant.upstream))
+            }
+            _ => None,
+        }
+    }
+
+    /// Rows or elements that one workgroup does.
+    pub fn items_of_workgroup(&self, purpose: Purpose) -> usize {
+        match (purpose, self.tile(purpose)) {
+            (_, Some(tile)) => tile.workgroup() / tile.lanes,
+            (Purpose::CheckParts | Purpose::Check, _) => 1,
+            (Purpose::Optimiser, _) => 4 * WORKGROUP,
+            (Purpose::MetaStep(packing), _) => packing.networks,
+            _ => WORKGROUP,
+        }
+    }
+
+    /// Rows or elements that there are, of `episodes` episodes and `steps` steps.
+    pub fn items(&self, purpose: Purpose, episodes: usize, steps: usize) -> usize {
+        let (networks, layout) = (self.work.networks, self.layout);
+        let blocks = episodes.div_ceil(EPISODE_BLOCK);
+        let tiles = |layer: usize| match self.tile(purpose) {
+            Some(tile) => layout.layers[layer].outputs / tile.rows,
+            None => layout.layers[layer].outputs,
+        };
+        match purpose {
+            Purpose::Forward(layer) if layout.layers[layer].has_synapses() => {
+                networks * episodes * tiles(layer)
+            }
+            Purpose::Forward(layer) => networks * episodes * steps * tiles(layer),
+            Purpose::Loss => networks * episodes * steps,
+            Purpose::Episodes | Purpose::SumLosses => networks * episodes,
+            Purpose::Backward(layer) => networks * blocks * tiles(layer),
+            Purpose::InputGradient(layer) => networks * episodes * layout.layers[layer].row / 4,
+            Purpose::ReduceRows(_) => networks * blocks,
+            Purpose::CheckParts => networks * layout.parts(),
+            Purpose::Check | Purpose::MetaStep(_) => networks,
+            Purpose::Reduce | Purpose::Optimiser => networks * layout.stride,
+        }
+    }
+}

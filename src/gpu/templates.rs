@@ -1,0 +1,140 @@
+//! The templates of `shaders/`, and the rendering of one.
+
+use super::bindings::Binding;
+use super::extent::Extent;
+use super::kernel::Kernel;
+use super::shared::Shared;
+use super::state::{Control, Part, Progress, Settings, State};
+use crate::error::{Error, Result};
+use crate::number::{TANH_EVEN, TANH_LAST, TANH_ODD};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+use std::sync::LazyLock;
+
+static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(environment);
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .keep_trailing_newline(true)
+            .build()
+            .expect("the usual delimiters"),
+    );
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_function("unknown", unknown);
+    macro_rules! templates {
+        ($($name:literal),* $(,)?) => {
+            $(environment
+                .add_template($name, include_str!(concat!("../../shaders/", $name)))
+                .expect("shader templates are valid: a test loads each of them");)*
+        };
+    }
+    templates!(
+        "activation.wgsl",
+        "backward.wgsl",
+        "bias_backward.wgsl",
+        "bias_forward.wgsl",
+        "check.wgsl",
+        "check_parts.wgsl",
+        "episodes.wgsl",
+        "extent.wgsl",
+        "finite.wgsl",
+        "forward.wgsl",
+        "input_gradient.wgsl",
+        "learning.wgsl",
+        "loss.wgsl",
+        "meta_backward.wgsl",
+        "meta_episode.wgsl",
+        "meta_forward.wgsl",
+        "meta_input_gradient.wgsl",
+        "meta_names.wgsl",
+        "meta_step.wgsl",
+        "multiply_add.wgsl",
+        "optimiser.wgsl",
+        "patterns.wgsl",
+        "reduce.wgsl",
+        "reduce_rows.wgsl",
+        "row_parameters.wgsl",
+        "row_sum.wgsl",
+        "rule.wgsl",
+        "step_loss.wgsl",
+        "struct.wgsl",
+        "sum_losses.wgsl",
+        "sums.wgsl",
+        "task.wgsl",
+        "threefry.wgsl",
+        "tile.wgsl",
+        "update.wgsl",
+    );
+    environment
+}
+
+/// What a template says where it has no text for a name: something new must not get the text of another.
+fn unknown(what: &str, name: &str) -> std::result::Result<Value, minijinja::Error> {
+    Err(minijinja::Error::new(
+        minijinja::ErrorKind::InvalidOperation,
+        format!("no text for {what} {name:?}"),
+    ))
+}
+
+/// Renders the template `name` with `values`.
+pub(super) fn render(
+    name: &'static str,
+    bindings: Vec<Binding>,
+    items: usize,
+    values: Value,
+) -> Result<Kernel> {
+    let listed = bindings.iter().map(|binding| {
+        context! {
+            name => binding.slot.name(),
+            access => binding.access.name(),
+            element => binding.element.name(),
+        }
+    });
+    let common = context! {
+        extent => declaration::<Extent>(),
+        structs => [
+            declaration::<Control>(),
+            declaration::<Progress>(),
+            declaration::<State>(),
+            declaration::<Part>(),
+            declaration::<Settings>(),
+        ],
+        bindings => listed.collect::<Vec<_>>(),
+        of => "",
+        tanh => tanh(),
+        ..values
+    };
+    let failed = |source| Error::Shader {
+        name: name.to_owned(),
+        source,
+    };
+    let template = TEMPLATES.get_template(&format!("{name}.wgsl"));
+    let source = template.and_then(|template| template.render(common));
+    Ok(Kernel {
+        name,
+        source: source.map_err(failed)?,
+        bindings,
+        items,
+    })
+}
+
+/// A struct as the templates declare it.
+fn declaration<S: Shared>() -> Value {
+    let fields = S::FIELDS.iter();
+    let fields = fields.map(|field| context! { name => field.name, kind => field.kind });
+    context! { name => S::NAME, fields => fields.collect::<Vec<_>>() }
+}
+
+/// The coefficients of `tanh`, as literals.
+fn tanh() -> Value {
+    let literals = |values: [f32; 5]| values.map(|value| format!("{value:?}")).to_vec();
+    context! {
+        last => format!("{TANH_LAST:?}"),
+        odd => literals(TANH_ODD),
+        even => literals(TANH_EVEN),
+    }
+}

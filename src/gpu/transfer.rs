@@ -1,0 +1,263 @@
+//! The caller's arrays on their way to the device, and results on their way back.
+
+use super::arrays::{Lengths, Working};
+use super::device::Device;
+use super::execute::Loaded;
+use super::layout::LayerLayout;
+use super::plan::Plan;
+use crate::computation::Gradients;
+use crate::episodes::{Episodes, Mask, Objective};
+use crate::error::Result;
+use crate::zip::zip_eq;
+use ndarray::{Array, Array4, ArrayView, ArrayViewMut4, Axis, Dimension, Slice};
+use std::ops::Range;
+
+/// The part of the caller's arrays that one cut of a group of networks works on.
+#[derive(Clone, Debug)]
+pub(super) struct Transfer<'a> {
+    loaded: &'a Loaded,
+    /// Networks of the population.
+    networks: Range<usize>,
+    /// Episodes of the batch.
+    episodes: Range<usize>,
+}
+
+impl<'a> Transfer<'a> {
+    pub fn new(loaded: &'a Loaded, networks: Range<usize>, cut: usize) -> Self {
+        Self {
+            episodes: loaded.plan.cuts[cut].episodes.clone(),
+            loaded,
+            networks,
+        }
+    }
+
+    fn plan(&self) -> &'a Plan {
+        &self.loaded.plan
+    }
+
+    fn device(&self) -> &'a Device {
+        self.loaded.device()
+    }
+
+    fn layers(&self) -> &'a [LayerLayout] {
+        &self.plan().layout.layers
+    }
+
+    /// Writes the episodes, everything that the plan takes of them.
+    pub fn upload(&self, episodes: &Episodes<f32>) -> Result<()> {
+        if self.plan().fused.is_some() {
+            return self.upload_planes(episodes);
+        }
+        self.upload_input(&episodes.input)?;
+        self.upload_objective(&episodes.objective)?;
+        self.upload_traces(episodes)?;
+        self.device().check()
+    }
+
+    pub fn upload_input(&self, input: &Array4<f32>) -> Result<()> {
+        for segment in 0..self.plan().segments.len() {
+            let row = self.layers()[0].row;
+            self.write_steps(Working::Activity(0, segment), segment, input, row)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the target and its mask, or the gradient on the output.
+    pub fn upload_objective(&self, objective: &Objective<f32>) -> Result<()> {
+        let plan = self.plan();
+        let row = plan.layout.last().output_row;
+        let signal = |segment| Working::Signal(self.layers().len() - 1, segment);
+        // Earlier cuts may have left something there.
+        let mut cleared = Vec::new();
+        for segment in 0..plan.segments.len() {
+            match objective {
+                Objective::Target { target, mask } => {
+                    self.write_steps(Working::Target(segment), segment, target, row)?;
+                    let mask = self.mask(mask, &plan.segments[segment]);
+                    let buffer = self.loaded.buffer(Working::Mask(segment));
+                    self.device().write(buffer, &mask)?;
+                }
+                Objective::OutputGradient(gradient) if plan.work.request.gradient => {
+                    self.write_steps(signal(segment), segment, gradient, row)?;
+                }
+                Objective::None if plan.work.request.gradient => {
+                    cleared.push((signal(segment), 0, None));
+                }
+                Objective::OutputGradient(_) | Objective::None => {}
+            }
+        }
+        self.clear(cleared)
+    }
+
+    /// Writes the initial traces, and the gradients on the final ones.
+    fn upload_traces(&self, episodes: &Episodes<f32>) -> Result<()> {
+        let plan = self.plan();
+        let mut cleared = Vec::new();
+        for (index, sweep) in plan.sweeps.iter().enumerate() {
+            let slots = sweep.traces;
+            let plane = self.trace_plane(index) as u64;
+            if let (true, Some(gradient)) = (slots.upstream, episodes.trace_gradient(index)) {
+                for segment in 0..plan.segments.len() {
+                    self.write_trace(index, segment, 0, gradient)?;
+                }
+            }
+            let Some(slot) = slots.initial else {
+                continue;
+            };
+            match episodes.initial_trace(index) {
+                Some(trace) => self.write_trace(index, 0, slot, trace)?,
+                None => {
+                    let at = 4 * slot as u64 * plane;
+                    cleared.push((Working::Traces(index, 0), at, Some(4 * plane)));
+                }
+            }
+        }
+        self.clear(cleared)
+    }
+
+    /// Writes the episodes to the one buffer that the kernel of whole meta-steps reads them from.
+    fn upload_planes(&self, episodes: &Episodes<f32>) -> Result<()> {
+        let (device, plan) = (self.device(), self.plan());
+        let lengths = Lengths::new(&plan.work, self.episodes.len(), plan.work.request.steps);
+        let shape = Working::Episodes.shape(&plan.layout, &plan.work, &plan.sweeps);
+        let buffer = self.loaded.buffer(Working::Episodes);
+        let input = part(&episodes.input, &[&self.networks]);
+        device.write_rows(buffer, 0, &input, self.layers()[0].row)?;
+        if let Objective::Target { target, mask } = &episodes.objective {
+            let target = part(target, &[&self.networks]);
+            let at = shape.before(1, &lengths);
+            device.write_rows(buffer, at, &target, plan.layout.last().output_row)?;
+            let mask = self.mask(mask, &(0..episodes.steps()));
+            device.write_at(buffer, shape.before(2, &lengths), &mask)?;
+        }
+        device.check()
+    }
+
+    /// Writes a segment's part of `[P, B, T, neurons]`.
+    fn write_steps(
+        &self,
+        array: Working,
+        segment: usize,
+        values: &Array4<f32>,
+        row: usize,
+    ) -> Result<()> {
+        let steps = &self.plan().segments[segment];
+        let view = part(values, &[&self.networks, &self.episodes, steps]);
+        let buffer = self.loaded.buffer(array);
+        self.device().write_rows(buffer, 0, &view, row)
+    }
+
+    /// Writes `[P, B, O, I]` to a slot of a layer's traces.
+    fn write_trace(
+        &self,
+        layer: usize,
+        segment: usize,
+        slot: usize,
+        values: &Array4<f32>,
+    ) -> Result<()> {
+        let at = (slot * self.trace_plane(layer)) as u64;
+        let view = part(values, &[&self.networks, &self.episodes]);
+        let buffer = self.loaded.buffer(Working::Traces(layer, segment));
+        self.device()
+            .write_rows(buffer, at, &view, self.layers()[layer].row)
+    }
+
+    /// Elements of one trace of a layer of all episodes.
+    fn trace_plane(&self, layer: usize) -> usize {
+        let layer = &self.layers()[layer];
+        self.networks.len() * self.episodes.len() * layer.outputs * layer.row
+    }
+
+    /// Fills parts of buffers with zeros, each from a byte on.
+    fn clear(&self, parts: Vec<(Working, u64, Option<u64>)>) -> Result<()> {
+        self.device().submit(|encoder| {
+            for (array, at, bytes) in parts {
+                encoder.clear_buffer(self.loaded.buffer(array), at, bytes);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// A mask's weights for some steps.
+    fn mask(&self, mask: &Mask<f32>, steps: &Range<usize>) -> Vec<f32> {
+        match mask {
+            Mask::All => vec![1.0; steps.len()],
+            Mask::Steps(mask) => part(mask, &[steps]).to_vec(),
+            Mask::Episodes(mask) => part(mask, &[&self.networks, &self.episodes, steps])
+                .iter()
+                .copied()
+                .collect(),
+        }
+    }
+
+    /// Reads results into the caller's arrays.
+    pub fn download(&self, results: &mut Gradients<f32>) -> Result<()> {
+        let plan = self.plan();
+        let last = self.layers().len() - 1;
+        for (segment, steps) in plan.segments.iter().enumerate() {
+            if let Some(output) = &mut results.outcome.output {
+                let row = self.layers()[last].output_row;
+                self.read_rows(Working::Activity(last + 1, segment), row, steps, 0, output)?;
+            }
+            if let Some(input) = &mut results.input {
+                let row = self.layers()[0].row;
+                self.read_rows(Working::InputSignal(segment), row, steps, 0, input)?;
+            }
+        }
+        for (index, sweep) in plan.sweeps.iter().enumerate() {
+            let layer = &self.layers()[index];
+            let rows = 0..layer.outputs;
+            let last_segment = plan.segments.len() - 1;
+            if let (Some(trace), Some(slot)) =
+                (&mut results.outcome.traces[index], sweep.traces.last)
+            {
+                let at = slot * self.trace_plane(index);
+                let array = Working::Traces(index, last_segment);
+                self.read_rows(array, layer.row, &rows, at, trace)?;
+            }
+            if let Some(trace) = &mut results.initial_traces[index] {
+                self.read_rows(Working::Adjoint(index), layer.row, &rows, 0, trace)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads `rows` (steps or neurons) of each episode, from element `at` of a buffer on.
+    fn read_rows(
+        &self,
+        array: Working,
+        row: usize,
+        rows: &Range<usize>,
+        at: usize,
+        to: &mut Array4<f32>,
+    ) -> Result<()> {
+        let size = self.networks.len() * self.episodes.len() * rows.len() * row;
+        let buffer = self.loaded.buffer(array);
+        let values: Vec<f32> = self.device().read_at(buffer, at, size)?;
+        let mut view = to.slice_axis_mut(Axis(0), Slice::from(self.networks.clone()));
+        view.slice_axis_inplace(Axis(1), Slice::from(self.episodes.clone()));
+        view.slice_axis_inplace(Axis(2), Slice::from(rows.clone()));
+        unpad(&values, row, view);
+        Ok(())
+    }
+}
+
+/// The part of an array for some networks, episodes and rows (steps or neurons): ranges along its first axes.
+fn part<'a, D: Dimension>(
+    array: &'a Array<f32, D>,
+    ranges: &[&Range<usize>],
+) -> ArrayView<'a, f32, D> {
+    let mut view = array.view();
+    for (axis, range) in ranges.iter().enumerate() {
+        view.slice_axis_inplace(Axis(axis), Slice::from((*range).clone()));
+    }
+    view
+}
+
+fn unpad(values: &[f32], row: usize, mut to: ArrayViewMut4<'_, f32>) {
+    for (mut to, from) in zip_eq(to.rows_mut(), values.chunks_exact(row)) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = from;
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Every kernel text that a plan can ask for is valid WGSL, and agrees with the host about the structs that both have.
+
+use super::extent::Extent;
+use super::fusion::Fusion;
+use super::kernel::Kernel;
+use super::layout::DeviceLayout;
+use super::profile::Profile;
+use super::render::Renderer;
+use super::shared::Shared;
+use super::stages::{Purpose, Stages};
+use super::state::{Control, Part, Progress, Settings, State};
+use super::throughput::multiply_add;
+use super::variant::{CHECKPOINT, Variant, sweeps};
+use super::work::Work;
+use crate::computation::{GivenTraces, ObjectiveKind, Request, Want};
+use crate::network::{
+    Activation, Bias, Layer, Loss, Network, Plastic, Plasticity, Rate, RatePer, Rule,
+};
+use crate::task::{Association, Completion, Task};
+use naga::front::wgsl;
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, TypeInner};
+use std::collections::HashSet;
+
+/// Validates texts, each once.
+#[derive(Default)]
+struct Texts(HashSet<String>);
+
+impl Texts {
+    /// Parses and validates as a driver's front end would.
+    fn validate(&mut self, kernel: &Kernel) {
+        let source = &kernel.source;
+        if !self.0.insert(source.clone()) {
+            return;
+        }
+        let module = wgsl::parse_str(source)
+            .unwrap_or_else(|error| panic!("{source}\n{}", error.emit_to_string(source)));
+        Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
+            .subgroup_stages(ShaderStages::COMPUTE)
+            .subgroup_operations(SubgroupOperationSet::all())
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{source}\n{}", error.emit_to_string(source)));
+        assert_eq!(module.entry_points[0].name, kernel.name);
+        // WebGPU guarantees eight storage buffers a stage.
+        let bindings = &kernel.bindings;
+        assert!(bindings.len() <= 8, "{}: {bindings:?}", kernel.name);
+        let has_extent = |space| space == AddressSpace::Uniform;
+        let mut variables = module.global_variables.iter();
+        assert!(variables.any(|(_, variable)| has_extent(variable.space)));
+        assert!(agrees::<Extent>(&module));
+        for agrees in [
+            agrees::<Control>,
+            agrees::<Progress>,
+            agrees::<State>,
+            agrees::<Part>,
+            agrees::<Settings>,
+        ] {
+            agrees(&module);
+        }
+        assert!(!source.contains("{{") && !source.contains("{%"));
+    }
+
+    /// Validates the kernels of `work` in segments of `steps` steps, for each layer's sweeps that `seen` has not.
+    fn validate_work(
+        &mut self,
+        layout: &DeviceLayout,
+        profile: &Profile,
+        work: &Work,
+        steps: usize,
+        seen: &mut HashSet<(Purpose, Option<Variant>)>,
+    ) {
+        let sweeps = sweeps(layout, work, steps);
+        let stages = Stages::new(layout, work, &sweeps);
+        let renderer = Renderer::new(profile);
+        for purpose in stages.all() {
+            let variant = purpose.layer().map(|layer| sweeps[layer].variant);
+            if seen.insert((purpose, variant)) {
+                self.validate(&renderer.kernel(&stages, purpose).unwrap());
+            }
+        }
+    }
+
+    /// Validates the kernels of a network in everything that it may be asked for.
+    fn validate_all(&mut self, network: &Network, profile: &Profile) {
+        let layout = DeviceLayout::new(network, profile);
+        let mut seen = HashSet::new();
+        for (work, steps) in works(network) {
+            self.validate_work(&layout, profile, &work, steps, &mut seen);
+        }
+    }
+}
+
+/// Whether the module has the struct; fails unless its members have the host's names, types and places.
+fn agrees<S: Shared>(module: &Module) -> bool {
+    let mut types = module.types.iter();
+    let Some((_, found)) = types.find(|(_, kind)| kind.name.as_deref() == Some(S::NAME)) else {
+        return false;
+    };
+    let TypeInner::Struct { members, span } = &found.inner else {
+        panic!("{} is no struct", S::NAME);
+    };
+    assert_eq!(*span as usize, size_of::<S>(), "{}", S::NAME);
+    let members: Vec<_> = members
+        .iter()
+        .map(|member| {
+            let kind = match module.types[member.ty].inner {
+                TypeInner::Scalar(naga::Scalar::U32) => "u32",
+                TypeInner::Scalar(naga::Scalar::F32) => "f32",
+                ref other => panic!("{}: {other:?}", S::NAME),
+            };
+            (
+                member.name.as_deref().unwrap(),
+                kind,
+                member.offset as usize,
+            )
+        })
+        .collect();
+    let fields = S::FIELDS.iter();
+    let fields: Vec<_> = fields
+        .map(|field| (field.name, field.kind, field.offset))
+        .collect();
+    assert_eq!(members, fields, "{}", S::NAME);
+    true
+}
+
+/// Everything that may be asked for of a network, and the steps of a segment.
+fn works(network: &Network) -> Vec<(Work, usize)> {
+    let layers = network.layers().len();
+    let mut works = Vec::new();
+    for bits in 0..64u32 {
+        let on = |bit: u32| bits >> bit & 1 == 1;
+        // With traces that are kept in between, and without.
+        let steps = if on(0) { 2 * CHECKPOINT } else { CHECKPOINT };
+        for segment in [steps, CHECKPOINT / 2] {
+            let request = Request {
+                batch: 3,
+                steps,
+                gradient: on(1),
+                want: Want {
+                    output: true,
+                    input_gradient: on(1) && on(2),
+                    final_traces: on(3),
+                },
+                objective: ObjectiveKind::OutputGradient,
+                traces: vec![
+                    GivenTraces {
+                        initial: on(4),
+                        gradient: on(5),
+                    };
+                    layers
+                ],
+            };
+            works.push((Work::new(2, request), segment));
+        }
+    }
+    works
+}
+
+/// The most that may be asked for, and the least.
+fn extremes(network: &Network) -> [(Work, usize); 2] {
+    let mut works = works(network);
+    let least = works.swap_remove(0);
+    let most = works.pop().expect("several");
+    [least, most]
+}
+
+fn plastic(
+    (inputs, outputs): (usize, usize),
+    rule: Rule,
+    plasticity: Plasticity,
+    rate: Rate,
+    activation: Activation,
+) -> Network {
+    let layer = Plastic {
+        inputs,
+        outputs,
+        activation,
+        rule,
+        plasticity,
+        rate,
+        bias: inputs != 3,
+    };
+    Network::new(Loss::SquaredError, [Layer::Plastic(layer)]).unwrap()
+}
+
+/// Every kind of rate.
+fn rates() -> [Rate; 4] {
+    let rate = |per, learned| Rate {
+        value: 0.1,
+        per,
+        learned,
+    };
+    [
+        rate(RatePer::Layer, false),
+        rate(RatePer::Layer, true),
+        rate(RatePer::Neuron, false),
+        rate(RatePer::Neuron, true),
+    ]
+}
+
+#[test]
+fn every_sweep_of_a_plastic_layer_is_valid() {
+    let mut texts = Texts::default();
+    for rule in Rule::ALL {
+        for plasticity in Plasticity::ALL {
+            for rate in [rates()[0], rates()[3]] {
+                // A lane with a whole row, and two lanes with two.
+                for shape in [(10, 7), (24, 8)] {
+                    let network = plastic(shape, rule, plasticity, rate, Activation::Tanh);
+                    texts.validate_all(&network, &Profile::default());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_sweep_of_dense_and_bias_layers_is_valid() {
+    let mut texts = Texts::default();
+    for activation in Activation::ALL {
+        let layers = [
+            Layer::dense(10, 4, activation),
+            Layer::dense(64, 4, activation),
+            Layer::Bias(Bias {
+                inputs: 4,
+                outputs: 4,
+                activation,
+                bias: true,
+            }),
+        ];
+        for layer in layers {
+            let network = Network::new(Loss::SquaredError, [layer]).unwrap();
+            texts.validate_all(&network, &Profile::default());
+        }
+    }
+}
+
+#[test]
+fn every_row_length_and_reduction_is_valid() {
+    let subgroups_of = |subgroup_size| Profile {
+        subgroup_size,
+        ..Profile::default()
+    };
+    let narrow = Profile {
+        workgroup_size: 128,
+        ..subgroups_of(8)
+    };
+    let mut texts = Texts::default();
+    for profile in [
+        Profile::default(),
+        subgroups_of(1),
+        subgroups_of(2),
+        subgroups_of(4),
+        narrow,
+    ] {
+        for inputs in [1, 3, 4, 5, 32, 33, 60, 64, 100, 129, 256, 1000, 1024, 4096] {
+            // An odd and an even number of rows: tiles of one and of two.
+            for outputs in [7, 8] {
+                let network = plastic(
+                    (inputs, outputs),
+                    Rule::Oja,
+                    Plasticity::Connection,
+                    Rate::fixed(0.1),
+                    Activation::Logistic,
+                );
+                let layout = DeviceLayout::new(&network, &profile);
+                for (work, steps) in extremes(&network) {
+                    texts.validate_work(&layout, &profile, &work, steps, &mut HashSet::new());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_kernel_of_training_is_valid() {
+    let mut texts = Texts::default();
+    let profile = Profile::default();
+    let association = Association {
+        bits: 100,
+        patterns: 4,
+        steps: 40,
+    };
+    let tasks = [
+        Task::Completion(Completion { bits: 8 }),
+        Task::OneShot(Association::PAPER),
+        Task::Reversal(association),
+    ];
+    for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
+        for plasticity in Plasticity::ALL {
+            for rate in rates() {
+                let layer = Plastic {
+                    inputs: 10,
+                    outputs: 4,
+                    activation: Activation::Tanh,
+                    rule: Rule::Hebb,
+                    plasticity,
+                    rate,
+                    bias: true,
+                };
+                let network = Network::new(loss, [Layer::Plastic(layer)]).unwrap();
+                let layout = DeviceLayout::new(&network, &profile);
+                let given = Work::training(&network, 3, 17, 9);
+                let generated = tasks.iter().flat_map(|&task| {
+                    [true, false].map(|learn| Work::on_task(&network, 3, 17, task, learn))
+                });
+                for work in std::iter::once(given).chain(generated) {
+                    let steps = work.request.steps;
+                    texts.validate_work(&layout, &profile, &work, steps, &mut HashSet::new());
+                }
+            }
+        }
+    }
+    texts.validate(&multiply_add().unwrap().0);
+}
+
+impl Texts {
+    /// Validates every kernel of whole meta-steps that a network may have, for each device's workgroup memory.
+    fn validate_fused(&mut self, network: &Network, task: Option<Task>) {
+        for workgroup_bytes in [16 << 10, 32 << 10, 48 << 10] {
+            let profile = Profile {
+                workgroup_bytes,
+                ..Profile::default()
+            };
+            let layout = DeviceLayout::new(network, &profile);
+            for (networks, batch, learn) in [(1, 1, true), (1000, 16, true), (3, 2, false)] {
+                let work = match task {
+                    Some(task) => {
+                        let work = Work::on_task(network, networks, batch, task, learn);
+                        Work {
+                            request: Request {
+                                steps: 10,
+                                ..work.request
+                            },
+                            ..work
+                        }
+                    }
+                    None => Work::training(network, networks, batch, 10),
+                };
+                let fusion = Fusion::new(network, &profile, &layout, &work).unwrap();
+                let kernel = fusion.expect("a small network").kernel;
+                assert!(kernel.workgroup_bytes() <= workgroup_bytes);
+                self.validate(&kernel);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_small_network_has_a_valid_kernel_of_whole_meta_steps() {
+    let mut texts = Texts::default();
+    for rate in rates() {
+        for rule in Rule::ALL {
+            for plasticity in Plasticity::ALL {
+                for activation in Activation::ALL {
+                    for inputs in [1, 3, 10] {
+                        let network = plastic((inputs, 7), rule, plasticity, rate, activation);
+                        texts.validate_fused(&network, None);
+                    }
+                }
+            }
+        }
+    }
+    for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
+        let stacks = [
+            vec![Layer::dense(9, 5, Activation::Relu), Layer::bias(5)],
+            vec![Layer::bias(9), Layer::plastic(9, 4, Rate::fixed(0.1))],
+            vec![
+                Layer::plastic(9, 8, Rate::learned(0.1)),
+                Layer::plastic(8, 5, Rate::learned(0.1).per_neuron()),
+                Layer::dense(5, 3, Activation::Linear),
+                Layer::dense(3, 2, Activation::Logistic),
+                Layer::bias(2),
+            ],
+        ];
+        for layers in stacks {
+            texts.validate_fused(&Network::new(loss, layers).unwrap(), None);
+        }
+    }
+}
+
+#[test]
+fn every_task_has_a_valid_kernel_of_whole_meta_steps() {
+    let mut texts = Texts::default();
+    let association = Association {
+        bits: 7,
+        patterns: 3,
+        steps: 10,
+    };
+    for task in [
+        Task::Completion(Completion { bits: 10 }),
+        Task::OneShot(association),
+        Task::Reversal(association),
+    ] {
+        for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
+            let layers = [
+                Layer::plastic(10, 4, Rate::learned(0.1)),
+                Layer::dense(4, task.outputs(), Activation::Linear),
+            ];
+            texts.validate_fused(&Network::new(loss, layers).unwrap(), Some(task));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Which arrays beside the usual ones the sweeps of a layer have, and how its traces lie in their buffer.
+
+use super::layout::{DeviceLayout, LayerLayout};
+use super::work::Work;
+use crate::computation::GivenTraces;
+
+/// Steps between the traces that are kept where the gradient of a retention is taken: at each of them `S` is made afresh,
+/// since its error grows with the steps since the last. Part of the result's last bits. With so many, a rate's gradient is
+/// as precise as back-propagation's but for a small factor, the largest in short episodes; the traces of a layer of 64 by
+/// 64 neurons take as much memory as its activity.
+pub(super) const CHECKPOINT: usize = 16;
+
+/// Which arrays beside the usual ones a layer's sweeps have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Variant {
+    /// Gradients are taken, so that a learned rate needs the drive.
+    pub gradient: bool,
+    /// The trace at the start is read.
+    pub trace_in: bool,
+    /// The trace at the end is written.
+    pub trace_out: bool,
+    /// There is a gradient on the final trace.
+    pub upstream: bool,
+    /// The adjoint trace is carried between segments.
+    pub adjoint: bool,
+    /// The gradient of the initial trace is wanted.
+    pub initial_gradient: bool,
+    /// Traces are kept in between, for the gradient of the retention.
+    pub kept: bool,
+    /// The gradient on the layer's input is wanted.
+    pub input_signal: bool,
+    /// Time is cut: the forward sweep goes on where the segment before left off.
+    pub cut: bool,
+}
+
+impl Variant {
+    pub fn adjoint_slots(&self) -> usize {
+        match (self.adjoint, self.initial_gradient) {
+            (true, _) => 2,
+            (false, true) => 1,
+            (false, false) => 0,
+        }
+    }
+}
+
+/// How the traces of a layer are kept in a segment: planes of one buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TraceSlots {
+    /// The gradient on the final trace, in slot 0.
+    pub upstream: bool,
+    /// Traces that are kept in between, in the slots that follow.
+    pub kept: usize,
+    /// Slot of the trace at the segment's start.
+    pub initial: Option<usize>,
+    /// Slot of the trace at its end.
+    pub last: Option<usize>,
+    pub count: usize,
+}
+
+impl TraceSlots {
+    fn new(variant: &Variant, kept: usize) -> Self {
+        let first = usize::from(variant.upstream) + kept;
+        let last = first + usize::from(variant.trace_in);
+        Self {
+            upstream: variant.upstream,
+            kept,
+            initial: variant.trace_in.then_some(first),
+            last: variant.trace_out.then_some(last),
+            count: last + usize::from(variant.trace_out),
+        }
+    }
+
+    /// The slots at a segment's start and end, whether there is a trace in them or not.
+    pub fn ends(&self) -> [usize; 2] {
+        let first = usize::from(self.upstream) + self.kept;
+        [first, first + usize::from(self.initial.is_some())]
+    }
+}
+
+/// What the sweeps of a layer are like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sweep {
+    pub variant: Variant,
+    pub traces: TraceSlots,
+}
+
+impl Sweep {
+    /// Of the layer with number `index`, in segments of `steps` steps.
+    fn new(index: usize, layer: &LayerLayout, work: &Work, steps: usize) -> Self {
+        let request = &work.request;
+        let input_signal = request.gradient && (index > 0 || request.want.input_gradient);
+        if !layer.has_trace() {
+            return Self {
+                variant: Variant {
+                    gradient: request.gradient,
+                    input_signal,
+                    ..Variant::default()
+                },
+                traces: TraceSlots::default(),
+            };
+        }
+        let GivenTraces { initial, gradient } = request.traces[index];
+        let upstream = gradient && request.gradient;
+        let cut = steps < request.steps;
+        let kept = kept_traces(layer, work, steps);
+        let variant = Variant {
+            gradient: request.gradient,
+            trace_in: initial || cut,
+            trace_out: request.want.final_traces || upstream || cut,
+            upstream,
+            adjoint: cut && request.gradient,
+            initial_gradient: initial && request.gradient,
+            kept: kept > 0,
+            input_signal,
+            cut,
+        };
+        Self {
+            traces: TraceSlots::new(&variant, kept),
+            variant,
+        }
+    }
+}
+
+/// What the sweeps of all layers are like, in segments of `steps` steps.
+pub(super) fn sweeps(layout: &DeviceLayout, work: &Work, steps: usize) -> Vec<Sweep> {
+    let layers = layout.layers.iter().enumerate();
+    layers
+        .map(|(index, layer)| Sweep::new(index, layer, work, steps))
+        .collect()
+}
+
+/// Traces that are kept for the gradient of a layer's retention, of a segment of `steps` steps: those after each
+/// [`CHECKPOINT`] steps of the episode but the last.
+pub(super) fn kept_traces(layer: &LayerLayout, work: &Work, steps: usize) -> usize {
+    let of_episode = work.request.steps.saturating_sub(1) / CHECKPOINT;
+    match layer.retention && work.request.gradient {
+        true => of_episode.min(steps.div_ceil(CHECKPOINT)),
+        false => 0,
+    }
+}

@@ -1,0 +1,105 @@
+//! What is to be computed, for a group of networks.
+
+use crate::computation::{ObjectiveKind, Request};
+use crate::network::Network;
+use crate::task::Task;
+
+/// A computation for a group of networks.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Work {
+    pub networks: usize,
+    pub request: Request,
+    /// The task that makes the episodes, if the device makes them.
+    pub task: Option<Task>,
+    /// Whether the optimiser follows the gradient.
+    pub learn: bool,
+}
+
+impl Work {
+    /// The outputs or gradients that are asked for.
+    pub fn new(networks: usize, request: Request) -> Self {
+        Self {
+            networks,
+            request,
+            task: None,
+            learn: false,
+        }
+    }
+
+    /// A meta-step of training on the caller's episodes.
+    pub fn training(network: &Network, networks: usize, batch: usize, steps: usize) -> Self {
+        Self {
+            learn: true,
+            ..Self::new(networks, Request::training(network, batch, steps))
+        }
+    }
+
+    /// A meta-step on episodes that the device makes; unless `learn`, with frozen parameters.
+    pub fn on_task(
+        network: &Network,
+        networks: usize,
+        batch: usize,
+        task: Task,
+        learn: bool,
+    ) -> Self {
+        let training = Self::training(network, networks, batch, task.steps());
+        Self {
+            task: Some(task),
+            learn,
+            request: Request {
+                gradient: learn,
+                ..training.request
+            },
+            ..training
+        }
+    }
+
+    /// What groups of networks in training are made for before there is a batch: they are split further where that asks
+    /// for it.
+    pub fn first(network: &Network, networks: usize) -> Self {
+        Self::training(network, networks, 1, 1)
+    }
+
+    /// The same for another number of networks.
+    pub fn of(&self, networks: usize) -> Self {
+        Self {
+            networks,
+            ..self.clone()
+        }
+    }
+
+    /// Whether there is a target, and so a loss.
+    pub fn has_target(&self) -> bool {
+        matches!(self.request.objective, ObjectiveKind::Target { .. })
+    }
+
+    /// Whether every episode has a mask of its own.
+    pub fn mask_per_episode(&self) -> bool {
+        let own = ObjectiveKind::Target {
+            mask_per_episode: true,
+        };
+        self.request.objective == own
+    }
+
+    /// Synapse-steps of all episodes.
+    pub fn amount(&self, network: &Network) -> u64 {
+        synapse_steps(
+            network,
+            self.networks,
+            self.request.batch,
+            self.request.steps,
+        )
+    }
+}
+
+/// How often a synapse of some networks goes through a step of some episodes.
+pub(super) fn synapse_steps(
+    network: &Network,
+    networks: usize,
+    episodes: usize,
+    steps: usize,
+) -> u64 {
+    [networks, episodes, steps, network.synapses().max(1)]
+        .iter()
+        .fold(1u64, |product, &size| product.saturating_mul(size as u64))
+}
