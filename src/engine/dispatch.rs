@@ -3,11 +3,13 @@
 use crate::computation::{Gradients, Outcome, Want};
 use crate::cpu::Cpu;
 use crate::episodes::Episodes;
+#[cfg(feature = "gpu")]
+use crate::error::Error;
 use crate::error::Result;
 #[cfg(feature = "gpu")]
 use crate::gpu::Gpu;
 use crate::network::Network;
-use crate::number::Real;
+use crate::number::{PerPrecision, Real};
 use crate::parameters::Parameters;
 
 /// An engine that computes on a population of networks.
@@ -73,15 +75,8 @@ impl Engine {
         episodes: &Episodes<R>,
         want: Want,
     ) -> Result<Outcome<R>> {
-        parameters.check(network)?;
-        episodes.check(network, parameters.population())?;
-        match self {
-            Self::Cpu(cpu) => cpu.forward(network, parameters, episodes, want),
-            #[cfg(feature = "gpu")]
-            Self::Gpu(gpu) => in_single_precision(parameters, episodes, |parameters, episodes| {
-                gpu.forward(network, parameters, episodes, want)
-            }),
-        }
+        let forward = R::choose::<Forward>(forward_in_single, forward_in_double);
+        forward(self, network, parameters, episodes, want)
     }
 
     /// Runs the episodes forward and takes the gradient of their objective, per network: every learned parameter and
@@ -96,38 +91,108 @@ impl Engine {
         episodes: &Episodes<R>,
         want: Want,
     ) -> Result<Gradients<R>> {
-        parameters.check(network)?;
-        episodes.check(network, parameters.population())?;
-        match self {
-            Self::Cpu(cpu) => cpu.gradient(network, parameters, episodes, want),
-            #[cfg(feature = "gpu")]
-            Self::Gpu(gpu) => in_single_precision(parameters, episodes, |parameters, episodes| {
-                gpu.gradient(network, parameters, episodes, want)
-            }),
-        }
+        let gradient = R::choose::<Gradient>(gradient_in_single, gradient_in_double);
+        gradient(self, network, parameters, episodes, want)
     }
 }
 
-/// Hands `f32` arrays to `compute`, and its results `T`, which are `f32` too, back as `U`, all as they are; refuses another
-/// precision.
-#[cfg(feature = "gpu")]
-fn in_single_precision<R: Real, T: 'static, U: 'static>(
+/// [`Engine::forward`] in one precision.
+struct Forward;
+
+impl PerPrecision for Forward {
+    type Of<R: Real> =
+        fn(&Engine, &Network, &Parameters<R>, &Episodes<R>, Want) -> Result<Outcome<R>>;
+}
+
+/// [`Engine::gradient`] in one precision.
+struct Gradient;
+
+impl PerPrecision for Gradient {
+    type Of<R: Real> =
+        fn(&Engine, &Network, &Parameters<R>, &Episodes<R>, Want) -> Result<Gradients<R>>;
+}
+
+// The four below are compiled once, in this crate: a program that calls the generic functions would compile all kernels
+// again.
+
+#[inline(never)]
+fn forward_in_single(
+    engine: &Engine,
+    network: &Network,
+    parameters: &Parameters<f32>,
+    episodes: &Episodes<f32>,
+    want: Want,
+) -> Result<Outcome<f32>> {
+    check(network, parameters, episodes)?;
+    match engine {
+        Engine::Cpu(cpu) => cpu.forward(network, parameters, episodes, want),
+        #[cfg(feature = "gpu")]
+        Engine::Gpu(gpu) => gpu.forward(network, parameters, episodes, want),
+    }
+}
+
+#[inline(never)]
+fn forward_in_double(
+    engine: &Engine,
+    network: &Network,
+    parameters: &Parameters<f64>,
+    episodes: &Episodes<f64>,
+    want: Want,
+) -> Result<Outcome<f64>> {
+    check(network, parameters, episodes)?;
+    match engine {
+        Engine::Cpu(cpu) => cpu.forward(network, parameters, episodes, want),
+        #[cfg(feature = "gpu")]
+        Engine::Gpu(_) => Err(single_precision_only()),
+    }
+}
+
+#[inline(never)]
+fn gradient_in_single(
+    engine: &Engine,
+    network: &Network,
+    parameters: &Parameters<f32>,
+    episodes: &Episodes<f32>,
+    want: Want,
+) -> Result<Gradients<f32>> {
+    check(network, parameters, episodes)?;
+    match engine {
+        Engine::Cpu(cpu) => cpu.gradient(network, parameters, episodes, want),
+        #[cfg(feature = "gpu")]
+        Engine::Gpu(gpu) => gpu.gradient(network, parameters, episodes, want),
+    }
+}
+
+#[inline(never)]
+fn gradient_in_double(
+    engine: &Engine,
+    network: &Network,
+    parameters: &Parameters<f64>,
+    episodes: &Episodes<f64>,
+    want: Want,
+) -> Result<Gradients<f64>> {
+    check(network, parameters, episodes)?;
+    match engine {
+        Engine::Cpu(cpu) => cpu.gradient(network, parameters, episodes, want),
+        #[cfg(feature = "gpu")]
+        Engine::Gpu(_) => Err(single_precision_only()),
+    }
+}
+
+fn check<R: Real>(
+    network: &Network,
     parameters: &Parameters<R>,
     episodes: &Episodes<R>,
-    compute: impl FnOnce(&Parameters<f32>, &Episodes<f32>) -> Result<T>,
-) -> Result<U> {
-    use std::any::Any;
-    let (parameters, episodes): (&dyn Any, &dyn Any) = (parameters, episodes);
-    match (parameters.downcast_ref(), episodes.downcast_ref()) {
-        (Some(parameters), Some(episodes)) => {
-            let results: Box<dyn Any> = Box::new(compute(parameters, episodes)?);
-            let results = results.downcast();
-            Ok(*results.expect("the results of f32 are asked for in f32"))
-        }
-        _ => Err(crate::error::Error::Precision {
-            engine: "GPU",
-            supported: "f32",
-            asked: R::NAME,
-        }),
+) -> Result<()> {
+    parameters.check(network)?;
+    episodes.check(network, parameters.population())
+}
+
+#[cfg(feature = "gpu")]
+fn single_precision_only() -> Error {
+    Error::Precision {
+        engine: "GPU",
+        supported: f32::NAME,
+        asked: f64::NAME,
     }
 }

@@ -34,6 +34,18 @@ pub trait Real:
     /// `tanh` in each lane.
     #[doc(hidden)]
     fn tangents<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self>;
+
+    /// Of what there is for either precision, that for this one.
+    #[doc(hidden)]
+    fn choose<T: PerPrecision>(single: T::Of<f32>, double: T::Of<f64>) -> T::Of<Self>;
+}
+
+/// Something that there is for `f32` and for `f64`: functions, say, so that a generic one only chooses between two that are
+/// compiled in this crate, and a user's program compiles neither.
+#[doc(hidden)]
+pub trait PerPrecision {
+    /// It, for the precision `R`.
+    type Of<R: Real>;
 }
 
 /// What both floating-point types have in common as numbers.
@@ -69,6 +81,21 @@ macro_rules! number {
             #[inline(always)]
             fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
                 if self < bound { then } else { otherwise }
+            }
+
+            #[inline(always)]
+            fn product_plus(self, b: Self, c: Self) -> Self {
+                self * b + c
+            }
+
+            #[inline(always)]
+            fn fused_product_plus(self, b: Self, c: Self) -> Self {
+                self.mul_add(b, c)
+            }
+
+            #[inline(always)]
+            fn is_somewhere_less(self, bound: Self) -> bool {
+                self < bound
             }
         }
     };
@@ -107,6 +134,21 @@ impl<S: Simd, R: Real> Number for Pair<S, R> {
     fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
         self.choose_less(bound, then, otherwise)
     }
+
+    #[inline(always)]
+    fn product_plus(self, b: Self, c: Self) -> Self {
+        self.multiply_add(b, c)
+    }
+
+    #[inline(always)]
+    fn fused_product_plus(self, b: Self, c: Self) -> Self {
+        self.fused_multiply_add(b, c)
+    }
+
+    #[inline(always)]
+    fn is_somewhere_less(self, bound: Self) -> bool {
+        Pair::is_somewhere_less(self, bound)
+    }
 }
 
 impl Real for f32 {
@@ -126,6 +168,11 @@ impl Real for f32 {
     fn tangents<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self> {
         rational_hyperbolic_tangent(x, Pair::multiply_add)
     }
+
+    #[inline(always)]
+    fn choose<T: PerPrecision>(single: T::Of<f32>, _: T::Of<f64>) -> T::Of<f32> {
+        single
+    }
 }
 
 impl Real for f64 {
@@ -144,5 +191,10 @@ impl Real for f64 {
     #[inline(always)]
     fn tangents<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self> {
         x.map(Self::tanh)
+    }
+
+    #[inline(always)]
+    fn choose<T: PerPrecision>(_: T::Of<f32>, double: T::Of<f64>) -> T::Of<f64> {
+        double
     }
 }
