@@ -60,7 +60,7 @@ var<workgroup> failures: array<u32, {{ workgroup }}>;
 
 
     if (local == 0u && index < extent.networks) {
-        let most = settings[network].max_gradient_norm;
+        let most = settings[network].settings.max_gradient_norm;
         let done = progress[network].meta_steps;
         var state = after(states[network], failed, control[0].first_meta_step + done, learns);
         state.scale = select(1.0, scale_to_norm(most, squares[0], exponent), is_limited(most, peak));

@@ -3,7 +3,7 @@
 // After a meta-step's gradients: one workgroup for {{ part }} parameters of a network looks for values that are not finite,
 // and takes their part of the gradient's norm.
 //
-// gradients [P, parameters], kinds [parameters] (tensor, role), parts [P, parts]
+// gradients [P, parameters], kinds [parameters] (tensor, role), settings [P], parts [P, parts]
 {% include "extent.wgsl" %}
 {% include "learning.wgsl" %}
 {% include "finite.wgsl" %}
@@ -16,13 +16,16 @@ var<workgroup> failures: array<u32, {{ workgroup }}>;
     // Workgroups beyond the last part repeat it and store nothing.
     let index = group.y * groups.x + group.x;
     let part = min(index, extent.networks * {{ parts }}u - 1u);
-    let gradients_at = part / {{ parts }}u * {{ stride }}u;
+    let network = part / {{ parts }}u;
+    let gradients_at = network * {{ stride }}u;
     let first = part % {{ parts }}u * {{ part }}u;
     let end = min(first + {{ part }}u, {{ stride }}u);
 
     var found = Found(0.0, NONE);
     for (var at = first + local; at < end; at += {{ workgroup }}u) {
-        found = look(found, gradients[gradients_at + at], kinds[at]);
+        let tensor = kinds[at].x;
+        let is_learned = settings[network].factors[tensor] != 0.0;
+        found = look(found, gradients[gradients_at + at], tensor, is_learned);
     }
     peaks[local] = found.peak;
     failures[local] = found.failed;
@@ -37,7 +40,7 @@ var<workgroup> failures: array<u32, {{ workgroup }}>;
     var square = 0.0;
     for (var at = first + local; at < end; at += {{ workgroup }}u) {
         let value = gradients[gradients_at + at] * inverse;
-        if (kinds[at].y != FIXED) {
+        if (settings[network].factors[kinds[at].x] != 0.0) {
             square = fma(value, value, square);
         }
     }

@@ -22,15 +22,15 @@ struct Found {
     failed: u32,
 }
 
-// What was found, and in the gradient `value` of a parameter of some tensor and role.
-fn look(found: Found, value: f32, kind: vec2<u32>) -> Found {
-    if (kind.y == FIXED) {
+// What was found, and in the gradient `value` of one parameter of `tensor`, unless that stays as it is.
+fn look(found: Found, value: f32, tensor: u32, is_learned: bool) -> Found {
+    if (!is_learned) {
         return found;
     }
     if (is_finite(value)) {
         return Found(max(found.peak, abs(value)), found.failed);
     }
-    return Found(found.peak, min(found.failed, kind.x));
+    return Found(found.peak, min(found.failed, tensor));
 }
 
 // Whether a norm of at most `most` asks anything of gradients of which `peak` is the largest.

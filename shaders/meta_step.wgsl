@@ -45,7 +45,7 @@ var<workgroup> parts{{ layer.index }}: array<vec2<f32>, {{ packed * layer.output
 {% endif %}
 // Of one episode each.
 {% if task %}
-var<workgroup> patterns: array<vec4<u32>, {{ packed * patterns }}>;
+var<workgroup> words: array<vec4<u32>, {{ packed * words }}>;
 {% endif %}
 var<workgroup> input: array<vec4<f32>, {{ packed * steps * layers[0].quads }}>;
 var<workgroup> losses: array<f32, {{ packed * steps }}>;
@@ -165,8 +165,9 @@ fn meta_step(
         var found = Found(0.0, NONE);
         for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
             let g = gradients_of(quad, slot);
+            let learned = factors_of(network, quad) != vec4<f32>();
 {% for c in "xyzw" %}
-            found = look(found, g.{{ c }}, kinds[4u * quad + {{ loop.index0 }}u]);
+            found = look(found, g.{{ c }}, kinds[4u * quad + {{ loop.index0 }}u].x, learned.{{ c }});
 {% endfor %}
         }
         var peak = found.peak;
@@ -179,13 +180,13 @@ fn meta_step(
             failed = min(failed, failures[other * {{ packed }}u + slot]);
         }
         // The norm, where it has a limit.
-        let most = settings[network].max_gradient_norm;
+        let most = settings[network].settings.max_gradient_norm;
         let limited = is_limited(most, peak);
         let exponent = exponent_of(peak);
         var square = 0.0;
         if (limited) {
             for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
-                let learned = roles_of(quad) != vec4<u32>(FIXED);
+                let learned = factors_of(network, quad) != vec4<f32>();
                 let g = select(vec4<f32>(), gradients_of(quad, slot) * inverse_power_of_two(exponent), learned);
                 square = add_products(g, g, square);
             }
@@ -206,12 +207,14 @@ fn meta_step(
         done = Progress(done.meta_steps + 1u, done.loss + loss);
 {% if learn %}
         if (state.failed == NONE) {
-            let setting = settings[network];
+            let setting = settings[network].settings;
             for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
                 let at = network * quads + quad;
                 let second_at = extent.networks * quads + at;
                 let old = remembered(held_quad(quad, slot), at, second_at, setting);
-                let now = update(old, roles_of(quad), gradients_of(quad, slot), scale, setting, state.updates);
+                let factors = factors_of(network, quad);
+                let g = gradients_of(quad, slot);
+                let now = update(old, roles_of(quad), factors, g, scale, setting, state.updates);
                 held[quad * {{ packed }}u + slot] = now.value;
                 if (stores) {
                     remember(now, at, second_at, setting);

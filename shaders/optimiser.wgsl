@@ -14,10 +14,12 @@
     if (state.failed != NONE) {
         return;
     }
-    let setting = settings[network];
-    let roles = roles_of(index % {{ stride // 4 }}u);
+    let setting = settings[network].settings;
+    let quad = index % {{ stride // 4 }}u;
     let old = remembered(parameters[index], index, size + index, setting);
-    let now = update(old, roles, gradients[index], state.scale, setting, state.updates);
+    let now = update(
+        old, roles_of(quad), factors_of(network, quad), gradients[index], state.scale, setting, state.updates,
+    );
     parameters[index] = now.value;
     remember(now, index, size + index, setting);
 }

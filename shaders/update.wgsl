@@ -3,28 +3,37 @@
 struct Updated {
     value: vec4<f32>,
     first: vec4<f32>,
-    // Adam's alone.
+    // Of methods that remember two numbers.
     second: vec4<f32>,
 }
 
-// The roles of the `quad`-th four parameters.
+// Of the `quad`-th four parameters: the roles, and what the learning rate is multiplied by.
 fn roles_of(quad: u32) -> vec4<u32> {
     let at = 4u * quad;
     return vec4<u32>(kinds[at].y, kinds[at + 1u].y, kinds[at + 2u].y, kinds[at + 3u].y);
+}
+
+fn factors_of(network: u32, quad: u32) -> vec4<f32> {
+    let at = 4u * quad;
+    return vec4<f32>(
+{% for c in range(4) %}
+        settings[network].factors[kinds[at + {{ c }}u].x],
+{% endfor %}
+    );
 }
 
 // Four parameters with what the optimiser remembers of them, and what it is to remember: their first moments are at `at`, the
 // second at `second_at`.
 fn remembered(value: vec4<f32>, at: u32, second_at: u32, setting: Settings) -> Updated {
     var old = Updated(value, moments[at], vec4<f32>());
-    if (setting.method == ADAM) {
+    if (has_second(setting.method)) {
         old.second = moments[second_at];
     }
     return old;
 }
 fn remember(now: Updated, at: u32, second_at: u32, setting: Settings) {
     moments[at] = now.first;
-    if (setting.method == ADAM) {
+    if (has_second(setting.method)) {
         moments[second_at] = now.second;
     }
 }
@@ -71,12 +80,23 @@ fn schedule_factor(setting: Settings, update: u32) -> f32 {
     return 1.0;
 }
 
-// One update of four parameters, the `updates`-th of their network, with `scale` times their gradient. Fixed ones stay.
+// Whether a method remembers two numbers of each parameter.
+fn has_second(method: u32) -> bool {
+    return {% for method in methods if method.moments == 2 %}method == {{ method.name | upper }}{{ " || " if not loop.last }}{% else %}false{% endfor %};
+}
+
+// One update of four parameters, the `updates`-th of their network, with `scale` times their gradient. Those whose factor is 0
+// stay.
 fn update(
-    old: Updated, roles: vec4<u32>, gradient: vec4<f32>, scale: f32, setting: Settings, updates: u32,
+    old: Updated, roles: vec4<u32>, factors: vec4<f32>, gradient: vec4<f32>, scale: f32, setting: Settings, updates: u32,
 ) -> Updated {
     let g = gradient * scale;
-    let learning_rate = setting.learning_rate * schedule_factor(setting, updates - 1u);
+    let rate = setting.learning_rate * schedule_factor(setting, updates - 1u) * factors;
+    let constants = array<f32, {{ device_constants }}>(
+{% for index in range(device_constants) %}
+        setting.constant{{ index }},
+{% endfor %}
+    );
     let largest = vec4<f32>(LARGEST);
     // A square or a step beyond the largest float counts as that, so that no parameter ever stops being finite.
     let square = min(g * g, largest);
@@ -84,27 +104,9 @@ fn update(
     var second = old.second;
     var step = vec4<f32>();
 {% for method in methods %}
-{% if method == "rmsprop" %}
-    if (setting.method == RMSPROP) {
-        first = select(fma(vec4<f32>(setting.first), square - first, first), square, updates == 1u);
-        step = learning_rate * g / sqrt(first + setting.epsilon);
+    if (setting.method == {{ method.name | upper }}) {
+{% include "methods/" ~ method.name ~ ".wgsl" %}
     }
-{% elif method == "sgd" %}
-    if (setting.method == SGD) {
-        first = clamp(fma(vec4<f32>(setting.first), first, g), -largest, largest);
-        step = learning_rate * first;
-    }
-{% elif method == "adam" %}
-    if (setting.method == ADAM) {
-        first = fma(vec4<f32>(setting.first), fma(gradient, vec4<f32>(scale), -first), first);
-        second = fma(vec4<f32>(setting.second), square - second, second);
-        let mean = first / one_minus_exp(f32(updates) * setting.first_log);
-        let mean_square = min(second / one_minus_exp(f32(updates) * setting.second_log), largest);
-        step = learning_rate * mean / (sqrt(mean_square) + setting.epsilon);
-    }
-{% else %}
-{{ unknown("method", method) }}
-{% endif %}
 {% endfor %}
     step = clamp(step, vec4<f32>(-setting.max_step), vec4<f32>(setting.max_step));
     var value = clamp(old.value - step, -largest, largest);
@@ -113,8 +115,8 @@ fn update(
     value = select(value, shrunk, is_plasticity | (roles == vec4<u32>(WEIGHT)));
     let bounded = clamp(value, vec4<f32>(setting.plasticity_min), vec4<f32>(setting.plasticity_max));
     value = select(value, bounded, is_plasticity);
-    let rate = clamp(value, vec4<f32>(setting.rate_min), vec4<f32>(setting.rate_max));
-    value = select(value, rate, roles == vec4<u32>(RATE));
-    let fixed = roles == vec4<u32>(FIXED);
+    let plasticity_rate = clamp(value, vec4<f32>(setting.rate_min), vec4<f32>(setting.rate_max));
+    value = select(value, plasticity_rate, roles == vec4<u32>(RATE));
+    let fixed = factors == vec4<f32>();
     return Updated(select(value, old.value, fixed), select(first, old.first, fixed), select(second, old.second, fixed));
 }

@@ -1,10 +1,35 @@
-//! Files that are whole or absent.
+//! Files that are whole or absent, and texts.
 
 use crate::error::{Error, Result};
 use std::fs::{DirEntry, Metadata};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Bytes of a text file: no description, recipe or summary is longer.
+const LARGEST: u64 = 64 << 20;
+
+/// The text of a file.
+///
+/// # Errors
+/// If the file cannot be read, is larger than 64 MiB, or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    let error = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(error)?;
+    let size = file
+        .take(LARGEST + 1)
+        .read_to_string(&mut text)
+        .map_err(error)?;
+    if size as u64 > LARGEST {
+        let reason = format!("larger than {LARGEST} bytes");
+        return Err(error(io::Error::other(reason)));
+    }
+    Ok(text)
+}
 
 /// Writes a file through `fill`, beside its place, and then renames it, so that a reader never sees half of it and a
 /// failure leaves what was there before. The file is on the disk when this returns.

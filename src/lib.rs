@@ -24,14 +24,18 @@ mod gpu;
 mod limits;
 pub mod measure;
 mod memory;
+mod named;
 mod network;
 mod number;
 mod optimiser;
 mod optional;
 mod parameters;
 pub mod random;
-
-pub mod task;
+#[allow(dead_code, reason = "layers do not have these rules yet")]
+mod rule;
+#[cfg(feature = "runs")]
+pub mod runs;
+pub mod tasks;
 pub mod tensors;
 pub mod training;
 mod zip;
@@ -50,7 +54,7 @@ pub use network::{
     Rule,
 };
 pub use number::{Number, Real};
-pub use optimiser::{Method, Optimiser, Schedule};
+pub use optimiser::{Constant, Method, Optimiser, Schedule, Selector};
 pub use parameters::{Initial, Layout, Parameters, Role, Sign, Tensor};
 
 /// The examples of the README are tests.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::named::named;
 pub use crate::network::Role;
 use crate::network::{Layer, Network};
 use crate::number::Real;
@@ -417,17 +418,18 @@ impl Default for Initial {
     }
 }
 
-/// The sign of random values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Sign {
-    /// As drawn.
-    #[default]
-    Either,
-    /// Absolute values of the draws.
-    Positive,
-    /// Minus the absolute values of the draws.
-    Negative,
+named! {
+    /// The sign of random values.
+    #[derive(Default)]
+    pub enum Sign ("sign") {
+        /// As drawn.
+        #[default]
+        Either = "either",
+        /// Absolute values of the draws.
+        Positive = "positive",
+        /// Minus the absolute values of the draws.
+        Negative = "negative",
+    }
 }
 
 impl Sign {

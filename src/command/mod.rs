@@ -2,21 +2,15 @@
 
 mod arena;
 mod bench;
-mod claim;
-mod decimal;
 mod devices;
 mod driver;
 mod engine;
 mod evaluate;
-mod figure;
-mod folder;
 mod gradient;
-mod identity;
 mod input;
 mod inspect;
 mod interrupt;
 mod message;
-mod names;
 mod number;
 #[cfg(feature = "gpu")]
 mod plan;
@@ -24,13 +18,11 @@ mod progress;
 mod recipe;
 mod report;
 mod reproduce;
-mod run;
 mod settings;
-mod staging;
-mod summary;
 mod table;
+mod task;
 mod train;
-mod typical;
+mod values;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};

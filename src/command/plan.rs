@@ -2,7 +2,7 @@
 
 use super::input::read_network;
 use super::number::whole;
-use super::settings::TaskName;
+use super::task::{TaskName, task_name};
 use super::{Ending, say};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
@@ -43,7 +43,7 @@ struct WorkArguments {
     network: Option<PathBuf>,
 
     /// The task whose episodes the device makes, at the paper's sizes; without it, episodes are the caller's
-    #[arg(long)]
+    #[arg(long, value_parser = task_name())]
     task: Option<TaskName>,
 
     /// Networks
@@ -107,11 +107,11 @@ impl WorkArguments {
         let network = self.network.as_deref();
         let network = network.map(read_network::<f32>).transpose()?;
         let (population, batch) = (self.population, self.batch.unwrap_or(1));
-        match self.task {
+        match &self.task {
             Some(task) => {
-                let recipe = Recipe::paper(task.experiment());
+                let recipe = Recipe::new(task.task())?;
                 let network = network.unwrap_or(recipe.network);
-                metaplastic::plan_task(&network, &profile, population, batch, &recipe.task)
+                metaplastic::plan_task(&network, &profile, population, batch, &*recipe.task)
             }
             None => {
                 let network = network.expect("clap requires it without a task");

@@ -1,7 +1,7 @@
 //! What kernels bind: by which name, as what, and whether they write it.
 
 use super::shared::Shared;
-use super::state::{Control, Part, Progress, Settings, State};
+use super::state::{Control, Part, Progress, State};
 
 /// The name that a kernel has for an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +22,6 @@ pub(super) enum Slot {
     Parameters,
     Partials,
     Parts,
-    Patterns,
     Progress,
     Scaled,
     Settings,
@@ -34,6 +33,7 @@ pub(super) enum Slot {
     StepOutput,
     Target,
     Traces,
+    Words,
 }
 
 impl Slot {
@@ -56,7 +56,6 @@ impl Slot {
             Self::Parameters => "parameters",
             Self::Partials => "partials",
             Self::Parts => "parts",
-            Self::Patterns => "patterns",
             Self::Progress => "progress",
             Self::Scaled => "scaled",
             Self::Settings => "settings",
@@ -69,6 +68,7 @@ impl Slot {
             // `target` is a word of the language.
             Self::Target => "target_of",
             Self::Traces => "traces",
+            Self::Words => "words",
         }
     }
 }
@@ -87,7 +87,8 @@ pub(super) enum Element {
     Control,
     Part,
     Progress,
-    Settings,
+    /// Settings, and the tensors' factors.
+    Optimiser,
     State,
 }
 
@@ -103,7 +104,7 @@ impl Element {
             Self::Control => Control::NAME,
             Self::Part => Part::NAME,
             Self::Progress => Progress::NAME,
-            Self::Settings => Settings::NAME,
+            Self::Optimiser => "Optimiser",
             Self::State => State::NAME,
         }
     }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::network::{Loss, Network};
 use crate::parameters::Layout;
-use crate::task::Task;
+use crate::tasks::{Task, check_network};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -147,8 +147,8 @@ pub fn plan(
     report(network, profile, population, batch, steps, None)
 }
 
-/// Plans one meta-step of training on a task whose episodes the device makes: `population` networks, on `batch` episodes
-/// for each. No device is needed or asked.
+/// Plans one meta-step of training on a task: `population` networks, on `batch` episodes for each, which the device makes
+/// where the task can. No device is needed or asked.
 ///
 /// # Errors
 /// As [`plan`], or if the task does not fit the network.
@@ -157,16 +157,16 @@ pub fn plan_task(
     profile: &Profile,
     population: usize,
     batch: usize,
-    task: &Task,
+    task: &dyn Task,
 ) -> Result<PlanReport> {
-    task.check(network)?;
+    check_network(task, network)?;
     report(
         network,
         profile,
         population,
         batch,
         task.steps(),
-        Some(*task),
+        Some(task),
     )
 }
 
@@ -176,7 +176,7 @@ fn report(
     population: usize,
     batch: usize,
     steps: usize,
-    task: Option<Task>,
+    task: Option<&dyn Task>,
 ) -> Result<PlanReport> {
     profile.check()?;
     network.require_range::<f32>()?;

@@ -4,7 +4,7 @@ use super::compare::{CPU_F32, Tolerance, compare};
 use super::random::Random;
 use metaplastic::{
     Activation, Bias, Dense, Episodes, Layer, Loss, Mask, Network, Objective, Parameters, Plastic,
-    Plasticity, Rate, RatePer, Role, Rule,
+    Plasticity, Rate, Role, Rule,
 };
 use ndarray::{Array, Array1, Array3, ArrayBase, Axis, CowArray, Data, Dimension, Ix4};
 use std::collections::BTreeMap;
@@ -220,19 +220,15 @@ impl fmt::Display for Case {
                     rate,
                     ..
                 }) => {
-                    let per = match rate.per {
-                        RatePer::Layer => "layer",
-                        RatePer::Neuron => "neuron",
-                    };
                     let learned = if rate.learned { "learned" } else { "fixed" };
-                    let (rule, plasticity) = (rule.name(), plasticity.name());
+                    let (rule, per) = (rule.name(), rate.per);
                     format!("{rule}-{plasticity}-{}-{per}-{learned}", rate.value)
                 }
                 Layer::Dense(_) => "dense".to_owned(),
                 Layer::Bias(_) => "bias".to_owned(),
             };
             let (inputs, outputs) = (layer.inputs(), layer.outputs());
-            let activation = layer.activation().name();
+            let activation = layer.activation();
             let bias = if layer.has_bias() { "-b" } else { "" };
             write!(f, "{kind}-{activation}{bias}-{inputs}x{outputs} ")?;
         }

@@ -292,13 +292,14 @@ fn training(engine: &Engine) {
 /// So many layers that software drivers compile their kernels for ten seconds.
 #[cfg(target_os = "linux")]
 fn compilers_are_not_waited_for(engine: &Engine) {
-    use metaplastic::training::{Experiment, Recipe};
+    use metaplastic::tasks::Association;
+    use metaplastic::training::Recipe;
     use metaplastic::{Layer, Network, Rate};
     use std::time::{Duration, Instant};
     let mut recipe = Recipe {
         population: 1,
         episodes: 1_000_000,
-        ..Recipe::paper(Experiment::OneShot)
+        ..Recipe::new(std::sync::Arc::new(Association::ONE_SHOT)).expect("the paper's")
     };
     let between = (0..60).map(|_| Layer::plastic(2, 2, Rate::learned(0.02)));
     let [first, last] = recipe.network.layers() else {

@@ -5,7 +5,7 @@ use crate::common::cases::{Case, Goal, MaskKind, of_network, plastic};
 use crate::common::compare::GPU;
 use crate::{Body, body};
 use metaplastic::random::Purpose;
-use metaplastic::task::{Association, EpisodeSource, Task};
+use metaplastic::tasks::{Association, EpisodeSource};
 use metaplastic::{
     Activation, Engine, Episodes, Error, Initial, Layer, Loss, Network, Optimiser, Parameters,
     Plastic, Profile, Rate, Rule,
@@ -233,7 +233,7 @@ fn cut_training(engine: &Engine) {
     let network = Network::new(Loss::SoftmaxCrossEntropy, layers).expect("a valid network");
     let parameters = Parameters::initialise(&network, &Initial::default(), 5, 3).expect("it fits");
     let source = EpisodeSource {
-        task: Task::OneShot(Association::PAPER),
+        task: std::sync::Arc::new(Association::ONE_SHOT),
         seed: 3,
         purpose: Purpose::Training,
         batch: 40,

@@ -349,12 +349,20 @@ fn learning() -> Vec<Body> {
             move |engine| training::generated_episodes_are_given_ones(engine, batch),
         ));
         bodies.push(body(
+            format!("episodes from the host are learned alike, batch {batch}"),
+            move |engine| training::episodes_from_the_host_are_learned_alike(engine, batch),
+        ));
+        bodies.push(body(
             format!("networks train as alone, batch {batch}"),
             move |engine| training::networks_train_as_alone(engine, batch),
         ));
     }
     type Named = (&'static str, fn(&Engine));
-    let named: [Named; 12] = [
+    let named: [Named; 13] = [
+        (
+            "frozen parameters keep their bits",
+            training::frozen_parameters_keep_their_bits,
+        ),
         ("wrong calls are refused", training::wrong_calls_are_refused),
         ("calls may come in any order", |engine| {
             training::calls_may_come_in_any_order(engine, &GPU_LEARNING)

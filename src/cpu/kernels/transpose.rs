@@ -1,0 +1,276 @@
+//! Episodes in and out of the layout that the kernels work in, and one layer's output as the next one's input.
+
+use super::rows::part_mut;
+use crate::cpu::along::Along;
+use crate::number::{Kernel, Real, SQUARE, vectorise};
+use crate::zip::zip_eq;
+use pulp::Simd;
+
+/// Takes rows of `columns` elements of each of `count` episodes, `[count, rows, columns]`, into `[rows, C, W]`: over synapses
+/// one episode, whose rows are padded to `C`, over episodes as many as there are, with what `empty` says in the other
+/// lanes. The padding stays as it is.
+pub(crate) fn take_in<R: Real>(
+    along: Along,
+    from: &[R],
+    count: usize,
+    [columns, padded]: [usize; 2],
+    empty: Empty,
+    to: &mut [R],
+) {
+    match along {
+        Along::Synapses => {
+            for (to, from) in zip_eq(to.chunks_exact_mut(padded), from.chunks_exact(columns)) {
+                to[..columns].copy_from_slice(from);
+            }
+        }
+        Along::Episodes => vectorise(Interleave {
+            from,
+            count,
+            empty,
+            to,
+        }),
+    }
+}
+
+/// The inverse of [`take_in`]; nothing where there is nowhere to.
+pub(crate) fn bring_out<R: Real>(
+    along: Along,
+    from: &[R],
+    count: usize,
+    [columns, padded]: [usize; 2],
+    to: &mut [R],
+) {
+    match along {
+        _ if to.is_empty() => {}
+        Along::Synapses => {
+            for (to, from) in zip_eq(to.chunks_exact_mut(columns), from.chunks_exact(padded)) {
+                to.copy_from_slice(&from[..columns]);
+            }
+        }
+        Along::Episodes => vectorise(Deinterleave { from, count, to }),
+    }
+}
+
+/// The first `columns` of rows of `from_row`, `[rows, from_row, W]`, to columns of `to_row`, `[columns, to_row, W]`.
+pub(crate) fn transpose<R: Real>(
+    along: Along,
+    from: &[R],
+    to: &mut [R],
+    [from_row, columns, to_row]: [usize; 3],
+) {
+    vectorise(Transpose {
+        along,
+        from,
+        from_row,
+        columns,
+        to,
+        to_row,
+    });
+}
+
+/// Columns of a tile that stays in the nearest cache.
+const TILE: usize = 256;
+
+/// What lanes without an episode hold.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Empty {
+    /// What the first lane holds: they do what its episode does, and go beyond every number only if it does.
+    First,
+    /// Zeros: gradients that nothing comes of.
+    Zero,
+}
+
+/// `[count, size]` to `[size, W]`: a kernel, for its vectors.
+struct Interleave<'a, R> {
+    from: &'a [R],
+    count: usize,
+    /// The lanes from `count` on.
+    empty: Empty,
+    to: &'a mut [R],
+}
+
+impl<R: Real> Kernel for Interleave<'_, R> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let width = R::pair_width::<S>();
+        let size = self.from.len() / self.count;
+        let whole = self.count / SQUARE * SQUARE;
+        for (tile, to) in self.to.chunks_mut(TILE * width).enumerate() {
+            let columns = to.len() / width;
+            let row = |n: usize| &self.from[n * size + tile * TILE..][..columns];
+            for first in (0..whole).step_by(SQUARE) {
+                let rows: [&[R]; SQUARE] = std::array::from_fn(|n| row(first + n));
+                let squares = rows.map(|row| row.as_chunks::<SQUARE>().0);
+                let mut tiles = to.chunks_exact_mut(SQUARE * width);
+                for (square, to) in tiles.by_ref().enumerate() {
+                    let mut rows = [[R::zero(); SQUARE]; SQUARE];
+                    for (row, squares) in rows.iter_mut().zip(&squares) {
+                        *row = squares[square];
+                    }
+                    let columns = R::transposed(simd, rows);
+                    for (to, column) in to.chunks_exact_mut(width).zip(&columns) {
+                        to[first..first + SQUARE].copy_from_slice(column);
+                    }
+                }
+                let rest = tiles.into_remainder().chunks_exact_mut(width);
+                for (k, to) in (columns / SQUARE * SQUARE..).zip(rest) {
+                    to[first..first + SQUARE].copy_from_slice(&rows.map(|row| row[k]));
+                }
+            }
+            for lane in whole..self.count {
+                put_lane(row(lane), to, width, lane);
+            }
+            if self.count < width {
+                for to in to.chunks_exact_mut(width) {
+                    let value = match self.empty {
+                        Empty::First => to[0],
+                        Empty::Zero => R::zero(),
+                    };
+                    to[self.count..].fill(value);
+                }
+            }
+        }
+    }
+}
+
+/// `[size, W]` to `[count, size]`: the inverse of [`Interleave`].
+struct Deinterleave<'a, R> {
+    from: &'a [R],
+    count: usize,
+    to: &'a mut [R],
+}
+
+impl<R: Real> Kernel for Deinterleave<'_, R> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let width = R::pair_width::<S>();
+        let size = self.from.len() / width;
+        let whole = self.count / SQUARE * SQUARE;
+        for (tile, from) in self.from.chunks(TILE * width).enumerate() {
+            let columns = from.len() / width;
+            let at = |n: usize| n * size + tile * TILE;
+            for first in (0..whole).step_by(SQUARE) {
+                let tiles = from.chunks_exact(SQUARE * width);
+                let rest = tiles.remainder().chunks_exact(width);
+                for (square, from) in tiles.enumerate() {
+                    let mut columns = [[R::zero(); SQUARE]; SQUARE];
+                    for (column, from) in columns.iter_mut().zip(from.chunks_exact(width)) {
+                        column.copy_from_slice(&from[first..first + SQUARE]);
+                    }
+                    for (n, row) in R::transposed(simd, columns).iter().enumerate() {
+                        self.to[at(first + n) + square * SQUARE..][..SQUARE].copy_from_slice(row);
+                    }
+                }
+                for (k, from) in (columns / SQUARE * SQUARE..).zip(rest) {
+                    for (n, &value) in from.iter().enumerate().skip(first).take(SQUARE) {
+                        self.to[at(n) + k] = value;
+                    }
+                }
+            }
+            for lane in whole..self.count {
+                let to = self.to[at(lane)..].iter_mut();
+                for (to, from) in to.zip(from.chunks_exact(width)) {
+                    *to = from[lane];
+                }
+            }
+        }
+    }
+}
+
+struct Transpose<'a, R> {
+    along: Along,
+    from: &'a [R],
+    from_row: usize,
+    columns: usize,
+    to: &'a mut [R],
+    to_row: usize,
+}
+
+impl<R: Real> Kernel for Transpose<'_, R> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        // Widths that are known when this is compiled.
+        match self.along {
+            Along::Synapses => self.of_width(1),
+            Along::Episodes => self.of_width(R::pair_width::<S>()),
+        }
+    }
+}
+
+impl<R: Real> Transpose<'_, R> {
+    #[inline(always)]
+    fn of_width(self, width: usize) {
+        // A tile of columns at a time goes to as many pages of memory as the processor knows at once.
+        for first in (0..self.columns).step_by(TILE) {
+            let last = (first + TILE).min(self.columns);
+            for (i, from) in self.from.chunks_exact(self.from_row * width).enumerate() {
+                let tile = from[first * width..last * width].chunks_exact(width);
+                for (k, from) in (first..).zip(tile) {
+                    part_mut(self.to, k * self.to_row + i, width).copy_from_slice(from);
+                }
+            }
+        }
+    }
+}
+
+/// `[size]` to one lane of `to`, `[size, width]`.
+#[inline(always)]
+pub(crate) fn put_lane<R: Copy>(from: &[R], to: &mut [R], width: usize, lane: usize) {
+    for (to, &from) in zip_eq(to.chunks_exact_mut(width), from) {
+        to[lane] = from;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::number::pair_width;
+
+    fn rows_come_back<R: Real>() {
+        let width = pair_width::<R>();
+        for size in [1, 7, 8, 9, 33, TILE - 1, TILE, 2 * TILE + 11] {
+            let number = |lane: usize, at: usize| R::from_f64((1000 * lane + at) as f64);
+            let rows: Vec<Vec<R>> = (0..width)
+                .map(|lane| (0..size).map(|at| number(lane, at)).collect())
+                .collect();
+            // Some pairs of vectors are narrower than a square.
+            let counts = [1, SQUARE.min(width), width - 1, width];
+            for (count, empty) in counts
+                .map(|count| (count, Empty::Zero))
+                .into_iter()
+                .chain([(1.max(width / 2 - 1), Empty::First)])
+            {
+                let rows = &rows[..count];
+                let mut interleaved = vec![R::nan(); size * width];
+                vectorise(Interleave {
+                    from: &rows.concat(),
+                    count,
+                    empty,
+                    to: &mut interleaved,
+                });
+                for (k, value) in interleaved.iter().enumerate() {
+                    let lane = k % width;
+                    let expected = match rows.get(lane) {
+                        Some(row) => row[k / width],
+                        None if empty == Empty::First => rows[0][k / width],
+                        None => R::zero(),
+                    };
+                    assert_eq!(*value, expected, "{size}, {count} rows: {k}");
+                }
+                let mut back = vec![R::nan(); count * size];
+                vectorise(Deinterleave {
+                    from: &interleaved,
+                    count,
+                    to: &mut back,
+                });
+                assert_eq!(back, rows.concat(), "{size}, {count} rows");
+            }
+        }
+    }
+
+    #[test]
+    fn interleaved_rows_come_back() {
+        rows_come_back::<f32>();
+        rows_come_back::<f64>();
+    }
+}
