@@ -30,8 +30,6 @@ mod optimiser;
 mod optional;
 mod parameters;
 pub mod random;
-#[allow(dead_code, reason = "layers do not have these rules yet")]
-#[allow(dead_code, reason = "layers do not have these rules yet")]
 mod rule;
 pub mod task;
 pub mod tensors;
@@ -47,11 +45,11 @@ pub use error::{Error, Result};
 pub use gpu::{AdapterReport, Gpu, KernelReport, PlanReport, Profile, adapters, plan, plan_task};
 pub use network::{
     Activation, Bias, Dense, Layer, Loss, MAX_NEURONS, Network, Plastic, Plasticity, Rate, RatePer,
-    Rule,
 };
 pub use number::{Number, Real};
 pub use optimiser::{Method, Optimiser, Schedule};
 pub use parameters::{Initial, Layout, Parameters, Role, Sign, Tensor};
+pub use rule::Rule;
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

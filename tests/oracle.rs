@@ -3,20 +3,20 @@
 
 mod common;
 
-use common::cases::{Case, Goal, MaskKind, plastic, stacks};
+use common::cases::{Case, Goal, MaskKind, plastic, rules, stacks};
 use common::compare::{
     CPU_F32, CPU_F64, CPU_PRECISION, GPU, GPU_PRECISION, Tensors, Tolerance, compare,
     compare_precision,
 };
 use common::oracle::{Number, Variables, objective, solve};
 use common::pairwise::pairwise;
-use metaplastic::{Activation, Layer, Loss, Plasticity, Rate, Rule};
+use metaplastic::{Activation, Layer, Loss, Plasticity, Rate};
 use num_complex::Complex;
 
 /// Small cases: every rule, activation and granularity, then stacks; the goals and traces in turn.
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for rule in Rule::ALL {
+    for rule in rules() {
         for activation in Activation::ALL {
             for plasticity in Plasticity::ALL {
                 for rate in [
@@ -25,7 +25,7 @@ fn cases() -> Vec<Case> {
                     Rate::fixed(0.02),
                 ] {
                     let mut layer = plastic(3, 2);
-                    (layer.rule, layer.activation) = (rule, activation);
+                    (layer.rule, layer.activation) = (rule.clone(), activation);
                     (layer.plasticity, layer.rate) = (plasticity, rate);
                     cases.push(Case::new([Layer::Plastic(layer)]));
                 }

@@ -43,6 +43,7 @@ fn environment() -> Environment<'static> {
         "extent.wgsl",
         "finite.wgsl",
         "forward.wgsl",
+        "hyperbolic_tangent.wgsl",
         "input_gradient.wgsl",
         "learning.wgsl",
         "loss.wgsl",

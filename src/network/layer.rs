@@ -1,6 +1,7 @@
 //! The layers of a network, as values.
 
-use super::{Activation, Rule};
+use super::Activation;
+use crate::rule::Rule;
 use serde::{Deserialize, Serialize};
 
 /// One layer of a feed-forward network.
@@ -170,7 +171,7 @@ impl Layer {
             inputs,
             outputs,
             activation: Activation::Tanh,
-            rule: Rule::Hebb,
+            rule: Rule::hebb(),
             plasticity: Plasticity::Connection,
             rate,
             bias: true,

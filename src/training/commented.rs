@@ -33,6 +33,7 @@ const fn optional(
 }
 
 const LAYER: &str = "network.layer";
+const RULE: &str = "network.layer.rule";
 const RATE: &str = "network.layer.rate";
 const METHOD: &str = "optimiser.method";
 const SCHEDULE: &str = "optimiser.schedule";
@@ -164,7 +165,16 @@ const SETTINGS: &[Setting] = &[
         "activation",
         "\"linear\", \"tanh\", \"logistic\" or \"relu\"",
     ),
-    setting(LAYER, "rule", "\"hebb\" or \"oja\""),
+    setting(
+        LAYER,
+        "rule",
+        "\"hebb\", \"oja\" or { trace = \"0.9 * h + rate * y * x\" }",
+    ),
+    setting(
+        RULE,
+        "trace",
+        "what the trace h becomes, from h, x, y, m and rate",
+    ),
     setting(
         LAYER,
         "plasticity",

@@ -18,7 +18,7 @@ use common::bodies::{
     is_as_precise_as_back_propagation, is_reproducible, matches_oracle, networks_are_independent,
     results_are_made_where_they_are_wanted, tanh_is_right_everywhere,
 };
-use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
+use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, rules, stacks};
 use common::compare::{GPU, GPU_LEARNING, GPU_PRECISION, OPTIMISER};
 use common::pairwise::pairwise;
 use common::training;
@@ -147,7 +147,7 @@ const RATES: [f64; 5] = [0.0, 0.02, 0.5, 0.9, 1.0];
 /// Every pair of choices in few cases: each new shader costs a software driver up to half a second.
 fn pairs() -> Vec<Case> {
     let factors = [
-        Rule::ALL.len(),
+        rules().len(),
         Activation::ALL.len(),
         Plasticity::ALL.len(),
         2, // One rate or one per neuron.
@@ -167,7 +167,7 @@ fn pairs() -> Vec<Case> {
             inputs,
             outputs,
             activation: Activation::ALL[row[1]],
-            rule: Rule::ALL[row[0]],
+            rule: rules()[row[0]].clone(),
             plasticity: Plasticity::ALL[row[2]],
             rate: Rate {
                 value: RATES[row[5]],
@@ -234,9 +234,9 @@ fn sizes() -> Vec<Case> {
             goal: Goal::Target(Loss::SquaredError, MaskKind::All),
             ..Case::new([Layer::Plastic(plastic(300, 5))])
         },
-        long(Rule::Hebb, 0.01),
-        long(Rule::Hebb, 0.9),
-        long(Rule::Oja, 0.5),
+        long(Rule::hebb(), 0.01),
+        long(Rule::hebb(), 0.9),
+        long(Rule::oja(), 0.5),
     ]
 }
 
@@ -244,13 +244,25 @@ fn sizes() -> Vec<Case> {
 fn tiles() -> Vec<Case> {
     let per_neuron = |rate: f64| Rate::learned(rate).per_neuron();
     let layers = [
-        (24, 8, Rule::Hebb, Plasticity::Connection, per_neuron(0.95)),
-        (24, 2, Rule::Oja, Plasticity::Connection, per_neuron(0.3)),
-        (48, 10, Rule::Oja, Plasticity::Neuron, Rate::learned(0.9)),
-        (64, 6, Rule::Hebb, Plasticity::Layer, Rate::learned(0.02)),
-        (64, 6, Rule::Oja, Plasticity::Neuron, Rate::fixed(0.1)),
-        (256, 4, Rule::Hebb, Plasticity::Connection, Rate::fixed(0.1)),
-        (256, 4, Rule::Hebb, Plasticity::Neuron, per_neuron(1.0)),
+        (
+            24,
+            8,
+            Rule::hebb(),
+            Plasticity::Connection,
+            per_neuron(0.95),
+        ),
+        (24, 2, Rule::oja(), Plasticity::Connection, per_neuron(0.3)),
+        (48, 10, Rule::oja(), Plasticity::Neuron, Rate::learned(0.9)),
+        (64, 6, Rule::hebb(), Plasticity::Layer, Rate::learned(0.02)),
+        (64, 6, Rule::oja(), Plasticity::Neuron, Rate::fixed(0.1)),
+        (
+            256,
+            4,
+            Rule::hebb(),
+            Plasticity::Connection,
+            Rate::fixed(0.1),
+        ),
+        (256, 4, Rule::hebb(), Plasticity::Neuron, per_neuron(1.0)),
     ];
     let layers = layers.into_iter().enumerate();
     let mut cases: Vec<_> = layers
@@ -345,7 +357,7 @@ fn learning() -> Vec<Body> {
         ));
     }
     type Named = (&'static str, fn(&Engine));
-    let named: [Named; 12] = [
+    let named: [Named; 13] = [
         ("wrong calls are refused", training::wrong_calls_are_refused),
         ("calls may come in any order", |engine| {
             training::calls_may_come_in_any_order(engine, &GPU_LEARNING)
@@ -374,6 +386,10 @@ fn learning() -> Vec<Body> {
         (
             "a huge learning rate freezes its network",
             training::a_huge_learning_rate_freezes_its_network,
+        ),
+        (
+            "a rule without a value freezes its network",
+            training::a_rule_without_a_value_freezes_its_network,
         ),
         ("parameters stay finite", training::parameters_stay_finite),
         (
