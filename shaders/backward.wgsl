@@ -27,7 +27,11 @@
 {% include "sums.wgsl" %}
 
 {% endif %}
+{% if plastic %}
 {% include "row_sum.wgsl" %}
+
+{% endif %}
+{% include "of_rows.wgsl" %}
 
 @compute @workgroup_size({{ workgroup }})
 fn backward(
@@ -227,7 +231,7 @@ fn backward(
                 let most = t;
 {% endif %}
                 for (var before = 1u; before <= most; before++) {
-                    if ({% for r in range(rows) %}{{ " && " if r else "" }}abs(product{{ r }}) < 1e-14{% endfor %}) {
+                    if ({% for r in range(rows) %}{{ " && " if r else "" }}abs(product{{ r }}) < {{ least_product }}{% endfor %}) {
                         break;
                     }
                     let past = step - before;
@@ -248,7 +252,7 @@ fn backward(
 {% endfor %}
                 }
 {% if trace_in or kept %}
-                if ({% if not trace_in %}to_kept && ({% endif %}{% for r in range(rows) %}{{ " || " if r else "" }}abs(product{{ r }}) >= 1e-14{% endfor %}{% if not trace_in %}){% endif %}) {
+                if ({% if not trace_in %}to_kept && ({% endif %}{% for r in range(rows) %}{{ " || " if r else "" }}abs(product{{ r }}) >= {{ least_product }}{% endfor %}{% if not trace_in %}){% endif %}) {
 {% if kept %}
                     let kept_at = {{ first_kept }}u + now / {{ checkpoint }}u - 1u - extent.first_step / {{ checkpoint }}u;
                     let first_at = {% if trace_in %}select(extent.trace_start, kept_at, to_kept){% else %}kept_at{% endif %} * trace_rows;
@@ -292,29 +296,15 @@ fn backward(
             let sums = row_sum({% for r in range(rows) %}read{{ r }}, {% endfor %}{% for r in range(rows) %}lookback{{ r }}, {% endfor %}local, turn);
             turn++;
             let r = sums.x;
-            let retained = select(fma(-g, r, inner), d * sums.y, small);
-            let q = select(retained / select(d, 1.0, small), sums.y, small);
+            let lookback = sums.y;
 {% else %}
             let r = row_sum({% for r in range(rows) %}read{{ r }}, {% endfor %}local, turn);
             turn++;
 {% endif %}
-{% if retention and not steady %}
-            let by_output = fma(q, retention_by_output(y, rate), fma(r, gain_by_output(y, rate), c));
-{% else %}
-            let by_output = fma(r, gain_by_output(y, rate), c);
 {% endif %}
-            let by_input = derivative(y);
-            let delta = by_output * by_input;
-            by_bias = fma(by_output, by_input, by_bias);
-{% if retention %}
-            by_rate = fma(q, retention_by_rate(y, rate), fma(r, gain_by_rate(y, rate), by_rate));
-            inner = fma(delta, driven, retained);
-{% endif %}
-{% else %}
-            let by_input = derivative(y);
-            let delta = c * by_input;
-            by_bias = fma(c, by_input, by_bias);
-{% endif %}
+{% with f = "", p = "", biased = true %}
+{% include "reverse_step.wgsl" %}
+{% endwith %}
 {% if signal_out %}
             if (live && stores) {
                 signal[here] = delta;

@@ -1,3 +1,4 @@
+{% from "head.wgsl" import each %}
 // The gradient of a bias layer; a lane does one neuron of one block of episodes.
 //
 // output and signal [P·B, T, output row], input_signal [P·B, T, row], partials [P, blocks, …]
@@ -5,16 +6,7 @@
 
 {% include "activation.wgsl" %}
 
-@compute @workgroup_size({{ workgroup }})
-fn bias_backward(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = (group.y * groups.x + group.x) * {{ workgroup }}u + local;
-    if (index >= extent.networks * extent.blocks * {{ outputs }}u) {
-        return;
-    }
+{{ each("bias_backward", workgroup, "index", "extent.networks * extent.blocks * " ~ outputs ~ "u") }}
     let i = index % {{ outputs }}u;
     let block = index / {{ outputs }}u;
     let network = block / extent.blocks;
@@ -28,10 +20,11 @@ fn bias_backward(
         for (var back = 0u; back < extent.steps; back++) {
             let step = (network * extent.episodes + within) * extent.steps + extent.steps - 1u - back;
             let here = step * {{ output_row }}u + i;
-            let by_output = signal[here];
-            let by_input = derivative(output[here]);
-            let delta = by_output * by_input;
-            by_bias = fma(by_output, by_input, by_bias);
+            let y = output[here];
+            let c = signal[here];
+{% with f = "", p = "", biased = true %}
+{% include "reverse_step.wgsl" %}
+{% endwith %}
             signal[here] = delta;
 {% if input_signal %}
             input_signal[step * {{ row }}u + i] = delta;

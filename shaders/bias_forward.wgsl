@@ -1,3 +1,4 @@
+{% from "head.wgsl" import each %}
 // The forward half of a bias layer, y_i = f(x_i + b_i); a lane does one neuron of one step.
 //
 // input [P·B, T, row], output [P·B, T, output row]
@@ -5,18 +6,10 @@
 
 {% include "activation.wgsl" %}
 
-@compute @workgroup_size({{ workgroup }})
-fn bias_forward(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = (group.y * groups.x + group.x) * {{ workgroup }}u + local;
-    if (index >= extent.networks * extent.episodes * extent.steps * {{ outputs }}u) {
-        return;
-    }
+{% set steps = "1u" if stepwise else "extent.steps" %}
+{{ each("bias_forward", workgroup, "index", "extent.networks * extent.episodes * " ~ steps ~ " * " ~ outputs ~ "u") }}
     let i = index % {{ outputs }}u;
-    let step = index / {{ outputs }}u;
+    let step = {% if stepwise %}index / {{ outputs }}u * extent.steps + extent.step{% else %}index / {{ outputs }}u{% endif %};
     let network = step / (extent.episodes * extent.steps);
     let bias = parameters[network * {{ stride }}u + {{ bias_at }}u + i];
     output[step * {{ output_row }}u + i] = activate(input[step * {{ row }}u + i] + bias);

@@ -1,3 +1,5 @@
+{% from "head.wgsl" import head %}
+{% from "tree.wgsl" import tree %}
 // After a meta-step's gradients, and after `check_parts`: one workgroup a network sums its loss, and says whether the
 // network failed and what scales its gradient. A network that fails is frozen from then on.
 //
@@ -11,12 +13,7 @@ var<workgroup> squares: array<f32, {{ workgroup }}>;
 var<workgroup> peaks: array<f32, {{ workgroup }}>;
 var<workgroup> failures: array<u32, {{ workgroup }}>;
 
-@compute @workgroup_size({{ workgroup }})
-fn check(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
+{{ head("check", workgroup) }}
     // Workgroups beyond the last network repeat it and store nothing.
     let index = group.y * groups.x + group.x;
     let network = min(index, extent.networks - 1u);
@@ -38,15 +35,12 @@ fn check(
     sums[local] = sum;
     peaks[local] = peak;
     failures[local] = failed;
-    workgroupBarrier();
-    for (var width = {{ workgroup // 2 }}u; width > 0u; width /= 2u) {
-        if (local < width) {
+{% call tree(workgroup) %}
             sums[local] += sums[local + width];
             peaks[local] = max(peaks[local], peaks[local + width]);
             failures[local] = min(failures[local], failures[local + width]);
-        }
-        workgroupBarrier();
-    }
+{% endcall %}
+
     let loss = sums[0];
     failed = select(LOSS, failures[0], is_finite(loss));
     peak = peaks[0];
@@ -60,26 +54,16 @@ fn check(
         square = fma(part.square, power_of_two(127u - 2u * lower), square);
     }
     squares[local] = square;
-    workgroupBarrier();
-    for (var width = {{ workgroup // 2 }}u; width > 0u; width /= 2u) {
-        if (local < width) {
+{% call tree(workgroup) %}
             squares[local] += squares[local + width];
-        }
-        workgroupBarrier();
-    }
+{% endcall %}
+
 
     if (local == 0u && index < extent.networks) {
         let most = settings[network].settings.max_gradient_norm;
-        var state = states[network];
         let done = progress[network].meta_steps;
-        if (state.failed == NONE && failed != NONE) {
-            state.failed = failed;
-            state.failed_at = control[0].first_meta_step + done;
-        }
-        state.scale = select(1.0, scale_to_norm(most, squares[0], exponent), most < LARGEST && peak > 0.0);
-        if (learns && state.failed == NONE) {
-            state.updates += 1u;
-        }
+        var state = after(states[network], failed, control[0].first_meta_step + done, learns);
+        state.scale = select(1.0, scale_to_norm(most, squares[0], exponent), is_limited(most, peak));
         states[network] = state;
         progress[network] = Progress(done + 1u, progress[network].loss + loss);
     }

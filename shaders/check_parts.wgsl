@@ -1,3 +1,5 @@
+{% from "head.wgsl" import head %}
+{% from "tree.wgsl" import tree %}
 // After a meta-step's gradients: one workgroup for {{ part }} parameters of a network looks for values that are not finite,
 // and takes their part of the gradient's norm.
 //
@@ -10,12 +12,7 @@ var<workgroup> squares: array<f32, {{ workgroup }}>;
 var<workgroup> peaks: array<f32, {{ workgroup }}>;
 var<workgroup> failures: array<u32, {{ workgroup }}>;
 
-@compute @workgroup_size({{ workgroup }})
-fn check_parts(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
+{{ head("check_parts", workgroup) }}
     // Workgroups beyond the last part repeat it and store nothing.
     let index = group.y * groups.x + group.x;
     let part = min(index, extent.networks * {{ parts }}u - 1u);
@@ -24,31 +21,20 @@ fn check_parts(
     let first = part % {{ parts }}u * {{ part }}u;
     let end = min(first + {{ part }}u, {{ stride }}u);
 
-    // The first tensor, in order, with a value that is not finite; NONE where all are.
-    var failed = NONE;
-    var peak = 0.0;
+    var found = Found(0.0, NONE);
     for (var at = first + local; at < end; at += {{ workgroup }}u) {
-        let kind = kinds[at];
-        let value = gradients[gradients_at + at];
-        if (settings[network].factors[kind.x] != 0.0) {
-            if (is_finite(value)) {
-                peak = max(peak, abs(value));
-            } else {
-                failed = min(failed, kind.x);
-            }
-        }
+        let tensor = kinds[at].x;
+        let is_learned = settings[network].factors[tensor] != 0.0;
+        found = look(found, gradients[gradients_at + at], tensor, is_learned);
     }
-    peaks[local] = peak;
-    failures[local] = failed;
-    workgroupBarrier();
-    for (var width = {{ workgroup // 2 }}u; width > 0u; width /= 2u) {
-        if (local < width) {
+    peaks[local] = found.peak;
+    failures[local] = found.failed;
+{% call tree(workgroup) %}
             peaks[local] = max(peaks[local], peaks[local + width]);
             failures[local] = min(failures[local], failures[local + width]);
-        }
-        workgroupBarrier();
-    }
-    peak = peaks[0];
+{% endcall %}
+
+    let peak = peaks[0];
 
     let inverse = inverse_power_of_two(exponent_of(peak));
     var square = 0.0;
@@ -59,13 +45,10 @@ fn check_parts(
         }
     }
     squares[local] = square;
-    workgroupBarrier();
-    for (var width = {{ workgroup // 2 }}u; width > 0u; width /= 2u) {
-        if (local < width) {
+{% call tree(workgroup) %}
             squares[local] += squares[local + width];
-        }
-        workgroupBarrier();
-    }
+{% endcall %}
+
     if (local == 0u && index == part) {
         parts[part] = Part(peak, squares[0], failures[0]);
     }

@@ -1,3 +1,4 @@
+{% from "head.wgsl" import each %}
 // The task's random episodes; a lane makes one episode.
 //
 // keys [P], progress [P], words [P·B, {{ words }}], input [P·B, T, row], target [P·B, T, output row]
@@ -6,16 +7,7 @@
 {% include "threefry.wgsl" %}
 {% include "task.wgsl" %}
 
-@compute @workgroup_size({{ workgroup }})
-fn episodes(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let episode = (group.y * groups.x + group.x) * {{ workgroup }}u + local;
-    if (episode >= extent.networks * extent.episodes) {
-        return;
-    }
+{{ each("episodes", workgroup, "episode", "extent.networks * extent.episodes") }}
     let network = episode / extent.episodes;
     let key = keys[network];
     let meta_step = control[0].first_meta_step + progress[network].meta_steps;

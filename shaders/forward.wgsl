@@ -16,6 +16,7 @@
 
 {% endif %}
 {% include "row_sum.wgsl" %}
+{% include "of_rows.wgsl" %}
 
 @compute @workgroup_size({{ workgroup }})
 fn forward(
@@ -43,7 +44,7 @@ fn forward(
     let start{{ r }} = {% if lanes > 1 %}select(0.0, bias, lane == {{ r }}u){% else %}bias{% endif %};
 {% endfor %}
 {% if plastic %}
-{% if trace_in or trace_out or kept %}
+{% if trace_in or trace_out or kept or stepwise %}
     let trace_rows = extent.networks * extent.episodes * {{ outputs * row // 4 }}u;
 {% for r in range(rows) %}
     let trace_at{{ r }} = (episode * {{ outputs }}u + i{{ r }}) * {{ row // 4 }}u + lane;
@@ -60,14 +61,15 @@ fn forward(
 {% endfor %}
 {% endfor %}
     var scale = 1.0;
-{% if cut %}
-    if (extent.first_segment == 0u) {
+{% if cut or stepwise %}
+    if ({{ "extent.first_segment == 0u" if cut else "extent.step > 0u" }}) {
 {% for r in range(rows) %}
 {% for q in range(quads) %}
         h{{ r }}_{{ q }} = scaled[trace_at{{ r }} + {{ q * lanes }}u];
 {% endfor %}
 {% endfor %}
         scale = scaled[trace_rows + episode * {{ outputs }}u + i].x;
+{% if cut %}
         {{ each_row("scale", rows) }}
         if (index < tiles) {
 {% for r in range(rows) %}
@@ -76,18 +78,21 @@ fn forward(
 {% endfor %}
 {% endfor %}
         }
+{% endif %}
     }
 {% endif %}
 {% endif %}
 
     // The presynaptic activity is loaded a step ahead.
     let first_step = episode * extent.steps;
+{% set first = "extent.step" if stepwise else "0u" %}
+{% set end = "extent.step + 1u" if stepwise else "extent.steps" %}
 {% for q in range(quads) %}
-    var next_x{{ q }} = input[first_step * {{ row // 4 }}u + lane + {{ q * lanes }}u];
+    var next_x{{ q }} = input[{{ "(first_step + extent.step)" if stepwise else "first_step" }} * {{ row // 4 }}u + lane + {{ q * lanes }}u];
 {% endfor %}
-    for (var t = 0u; t < extent.steps; t++) {
+    for (var t = {{ first }}; t < {{ end }}; t++) {
         let step = first_step + t;
-        let next_at = (first_step + min(t + 1u, extent.steps - 1u)) * {{ row // 4 }}u + lane;
+        let next_at = (first_step + min(t + 1u, {{ "extent.step" if stepwise else "extent.steps - 1u" }})) * {{ row // 4 }}u + lane;
 {% for q in range(quads) %}
         let x{{ q }} = next_x{{ q }};
         next_x{{ q }} = input[next_at + {{ q * lanes }}u];
@@ -168,20 +173,24 @@ fn forward(
 {% if plastic and trace_out %}
 
     {{ each_row("scale", rows) }}
-    if (index < tiles) {
+    if (index < tiles{% if stepwise %} && extent.step + 1u == extent.steps{% endif %}) {
 {% for r in range(rows) %}
 {% for q in range(quads) %}
         traces[extent.trace_end * trace_rows + trace_at{{ r }} + {{ q * lanes }}u] = scale{{ r }} * h{{ r }}_{{ q }};
-{% if cut %}
-        scaled[trace_at{{ r }} + {{ q * lanes }}u] = h{{ r }}_{{ q }};
-{% endif %}
 {% endfor %}
 {% endfor %}
     }
-{% if cut %}
+{% endif %}
+{% if plastic and (cut or stepwise) %}
+    if (index < tiles) {
+{% for r in range(rows) %}
+{% for q in range(quads) %}
+        scaled[trace_at{{ r }} + {{ q * lanes }}u] = h{{ r }}_{{ q }};
+{% endfor %}
+{% endfor %}
+    }
     if (stores) {
         scaled[trace_rows + episode * {{ outputs }}u + i] = vec4<f32>(scale, 0.0, 0.0, 0.0);
     }
-{% endif %}
 {% endif %}
 }

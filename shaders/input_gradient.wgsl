@@ -1,3 +1,4 @@
+{% from "head.wgsl" import each %}
 // The gradient on a layer's presynaptic activity. A lane owns four columns of one episode and goes over the rows four at
 // a time: a forward sweep makes H again for the first sum, a reverse sweep the adjoint trace M for the second.
 //
@@ -11,16 +12,7 @@
 {% include "rule.wgsl" %}
 
 {% endif %}
-@compute @workgroup_size({{ workgroup }})
-fn input_gradient(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = (group.y * groups.x + group.x) * {{ workgroup }}u + local;
-    if (index >= extent.networks * extent.episodes * {{ row // 4 }}u) {
-        return;
-    }
+{{ each("input_gradient", workgroup, "index", "extent.networks * extent.episodes * " ~ row // 4 ~ "u") }}
     let column = index % {{ row // 4 }}u;
     let episode = index / {{ row // 4 }}u;
     let network = episode / extent.episodes;

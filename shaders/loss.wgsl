@@ -1,19 +1,11 @@
+{% from "head.wgsl" import each %}
 // The loss of each step, and the gradient on its output, scaled for the mean over the batch; a lane does one step of one
 // episode.
 //
 // output, target and signal [P·B, T, output row]; mask [T] or [P·B, T]; step_losses [P, T, B]
 {% include "extent.wgsl" %}
 
-@compute @workgroup_size({{ workgroup }})
-fn loss(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let step = (group.y * groups.x + group.x) * {{ workgroup }}u + local;
-    if (step >= extent.networks * extent.episodes * extent.steps) {
-        return;
-    }
+{{ each("loss", workgroup, "step", "extent.networks * extent.episodes * extent.steps") }}
     let episode = step / extent.steps;
     let t = step % extent.steps;
     let network = episode / extent.episodes;

@@ -70,14 +70,7 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
             let t = extent.steps - 1u - back;
             let y = {{ row("output", layer, "i", "t", packed) }};
             let c = {{ row("signal", layer, "i", "t", packed) }};
-{% if layer.is_bias %}
-            let by_input = derivative_{{ layer.activation }}(y);
-            let delta = c * by_input;
-            by_bias = fma(c, by_input, by_bias);
-{% if layer.index > 0 %}
-            signal{{ layer.index - 1 }}[(t * {{ layer.inputs }}u + i) * {{ packed }}u + slot] = delta;
-{% endif %}
-{% else %}
+{% if not layer.is_bias %}
 {% for q in range(layer.quads) %}
             let x{{ q }} = {{ quad(layer, q, "t", packed) }};
 {% endfor %}
@@ -123,12 +116,12 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
 {% endfor %}
                     lookback = fma(product * gain_{{ layer.rule }}(y_past, rate), part, lookback);
                     product *= retention_{{ layer.rule }}(y_past, rate);
-                    if (abs(product) < 1e-14) {
+                    if (abs(product) < {{ least_product }}) {
                         break;
                     }
                 }
 {% if layer.kept %}
-                if (to_kept && abs(product) >= 1e-14) {
+                if (to_kept && abs(product) >= {{ least_product }}) {
                     var part = 0.0;
 {% for q in range(layer.quads) %}
                     part = add_products(a{{ q }} * m{{ q }}, {{ kept(layer, q, "t", checkpoint, packed) }}, part);
@@ -137,31 +130,24 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
                 }
 {% endif %}
             }
-            let retained = select(fma(-g, r, inner), d * lookback, small);
-            let q = select(retained / select(d, 1.0, small), lookback, small);
-{% if layer.steady %}
-            let by_output = fma(r, gain_by_output_{{ layer.rule }}(y, rate), c);
-{% else %}
-            let by_output = fma(q, retention_by_output_{{ layer.rule }}(y, rate), fma(r, gain_by_output_{{ layer.rule }}(y, rate), c));
+            let driven = {{ row("drive", layer, "i", "t", packed) }};
 {% endif %}
-            by_rate = fma(q, retention_by_rate_{{ layer.rule }}(y, rate), fma(r, gain_by_rate_{{ layer.rule }}(y, rate), by_rate));
-{% else %}
-            let by_output = fma(r, gain_by_output_{{ layer.rule }}(y, rate), c);
 {% endif %}
-{% else %}
-            let by_output = c;
 {% endif %}
-            let by_input = derivative_{{ layer.activation }}(y);
-            let delta = by_output * by_input;
-{% if layer.drive %}
-            inner = fma(delta, {{ row("drive", layer, "i", "t", packed) }}, retained);
-{% endif %}
-{% if layer.bias_at is not none %}
-            by_bias = fma(by_output, by_input, by_bias);
-{% endif %}
+{% with
+    plastic = layer.plastic, retention = layer.drive, steady = layer.steady, biased = layer.bias_at is not none,
+    f = "_" ~ layer.activation, p = "_" ~ layer.rule
+%}
+{% include "reverse_step.wgsl" %}
+{% endwith %}
 {% if layer.index > 0 %}
+{% if layer.is_bias %}
+            signal{{ layer.index - 1 }}[(t * {{ layer.inputs }}u + i) * {{ packed }}u + slot] = delta;
+{% else %}
             {{ row("signal", layer, "i", "t", packed) }} = delta;
 {% endif %}
+{% endif %}
+{% if not layer.is_bias %}
 {% for q in range(layer.quads) %}
 {% if layer.plastic %}
             da{{ q }} = fma(g * x{{ q }}, m{{ q }}, da{{ q }});

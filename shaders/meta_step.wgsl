@@ -84,23 +84,11 @@ fn held_one(at: u32, slot: u32) -> f32 {
 {% endfor %}
 {% if learn %}
 
-// Of four parameters: the gradient, the roles, and what the learning rate is multiplied by.
+// The gradient of four parameters.
 fn gradients_of(quad: u32, slot: u32) -> vec4<f32> {
     let at = 4u * quad * {{ packed }}u + slot;
     return vec4<f32>(
         gradients[at], gradients[at + {{ packed }}u], gradients[at + {{ 2 * packed }}u], gradients[at + {{ 3 * packed }}u],
-    );
-}
-fn roles_of(quad: u32) -> vec4<u32> {
-    let at = 4u * quad;
-    return vec4<u32>(kinds[at].y, kinds[at + 1u].y, kinds[at + 2u].y, kinds[at + 3u].y);
-}
-fn factors_of(network: u32, quad: u32) -> vec4<f32> {
-    let at = 4u * quad;
-    return vec4<f32>(
-{% for c in range(4) %}
-        settings[network].factors[kinds[at + {{ c }}u].x],
-{% endfor %}
     );
 }
 {% endif %}
@@ -174,18 +162,16 @@ fn meta_step(
         workgroupBarrier();
 {% endif %}
 {% endfor %}
-        var peak = 0.0;
+        var found = Found(0.0, NONE);
         for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
             let g = gradients_of(quad, slot);
             let learned = factors_of(network, quad) != vec4<f32>();
 {% for c in "xyzw" %}
-            if (learned.{{ c }} && is_finite(g.{{ c }})) {
-                peak = max(peak, abs(g.{{ c }}));
-            } else if (learned.{{ c }}) {
-                failed = min(failed, kinds[4u * quad + {{ loop.index0 }}u].x);
-            }
+            found = look(found, g.{{ c }}, kinds[4u * quad + {{ loop.index0 }}u].x, learned.{{ c }});
 {% endfor %}
         }
+        var peak = found.peak;
+        failed = found.failed;
         peaks[lane * {{ packed }}u + slot] = peak;
         failures[lane * {{ packed }}u + slot] = failed;
         workgroupBarrier();
@@ -195,7 +181,7 @@ fn meta_step(
         }
         // The norm, where it has a limit.
         let most = settings[network].settings.max_gradient_norm;
-        let limited = most < LARGEST && peak > 0.0;
+        let limited = is_limited(most, peak);
         let exponent = exponent_of(peak);
         var square = 0.0;
         if (limited) {
@@ -217,31 +203,21 @@ fn meta_step(
         }
 {% endif %}
         failed = select(LOSS, failed, is_finite(loss));
-        if (state.failed == NONE && failed != NONE) {
-            state.failed = failed;
-            state.failed_at = control[0].first_meta_step + done.meta_steps;
-        }
+        state = after(state, failed, control[0].first_meta_step + done.meta_steps, {{ "true" if learn else "false" }});
         done = Progress(done.meta_steps + 1u, done.loss + loss);
 {% if learn %}
         if (state.failed == NONE) {
-            state.updates += 1u;
             let setting = settings[network].settings;
             for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
                 let at = network * quads + quad;
                 let second_at = extent.networks * quads + at;
-                var old = Updated(held_quad(quad, slot), moments[at], vec4<f32>());
-                if (has_second(setting.method)) {
-                    old.second = moments[second_at];
-                }
+                let old = remembered(held_quad(quad, slot), at, second_at, setting);
                 let factors = factors_of(network, quad);
                 let g = gradients_of(quad, slot);
                 let now = update(old, roles_of(quad), factors, g, scale, setting, state.updates);
                 held[quad * {{ packed }}u + slot] = now.value;
                 if (stores) {
-                    moments[at] = now.first;
-                    if (has_second(setting.method)) {
-                        moments[second_at] = now.second;
-                    }
+                    remember(now, at, second_at, setting);
                 }
             }
         }

@@ -7,6 +7,37 @@ struct Updated {
     second: vec4<f32>,
 }
 
+// Of the `quad`-th four parameters: the roles, and what the learning rate is multiplied by.
+fn roles_of(quad: u32) -> vec4<u32> {
+    let at = 4u * quad;
+    return vec4<u32>(kinds[at].y, kinds[at + 1u].y, kinds[at + 2u].y, kinds[at + 3u].y);
+}
+
+fn factors_of(network: u32, quad: u32) -> vec4<f32> {
+    let at = 4u * quad;
+    return vec4<f32>(
+{% for c in range(4) %}
+        settings[network].factors[kinds[at + {{ c }}u].x],
+{% endfor %}
+    );
+}
+
+// Four parameters with what the optimiser remembers of them, and what it is to remember: their first moments are at `at`, the
+// second at `second_at`.
+fn remembered(value: vec4<f32>, at: u32, second_at: u32, setting: Settings) -> Updated {
+    var old = Updated(value, moments[at], vec4<f32>());
+    if (has_second(setting.method)) {
+        old.second = moments[second_at];
+    }
+    return old;
+}
+fn remember(now: Updated, at: u32, second_at: u32, setting: Settings) {
+    moments[at] = now.first;
+    if (has_second(setting.method)) {
+        moments[second_at] = now.second;
+    }
+}
+
 // 1 - exp(x) for x <= 0; near zero, where that cancels, Taylor's series.
 fn one_minus_exp(x: f32) -> f32 {
     let near = -x * fma(x, fma(x, fma(x, fma(x, 1.0 / 120.0, 1.0 / 24.0), 1.0 / 6.0), 0.5), 1.0);

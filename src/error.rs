@@ -98,6 +98,16 @@ pub enum Error {
         /// What is wrong, with the numbers.
         reason: String,
     },
+    /// The text of a plasticity rule is not in the language, or not a rule that the engines take.
+    #[error("rule, column {column}: {reason}\n{}", pointed_at(text, *column))]
+    Rule {
+        /// The text.
+        text: String,
+        /// The character that it is about, counted from 1; one beyond the last at the end.
+        column: usize,
+        /// What is wrong there.
+        reason: String,
+    },
     /// A TOML text is not what it should be.
     #[error("{origin}: {source}")]
     Toml {
@@ -288,6 +298,7 @@ impl Error {
             | Self::ZeroSize { .. }
             | Self::Setting { .. }
             | Self::Toml { .. }
+            | Self::Rule { .. }
             | Self::Precision { .. } => ErrorKind::Input,
             Self::In { source, .. } => source.kind(),
             Self::SavedElsewhere { error, .. } => error.kind(),
@@ -318,4 +329,22 @@ impl Error {
             },
         }
     }
+}
+
+/// Characters that are shown on either side of the one that an error is about.
+const CONTEXT: usize = 40;
+
+/// The part of a text around a column, and a caret below that character.
+fn pointed_at(text: &str, column: usize) -> String {
+    let at = column.saturating_sub(1);
+    let start = at.saturating_sub(CONTEXT);
+    let end = at + CONTEXT;
+    let mut shown = text.chars().skip(start);
+    // A line break in a text is a space to a rule.
+    let line = shown.by_ref().take(end - start);
+    let line: String = line.map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let before = if start > 0 { "…" } else { "" };
+    let after = if shown.next().is_some() { "…" } else { "" };
+    let indent = " ".repeat(before.chars().count() + at - start);
+    format!("  {before}{line}{after}\n  {indent}^")
 }

@@ -31,6 +31,8 @@ mod optimiser;
 mod optional;
 mod parameters;
 pub mod random;
+#[allow(dead_code, reason = "layers do not have these rules yet")]
+mod rule;
 #[cfg(feature = "runs")]
 pub mod runs;
 pub mod tasks;
@@ -44,7 +46,9 @@ pub use engine::{Choice, Engine, EngineKind, GPU_PAYS_FROM, Learner};
 pub use episodes::{Episodes, Mask, Objective};
 pub use error::{Cause, Error, ErrorKind, Result};
 #[cfg(feature = "gpu")]
-pub use gpu::{AdapterReport, Gpu, KernelReport, PlanReport, Profile, adapters, plan, plan_task};
+pub use gpu::{
+    AdapterReport, Gpu, GpuSession, KernelReport, PlanReport, Profile, adapters, plan, plan_task,
+};
 pub use network::{
     Activation, Bias, Dense, Layer, Loss, MAX_NEURONS, Network, Plastic, Plasticity, Rate, RatePer,
     Rule,

@@ -1,141 +1,224 @@
-//! The arrays of the episodes in progress, the same for both ways to fill a vector.
+//! The arrays of a group of episodes, the same for every way to fill a vector.
 //!
 //! `W` episodes go together, as the last axis, and a row of synapses has `C` elements: one episode with padded rows over
-//! synapses, a vector's worth of them with rows as they are over episodes.
+//! synapses, a vector's worth of them with rows as they are over episodes ([`Along`](super::along::Along)).
 
 use super::chunks;
-use super::job::{Generated, Job};
-use super::layers::{Shape, Synapses};
+use super::job::Job;
+use super::layers::{Shape, SynapseArrays, Synapses};
 use super::retention::checkpoints;
-use crate::number::Real;
-use crate::number::{self, Aligned};
+use super::table::table;
+use crate::number::{Aligned, Real, zeros};
 
-/// What a layer did. `[O, T, W]` arrays keep a neuron's steps together.
-#[derive(Clone, Debug)]
-pub(super) struct Activity<R> {
-    /// Presynaptic activity `x`, `[T, C, W]`; padding is zero.
-    pub input: Aligned<R>,
-    /// Postsynaptic activity `y`, `[O, T, W]`.
-    pub output: Aligned<R>,
-    /// The traces' part of the summed input, `p_i(t) = Σ_j α_ij H_ij(t) x_j(t)`, `[O, T, W]`; plastic layers only.
-    pub drive: Aligned<R>,
-    /// The trace at the first step, `[O, C, W]`; empty where it is zero.
-    pub initial_trace: Aligned<R>,
-    /// The trace after the last step, `[O, C, W]`; empty where it is not wanted.
-    pub final_trace: Aligned<R>,
-    /// The traces before steps `CHECKPOINT`, `2 CHECKPOINT`, …, `[O, checkpoints, C, W]`; empty where the gradient of
-    /// the retention is not needed.
-    pub checkpoints: Aligned<R>,
+table! {
+    /// What a layer did, from the forward sweep to the reverse one. `[O, T, W]` arrays keep a neuron's steps together.
+    ActivityArrays {
+        /// Presynaptic activity `x`, `[T, C, W]`; padding is zero. Written by whoever takes episodes in, or from the layer
+        /// below; read by every sweep.
+        input,
+        /// Postsynaptic activity `y`, `[O, T, W]`. Written by the forward sweep, read by every other.
+        output,
+        /// The traces' part of the summed input, `p_i(t) = Σ_j α_ij H_ij(t) x_j(t)`, `[O, T, W]`; plastic layers only.
+        /// Written by the forward sweep, read by the reverse sweep.
+        drive,
+        /// The trace at the first step, `[O, C, W]`; empty where it is zero. Taken in; read by every sweep.
+        initial_trace,
+        /// The trace after the last step, `[O, C, W]`; empty where it is not needed. Written by the forward sweep, read by
+        /// the reverse sweep where a gradient on it is given.
+        final_trace,
+        /// The traces before steps `CHECKPOINT`, `2 CHECKPOINT`, …, `[O, checkpoints, C, W]`; empty where the gradient of
+        /// the retention is not needed. Written by the forward sweep, read by the reverse sweep.
+        checkpoints,
+    }
 }
 
-/// All arrays of `W` episodes.
+table! {
+    /// What the reverse sweep of a layer makes.
+    AdjointArrays {
+        /// `∂L/∂y`, then `δ`, `[O, T, W]`. Written from the layer above, overwritten by the reverse sweep, read by the input
+        /// gradient.
+        signal,
+        /// `∂L/∂x`, `[T, C, W]`; empty where it is not needed. Written by the input gradient.
+        input_gradient,
+        /// The gradient on the final trace, `[O, C, W]`; empty where it is zero. Taken in; read by the reverse sweep and the
+        /// input gradient.
+        trace_gradient,
+        /// The gradient on the initial trace, `[O, C, W]`; empty where no such trace is given. Written by the reverse sweep.
+        initial_gradient,
+    }
+}
+
+table! {
+    /// What layers and groups of episodes use one after the other.
+    SharedArrays {
+        /// The last layer's output, then the gradient on it, `[T, O, W]`. Written when results are brought out and by the
+        /// objective; read by the reverse sweep of the last layer.
+        output_gradient,
+        /// The gradient on a layer's input from each chunk of rows, `[chunks, T, C, W]`. Written and read by the input
+        /// gradient.
+        partial,
+        /// For each chunk of rows, what a sweep keeps of them.
+        scratch,
+    }
+}
+
+pub(super) type Activity<R> = ActivityArrays<Aligned<R>>;
+pub(super) type Adjoint<R> = AdjointArrays<Aligned<R>>;
+pub(super) type Shared<R> = SharedArrays<Aligned<R>>;
+
+/// The arrays of a group of episodes, by the table `A`'s entries.
 #[derive(Debug)]
-pub(super) struct Arrays<R> {
-    /// Sums of the gradients of the block's episodes.
-    pub gradients: Vec<Synapses<R>>,
-    pub activities: Vec<Activity<R>>,
-    /// Per layer, `∂L/∂y`, then `δ`: `[O, T, W]`.
-    pub signals: Vec<Aligned<R>>,
-    /// Per layer, `∂L/∂x`: `[T, C, W]`.
-    pub input_gradients: Vec<Aligned<R>>,
-    /// Per layer, the gradient on the final trace, `[O, C, W]`; empty where it is zero.
-    pub trace_gradients: Vec<Aligned<R>>,
-    /// Per layer, the gradient on the initial trace, `[O, C, W]`; empty where it is not wanted.
-    pub initial_gradients: Vec<Aligned<R>>,
-    /// The gradient on the last layer's output, `[T, O, W]`.
-    pub output_gradient: Aligned<R>,
-    /// `[W, T, O]`; how much each step counts, `[W, T]`.
-    pub target: Aligned<R>,
-    pub mask: Aligned<R>,
-    pub generated: Generated<R>,
-    /// The gradient on a layer's input from each chunk of rows, `[chunks, T, C, W]`.
-    pub partial: Aligned<R>,
-    pub scratch: Aligned<R>,
+pub(super) struct GroupArrays<A> {
+    /// Per layer.
+    pub activities: Vec<ActivityArrays<A>>,
+    /// Per layer; none without a gradient.
+    pub adjoints: Vec<AdjointArrays<A>>,
+    /// Per layer, the gradients' sum over a block of episodes; none without a gradient.
+    pub gradients: Vec<SynapseArrays<A>>,
+    pub shared: SharedArrays<A>,
 }
 
-/// How rows and episodes are laid out.
-pub(super) struct Extent<C, S> {
-    /// Elements of a row of synapses, `C`.
-    pub columns: C,
-    /// Episodes that go together, `W`.
-    pub width: usize,
-    /// Elements of scratch for one chunk of rows.
-    pub scratch: S,
+pub(super) type Group<R> = GroupArrays<Aligned<R>>;
+
+impl<A> GroupArrays<A> {
+    fn map<B>(self, change: &mut impl FnMut(A) -> B) -> GroupArrays<B> {
+        GroupArrays {
+            activities: each(self.activities, |table| table.map(change)),
+            adjoints: each(self.adjoints, |table| table.map(change)),
+            gradients: each(self.gradients, |table| table.map(change)),
+            shared: self.shared.map(change),
+        }
+    }
 }
 
-impl<C: Fn(&Shape) -> usize, S: Fn(&Shape) -> usize> Extent<C, S> {
-    /// Elements of all arrays, about.
-    pub fn elements(&self, job: &Job) -> u128 {
-        let (steps, width) = (job.steps as u128, self.width as u128);
-        let shapes = job.shapes.iter();
-        shapes
-            .map(|shape| {
-                let (columns, outputs) = ((self.columns)(shape) as u128, shape.outputs as u128);
-                let chunks = chunks::count(shape.outputs) as u128;
-                let synapses = match shape.synapses() {
-                    0 => 0,
-                    _ => columns * outputs,
-                };
-                let traces = 4 + checkpoints(job.steps) as u128;
-                width * (steps * ((2 + chunks) * columns + 5 * outputs) + traces * synapses)
-                    + chunks * (self.scratch)(shape) as u128
-            })
-            .sum()
+fn each<T, U>(tables: Vec<T>, change: impl FnMut(T) -> U) -> Vec<U> {
+    tables.into_iter().map(change).collect()
+}
+
+impl GroupArrays<u128> {
+    /// Elements of every array.
+    pub fn sizes<R: Real>(job: &Job) -> Self {
+        let sizes = Sizes::<'_, R>::new(job);
+        let layers = || job.shapes.iter().enumerate();
+        let gradients = || layers().take(if job.request.gradient { usize::MAX } else { 0 });
+        Self {
+            activities: layers()
+                .map(|(n, shape)| sizes.activity(n, shape))
+                .collect(),
+            adjoints: gradients()
+                .map(|(n, shape)| sizes.adjoint(n, shape))
+                .collect(),
+            gradients: gradients()
+                .map(|(_, shape)| SynapseArrays::sizes(shape))
+                .collect(),
+            shared: sizes.shared(),
+        }
     }
 
-    pub fn arrays<R: Real>(&self, job: &Job) -> Arrays<R> {
-        let zeros = |wanted: bool, size: usize| match wanted {
-            true => number::zeros(size * self.width),
-            false => number::zeros(0),
-        };
-        let (steps, gradient) = (job.steps, job.gradient);
-        let columns = |shape: &Shape| (self.columns)(shape);
-        let traces = |wanted: bool, shape: &Shape, count: usize| {
-            let size = count * shape.outputs * columns(shape);
-            zeros(wanted && shape.is_plastic(), size)
-        };
-        let largest =
-            |size: &dyn Fn(&Shape) -> usize| job.shapes.iter().map(size).max().unwrap_or(0);
-        let outputs = job.shapes[job.shapes.len() - 1].outputs;
-        let each = |array: &dyn Fn(&Shape, usize) -> Aligned<R>| -> Vec<Aligned<R>> {
-            let shapes = job.shapes.iter().enumerate();
-            shapes.map(|(index, shape)| array(shape, index)).collect()
-        };
-        let activity = |(shape, &(initial, upstream)): (&Shape, &(bool, bool))| Activity {
-            input: zeros(true, steps * columns(shape)),
-            output: zeros(true, steps * shape.outputs),
-            drive: zeros(shape.is_plastic(), steps * shape.outputs),
-            initial_trace: traces(initial, shape, 1),
-            final_trace: traces(job.want.final_traces || upstream, shape, 1),
-            checkpoints: traces(
-                gradient && shape.retention_gradient,
+    /// Elements of all arrays together.
+    pub fn elements(self) -> u128 {
+        let mut sum = 0;
+        self.map(&mut |size| sum += size);
+        sum
+    }
+
+    pub fn arrays<R: Real>(self) -> Group<R> {
+        self.map(&mut |size| zeros(size as usize))
+    }
+}
+
+impl<R: Real> Group<R> {
+    pub fn clear_gradients(&mut self) {
+        self.gradients.iter_mut().for_each(Synapses::clear);
+    }
+}
+
+/// How many elements arrays have.
+struct Sizes<'a, R> {
+    job: &'a Job,
+    steps: u128,
+    width: u128,
+    real: std::marker::PhantomData<R>,
+}
+
+impl<'a, R: Real> Sizes<'a, R> {
+    fn new(job: &'a Job) -> Self {
+        Self {
+            job,
+            steps: job.request.steps as u128,
+            width: job.along.width::<R>() as u128,
+            real: std::marker::PhantomData,
+        }
+    }
+
+    /// `[O, T, W]`.
+    fn outputs(&self, shape: &Shape) -> u128 {
+        shape.outputs as u128 * self.steps * self.width
+    }
+
+    /// `[T, C, W]`.
+    fn inputs(&self, shape: &Shape) -> u128 {
+        self.steps * self.job.along.columns(shape) as u128 * self.width
+    }
+
+    /// `[O, C, W]`, of a plastic layer where it is needed.
+    fn trace(&self, shape: &Shape, needed: bool) -> u128 {
+        let row = self.job.along.columns(shape) as u128 * self.width;
+        if needed && shape.is_plastic() {
+            shape.outputs as u128 * row
+        } else {
+            0
+        }
+    }
+
+    fn activity(&self, layer: usize, shape: &Shape) -> ActivityArrays<u128> {
+        let request = &self.job.request;
+        let given = request.traces[layer];
+        let kept = checkpoints(request.steps) as u128;
+        ActivityArrays {
+            input: self.inputs(shape),
+            output: self.outputs(shape),
+            drive: if shape.is_plastic() {
+                self.outputs(shape)
+            } else {
+                0
+            },
+            initial_trace: self.trace(shape, given.initial),
+            final_trace: self.trace(
                 shape,
-                checkpoints(steps),
+                request.want.final_traces || (request.gradient && given.gradient),
             ),
-        };
-        Arrays {
-            gradients: job.shapes.iter().map(Synapses::zeros).collect(),
-            activities: job.shapes.iter().zip(&job.given).map(activity).collect(),
-            signals: each(&|shape, _| zeros(gradient, steps * shape.outputs)),
-            input_gradients: each(&|shape, index| {
-                let wanted = gradient && job.needs_input_gradient(index);
-                zeros(wanted, steps * columns(shape))
+            checkpoints: kept * self.trace(shape, request.gradient && shape.retention_gradient),
+        }
+    }
+
+    fn adjoint(&self, layer: usize, shape: &Shape) -> AdjointArrays<u128> {
+        let given = self.job.request.traces[layer];
+        let needs_input = self.job.needs_input_gradient(layer);
+        AdjointArrays {
+            signal: self.outputs(shape),
+            input_gradient: if needs_input { self.inputs(shape) } else { 0 },
+            trace_gradient: self.trace(shape, given.gradient),
+            initial_gradient: self.trace(shape, given.initial),
+        }
+    }
+
+    fn shared(&self) -> SharedArrays<u128> {
+        let shapes = &self.job.shapes;
+        let largest = |size: &dyn Fn(&Shape) -> u128| shapes.iter().map(size).max().unwrap_or(0);
+        let chunks = |shape: &Shape| chunks::count(shape.outputs) as u128;
+        let layers = shapes.iter().enumerate();
+        let needing = layers.filter(|&(layer, _)| self.job.needs_input_gradient(layer));
+        SharedArrays {
+            output_gradient: self.outputs(&shapes[shapes.len() - 1]),
+            partial: needing
+                .map(|(_, shape)| chunks(shape) * self.inputs(shape))
+                .max()
+                .unwrap_or(0),
+            scratch: largest(&|shape| {
+                let size = self.job.along.scratch::<R>(shape, self.job.request.steps);
+                chunks(shape) * size.elements() as u128
             }),
-            trace_gradients: each(&|shape, index| traces(gradient && job.given[index].1, shape, 1)),
-            initial_gradients: each(&|shape, index| {
-                traces(gradient && job.given[index].0, shape, 1)
-            }),
-            output_gradient: zeros(true, steps * outputs),
-            target: zeros(true, steps * outputs),
-            mask: zeros(true, steps),
-            generated: Generated::default(),
-            partial: zeros(
-                gradient,
-                largest(&|shape| chunks::count(shape.outputs) * columns(shape) * steps),
-            ),
-            scratch: number::zeros(largest(&|shape| {
-                chunks::count(shape.outputs) * (self.scratch)(shape)
-            })),
         }
     }
 }

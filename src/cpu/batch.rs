@@ -1,9 +1,11 @@
 //! A network's batch, block by block.
 
-use super::job::{Block, Job, Results, Source};
-use super::layers::{Shape, Synapses, pack};
-use super::sweep::Workspace;
-use super::workspaces::{Free, Kept, Workspaces};
+use super::job::Job;
+use super::layers::{Shape, SynapseArrays, Synapses, pack};
+use super::pool::{Pool, Pooled};
+use super::results::Results;
+use super::source::{Block, Source};
+use super::workspace::Workspace;
 use crate::network::Network;
 use crate::number::Real;
 use crate::number::{Aligned, zeros};
@@ -17,16 +19,22 @@ const WAVE_ELEMENTS: usize = 1 << 20;
 /// nothing that is kept has it for a size.
 fn wave(job: &Job) -> usize {
     let elements = job.shapes.iter().map(Shape::synapses).sum::<usize>().max(1);
-    let blocks = job.batch.div_ceil(job.block);
+    let blocks = job.request.batch.div_ceil(job.block);
     blocks.min((WAVE_ELEMENTS / elements).max(4 * rayon::current_num_threads()))
 }
 
-/// Elements of the sums of a wave, about, which a network in progress takes beside its [`Batch`].
+/// Elements of the sums of a wave, which a network in progress takes beside its [`Batch`].
 pub(super) fn wave_elements(job: &Job) -> u128 {
-    match job.gradient {
-        true => wave(job) as u128 * job.shapes.iter().map(Shape::parameters).sum::<u128>(),
+    match job.request.gradient {
+        true => wave(job) as u128 * parameters(job),
         false => 0,
     }
+}
+
+/// Elements of one network's parameters, in rows.
+fn parameters(job: &Job) -> u128 {
+    let layers = job.shapes.iter().map(SynapseArrays::sizes);
+    layers.map(SynapseArrays::elements).sum()
 }
 
 /// What a network in progress takes beside the workspaces of its blocks.
@@ -40,23 +48,21 @@ pub(super) struct Batch<R> {
     losses: Vec<f64>,
 }
 
-impl<R: Real> Kept<R> for Batch<R> {
+impl<R: Real> Pooled for Batch<R> {
+    type Job = Job;
+
     fn new(job: &Job) -> Self {
         let synapses = || job.shapes.iter().map(Synapses::zeros).collect();
         Self {
             layers: synapses(),
             total: synapses(),
-            losses: vec![0.0; job.batch],
+            losses: vec![0.0; job.request.batch],
         }
     }
 
-    fn waiting(free: &mut Free<R>) -> &mut Vec<Self> {
-        &mut free.batches
-    }
-
-    fn elements(job: &Job) -> u128 {
-        let synapses = job.shapes.iter().map(Shape::parameters).sum::<u128>();
-        2 * synapses + 2 * job.batch as u128
+    fn bytes(job: &Job) -> u128 {
+        2 * parameters(job) * size_of::<R>() as u128
+            + (job.request.batch * size_of::<f64>()) as u128
     }
 }
 
@@ -70,7 +76,7 @@ impl<R: Real> Batch<R> {
     pub fn run(
         &mut self,
         job: &Job,
-        workspaces: &Workspaces<R>,
+        workspaces: &Pool<Workspace<R>>,
         source: &Source<'_, R>,
         index: usize,
         meta_step: u32,
@@ -83,17 +89,21 @@ impl<R: Real> Batch<R> {
         } = self;
         total.iter_mut().for_each(Synapses::clear);
         let mut blocks = results.split(job.block).into_iter().enumerate().peekable();
-        let elements: usize = total.iter().map(Synapses::elements).sum();
+        let elements: usize = total.iter().map(Synapses::len).sum();
         let wave = wave(job);
         // The gradients' sums over the blocks of a wave.
-        let mut sums: Aligned<R> = zeros(if job.gradient { wave * elements } else { 0 });
+        let mut sums: Aligned<R> = zeros(if job.request.gradient {
+            wave * elements
+        } else {
+            0
+        });
         while blocks.peek().is_some() {
             let mut parts = sums.chunks_exact_mut(elements);
             let some: Vec<_> = blocks
                 .by_ref()
                 .take(wave)
                 .map(|(number, results)| {
-                    let part = job.gradient.then(|| parts.next());
+                    let part = job.request.gradient.then(|| parts.next());
                     (
                         number,
                         results,
@@ -105,7 +115,7 @@ impl<R: Real> Batch<R> {
             // Not more parts than keep the threads evenly busy.
             let part = count.div_ceil(16 * rayon::current_num_threads());
             some.into_par_iter().with_min_len(part).for_each_init(
-                || workspaces.take::<Workspace<R>>(job),
+                || workspaces.take(job),
                 |workspace, (number, results, sums)| {
                     let block = Block::new(job, source, index, meta_step, number);
                     workspace.block(job, layers, &block, Some(results));
@@ -115,7 +125,7 @@ impl<R: Real> Batch<R> {
                     }
                 },
             );
-            if job.gradient {
+            if job.request.gradient {
                 for sums in sums.chunks_exact(elements).take(count) {
                     total.iter_mut().fold(sums, |flat, total| total.add(flat));
                 }
@@ -127,14 +137,14 @@ impl<R: Real> Batch<R> {
     pub fn loss(
         &mut self,
         job: &Job,
-        workspaces: &Workspaces<R>,
+        workspaces: &Pool<Workspace<R>>,
         source: &Source<'_, R>,
         index: usize,
         meta_step: u32,
     ) -> f64 {
         let mut losses = std::mem::take(&mut self.losses);
         let results = Results {
-            episodes: job.batch,
+            episodes: job.request.batch,
             losses: &mut losses,
             output: &mut [],
             input: &mut [],
@@ -143,7 +153,7 @@ impl<R: Real> Batch<R> {
         };
         self.run(job, workspaces, source, index, meta_step, results);
         self.losses = losses;
-        self.losses.iter().sum::<f64>() / job.batch as f64
+        self.losses.iter().sum::<f64>() / job.request.batch as f64
     }
 
     /// The gradients' sum over the last batch, per layer; zero where no gradient was taken.

@@ -1,12 +1,9 @@
 //! How the rows of a layer are split over threads.
 
-use super::job::Job;
-use super::layers::Shape;
 use crate::number::Real;
 use crate::zip::zip_eq;
 use rayon::prelude::*;
 use std::ops::Range;
-use std::slice::ChunksExactMut;
 
 /// Rows that one thread works on at a time. Sums over rows are taken chunk by chunk, so this number is part of the
 /// result's last bits; it does not depend on the number of threads.
@@ -27,23 +24,6 @@ pub(super) fn count(outputs: usize) -> usize {
     outputs.div_ceil(CHUNK)
 }
 
-/// The parts of `values`, `[O, width]`, that belong to each chunk; empty parts where there are no values.
-pub(super) fn split<R>(values: &mut [R], width: usize) -> impl Iterator<Item = &mut [R]> {
-    let mut rest = values;
-    std::iter::repeat_with(move || {
-        let all = std::mem::take(&mut rest);
-        let (part, after) = all.split_at_mut(all.len().min(CHUNK * width));
-        rest = after;
-        part
-    })
-}
-
-/// The parts of `values`, `[chunks, size]`, that belong to each chunk of `outputs` rows; what is beyond them is for other
-/// layers.
-pub(super) fn parts<R>(values: &mut [R], size: usize, outputs: usize) -> ChunksExactMut<'_, R> {
-    values[..count(outputs) * size].chunks_exact_mut(size)
-}
-
 /// Calls `work` on every chunk, on several threads if the work is worth it.
 pub(super) fn for_each<T: Send>(
     parallel: bool,
@@ -57,11 +37,9 @@ pub(super) fn for_each<T: Send>(
     }
 }
 
-/// Whether a layer's rows are split over threads, in a sweep over `episodes` episodes.
-pub(super) fn is_split(job: &Job, shape: &Shape, episodes: usize) -> bool {
-    job.split_rows
-        && count(shape.outputs) > 1
-        && shape.synapses() * job.steps * episodes >= WORTH_SPLITTING
+/// Whether `outputs` rows are worth splitting, in a sweep over so many synapse-steps.
+pub(super) fn are_worth_splitting(outputs: usize, synapse_steps: usize) -> bool {
+    count(outputs) > 1 && synapse_steps >= WORTH_SPLITTING
 }
 
 /// Adds the chunks' parts of `partials`, `[chunks, size]`, up in order.

@@ -1,59 +1,43 @@
-//! A computation as data: what is computed, where episodes come from, where results go.
+//! A computation as the CPU engine runs it.
 
-use super::batch::{Batch, wave_elements};
+use super::along::Along;
+use super::chunks;
 use super::layers::Shape;
-use super::sweep::{self, Workspace};
-use super::workspaces::Kept;
-use crate::computation::Want;
-use crate::episodes::{Episodes, Mask, Objective};
+use crate::computation::{ObjectiveKind, Request};
 use crate::network::{Loss, Network};
 use crate::number::Real;
-use crate::tasks::EpisodeSource;
-use ndarray::{ArrayView4, CowArray, Ix4};
-use std::collections::BTreeMap;
-use std::ops::Range;
 
-/// What is the same for every episode of a computation.
+/// What is the same for every episode of a computation: all that working arrays depend on.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Job {
+    pub request: Request,
     pub shapes: Vec<Shape>,
     pub loss: Loss,
-    pub batch: usize,
-    pub steps: usize,
+    pub along: Along,
     /// Episodes whose gradients are summed before the sum goes on: part of the result's last bits.
     pub block: usize,
-    /// Whether gradients are taken, or only the forward sweep.
-    pub gradient: bool,
-    pub want: Want,
-    /// Per layer: an initial trace is given; a gradient on the final trace is given.
-    pub given: Vec<(bool, bool)>,
     /// Whether there are too few networks and blocks to occupy the threads, so that rows are split too.
     pub split_rows: bool,
 }
 
 impl Job {
-    pub fn new<R: Real>(
-        network: &Network,
-        population: usize,
-        batch: usize,
-        steps: usize,
-        want: Want,
-        gradient: bool,
-        given: impl Fn(usize) -> (bool, bool),
-    ) -> Self {
+    /// `request` for a population of `population` networks.
+    pub fn new<R: Real>(network: &Network, population: usize, request: Request) -> Self {
         let shapes = Shape::all(network);
-        let block = sweep::block::<R>(&shapes, batch);
-        let blocks = population.saturating_mul(batch.div_ceil(block));
+        let along = Along::fastest::<R>(&shapes, request.batch);
+        let block = along.block::<R>();
+        let blocks = population.saturating_mul(request.batch.div_ceil(block));
         Self {
             loss: network.loss(),
-            batch,
-            steps,
+            along,
             block,
-            gradient,
-            want,
-            given: (0..shapes.len()).map(given).collect(),
             split_rows: blocks < rayon::current_num_threads(),
             shapes,
+            // Arrays are the same for every objective, so that those which are kept serve all.
+            request: Request {
+                objective: ObjectiveKind::None,
+                ..request
+            },
         }
     }
 
@@ -62,310 +46,18 @@ impl Job {
         population.min(rayon::current_num_threads())
     }
 
-    /// Bytes that the computation works in, about.
-    pub fn working_bytes<R: Real>(&self, population: usize) -> u128 {
-        let networks = Self::networks(population) as u128;
-        Workspace::<R>::bytes(self) * rayon::current_num_threads() as u128
-            + Batch::<R>::bytes(self) * networks
-            + wave_elements(self) * networks * size_of::<R>() as u128
-    }
-
-    /// Bytes of the results, about.
-    pub fn result_bytes<R: Real>(&self, population: usize) -> u128 {
-        let parameters: u128 = self.shapes.iter().map(Shape::parameters).sum();
-        let layers = self.shapes.iter().zip(&self.given);
-        let traces: u128 = layers
-            .filter(|(shape, _)| shape.is_plastic())
-            .map(|(shape, &(initial, _))| {
-                let arrays =
-                    usize::from(self.want.final_traces) + usize::from(self.gradient && initial);
-                (arrays * shape.synapses()) as u128
-            })
-            .sum();
-        let mut step = 0;
-        if self.want.output {
-            step += self.shapes[self.shapes.len() - 1].outputs;
-        }
-        if self.gradient && self.want.input_gradient {
-            step += self.shapes[0].inputs;
-        }
-        let episode = traces + self.steps as u128 * step as u128;
-        population as u128 * (parameters + self.batch as u128 * episode) * size_of::<R>() as u128
-    }
-
     /// Whether layer `index` needs the gradient on its input: a layer below has parameters, or the caller wants it.
     pub fn needs_input_gradient(&self, index: usize) -> bool {
-        index > 0 || self.want.input_gradient
-    }
-}
-
-/// Where episodes come from.
-pub(super) enum Source<'a, R> {
-    /// The caller's arrays.
-    Given(Box<Given<'a, R>>),
-    /// A task's generator.
-    Generated(&'a EpisodeSource),
-}
-
-/// By layer.
-type Traces<'a, R> = BTreeMap<usize, CowArray<'a, R, Ix4>>;
-
-/// The caller's arrays, in standard layout.
-pub(super) struct Given<'a, R> {
-    input: CowArray<'a, R, Ix4>,
-    /// A target or an output gradient, by `is_target`.
-    objective: Option<CowArray<'a, R, Ix4>>,
-    is_target: bool,
-    mask: &'a Mask<R>,
-    initial_traces: Traces<'a, R>,
-    trace_gradients: Traces<'a, R>,
-}
-
-impl<'a, R: Real> Source<'a, R> {
-    pub fn given(episodes: &'a Episodes<'_, R>) -> Self {
-        let contiguous = |array: &'a CowArray<'_, R, Ix4>| array.as_standard_layout();
-        let traces = |traces: &'a BTreeMap<usize, CowArray<'_, R, Ix4>>| {
-            let traces = traces.iter();
-            traces
-                .map(|(&layer, trace)| (layer, contiguous(trace)))
-                .collect()
-        };
-        let (objective, is_target, mask) = match &episodes.objective {
-            Objective::Target { target, mask } => (Some(contiguous(target)), true, mask),
-            Objective::OutputGradient(gradient) => (Some(contiguous(gradient)), false, &Mask::All),
-            Objective::None => (None, false, &Mask::All),
-        };
-        Self::Given(Box::new(Given {
-            input: contiguous(&episodes.input),
-            objective,
-            is_target,
-            mask,
-            initial_traces: traces(&episodes.initial_traces),
-            trace_gradients: traces(&episodes.trace_gradients),
-        }))
+        index > 0 || self.request.want.input_gradient
     }
 
-    fn group<'b>(
-        &'b self,
-        index: usize,
-        meta_step: u32,
-        episodes: Range<usize>,
-        generated: &'b mut Generated<R>,
-    ) -> Group<'b, 'a, R> {
-        match self {
-            Self::Generated(source) => {
-                let Generated { drawn, values } = generated;
-                let task = &source.task;
-                let sizes = [task.inputs(), task.outputs()].map(|size| task.steps() * size);
-                drawn.0.resize(sizes[0], 0.0);
-                drawn.1.resize(sizes[1], 0.0);
-                values.0.resize(episodes.len() * sizes[0], R::zero());
-                values.1.resize(episodes.len() * sizes[1], R::zero());
-                for (n, b) in episodes.enumerate() {
-                    drawn.0.fill(0.0);
-                    drawn.1.fill(0.0);
-                    source.fill(index, meta_step, b as u32, &mut drawn.0, &mut drawn.1);
-                    let arrays = [(&mut values.0, &drawn.0), (&mut values.1, &drawn.1)];
-                    for ((to, from), size) in arrays.into_iter().zip(sizes) {
-                        for (to, &value) in to[n * size..].iter_mut().zip(from) {
-                            *to = R::from_f64(f64::from(value));
-                        }
-                    }
-                }
-                Group {
-                    input: &values.0,
-                    objective: Some(&values.1),
-                    is_target: true,
-                    of: Of::Task(source),
-                }
-            }
-            Self::Given(given) => Group {
-                input: part(&given.input, index, episodes.clone()),
-                objective: given
-                    .objective
-                    .as_ref()
-                    .map(|objective| part(objective, index, episodes.clone())),
-                is_target: given.is_target,
-                of: Of::Given(given, index, episodes),
-            },
-        }
-    }
-}
-
-/// A block of one network's episodes.
-pub(super) struct Block<'a, 's, R> {
-    source: &'a Source<'s, R>,
-    network: usize,
-    meta_step: u32,
-    /// Of the batch.
-    pub episodes: Range<usize>,
-}
-
-impl<'a, 's, R: Real> Block<'a, 's, R> {
-    pub fn new(
-        job: &Job,
-        source: &'a Source<'s, R>,
-        network: usize,
-        meta_step: u32,
-        number: usize,
-    ) -> Self {
-        let first = number * job.block;
-        Self {
-            source,
-            network,
-            meta_step,
-            episodes: first..(first + job.block).min(job.batch),
-        }
-    }
-
-    /// The `episodes` of the batch; `generated` holds them where the task makes them.
-    pub fn group<'b>(
-        &'b self,
-        episodes: Range<usize>,
-        generated: &'b mut Generated<R>,
-    ) -> Group<'b, 's, R> {
-        self.source
-            .group(self.network, self.meta_step, episodes, generated)
-    }
-}
-
-/// Room for a task's episodes, taken when it is needed: one as it is drawn, and a group.
-#[derive(Clone, Debug)]
-pub(super) struct Generated<R> {
-    drawn: (Vec<f32>, Vec<f32>),
-    values: (Vec<R>, Vec<R>),
-}
-
-impl<R> Default for Generated<R> {
-    fn default() -> Self {
-        Self {
-            drawn: Default::default(),
-            values: Default::default(),
-        }
-    }
-}
-
-/// Consecutive episodes of a network.
-pub(super) struct Group<'a, 's, R> {
-    /// `[episodes, T, I]`.
-    pub input: &'a [R],
-    /// Targets or gradients on the output, by `is_target`, `[episodes, T, O]`; none for gradients of zero.
-    pub objective: Option<&'a [R]>,
-    pub is_target: bool,
-    of: Of<'a, 's, R>,
-}
-
-enum Of<'a, 's, R> {
-    Task(&'a EpisodeSource),
-    /// Of a network, the episodes of these numbers.
-    Given(&'a Given<'s, R>, usize, Range<usize>),
-}
-
-impl<'s, R: Real> Group<'_, 's, R> {
-    /// How much the loss of step `t` of the group's episode `n` counts.
-    pub fn mask(&self, n: usize, t: usize) -> R {
-        match &self.of {
-            Of::Task(source) if source.task.counts(t) => R::one(),
-            Of::Task(_) => R::zero(),
-            Of::Given(given, index, episodes) => match given.mask {
-                Mask::All => R::one(),
-                Mask::Steps(mask) => mask[t],
-                Mask::Episodes(mask) => {
-                    let index = if mask.dim().0 == 1 { 0 } else { *index };
-                    mask[[index, episodes.start + n, t]]
-                }
-            },
-        }
-    }
-
-    /// The traces of a layer at the first step, `[episodes, O, I]`.
-    pub fn initial_traces(&self, layer: usize) -> Option<&[R]> {
-        self.of_layer(layer, |given| &given.initial_traces)
-    }
-
-    /// The gradients on the final traces of a layer, `[episodes, O, I]`.
-    pub fn trace_gradients(&self, layer: usize) -> Option<&[R]> {
-        self.of_layer(layer, |given| &given.trace_gradients)
-    }
-
-    fn of_layer<'b>(
-        &'b self,
-        layer: usize,
-        arrays: impl Fn(&'b Given<'s, R>) -> &'b Traces<'s, R>,
-    ) -> Option<&'b [R]> {
-        match &self.of {
-            Of::Task(_) => None,
-            Of::Given(given, index, episodes) => {
-                let array = arrays(given).get(&layer)?;
-                Some(part(array, *index, episodes.clone()))
-            }
-        }
-    }
-}
-
-/// Consecutive episodes of network `p`, contiguous; those of all networks where they have them in common.
-fn part<'a, R>(array: &'a CowArray<'_, R, Ix4>, p: usize, episodes: Range<usize>) -> &'a [R] {
-    let view: ArrayView4<'a, R> = array.view();
-    let (networks, batch, rows, columns) = view.dim();
-    let p = if networks == 1 { 0 } else { p };
-    let all = view.to_slice().expect("in standard layout");
-    let size = rows * columns;
-    &all[(p * batch + episodes.start) * size..][..episodes.len() * size]
-}
-
-/// Where results go: the parts of the caller's arrays for `episodes` episodes; empty parts are not wanted.
-pub(super) struct Results<'a, R> {
-    pub episodes: usize,
-    /// `[episodes]`.
-    pub losses: &'a mut [f64],
-    /// `[episodes, T, O]`.
-    pub output: &'a mut [R],
-    /// `[episodes, T, I]`.
-    pub input: &'a mut [R],
-    /// Per layer, `[episodes, O, I]`; no layer where none is wanted, as in the next.
-    pub traces: Vec<&'a mut [R]>,
-    /// Per layer, `[episodes, O, I]`.
-    pub initial: Vec<&'a mut [R]>,
-}
-
-impl<'a, R> Results<'a, R> {
-    /// Consecutive parts of `size` episodes; the last may have fewer.
-    pub fn split(self, size: usize) -> Vec<Self> {
-        let mut parts = Vec::with_capacity(self.episodes.div_ceil(size));
-        let mut rest = self;
-        while rest.episodes > size {
-            let episodes = rest.episodes;
-            fn cut<'a, T>(slice: &mut &'a mut [T], size: usize, episodes: usize) -> &'a mut [T] {
-                let all = std::mem::take(slice);
-                let (part, rest) = all.split_at_mut(all.len() / episodes * size);
-                *slice = rest;
-                part
-            }
-            parts.push(Self {
-                episodes: size,
-                losses: cut(&mut rest.losses, size, episodes),
-                output: cut(&mut rest.output, size, episodes),
-                input: cut(&mut rest.input, size, episodes),
-                traces: rest
-                    .traces
-                    .iter_mut()
-                    .map(|slice| cut(slice, size, episodes))
-                    .collect(),
-                initial: rest
-                    .initial
-                    .iter_mut()
-                    .map(|slice| cut(slice, size, episodes))
-                    .collect(),
-            });
-            rest.episodes -= size;
-        }
-        parts.push(rest);
-        parts
-    }
-
-    /// Of `values`, `[episodes, …]`, the part of one episode; empty where they are not wanted.
-    pub fn of_episode(values: &mut [R], episodes: usize, episode: usize) -> &mut [R] {
-        let size = values.len() / episodes;
-        &mut values[episode * size..][..size]
+    /// Whether the sweeps over a layer split its rows over threads.
+    pub fn splits<R: Real>(&self, shape: &Shape) -> bool {
+        let episodes = self.along.width::<R>();
+        self.split_rows
+            && chunks::are_worth_splitting(
+                shape.outputs,
+                shape.synapses() * self.request.steps * episodes,
+            )
     }
 }

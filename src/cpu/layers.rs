@@ -1,6 +1,7 @@
 //! One network's parameters and their gradients as the kernels take them: a row of synapses per postsynaptic neuron,
 //! padded to whole pairs of vectors, every granularity of plasticity and rate spread out to its synapses and rows.
 
+use super::table::table;
 use crate::network::{Activation, Layer, Network, Plasticity, RatePer, Rule};
 use crate::number::Real;
 use crate::number::{Aligned, padded, zeros};
@@ -62,39 +63,51 @@ impl Shape {
         }
     }
 
-    /// Elements of the layer's [`Synapses`].
-    pub fn parameters(&self) -> u128 {
-        let granularities = if self.is_plastic() { 2 } else { 1 };
-        granularities * (self.synapses() + self.outputs) as u128
-    }
-
     pub fn is_plastic(&self) -> bool {
         matches!(self.kind, Kind::Plastic(_))
     }
 }
 
-/// A layer's values, or their gradients.
-#[derive(Clone, Debug)]
-pub(super) struct Synapses<R> {
-    /// `[O, row]`.
-    pub weight: Aligned<R>,
-    /// `[O, row]`; empty unless plastic.
-    pub plasticity: Aligned<R>,
-    /// `[O]`.
-    pub bias: Aligned<R>,
-    /// `[O]`; empty unless plastic.
-    pub rate: Aligned<R>,
+table! {
+    /// A layer's values, or their gradients.
+    SynapseArrays {
+        /// `[O, row]`; empty where the layer adds a bias alone.
+        weight,
+        /// `[O, row]`; empty unless plastic.
+        plasticity,
+        /// `[O]`.
+        bias,
+        /// `[O]`; empty unless plastic.
+        rate,
+    }
+}
+
+pub(super) type Synapses<R> = SynapseArrays<Aligned<R>>;
+
+impl SynapseArrays<u128> {
+    /// Elements of every array.
+    pub fn sizes(shape: &Shape) -> Self {
+        let (synapses, rows) = (shape.synapses() as u128, shape.outputs as u128);
+        let plastic = u128::from(shape.is_plastic());
+        Self {
+            weight: synapses,
+            plasticity: plastic * synapses,
+            bias: rows,
+            rate: plastic * rows,
+        }
+    }
+
+    /// Elements of all arrays together.
+    pub fn elements(self) -> u128 {
+        let mut sum = 0;
+        self.map(&mut |size| sum += size);
+        sum
+    }
 }
 
 impl<R: Real> Synapses<R> {
     pub fn zeros(shape: &Shape) -> Self {
-        let plastic = shape.is_plastic();
-        Self {
-            weight: zeros(shape.synapses()),
-            plasticity: zeros(if plastic { shape.synapses() } else { 0 }),
-            bias: zeros(shape.outputs),
-            rate: zeros(if plastic { shape.outputs } else { 0 }),
-        }
+        SynapseArrays::sizes(shape).map(&mut |size| zeros(size as usize))
     }
 
     fn parts(&mut self) -> [&mut Aligned<R>; 4] {
@@ -112,8 +125,8 @@ impl<R: Real> Synapses<R> {
         }
     }
 
-    /// How many elements there are in all.
-    pub fn elements(&self) -> usize {
+    /// Elements of all arrays together.
+    pub fn len(&self) -> usize {
         self.all().map(<[R]>::len).sum()
     }
 

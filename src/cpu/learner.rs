@@ -1,12 +1,11 @@
 //! A population in training on the CPU.
 
-use super::batch::Batch;
-use super::job::{Block, Job, Source};
+use super::budget::Workspaces;
+use super::job::Job;
 use super::layers::unpack;
 use super::optimiser::Moments;
-use super::sweep::Workspace;
-use super::workspaces::Workspaces;
-use crate::computation::{Failure, Want};
+use super::source::{Block, Source};
+use crate::computation::{Failure, Request, Want};
 use crate::episodes::Episodes;
 use crate::error::Result;
 use crate::memory;
@@ -80,21 +79,8 @@ impl CpuLearner {
     pub(crate) fn step(&mut self, episodes: &Episodes<f32>) -> Result<Vec<f32>> {
         let batch = episodes.batch();
         let population = self.states.len();
-        let given = |layer| {
-            (
-                episodes.initial_trace(layer).is_some(),
-                episodes.trace_gradient(layer).is_some(),
-            )
-        };
-        let job = Job::new::<f32>(
-            &self.network,
-            population,
-            batch,
-            episodes.steps(),
-            Want::NOTHING,
-            true,
-            given,
-        );
+        let request = Request::on(&self.network, episodes, Want::NOTHING, true);
+        let job = Job::new::<f32>(&self.network, population, request);
         self.workspaces
             .require("the CPU engine's working memory", &job, population, 0)?;
         let source = Source::given(episodes);
@@ -106,9 +92,9 @@ impl CpuLearner {
                 layout,
                 workspaces,
             } = *common;
-            let mut batch = workspaces.take::<Batch<f32>>(&job);
+            let mut batch = workspaces.batches.take(&job);
             batch.pack(network, layout, values);
-            let loss = batch.loss(&job, workspaces, &source, index, 0);
+            let loss = batch.loss(&job, &workspaces.groups, &source, index, 0);
             unpack(network, layout, batch.gradients(), &mut state.gradient);
             state.learn(layout, values, index, episode, loss);
             loss
@@ -135,15 +121,11 @@ impl CpuLearner {
         learn: bool,
     ) -> Result<Vec<f64>> {
         let population = self.states.len();
-        let job = Job::new::<f32>(
-            &self.network,
-            population,
-            source.batch,
-            source.task.steps(),
-            Want::NOTHING,
-            learn,
-            |_| (false, false),
-        );
+        let request = Request {
+            gradient: learn,
+            ..Request::training(&self.network, source.batch, source.task.steps())
+        };
+        let job = Job::new::<f32>(&self.network, population, request);
         self.workspaces
             .require("the CPU engine's working memory", &job, population, 0)?;
         let episodes = Source::Generated(source);
@@ -158,8 +140,8 @@ impl CpuLearner {
                 layout,
                 workspaces,
             } = *common;
-            let mut workspace = small.then(|| workspaces.take::<Workspace<f32>>(&job));
-            let mut whole = workspaces.take::<Batch<f32>>(&job);
+            let mut workspace = small.then(|| workspaces.groups.take(&job));
+            let mut whole = workspaces.batches.take(&job);
             if meta_steps.start == since {
                 state.losses = 0.0;
             }
@@ -172,7 +154,8 @@ impl CpuLearner {
                         (sum / source.batch as f64, workspace.gradients())
                     }
                     None => {
-                        let loss = whole.loss(&job, workspaces, &episodes, index, meta_step);
+                        let loss =
+                            whole.loss(&job, &workspaces.groups, &episodes, index, meta_step);
                         (loss, whole.gradients())
                     }
                 };

@@ -3,13 +3,13 @@
 use crate::computation::{Gradients, Outcome, Want};
 use crate::cpu::Cpu;
 use crate::episodes::Episodes;
+#[cfg(feature = "gpu")]
+use crate::error::Error;
 use crate::error::Result;
 #[cfg(feature = "gpu")]
 use crate::gpu::Gpu;
 use crate::network::Network;
-#[cfg(feature = "gpu")]
-use crate::number::Family;
-use crate::number::Real;
+use crate::number::{PerPrecision, Real};
 use crate::parameters::Parameters;
 
 /// An engine that computes on a population of networks.
@@ -75,17 +75,8 @@ impl Engine {
         episodes: &Episodes<R>,
         want: Want,
     ) -> Result<Outcome<R>> {
-        parameters.check(network)?;
-        episodes.check(network, parameters.population())?;
-        match self {
-            Self::Cpu(cpu) => cpu.forward(network, parameters, episodes, want),
-            #[cfg(feature = "gpu")]
-            Self::Gpu(gpu) => {
-                in_single_precision::<R, Outcomes>(parameters, episodes, |parameters, episodes| {
-                    gpu.forward(network, parameters, episodes, want)
-                })
-            }
-        }
+        let forward = R::choose::<Forward>(forward_in_single, forward_in_double);
+        forward(self, network, parameters, episodes, want)
     }
 
     /// Runs the episodes forward and takes the gradient of their objective, per network: every learned parameter and
@@ -100,63 +91,108 @@ impl Engine {
         episodes: &Episodes<R>,
         want: Want,
     ) -> Result<Gradients<R>> {
-        parameters.check(network)?;
-        episodes.check(network, parameters.population())?;
-        match self {
-            Self::Cpu(cpu) => cpu.gradient(network, parameters, episodes, want),
-            #[cfg(feature = "gpu")]
-            Self::Gpu(gpu) => in_single_precision::<R, AllGradients>(
-                parameters,
-                episodes,
-                |parameters, episodes| gpu.gradient(network, parameters, episodes, want),
-            ),
-        }
+        let gradient = R::choose::<Gradient>(gradient_in_single, gradient_in_double);
+        gradient(self, network, parameters, episodes, want)
     }
 }
 
-/// Parameters and episodes, by precision.
-#[cfg(feature = "gpu")]
-struct Given<'a, 'e>(std::marker::PhantomData<&'a &'e ()>);
+/// [`Engine::forward`] in one precision.
+struct Forward;
 
-#[cfg(feature = "gpu")]
-impl<'a, 'e: 'a> Family for Given<'a, 'e> {
-    type Of<R: Real> = (&'a Parameters<R>, &'a Episodes<'e, R>);
+impl PerPrecision for Forward {
+    type Of<R: Real> =
+        fn(&Engine, &Network, &Parameters<R>, &Episodes<R>, Want) -> Result<Outcome<R>>;
 }
 
-/// Outcomes, by precision.
-#[cfg(feature = "gpu")]
-struct Outcomes;
+/// [`Engine::gradient`] in one precision.
+struct Gradient;
 
-#[cfg(feature = "gpu")]
-impl Family for Outcomes {
-    type Of<R: Real> = Outcome<R>;
+impl PerPrecision for Gradient {
+    type Of<R: Real> =
+        fn(&Engine, &Network, &Parameters<R>, &Episodes<R>, Want) -> Result<Gradients<R>>;
 }
 
-/// Gradients, by precision.
-#[cfg(feature = "gpu")]
-struct AllGradients;
+// The four below are compiled once, in this crate: a program that calls the generic functions would compile all kernels
+// again.
 
-#[cfg(feature = "gpu")]
-impl Family for AllGradients {
-    type Of<R: Real> = Gradients<R>;
+#[inline(never)]
+fn forward_in_single(
+    engine: &Engine,
+    network: &Network,
+    parameters: &Parameters<f32>,
+    episodes: &Episodes<f32>,
+    want: Want,
+) -> Result<Outcome<f32>> {
+    check(network, parameters, episodes)?;
+    match engine {
+        Engine::Cpu(cpu) => cpu.forward(network, parameters, episodes, want),
+        #[cfg(feature = "gpu")]
+        Engine::Gpu(gpu) => gpu.forward(network, parameters, episodes, want),
+    }
 }
 
-/// Hands `f32` arrays to `compute`, and its results `F`, which are `f32` too, back, all as they are; refuses another
-/// precision.
-#[cfg(feature = "gpu")]
-fn in_single_precision<R: Real, F: Family>(
+#[inline(never)]
+fn forward_in_double(
+    engine: &Engine,
+    network: &Network,
+    parameters: &Parameters<f64>,
+    episodes: &Episodes<f64>,
+    want: Want,
+) -> Result<Outcome<f64>> {
+    check(network, parameters, episodes)?;
+    match engine {
+        Engine::Cpu(cpu) => cpu.forward(network, parameters, episodes, want),
+        #[cfg(feature = "gpu")]
+        Engine::Gpu(_) => Err(single_precision_only()),
+    }
+}
+
+#[inline(never)]
+fn gradient_in_single(
+    engine: &Engine,
+    network: &Network,
+    parameters: &Parameters<f32>,
+    episodes: &Episodes<f32>,
+    want: Want,
+) -> Result<Gradients<f32>> {
+    check(network, parameters, episodes)?;
+    match engine {
+        Engine::Cpu(cpu) => cpu.gradient(network, parameters, episodes, want),
+        #[cfg(feature = "gpu")]
+        Engine::Gpu(gpu) => gpu.gradient(network, parameters, episodes, want),
+    }
+}
+
+#[inline(never)]
+fn gradient_in_double(
+    engine: &Engine,
+    network: &Network,
+    parameters: &Parameters<f64>,
+    episodes: &Episodes<f64>,
+    want: Want,
+) -> Result<Gradients<f64>> {
+    check(network, parameters, episodes)?;
+    match engine {
+        Engine::Cpu(cpu) => cpu.gradient(network, parameters, episodes, want),
+        #[cfg(feature = "gpu")]
+        Engine::Gpu(_) => Err(single_precision_only()),
+    }
+}
+
+fn check<R: Real>(
+    network: &Network,
     parameters: &Parameters<R>,
-    episodes: &Episodes<'_, R>,
-    compute: impl FnOnce(&Parameters<f32>, &Episodes<'_, f32>) -> Result<F::Of<f32>>,
-) -> Result<F::Of<R>> {
-    let refused = crate::error::Error::Precision {
+    episodes: &Episodes<R>,
+) -> Result<()> {
+    parameters.check(network)?;
+    episodes.check(network, parameters.population())
+}
+
+#[cfg(feature = "gpu")]
+fn single_precision_only() -> Error {
+    Error::Precision {
         engine: "GPU",
-        supported: "f32",
-        asked: R::NAME,
-    };
-    let Some((parameters, episodes)) = R::into_single::<Given<'_, '_>>((parameters, episodes))
-    else {
-        return Err(refused);
-    };
-    R::from_single::<F>(compute(parameters, episodes)?).ok_or(refused)
+        supported: f32::NAME,
+        asked: f64::NAME,
+    }
 }

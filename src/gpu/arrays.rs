@@ -40,6 +40,9 @@ pub(super) enum Working {
     Words,
     /// The caller's episodes where one kernel does whole meta-steps: input, target, mask.
     Episodes,
+    /// Of one step, where steps are done one at a time.
+    StepInput,
+    StepOutput,
     /// Of a segment.
     Mask(usize),
     Target(usize),
@@ -50,7 +53,7 @@ pub(super) enum Working {
     Drive(usize, usize),
     Signal(usize, usize),
     Traces(usize, usize),
-    /// Of a layer: the trace as the forward sweep has it, between segments.
+    /// Of a layer: the trace as the forward sweep has it, between segments or steps.
     Scaled(usize),
     /// Of a layer.
     Adjoint(usize),
@@ -264,6 +267,8 @@ impl Working {
                     false => shape.and([Steps]),
                 }
             }
+            Self::StepInput => Shape::floats([Networks, Episodes, Of(layers[0].row)]),
+            Self::StepOutput => Shape::floats([Networks, Episodes, Of(layout.last().output_row)]),
             Self::Mask(_) => match work.mask_per_episode() {
                 true => Shape::floats([Networks, Episodes, Steps]),
                 false => Shape::floats([Steps]),
@@ -319,6 +324,8 @@ impl Slot {
             Self::Partials => Working::Partials,
             Self::Words => Working::Words,
             Self::Episodes => Working::Episodes,
+            Self::StepInput => Working::StepInput,
+            Self::StepOutput => Working::StepOutput,
             Self::Mask => Working::Mask(segment),
             Self::Target => Working::Target(segment),
             Self::Input => Working::Activity(layer, segment),

@@ -32,6 +32,72 @@ pub(super) fn group_size(network: &Network, profile: &Profile, work: &Work) -> u
     largest(work.networks, fits).max(1)
 }
 
+/// The most networks that a group can have whose whole batch is computed at once.
+pub(super) fn whole_group_size(network: &Network, profile: &Profile, work: &Work) -> usize {
+    let layout = DeviceLayout::new(network, profile);
+    let fits = |networks: usize| {
+        let group = work.of(networks);
+        let limits = whole_limits(network, profile, &layout, &group);
+        limits.iter().all(|limit| limit.asked <= limit.limit)
+    };
+    largest(work.networks, fits).max(1)
+}
+
+/// A limit of the device, and how much of it some work asks for.
+struct Limit {
+    what: &'static str,
+    asked: u64,
+    limit: u64,
+}
+
+/// The limits that a whole batch must keep to be computed at once.
+fn whole_limits(
+    network: &Network,
+    profile: &Profile,
+    layout: &DeviceLayout,
+    work: &Work,
+) -> [Limit; 3] {
+    let (batch, steps) = (work.request.batch, work.request.steps);
+    [
+        Limit {
+            what: "bytes of a buffer",
+            asked: largest_buffer(layout, work, batch, steps),
+            limit: profile.binding_bytes,
+        },
+        Limit {
+            what: "synapse-steps of a submission",
+            asked: work.amount(network),
+            limit: profile.submission_work,
+        },
+        Limit {
+            what: "turns of a kernel's loops",
+            asked: most_turns(layout, work, batch, steps).1,
+            limit: profile.loop_turns,
+        },
+    ]
+}
+
+/// Fails unless a whole batch can be computed at once.
+pub(super) fn require_whole(
+    network: &Network,
+    profile: &Profile,
+    layout: &DeviceLayout,
+    work: &Work,
+) -> Result<()> {
+    let limits = whole_limits(network, profile, layout, work).into_iter();
+    match limits.into_iter().find(|limit| limit.asked > limit.limit) {
+        None => Ok(()),
+        Some(Limit { what, asked, limit }) => Err(Error::DeviceLimit {
+            what: format!(
+                "{} episodes of {} steps at once ({what}), which a session does not cut",
+                work.request.batch, work.request.steps
+            ),
+            requested: asked,
+            limit,
+        }),
+    }
+}
+
 /// A range of networks, cut into ranges of at most `size`.
 pub(super) fn split(networks: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
     let end = networks.end;

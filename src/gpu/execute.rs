@@ -22,6 +22,7 @@ pub(super) struct Loaded {
     device: Arc<Device>,
     working: HashMap<Working, wgpu::Buffer>,
     cuts: Vec<BoundCut>,
+    steps: Vec<Vec<Bound>>,
     finish: Vec<Bound>,
 }
 
@@ -59,7 +60,7 @@ impl Extents {
         let slot = size_of::<Extent>().next_multiple_of(alignment);
         let mut offsets: HashMap<Extent, u32> = HashMap::new();
         let mut bytes: Vec<u8> = Vec::new();
-        for dispatch in plan.dispatches() {
+        for dispatch in plan.all_dispatches() {
             offsets.entry(dispatch.extent).or_insert_with(|| {
                 let offset = bytes.len();
                 bytes.extend(bytemuck::bytes_of(&dispatch.extent));
@@ -142,12 +143,15 @@ impl Loaded {
                 backward: binder.all(&cut.backward)?,
             });
         }
+        let steps = plan.steps.iter().map(|step| binder.all(step));
+        let steps = steps.collect::<Result<_>>()?;
         let finish = binder.all(&plan.finish)?;
         device.check()?;
         Ok(Self {
             device: device.clone(),
             working,
             cuts,
+            steps,
             finish,
             plan,
         })
@@ -160,6 +164,21 @@ impl Loaded {
     /// Records one cut.
     pub fn record_cut(&self, encoder: &mut CommandEncoder, cut: usize) {
         record(encoder, self.cuts[cut].dispatches(), None);
+    }
+
+    /// Records the forward half of one cut.
+    pub fn record_forward(&self, encoder: &mut CommandEncoder, cut: usize) {
+        record(encoder, &self.cuts[cut].forward, None);
+    }
+
+    /// Records the reverse half of one cut, whose forward half has left its arrays behind.
+    pub fn record_backward(&self, encoder: &mut CommandEncoder, cut: usize) {
+        record(encoder, &self.cuts[cut].backward, None);
+    }
+
+    /// Records one step of the forward half.
+    pub fn record_step(&self, encoder: &mut CommandEncoder, step: usize) {
+        record(encoder, &self.steps[step], None);
     }
 
     /// Records one cut with a reading of the device's clock before and after each of its dispatches.

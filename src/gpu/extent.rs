@@ -36,6 +36,8 @@ shared! {
         pub trace_end: u32,
         /// Slot of the adjoint trace at the segment's end; the other slot is its start's.
         pub adjoint_slot: u32,
+        /// The first step of the segment that is done now, where steps are done one at a time.
+        pub step: u32,
         /// Whether every episode has its own mask.
         pub mask_per_episode: u32,
     }

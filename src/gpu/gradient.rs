@@ -1,6 +1,6 @@
 //! Forward and gradient of the caller's episodes.
 
-use super::arrays::{Resident, Working};
+use super::arrays::Working;
 use super::engine::Gpu;
 use super::placed::Placed;
 use super::work::Work;
@@ -17,7 +17,7 @@ impl Gpu {
         &self,
         network: &Network,
         parameters: &Parameters<f32>,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         want: Want,
     ) -> Result<Outcome<f32>> {
         let request = Request::on(network, episodes, want, false);
@@ -29,7 +29,7 @@ impl Gpu {
         &self,
         network: &Network,
         parameters: &Parameters<f32>,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         want: Want,
     ) -> Result<Gradients<f32>> {
         let request = Request::on(network, episodes, want, true);
@@ -40,7 +40,7 @@ impl Gpu {
         &self,
         network: &Network,
         parameters: &Parameters<f32>,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         request: Request,
     ) -> Result<Gradients<f32>> {
         let work = Work::new(parameters.population(), request);
@@ -67,7 +67,7 @@ impl Gpu {
     fn run(
         &self,
         placed: &Placed,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         results: &mut Gradients<f32>,
     ) -> Result<()> {
         let loaded = &placed.loaded;
@@ -80,13 +80,7 @@ impl Gpu {
             transfer.download(results)?;
         }
         if loaded.plan.work.request.gradient {
-            let gradients = Resident::Gradients;
-            let layout = &loaded.plan.layout;
-            let networks = placed.networks.clone();
-            let parameters = &mut results.parameters;
-            placed
-                .residents
-                .read(&self.device, layout, gradients, networks, parameters)?;
+            placed.read_gradients(self, &mut results.parameters)?;
         }
         Ok(())
     }
@@ -98,7 +92,11 @@ fn mean(losses: &[f32]) -> f32 {
 }
 
 /// Arrays for all results, to be filled.
-fn results(network: &Network, parameters: &Parameters<f32>, work: &Work) -> Result<Gradients<f32>> {
+pub(super) fn results(
+    network: &Network,
+    parameters: &Parameters<f32>,
+    work: &Work,
+) -> Result<Gradients<f32>> {
     let request = &work.request;
     let want = request.want;
     let array = |rows: usize, columns: usize| -> Result<Array4<f32>> {

@@ -112,7 +112,7 @@ impl Group {
         &self,
         gpu: &Gpu,
         loaded: &Loaded,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         meta_step: u32,
     ) -> Result<Vec<f32>> {
         self.begin_one(gpu, meta_step)?;
@@ -160,7 +160,8 @@ impl Group {
         gpu.device.write(progress, &cleared)
     }
 
-    /// Many meta-steps on a task's episodes, which the device makes if the plan says so, and else the host. Returns the sum of each network's losses since `run.since`.
+    /// Many meta-steps on a task's episodes, which the device makes if the plan says so, and else the host. Returns the sum
+    /// of each network's losses since `run.since`.
     pub fn run(&mut self, gpu: &Gpu, loaded: &Loaded, run: &Run<'_>) -> Result<Vec<f32>> {
         let device = &gpu.device;
         let on_device = loaded.plan.work.task.is_some();

@@ -87,7 +87,7 @@ impl GpuLearner {
         Ok(())
     }
 
-    pub(crate) fn step(&mut self, episodes: &Episodes<f32>) -> Result<Vec<f32>> {
+    pub(crate) fn step(&mut self, episodes: &Episodes<'_, f32>) -> Result<Vec<f32>> {
         let population = self.parameters.population();
         let request = Request::on(&self.network, episodes, Want::NOTHING, true);
         let work = Work {

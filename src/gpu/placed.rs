@@ -1,6 +1,6 @@
 //! A computation at its place: planned, with everything of it on the device but the episodes. It runs as often as wanted.
 
-use super::arrays::resident_bytes;
+use super::arrays::{Resident, resident_bytes};
 use super::cuts::{group_size, split};
 use super::engine::Gpu;
 use super::execute::Loaded;
@@ -54,6 +54,19 @@ impl Placed {
     /// What goes to the device, and comes back, for one cut.
     pub fn transfer(&self, cut: usize) -> Transfer<'_> {
         Transfer::new(&self.loaded, self.networks.clone(), cut)
+    }
+
+    /// Reads the networks' gradients into those of the population.
+    pub fn read_gradients(&self, gpu: &Gpu, gradients: &mut Parameters<f32>) -> Result<()> {
+        let layout = &self.loaded.plan.layout;
+        let networks = self.networks.clone();
+        self.residents.read(
+            &gpu.device,
+            layout,
+            Resident::Gradients,
+            networks,
+            gradients,
+        )
     }
 
     /// Bytes of all buffers.

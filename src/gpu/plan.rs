@@ -1,7 +1,7 @@
 //! Plans, made without a device: which buffers a computation needs, how it is cut, and what is dispatched in which order.
 
 use super::arrays::{Lengths, Working};
-use super::cuts::{cut_sizes, require_residents};
+use super::cuts::{cut_sizes, require_residents, require_whole};
 use super::fusion::Fusion;
 use super::kernel::Kernel;
 use super::layout::DeviceLayout;
@@ -31,6 +31,8 @@ pub(super) struct Plan {
     /// Meta-steps that one dispatch does at most, where one kernel does everything of a meta-step.
     pub fused: Option<usize>,
     pub cuts: Vec<Cut>,
+    /// The forward half of the whole batch step by step, where it may be done so.
+    pub steps: Vec<Vec<Dispatch>>,
     /// What follows the last cut: checks and optimiser.
     pub finish: Vec<Dispatch>,
 }
@@ -66,6 +68,7 @@ impl Plan {
                 forward: vec![dispatch],
                 backward: Vec::new(),
             }],
+            steps: Vec::new(),
             finish: Vec::new(),
             layout,
             work,
@@ -76,6 +79,9 @@ impl Plan {
     pub fn separate(network: &Network, profile: &Profile, work: Work) -> Result<Self> {
         let layout = DeviceLayout::new(network, profile);
         layout.require_registers(profile)?;
+        if work.stepwise {
+            require_whole(network, profile, &layout, &work)?;
+        }
         let (episodes, steps) = cut_sizes(network, profile, &layout, &work)?;
         require_dispatches(&layout, &work, episodes, steps)?;
         let segments = (0..work.request.steps).step_by(steps);
@@ -95,6 +101,7 @@ impl Plan {
             .step_by(episodes)
             .map(|first| recorder.cut(first..(first + episodes).min(batch)))
             .collect::<Result<_>>()?;
+        let steps = recorder.steps()?;
         let finish = recorder.finish()?;
         recorder.require_workgroup_memory(profile.workgroup_bytes)?;
         Ok(Self {
@@ -102,6 +109,7 @@ impl Plan {
             buffers,
             fused: None,
             cuts,
+            steps,
             finish,
             segments,
             sweeps,
@@ -115,6 +123,11 @@ impl Plan {
         self.buffers
             .iter()
             .fold(0, |sum, &(_, bytes)| sum.saturating_add(bytes))
+    }
+
+    /// Every dispatch that there may be.
+    pub fn all_dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.dispatches().chain(self.steps.iter().flatten())
     }
 
     /// Every dispatch of a meta-step, in order.

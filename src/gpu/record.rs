@@ -176,8 +176,10 @@ impl<'a> Recorder<'a> {
             mask_per_episode: u32::from(work.mask_per_episode()),
             ..Extent::default()
         };
-        let (Purpose::Forward(layer) | Purpose::Backward(layer) | Purpose::InputGradient(layer)) =
-            purpose
+        let (Purpose::Forward(layer)
+        | Purpose::Step(layer)
+        | Purpose::Backward(layer)
+        | Purpose::InputGradient(layer)) = purpose
         else {
             return extent;
         };
@@ -188,6 +190,25 @@ impl<'a> Recorder<'a> {
             adjoint_slot: (segment as u32 + 1) % 2,
             ..extent
         }
+    }
+
+    /// The dispatches of each step of the whole batch, where steps are done one at a time.
+    pub fn steps(&mut self) -> Result<Vec<Vec<Dispatch>>> {
+        let stages = self.stages;
+        let episodes = 0..stages.work.request.batch;
+        let purposes = stages.step();
+        if purposes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of_step = |step: usize| {
+            let dispatch = |&purpose: &Purpose| {
+                let mut dispatch = self.of_segment(purpose, &episodes, 0)?;
+                dispatch.extent.step = step as u32;
+                Ok(dispatch)
+            };
+            purposes.iter().map(dispatch).collect()
+        };
+        (0..stages.work.request.steps).map(of_step).collect()
     }
 
     /// What follows the last cut.

@@ -24,6 +24,9 @@ use std::collections::BTreeMap;
 /// Retentions of a smaller size have their gradient summed from its definition.
 const SMALL_RETENTION: &str = "0.25";
 
+/// Products of retentions of a smaller size end a sum over earlier steps.
+const LEAST_PRODUCT: &str = "1e-14";
+
 /// A row's scale is between these; beyond them it goes back into the trace.
 const LEAST_SCALE: &str = "1.52587890625e-5";
 const MOST_SCALE: &str = "65536.0";
@@ -57,7 +60,7 @@ impl Renderer {
     fn values(&self, stages: &Stages<'_>, purpose: Purpose) -> Value {
         let layout = stages.layout;
         match purpose {
-            Purpose::Forward(index) => {
+            Purpose::Forward(index) | Purpose::Step(index) => {
                 // The sum over the trace is apart from that over the weights, whether it is stored or not: the output is
                 // the same bit for bit.
                 let sums = 1 + usize::from(layout.layers[index].has_trace());
@@ -68,6 +71,10 @@ impl Renderer {
                 self.of_sweep(stages, purpose, index, sums)
             }
             Purpose::InputGradient(index) => self.of_sweep(stages, purpose, index, 0),
+            Purpose::TakeInput => context! { row => layout.layers[0].row, workgroup => WORKGROUP },
+            Purpose::GiveOutput => {
+                context! { row => layout.last().output_row, workgroup => WORKGROUP }
+            }
             Purpose::Loss => context! {
                 loss => layout.loss.name(),
                 outputs => layout.last().outputs,
@@ -108,7 +115,7 @@ impl Renderer {
             },
             None => context! {},
         };
-        let variant = &stages.sweeps[index].variant;
+        let variant = &stages.variant(purpose, index);
         context! {
             workgroup => tile.map_or(WORKGROUP, |tile| tile.workgroup()),
             stride => layout.stride,
@@ -116,6 +123,7 @@ impl Renderer {
             least_scale => LEAST_SCALE,
             most_scale => MOST_SCALE,
             small_retention => SMALL_RETENTION,
+            least_product => LEAST_PRODUCT,
             checkpoint => CHECKPOINT,
             episode_block => EPISODE_BLOCK,
             parts_of_quad => ["x", "y", "z", "w"],
@@ -156,6 +164,7 @@ fn of_layer(layer: &LayerLayout) -> Value {
 fn of_variant(variant: &Variant) -> Value {
     context! {
         cut => variant.cut,
+        stepwise => variant.stepwise,
         trace_in => variant.trace_in,
         trace_out => variant.trace_out,
         upstream => variant.upstream,
@@ -203,6 +212,7 @@ fn of_meta_step(layout: &DeviceLayout, work: &Work, packing: Packing) -> Value {
         lanes => packing.lanes,
         packed => packing.networks,
         small_retention => SMALL_RETENTION,
+        least_product => LEAST_PRODUCT,
         checkpoint => CHECKPOINT,
         ..merge_maps([of_task(work.task.as_ref()), of_population(layout)])
     }

@@ -32,7 +32,7 @@ impl GpuRun {
         gpu: &Gpu,
         network: &Network,
         parameters: &Parameters<f32>,
-        episodes: &Episodes<f32>,
+        episodes: &Episodes<'_, f32>,
         gradient: bool,
     ) -> Result<Self> {
         let request = Request::on(network, episodes, Want::NOTHING, gradient);

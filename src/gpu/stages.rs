@@ -5,7 +5,7 @@ use super::arrays::{Array, Working};
 use super::bindings::Slot;
 use super::layout::DeviceLayout;
 use super::tile::Tile;
-use super::variant::Sweep;
+use super::variant::{Sweep, Variant};
 use super::work::Work;
 use crate::computation::EPISODE_BLOCK;
 use std::collections::BTreeSet;
@@ -18,6 +18,12 @@ pub(super) const WORKGROUP: usize = 64;
 pub(super) enum Purpose {
     Episodes,
     Forward(usize),
+    /// Puts the input of one step among those of its episodes.
+    TakeInput,
+    /// The forward sweep of one step.
+    Step(usize),
+    /// Takes the output of one step from those of its episodes.
+    GiveOutput,
     Loss,
     SumLosses,
     Backward(usize),
@@ -45,6 +51,7 @@ impl Purpose {
     pub fn layer(self) -> Option<usize> {
         match self {
             Self::Forward(layer)
+            | Self::Step(layer)
             | Self::Backward(layer)
             | Self::InputGradient(layer)
             | Self::ReduceRows(layer) => Some(layer),
@@ -56,6 +63,9 @@ impl Purpose {
         match self {
             Self::Episodes => "episodes",
             Self::Forward(_) => "forward",
+            Self::TakeInput => "take_input",
+            Self::Step(_) => "step",
+            Self::GiveOutput => "give_output",
             Self::Loss => "loss",
             Self::SumLosses => "sum_losses",
             Self::Backward(_) => "backward",
@@ -106,6 +116,16 @@ impl<'a> Stages<'a> {
         purposes
     }
 
+    /// One step of the forward half, where steps are done one at a time.
+    pub fn step(&self) -> Vec<Purpose> {
+        if !self.work.stepwise {
+            return Vec::new();
+        }
+        let steps = self.layers().map(Purpose::Step);
+        let first = std::iter::once(Purpose::TakeInput);
+        first.chain(steps).chain([Purpose::GiveOutput]).collect()
+    }
+
     /// The reverse half, of each segment from the last one on.
     pub fn backward(&self) -> Vec<Purpose> {
         if !self.work.request.gradient {
@@ -142,6 +162,7 @@ impl<'a> Stages<'a> {
     /// Every purpose, in the order of its first run.
     pub fn all(&self) -> Vec<Purpose> {
         let mut all: Vec<_> = self.prepare().into_iter().collect();
+        all.extend(self.step());
         all.extend(self.forward());
         all.extend(self.backward());
         all.extend(self.reduce());
@@ -168,7 +189,7 @@ impl<'a> Stages<'a> {
     /// The array that a kernel means by a name, in a segment.
     pub fn array(&self, purpose: Purpose, slot: Slot, segment: usize) -> Array {
         let layer = match purpose {
-            Purpose::Loss => self.layout.layers.len() - 1,
+            Purpose::Loss | Purpose::GiveOutput => self.layout.layers.len() - 1,
             purpose => purpose.layer().unwrap_or(0),
         };
         slot.array(layer, segment)
@@ -178,9 +199,21 @@ impl<'a> Stages<'a> {
     pub fn template(&self, purpose: Purpose) -> &'static str {
         let has_synapses = |layer: usize| self.layout.layers[layer].has_synapses();
         match purpose {
-            Purpose::Forward(layer) if !has_synapses(layer) => "bias_forward",
+            Purpose::Forward(layer) | Purpose::Step(layer) => match has_synapses(layer) {
+                true => "forward",
+                false => "bias_forward",
+            },
             Purpose::Backward(layer) if !has_synapses(layer) => "bias_backward",
             purpose => purpose.name(),
+        }
+    }
+
+    /// What a layer's sweep for a purpose is like.
+    pub fn variant(&self, purpose: Purpose, layer: usize) -> Variant {
+        let variant = self.sweeps[layer].variant;
+        match purpose {
+            Purpose::Step(_) => variant.stepwise(),
+            _ => variant,
         }
     }
 
@@ -188,7 +221,7 @@ impl<'a> Stages<'a> {
     pub fn tile(&self, purpose: Purpose) -> Option<Tile> {
         let layer = &self.layout.layers[purpose.layer()?];
         match purpose {
-            Purpose::Forward(_) if layer.has_synapses() => Some(layer.tile),
+            Purpose::Forward(_) | Purpose::Step(_) if layer.has_synapses() => Some(layer.tile),
             Purpose::Backward(index) if layer.has_synapses() => {
                 Some(layer.backward_tile(self.sweeps[index].variant.upstream))
             }
@@ -216,10 +249,13 @@ impl<'a> Stages<'a> {
             None => layout.layers[layer].outputs,
         };
         match purpose {
+            Purpose::Step(layer) => networks * episodes * tiles(layer),
             Purpose::Forward(layer) if layout.layers[layer].has_synapses() => {
                 networks * episodes * tiles(layer)
             }
             Purpose::Forward(layer) => networks * episodes * steps * tiles(layer),
+            Purpose::TakeInput => networks * episodes * layout.layers[0].row,
+            Purpose::GiveOutput => networks * episodes * layout.last().output_row,
             Purpose::Loss => networks * episodes * steps,
             Purpose::Episodes | Purpose::SumLosses => networks * episodes,
             Purpose::Backward(layer) => networks * blocks * tiles(layer),

@@ -9,9 +9,7 @@ use crate::computation::Gradients;
 use crate::episodes::{Episodes, Mask, Objective, of_each_network};
 use crate::error::Result;
 use crate::zip::zip_eq;
-use ndarray::{
-    Array4, ArrayBase, ArrayView, ArrayViewMut4, Axis, CowArray, Data, Dimension, Ix4, Slice,
-};
+use ndarray::{Array4, ArrayBase, ArrayView, ArrayViewMut4, Axis, Data, Dimension, Ix4, Slice, s};
 use std::ops::Range;
 
 /// The part of the caller's arrays that one cut of a group of networks works on.
@@ -46,7 +44,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the episodes, everything that the plan takes of them.
-    pub fn upload(&self, episodes: &Episodes<f32>) -> Result<()> {
+    pub fn upload(&self, episodes: &Episodes<'_, f32>) -> Result<()> {
         if self.plan().fused.is_some() {
             return self.upload_planes(episodes);
         }
@@ -56,7 +54,7 @@ impl<'a> Transfer<'a> {
         self.device().check()
     }
 
-    pub fn upload_input(&self, input: &CowArray<'_, f32, Ix4>) -> Result<()> {
+    pub fn upload_input<S: Data<Elem = f32>>(&self, input: &ArrayBase<S, Ix4>) -> Result<()> {
         for segment in 0..self.plan().segments.len() {
             let row = self.layers()[0].row;
             self.write_steps(Working::Activity(0, segment), segment, input, row)?;
@@ -65,7 +63,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the target and its mask, or the gradient on the output.
-    pub fn upload_objective(&self, objective: &Objective<f32>) -> Result<()> {
+    pub fn upload_objective(&self, objective: &Objective<'_, f32>) -> Result<()> {
         let plan = self.plan();
         let row = plan.layout.last().output_row;
         let signal = |segment| Working::Signal(self.layers().len() - 1, segment);
@@ -92,7 +90,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the initial traces, and the gradients on the final ones.
-    fn upload_traces(&self, episodes: &Episodes<f32>) -> Result<()> {
+    fn upload_traces(&self, episodes: &Episodes<'_, f32>) -> Result<()> {
         let plan = self.plan();
         let mut cleared = Vec::new();
         for (index, sweep) in plan.sweeps.iter().enumerate() {
@@ -118,7 +116,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the episodes to the one buffer that the kernel of whole meta-steps reads them from.
-    fn upload_planes(&self, episodes: &Episodes<f32>) -> Result<()> {
+    fn upload_planes(&self, episodes: &Episodes<'_, f32>) -> Result<()> {
         let (device, plan) = (self.device(), self.plan());
         let lengths = Lengths::new(&plan.work, self.episodes.len(), plan.work.request.steps);
         let shape = Working::Episodes.shape(&plan.layout, &plan.work, &plan.sweeps);
@@ -136,11 +134,11 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes a segment's part of `[P, B, T, neurons]`.
-    fn write_steps(
+    fn write_steps<S: Data<Elem = f32>>(
         &self,
         array: Working,
         segment: usize,
-        values: &CowArray<'_, f32, Ix4>,
+        values: &ArrayBase<S, Ix4>,
         row: usize,
     ) -> Result<()> {
         let steps = &self.plan().segments[segment];
@@ -150,12 +148,12 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes `[P, B, O, I]` to a slot of a layer's traces.
-    fn write_trace(
+    fn write_trace<S: Data<Elem = f32>>(
         &self,
         layer: usize,
         segment: usize,
         slot: usize,
-        values: &CowArray<'_, f32, Ix4>,
+        values: &ArrayBase<S, Ix4>,
     ) -> Result<()> {
         let at = (slot * self.trace_plane(layer)) as u64;
         let view = part(values, &[&self.networks, &self.episodes]);
@@ -184,7 +182,7 @@ impl<'a> Transfer<'a> {
     fn mask(&self, mask: &Mask<f32>, steps: &Range<usize>) -> Vec<f32> {
         match mask {
             Mask::All => vec![1.0; steps.len()],
-            Mask::Steps(mask) => mask.slice(ndarray::s![steps.clone()]).to_vec(),
+            Mask::Steps(mask) => mask.slice(s![steps.clone()]).to_vec(),
             Mask::Episodes(mask) => part(mask, &[&self.networks, &self.episodes, steps])
                 .iter()
                 .copied()
@@ -195,15 +193,13 @@ impl<'a> Transfer<'a> {
     /// Reads results into the caller's arrays.
     pub fn download(&self, results: &mut Gradients<f32>) -> Result<()> {
         let plan = self.plan();
-        let last = self.layers().len() - 1;
+        if let Some(output) = &mut results.outcome.output {
+            self.read_output(output)?;
+        }
         for (segment, steps) in plan.segments.iter().enumerate() {
-            if let Some(output) = &mut results.outcome.output {
-                let row = self.layers()[last].output_row;
-                self.read_rows(Working::Activity(last + 1, segment), row, steps, 0, output)?;
-            }
             if let Some(input) = &mut results.input {
                 let row = self.layers()[0].row;
-                self.read_rows(Working::InputSignal(segment), row, steps, 0, input)?;
+                self.read(Working::InputSignal(segment), row, steps, 0, input)?;
             }
         }
         for (index, sweep) in plan.sweeps.iter().enumerate() {
@@ -215,17 +211,40 @@ impl<'a> Transfer<'a> {
             {
                 let at = slot * self.trace_plane(index);
                 let array = Working::Traces(index, last_segment);
-                self.read_rows(array, layer.row, &rows, at, trace)?;
+                self.read(array, layer.row, &rows, at, trace)?;
             }
             if let Some(trace) = &mut results.initial_traces[index] {
-                self.read_rows(Working::Adjoint(index), layer.row, &rows, 0, trace)?;
+                self.read(Working::Adjoint(index), layer.row, &rows, 0, trace)?;
             }
         }
         Ok(())
     }
 
+    /// Reads the outputs of all steps.
+    pub fn read_output(&self, output: &mut Array4<f32>) -> Result<()> {
+        let (layers, row) = (self.layers().len(), self.plan().layout.last().output_row);
+        for (segment, steps) in self.plan().segments.iter().enumerate() {
+            self.read(Working::Activity(layers, segment), row, steps, 0, output)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the inputs of one step, `[P, B, 1, I]`.
+    pub fn upload_step(&self, input: &Array4<f32>) -> Result<()> {
+        let view = part(input, &[&self.networks, &self.episodes]);
+        let buffer = self.loaded.buffer(Working::StepInput);
+        self.device()
+            .write_rows(buffer, 0, &view, self.layers()[0].row)
+    }
+
+    /// Reads the outputs of one step, `[P, B, 1, O]`.
+    pub fn read_step(&self, output: &mut Array4<f32>) -> Result<()> {
+        let row = self.plan().layout.last().output_row;
+        self.read(Working::StepOutput, row, &(0..1), 0, output)
+    }
+
     /// Reads `rows` (steps or neurons) of each episode, from element `at` of a buffer on.
-    fn read_rows(
+    fn read(
         &self,
         array: Working,
         row: usize,

@@ -48,6 +48,7 @@ fn of_kernel(stages: &Stages<'_>, purpose: Purpose, episodes: usize, steps: usiz
     let [losses, parts, part] = [work.request.batch, layout.parts(), CHECKED].map(of_lanes);
     match purpose {
         Purpose::Forward(_) => of_loop(steps, 0),
+        Purpose::Step(_) => of_loop(1, 0),
         Purpose::Episodes => {
             let numbers = (layout.layers[0].inputs + layout.last().outputs) as u64;
             // Its inputs and its targets in two loops.
@@ -67,7 +68,7 @@ fn of_kernel(stages: &Stages<'_>, purpose: Purpose, episodes: usize, steps: usiz
         Purpose::Reduce => of_unrolled(blocks),
         Purpose::CheckParts => 2 * (part + halvings),
         Purpose::Check => sum([losses, parts, halvings, parts, halvings]),
-        Purpose::Optimiser => 0,
+        Purpose::TakeInput | Purpose::GiveOutput | Purpose::Optimiser => 0,
         Purpose::MetaStep(packing) => of_meta_step(layout, work, packing.lanes),
     }
 }

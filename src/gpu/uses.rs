@@ -9,19 +9,19 @@ use super::work::Work;
 impl Stages<'_> {
     /// What a kernel binds, in order.
     pub fn bindings(&self, purpose: Purpose) -> Vec<Binding> {
-        let of_layer = |layer: usize| (&self.layout.layers[layer], &self.sweeps[layer].variant);
+        let of_layer = |layer: usize| (&self.layout.layers[layer], self.variant(purpose, layer));
         match purpose {
-            Purpose::Forward(index) => {
+            Purpose::Forward(index) | Purpose::Step(index) => {
                 let (layer, variant) = of_layer(index);
-                forward_bindings(layer, variant)
+                forward_bindings(layer, &variant)
             }
             Purpose::Backward(index) => {
                 let (layer, variant) = of_layer(index);
-                backward_bindings(layer, variant)
+                backward_bindings(layer, &variant)
             }
             Purpose::InputGradient(index) => {
                 let (layer, variant) = of_layer(index);
-                input_gradient_bindings(layer, variant)
+                input_gradient_bindings(layer, &variant)
             }
             Purpose::Episodes => vec![
                 reads(Slot::Keys, Element::Words4),
@@ -30,6 +30,14 @@ impl Stages<'_> {
                 writes(Slot::Input, Element::Float),
                 writes(Slot::Target, Element::Float),
                 writes(Slot::Words, Element::Words4),
+            ],
+            Purpose::TakeInput => vec![
+                reads(Slot::StepInput, Element::Float),
+                writes(Slot::Input, Element::Float),
+            ],
+            Purpose::GiveOutput => vec![
+                reads(Slot::Output, Element::Float),
+                writes(Slot::StepOutput, Element::Float),
             ],
             Purpose::Loss => vec![
                 reads(Slot::Output, Element::Float),
@@ -91,7 +99,7 @@ fn forward_bindings(layer: &LayerLayout, variant: &Variant) -> Vec<Binding> {
     if layer.has_trace() && (variant.trace_in || variant.trace_out || variant.kept) {
         bindings.push(writes(Slot::Traces, Element::Quad));
     }
-    if variant.cut {
+    if layer.has_trace() && variant.carries() {
         bindings.push(writes(Slot::Scaled, Element::Quad));
     }
     bindings

@@ -150,7 +150,11 @@ fn works(network: &Network) -> Vec<(Work, usize)> {
                     layers
                 ],
             };
-            works.push((Work::new(2, request), segment));
+            let work = Work {
+                stepwise: segment == steps,
+                ..Work::new(2, request)
+            };
+            works.push((work, segment));
         }
     }
     works

@@ -31,9 +31,24 @@ pub(super) struct Variant {
     pub input_signal: bool,
     /// Time is cut: the forward sweep goes on where the segment before left off.
     pub cut: bool,
+    /// The forward sweep does one step of the segment, and goes on where the step before left off.
+    pub stepwise: bool,
 }
 
 impl Variant {
+    /// Whether the forward sweep keeps the traces as it has them, to go on with them.
+    pub fn carries(&self) -> bool {
+        self.cut || self.stepwise
+    }
+
+    /// The same, one step at a time.
+    pub fn stepwise(self) -> Self {
+        Self {
+            stepwise: true,
+            ..self
+        }
+    }
+
     pub fn adjoint_slots(&self) -> usize {
         match (self.adjoint, self.initial_gradient) {
             (true, _) => 2,
@@ -113,6 +128,7 @@ impl Sweep {
             kept: kept > 0,
             input_signal,
             cut,
+            stepwise: false,
         };
         Self {
             traces: TraceSlots::new(&variant, kept),

@@ -15,6 +15,8 @@ pub(super) struct Work {
     pub is_meta_step: bool,
     /// Whether the optimiser follows the gradient.
     pub learn: bool,
+    /// Whether the forward half may also be done one step at a time.
+    pub stepwise: bool,
 }
 
 impl Work {
@@ -26,6 +28,7 @@ impl Work {
             task: None,
             is_meta_step: false,
             learn: false,
+            stepwise: false,
         }
     }
 

@@ -20,6 +20,21 @@ pub trait Number:
     /// `exp`.
     fn exponential(self) -> Self;
 
+    /// The natural logarithm.
+    fn logarithm(self) -> Self;
+
+    /// The square root.
+    fn square_root(self) -> Self;
+
     /// `then` where `self < bound`, `otherwise` elsewhere: also where one of the two is NaN.
     fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self;
+
+    /// `self · b + c`, rounded once where the processor does that in one instruction for vectors.
+    fn product_plus(self, b: Self, c: Self) -> Self;
+
+    /// `self · b + c`, always rounded once.
+    fn fused_product_plus(self, b: Self, c: Self) -> Self;
+
+    /// Whether `self < bound`, in some lane where there are several; a lane that is NaN hides no other.
+    fn is_somewhere_less(self, bound: Self) -> bool;
 }

@@ -13,6 +13,6 @@ pub use formula::Number;
 pub(crate) use lanes::{Kernel, Lanes, SQUARE, instruction_set, pair_width, vectorise};
 pub(crate) use pair::Pair;
 pub(crate) use range::{beyond_range, require_in_range};
-pub(crate) use real::Family;
+pub(crate) use real::PerPrecision;
 pub use real::Real;
 pub(crate) use tanh::{TANH_EVEN, TANH_LAST, TANH_ODD};

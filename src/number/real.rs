@@ -8,12 +8,6 @@ use num_traits::{Float, NumAssign};
 use pulp::Simd;
 use std::iter::Sum;
 
-/// A type that there is for each precision.
-pub trait Family {
-    /// The type for `R`.
-    type Of<R: Real>;
-}
-
 /// A floating-point type of the engines: `f32` or `f64`.
 pub trait Real:
     Number
@@ -37,17 +31,21 @@ pub trait Real:
     /// The value as `f64`, exactly.
     fn as_f64(self) -> f64;
 
-    /// `value`, where this precision is `f32`.
-    #[doc(hidden)]
-    fn into_single<F: Family>(value: F::Of<Self>) -> Option<F::Of<f32>>;
-
-    /// `value`, where this precision is `f32`.
-    #[doc(hidden)]
-    fn from_single<F: Family>(value: F::Of<f32>) -> Option<F::Of<Self>>;
-
     /// `tanh` in each lane.
     #[doc(hidden)]
     fn tangents<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self>;
+
+    /// Of what there is for either precision, that for this one.
+    #[doc(hidden)]
+    fn choose<T: PerPrecision>(single: T::Of<f32>, double: T::Of<f64>) -> T::Of<Self>;
+}
+
+/// Something that there is for `f32` and for `f64`: functions, say, so that a generic one only chooses between two that are
+/// compiled in this crate, and a user's program compiles neither.
+#[doc(hidden)]
+pub trait PerPrecision {
+    /// It, for the precision `R`.
+    type Of<R: Real>;
 }
 
 /// What both floating-point types have in common as numbers.
@@ -71,8 +69,33 @@ macro_rules! number {
             }
 
             #[inline(always)]
+            fn logarithm(self) -> Self {
+                self.ln()
+            }
+
+            #[inline(always)]
+            fn square_root(self) -> Self {
+                self.sqrt()
+            }
+
+            #[inline(always)]
             fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
                 if self < bound { then } else { otherwise }
+            }
+
+            #[inline(always)]
+            fn product_plus(self, b: Self, c: Self) -> Self {
+                self * b + c
+            }
+
+            #[inline(always)]
+            fn fused_product_plus(self, b: Self, c: Self) -> Self {
+                self.mul_add(b, c)
+            }
+
+            #[inline(always)]
+            fn is_somewhere_less(self, bound: Self) -> bool {
+                self < bound
             }
         }
     };
@@ -98,21 +121,38 @@ impl<S: Simd, R: Real> Number for Pair<S, R> {
     }
 
     #[inline(always)]
+    fn logarithm(self) -> Self {
+        self.map(R::ln)
+    }
+
+    #[inline(always)]
+    fn square_root(self) -> Self {
+        self.map(R::sqrt)
+    }
+
+    #[inline(always)]
     fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
         self.choose_less(bound, then, otherwise)
+    }
+
+    #[inline(always)]
+    fn product_plus(self, b: Self, c: Self) -> Self {
+        self.multiply_add(b, c)
+    }
+
+    #[inline(always)]
+    fn fused_product_plus(self, b: Self, c: Self) -> Self {
+        self.fused_multiply_add(b, c)
+    }
+
+    #[inline(always)]
+    fn is_somewhere_less(self, bound: Self) -> bool {
+        Pair::is_somewhere_less(self, bound)
     }
 }
 
 impl Real for f32 {
     const NAME: &'static str = "f32";
-
-    fn into_single<F: Family>(value: F::Of<Self>) -> Option<F::Of<f32>> {
-        Some(value)
-    }
-
-    fn from_single<F: Family>(value: F::Of<f32>) -> Option<F::Of<Self>> {
-        Some(value)
-    }
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
@@ -128,18 +168,15 @@ impl Real for f32 {
     fn tangents<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self> {
         rational_hyperbolic_tangent(x, Pair::multiply_add)
     }
+
+    #[inline(always)]
+    fn choose<T: PerPrecision>(single: T::Of<f32>, _: T::Of<f64>) -> T::Of<f32> {
+        single
+    }
 }
 
 impl Real for f64 {
     const NAME: &'static str = "f64";
-
-    fn into_single<F: Family>(_: F::Of<Self>) -> Option<F::Of<f32>> {
-        None
-    }
-
-    fn from_single<F: Family>(_: F::Of<f32>) -> Option<F::Of<Self>> {
-        None
-    }
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
@@ -154,5 +191,10 @@ impl Real for f64 {
     #[inline(always)]
     fn tangents<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self> {
         x.map(Self::tanh)
+    }
+
+    #[inline(always)]
+    fn choose<T: PerPrecision>(_: T::Of<f32>, double: T::Of<f64>) -> T::Of<f64> {
+        double
     }
 }

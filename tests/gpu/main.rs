@@ -11,6 +11,7 @@ mod common;
 mod cuts;
 mod fused;
 mod precision;
+mod session;
 mod turns;
 
 use common::bodies::{
@@ -132,6 +133,7 @@ fn bodies() -> Vec<Body> {
     bodies.extend(cuts::bodies());
     bodies.extend(fused::bodies());
     bodies.extend(precision::bodies());
+    bodies.extend(session::bodies());
     bodies.extend(turns::bodies());
     #[cfg(feature = "command")]
     bodies.extend(command::bodies());

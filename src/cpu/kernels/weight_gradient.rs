@@ -1,8 +1,9 @@
 //! The gradient on a layer's weights over a group of episodes, `∂L/∂w_ij = Σ_t Σ_e δ_i(t) x_j(t)`: a product of matrices,
 //! in tiles of sums that stay in registers.
 
-use super::lanes;
+use super::rows::part;
 use crate::number::Real;
+use crate::zip::zip_eq;
 use pulp::Simd;
 use std::ops::Range;
 
@@ -20,11 +21,11 @@ pub(super) fn weight_gradient<S: Simd, R: Real>(
 ) {
     let row = inputs * R::pair_width::<S>();
     let of_row = signal.len() / (gradient.len() / padded);
-    let part = |steps: Range<usize>, size: usize| steps.start * size..steps.end * size;
-    let x = R::pairs::<S>(&input[part(segment.clone(), row)]);
+    let of_segment = |size: usize| segment.start * size..segment.end * size;
+    let x = R::pairs::<S>(&input[of_segment(row)]);
     let deltas = |signal| {
-        let part = part(segment.clone(), R::pair_width::<S>());
-        R::pairs::<S>(&lanes::of::<R>(signal, 0, of_row)[part])
+        let row: &[R] = part(signal, 0, of_row);
+        R::pairs::<S>(&row[of_segment(R::pair_width::<S>())])
     };
     let rows = signal
         .chunks(2 * of_row)
@@ -92,5 +93,22 @@ fn tile<S: Simd, R: Real, const N: usize, const C: usize>(
         for (c, sum) in sums.into_iter().enumerate() {
             gradient[n * padded + j + c] += R::sum_lanes(simd, sum, zero);
         }
+    }
+}
+
+/// `sums_j += Σ_e values_je` over the first `count` episodes: `sums` is `[I]`, `values` `[I, W]`.
+#[inline(always)]
+pub(super) fn add_over_episodes<S: Simd, R: Real>(
+    simd: S,
+    values: &[R],
+    count: usize,
+    sums: &mut [R],
+) {
+    for (sum, &lanes) in zip_eq(sums, R::pairs::<S>(values)) {
+        let mut lanes = lanes;
+        if count < R::pair_width::<S>() {
+            R::elements_mut::<S>(&mut lanes)[count..].fill(R::zero());
+        }
+        *sum += R::sum_lanes(simd, lanes[0], lanes[1]);
     }
 }

@@ -1,93 +1,71 @@
-//! A group of episodes along the lanes of a pair of vectors, and the few loops over one row of synapses.
+//! Episodes in and out of the layout that the kernels work in, and one layer's output as the next one's input.
 
-use crate::cpu::layers::Shape;
-use crate::cpu::segments;
-use crate::number::Real;
-use crate::number::{Kernel, Pair, SQUARE, pair_width};
+use super::rows::part_mut;
+use crate::cpu::along::Along;
+use crate::number::{Kernel, Real, SQUARE, vectorise};
 use crate::zip::zip_eq;
 use pulp::Simd;
 
-/// The most episodes of a group: `f32` with AVX-512.
-pub(super) const MOST: usize = 32;
-
-/// Rows of synapses that the reverse sweep keeps: the adjoint trace and the gradient by plasticity.
-pub(super) const KEPT: usize = 2;
-
-/// What the reverse sweep keeps of a row beside its synapses.
-pub(super) const STATE: usize = 6;
-
-/// Elements of a row of synapses, `[I, W]`.
-pub(super) fn row<R: Real>(shape: &Shape) -> usize {
-    shape.inputs * pair_width::<R>()
-}
-
-/// Elements of scratch for one row of the layer in each episode: `[KEPT, I]`, then `[STATE]`.
-pub(super) fn scratch_row(inputs: usize) -> usize {
-    KEPT * inputs + STATE
-}
-
-/// Elements of scratch for one chunk of rows: for every row where it waits for the next segment of steps, or for one.
-pub(super) fn scratch<R: Real>(shape: &Shape, steps: usize) -> usize {
-    let rows = segments::waiting::<R>(shape.outputs, steps, row::<R>(shape));
-    rows.max(1) * scratch_row(shape.inputs) * pair_width::<R>()
-}
-
-/// The part of a chunk's scratch for its row number `local`.
-#[inline(always)]
-pub(super) fn of_waiting<R>(
-    scratch: &mut [R],
-    local: usize,
-    inputs: usize,
-    width: usize,
-) -> &mut [R] {
-    let size = scratch_row(inputs) * width;
-    let at = if scratch.len() == size { 0 } else { local };
-    of_mut(scratch, at, size)
-}
-
-/// Part `index` of `values`, `[…, size]`.
-#[inline(always)]
-pub(super) fn of<R>(values: &[R], index: usize, size: usize) -> &[R] {
-    &values[index * size..][..size]
-}
-
-/// Part `index` of `values`, `[…, size]`, to be changed.
-#[inline(always)]
-pub(super) fn of_mut<R>(values: &mut [R], index: usize, size: usize) -> &mut [R] {
-    &mut values[index * size..][..size]
-}
-
-/// Row `i` of `values`, `[O, row]`, without its padding.
-#[inline(always)]
-pub(super) fn of_row<'a, R>(values: &'a [R], i: usize, shape: &Shape) -> &'a [R] {
-    &values[i * shape.row..][..shape.inputs]
-}
-
-/// `Σ_j a_j x_j` in each episode: `a` is `[I]`, `x` `[I, W]`.
-#[inline(always)]
-pub(super) fn dot<S: Simd, R: Real>(simd: S, a: &[R], x: &[R]) -> Pair<S, R> {
-    let mut sum = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
-    for (&a, &x) in zip_eq(a, R::pairs::<S>(x)) {
-        sum = Pair::new(simd, x).multiply_add(sum.splat(a), sum);
-    }
-    sum
-}
-
-/// `sums_j += Σ_e values_je` over the first `count` episodes: `sums` is `[I]`, `values` `[I, W]`.
-#[inline(always)]
-pub(super) fn add_over_episodes<S: Simd, R: Real>(
-    simd: S,
-    values: &[R],
+/// Takes rows of `columns` elements of each of `count` episodes, `[count, rows, columns]`, into `[rows, C, W]`: over synapses
+/// one episode, whose rows are padded to `C`, over episodes as many as there are, with what `empty` says in the other
+/// lanes. The padding stays as it is.
+pub(crate) fn take_in<R: Real>(
+    along: Along,
+    from: &[R],
     count: usize,
-    sums: &mut [R],
+    [columns, padded]: [usize; 2],
+    empty: Empty,
+    to: &mut [R],
 ) {
-    for (sum, &lanes) in zip_eq(sums, R::pairs::<S>(values)) {
-        let mut lanes = lanes;
-        if count < R::pair_width::<S>() {
-            R::elements_mut::<S>(&mut lanes)[count..].fill(R::zero());
+    match along {
+        Along::Synapses => {
+            for (to, from) in zip_eq(to.chunks_exact_mut(padded), from.chunks_exact(columns)) {
+                to[..columns].copy_from_slice(from);
+            }
         }
-        *sum += R::sum_lanes(simd, lanes[0], lanes[1]);
+        Along::Episodes => vectorise(Interleave {
+            from,
+            count,
+            empty,
+            to,
+        }),
     }
+}
+
+/// The inverse of [`take_in`]; nothing where there is nowhere to.
+pub(crate) fn bring_out<R: Real>(
+    along: Along,
+    from: &[R],
+    count: usize,
+    [columns, padded]: [usize; 2],
+    to: &mut [R],
+) {
+    match along {
+        _ if to.is_empty() => {}
+        Along::Synapses => {
+            for (to, from) in zip_eq(to.chunks_exact_mut(columns), from.chunks_exact(padded)) {
+                to.copy_from_slice(&from[..columns]);
+            }
+        }
+        Along::Episodes => vectorise(Deinterleave { from, count, to }),
+    }
+}
+
+/// The first `columns` of rows of `from_row`, `[rows, from_row, W]`, to columns of `to_row`, `[columns, to_row, W]`.
+pub(crate) fn transpose<R: Real>(
+    along: Along,
+    from: &[R],
+    to: &mut [R],
+    [from_row, columns, to_row]: [usize; 3],
+) {
+    vectorise(Transpose {
+        along,
+        from,
+        from_row,
+        columns,
+        to,
+        to_row,
+    });
 }
 
 /// Columns of a tile that stays in the nearest cache.
@@ -95,7 +73,7 @@ const TILE: usize = 256;
 
 /// What lanes without an episode hold.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Empty {
+pub(crate) enum Empty {
     /// What the first lane holds: they do what its episode does, and go beyond every number only if it does.
     First,
     /// Zeros: gradients that nothing comes of.
@@ -103,12 +81,12 @@ pub(super) enum Empty {
 }
 
 /// `[count, size]` to `[size, W]`: a kernel, for its vectors.
-pub(super) struct Interleave<'a, R> {
-    pub from: &'a [R],
-    pub count: usize,
+struct Interleave<'a, R> {
+    from: &'a [R],
+    count: usize,
     /// The lanes from `count` on.
-    pub empty: Empty,
-    pub to: &'a mut [R],
+    empty: Empty,
+    to: &'a mut [R],
 }
 
 impl<R: Real> Kernel for Interleave<'_, R> {
@@ -156,10 +134,10 @@ impl<R: Real> Kernel for Interleave<'_, R> {
 }
 
 /// `[size, W]` to `[count, size]`: the inverse of [`Interleave`].
-pub(super) struct Deinterleave<'a, R> {
-    pub from: &'a [R],
-    pub count: usize,
-    pub to: &'a mut [R],
+struct Deinterleave<'a, R> {
+    from: &'a [R],
+    count: usize,
+    to: &'a mut [R],
 }
 
 impl<R: Real> Kernel for Deinterleave<'_, R> {
@@ -199,25 +177,36 @@ impl<R: Real> Kernel for Deinterleave<'_, R> {
     }
 }
 
-/// `[rows, columns, W]` to `[columns, rows, W]`.
-pub(super) struct Transpose<'a, R> {
-    pub from: &'a [R],
-    pub columns: usize,
-    pub to: &'a mut [R],
+struct Transpose<'a, R> {
+    along: Along,
+    from: &'a [R],
+    from_row: usize,
+    columns: usize,
+    to: &'a mut [R],
+    to_row: usize,
 }
 
 impl<R: Real> Kernel for Transpose<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let width = R::pair_width::<S>();
-        let rows = self.from.len() / (self.columns * width);
+        // Widths that are known when this is compiled.
+        match self.along {
+            Along::Synapses => self.of_width(1),
+            Along::Episodes => self.of_width(R::pair_width::<S>()),
+        }
+    }
+}
+
+impl<R: Real> Transpose<'_, R> {
+    #[inline(always)]
+    fn of_width(self, width: usize) {
         // A tile of columns at a time goes to as many pages of memory as the processor knows at once.
         for first in (0..self.columns).step_by(TILE) {
             let last = (first + TILE).min(self.columns);
-            for (i, from) in self.from.chunks_exact(self.columns * width).enumerate() {
+            for (i, from) in self.from.chunks_exact(self.from_row * width).enumerate() {
                 let tile = from[first * width..last * width].chunks_exact(width);
                 for (k, from) in (first..).zip(tile) {
-                    of_mut(self.to, k * rows + i, width).copy_from_slice(from);
+                    part_mut(self.to, k * self.to_row + i, width).copy_from_slice(from);
                 }
             }
         }
@@ -226,7 +215,7 @@ impl<R: Real> Kernel for Transpose<'_, R> {
 
 /// `[size]` to one lane of `to`, `[size, width]`.
 #[inline(always)]
-pub(super) fn put_lane<R: Copy>(from: &[R], to: &mut [R], width: usize, lane: usize) {
+pub(crate) fn put_lane<R: Copy>(from: &[R], to: &mut [R], width: usize, lane: usize) {
     for (to, &from) in zip_eq(to.chunks_exact_mut(width), from) {
         to[lane] = from;
     }
@@ -235,7 +224,7 @@ pub(super) fn put_lane<R: Copy>(from: &[R], to: &mut [R], width: usize, lane: us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::number::vectorise;
+    use crate::number::pair_width;
 
     fn rows_come_back<R: Real>() {
         let width = pair_width::<R>();

@@ -1,0 +1,119 @@
+//! What lies along the lanes of a vector, as data: arrays are laid out by it, and kernels are compiled for each.
+
+use super::layers::Shape;
+use super::segments;
+use crate::computation::EPISODE_BLOCK;
+use crate::number::{Real, pair_width};
+
+/// What the lanes of a vector hold. `kernels::Way` is the same as a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Along {
+    /// A row's synapses, of one episode at a time. Rows are padded to whole vectors, and what a row computes once a step
+    /// beside its synapses is computed for that episode alone.
+    Synapses,
+    /// As many episodes as a pair of vectors has lanes: a synapse's weight is the same in every lane, and what a row
+    /// computes once a step it computes for all of them. That suits small layers; a large row's arrays, one vector a
+    /// synapse, would not stay in the nearest cache.
+    Episodes,
+}
+
+/// The most episodes of a group: `f32` with AVX-512.
+pub(super) const MOST_EPISODES: usize = 32;
+
+/// Numbers that a sweep keeps of a row beside its synapses while the row waits, for each episode: as many as the reverse
+/// sweep has.
+pub(super) const STATE: usize = 6;
+
+/// Elements of a line of the cache, in `f32`.
+const LINE: usize = 16;
+
+impl Along {
+    /// The faster one for so many episodes of each network.
+    ///
+    /// A row's step over `I` synapses costs about `6 + 1.6 I` over episodes, for a whole group of `W`, and `10 + I / W` over
+    /// synapses, for each episode. (Below, both stand five times, so that they are whole numbers.) That was fitted to `f32`
+    /// with AVX2 (`W` = 16), where the two break even at 3 episodes of 16 for `I` = 10, 5 for 32, 7 for 64, 12 for 128 and 16
+    /// for 256; it holds for `f64` there (`W` = 8: 4, 5, 6, 7 of 8 for `I` = 10, 32, 64, 128), to which nothing was fitted,
+    /// within an episode. For other vectors it is a model. Longer rows would not stay in the nearest cache, and fewer than
+    /// four episodes gain nothing.
+    pub fn fastest<R: Real>(shapes: &[Shape], batch: usize) -> Self {
+        let width = pair_width::<R>();
+        let inputs = shapes.iter().map(|shape| shape.inputs).max().unwrap_or(0);
+        let group = 30 + 8 * inputs;
+        let episode = 50 + 5 * inputs.div_ceil(width);
+        let groups = batch.div_ceil(width);
+        let suits = MOST_EPISODES.is_multiple_of(width)
+            && batch >= 4
+            && inputs <= 256
+            && groups.saturating_mul(group) <= batch.saturating_mul(episode);
+        if suits {
+            Self::Episodes
+        } else {
+            Self::Synapses
+        }
+    }
+
+    /// Episodes that go together, `W`: the last axis of their arrays.
+    pub fn width<R: Real>(self) -> usize {
+        match self {
+            Self::Synapses => 1,
+            Self::Episodes => pair_width::<R>(),
+        }
+    }
+
+    /// Synapses of a row for each episode, `C`: padded where they lie along the lanes.
+    pub fn columns(self, shape: &Shape) -> usize {
+        match self {
+            Self::Synapses => shape.row,
+            Self::Episodes => shape.inputs,
+        }
+    }
+
+    /// Rows whose sweeps are interleaved step by step. Where a row's next step waits for a sum over lanes, the processor has
+    /// the others to do meanwhile.
+    pub const fn together(self) -> usize {
+        match self {
+            Self::Synapses => 4,
+            Self::Episodes => 1,
+        }
+    }
+
+    /// Rows of synapses that a sweep keeps of a row while it waits: the trace, or the adjoint trace. Over episodes also the
+    /// gradient by plasticity, which is summed over the lanes at the end.
+    const fn kept_rows(self) -> usize {
+        match self {
+            Self::Synapses => 1,
+            Self::Episodes => 2,
+        }
+    }
+
+    /// Episodes of a block: [`EPISODE_BLOCK`], or a whole group where that has more.
+    pub fn block<R: Real>(self) -> usize {
+        EPISODE_BLOCK.max(self.width::<R>())
+    }
+
+    /// The scratch of a layer's sweeps over `steps` steps, for one chunk of rows.
+    pub fn scratch<R: Real>(self, shape: &Shape, steps: usize) -> ScratchSize {
+        let (columns, width) = (self.columns(shape), self.width::<R>());
+        let waiting = segments::waiting::<R>(shape.outputs, steps, columns * width);
+        ScratchSize {
+            slots: waiting.max(self.together()),
+            slot: ((self.kept_rows() * columns + STATE) * width).next_multiple_of(LINE),
+        }
+    }
+}
+
+/// The scratch of one chunk of rows: a slot for every row where rows wait for the next segment of steps, else one for each
+/// that is worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ScratchSize {
+    pub slots: usize,
+    /// Elements of a slot.
+    pub slot: usize,
+}
+
+impl ScratchSize {
+    pub fn elements(self) -> usize {
+        self.slots * self.slot
+    }
+}

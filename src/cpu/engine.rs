@@ -1,0 +1,134 @@
+//! The CPU engine between calls.
+
+use super::budget::Workspaces;
+use super::job::Job;
+use super::layers::unpack;
+use super::results::ResultArrays;
+use super::source::Source;
+use crate::computation::{Gradients, Outcome, Request, Want};
+use crate::episodes::{Episodes, Objective};
+use crate::error::Result;
+use crate::network::Network;
+use crate::number::{PerPrecision, Real, instruction_set};
+use crate::parameters::Parameters;
+use ndarray::{Array1, Array4};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// The CPU engine. It keeps the arrays that it worked with, up to 512 MiB, until it is asked for something of other sizes;
+/// its clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Cpu {
+    single: Arc<Workspaces<f32>>,
+    double: Arc<Workspaces<f64>>,
+}
+
+impl Cpu {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    fn workspaces<R: Real>(&self) -> &Workspaces<R> {
+        R::choose::<&Workspaces<R>>(&self.single, &self.double)
+    }
+
+    /// Threads that the engine uses: rayon's, which the environment variable `RAYON_NUM_THREADS` sets.
+    pub fn threads(&self) -> usize {
+        rayon::current_num_threads()
+    }
+
+    /// The instruction set that the engine uses on this machine.
+    pub fn instruction_set(&self) -> &'static str {
+        instruction_set()
+    }
+
+    pub(crate) fn device(&self) -> String {
+        let threads = self.threads();
+        let plural = if threads == 1 { "" } else { "s" };
+        format!("{threads} thread{plural}, {}", self.instruction_set())
+    }
+
+    pub(crate) fn forward<R: Real>(
+        &self,
+        network: &Network,
+        parameters: &Parameters<R>,
+        episodes: &Episodes<R>,
+        want: Want,
+    ) -> Result<Outcome<R>> {
+        let request = Request::on(network, episodes, want, false);
+        let gradients = self.compute(network, parameters, episodes, request)?;
+        Ok(gradients.outcome)
+    }
+
+    pub(crate) fn gradient<R: Real>(
+        &self,
+        network: &Network,
+        parameters: &Parameters<R>,
+        episodes: &Episodes<R>,
+        want: Want,
+    ) -> Result<Gradients<R>> {
+        let request = Request::on(network, episodes, want, true);
+        self.compute(network, parameters, episodes, request)
+    }
+
+    fn compute<R: Real>(
+        &self,
+        network: &Network,
+        parameters: &Parameters<R>,
+        episodes: &Episodes<R>,
+        request: Request,
+    ) -> Result<Gradients<R>> {
+        let (population, batch) = (parameters.population(), request.batch);
+        let job = Job::new::<R>(network, population, request);
+        let layout = parameters.layout();
+        let shapes = ResultArrays::shapes(&job, population);
+        let elements = shapes.elements() + (population * layout.size()) as u128;
+        let workspaces = self.workspaces();
+        workspaces.require(
+            "the CPU engine's results and working memory",
+            &job,
+            population,
+            elements * size_of::<R>() as u128 + (population * batch * size_of::<f64>()) as u128,
+        )?;
+
+        let mut losses = vec![0.0; population * batch];
+        let mut arrays = shapes.arrays::<R>();
+        let mut gradients = Parameters::zeros(parameters.shared_layout().clone(), population)?;
+        let source = Source::given(episodes);
+        gradients
+            .values_mut()
+            .par_chunks_mut(layout.size().max(1))
+            .zip_eq(arrays.places(&mut losses).split(batch))
+            .enumerate()
+            .for_each(|(index, (values, results))| {
+                let mut all = workspaces.batches.take(&job);
+                all.pack(network, layout, parameters.network(index));
+                all.run(&job, &workspaces.groups, &source, index, 0, results);
+                unpack(network, layout, all.gradients(), values);
+            });
+
+        workspaces.trim(&job);
+
+        let loss = matches!(episodes.objective, Objective::Target { .. }).then(|| {
+            losses
+                .chunks_exact(batch)
+                .map(|losses| R::from_f64(losses.iter().sum::<f64>() / batch as f64))
+                .collect::<Array1<R>>()
+        });
+        let keep = |array: Array4<R>| (!array.is_empty()).then_some(array);
+        Ok(Gradients {
+            outcome: Outcome {
+                loss,
+                output: keep(arrays.output),
+                traces: arrays.traces.into_iter().map(keep).collect(),
+            },
+            parameters: gradients,
+            input: keep(arrays.input),
+            initial_traces: arrays.initial.into_iter().map(keep).collect(),
+        })
+    }
+}
+
+impl<'a, Q: Real> PerPrecision for &'a Workspaces<Q> {
+    type Of<R: Real> = &'a Workspaces<R>;
+}

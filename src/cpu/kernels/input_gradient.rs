@@ -1,0 +1,213 @@
+//! The gradient on a layer's presynaptic activity over a group of episodes; the twin of `shaders/input_gradient.wgsl`.
+//!
+//! `∂L/∂x_j(t) = Σ_i δ_i(t) (w_ij + α_ij H_ij(t)) + Σ_i g_i(t) ∂L/∂H_ij(t+1)`: a forward sweep makes `H` again for the
+//! first sum, a reverse sweep the adjoint trace for the second.
+
+use super::pass::Pass;
+use super::rows::{Scratch, part, part_if_any, part_mut};
+use super::way::{self, Sweep, Way, pairs, pairs_mut};
+use crate::cpu::arrays::{Activity, Adjoint};
+use crate::cpu::chunks;
+use crate::cpu::layers::Kind;
+use crate::number::{Number, Real};
+use crate::rule::RowRule;
+use std::ops::Range;
+
+/// Writes `adjoint.input_gradient`, `[T, C, W]`, with `adjoint.signal` as the reverse sweep leaves it. `partial` has room for
+/// one gradient for every chunk of rows.
+pub(crate) fn input_gradient<R: Real>(
+    pass: Pass<'_, R>,
+    activity: &Activity<R>,
+    adjoint: &mut Adjoint<R>,
+    partial: &mut [R],
+    scratch: &mut [R],
+) {
+    let Adjoint {
+        signal,
+        input_gradient,
+        trace_gradient,
+        ..
+    } = adjoint;
+    let outputs = pass.shape.outputs;
+    let chunks = chunks::ranges(outputs)
+        .zip(partial.chunks_exact_mut(input_gradient.len()))
+        .zip(pass.scratch(scratch));
+    let (signal, trace_gradient) = (&*signal, &*trace_gradient);
+    chunks::for_each(pass.parallel, chunks, |((rows, gradient), scratch)| {
+        let sweep = InputGradient {
+            pass,
+            activity,
+            signal,
+            trace_gradient,
+            rows,
+            gradient,
+            scratch,
+        };
+        way::run(pass.along, pass.shape.kind, sweep);
+    });
+    chunks::sum_in_order(partial, chunks::count(outputs), input_gradient);
+}
+
+/// A chunk of rows. A slot of scratch has the trace, then the adjoint trace and the product of the later retentions.
+struct InputGradient<'a, R> {
+    pass: Pass<'a, R>,
+    activity: &'a Activity<R>,
+    signal: &'a [R],
+    trace_gradient: &'a [R],
+    rows: Range<usize>,
+    gradient: &'a mut [R],
+    scratch: Scratch<'a, R>,
+}
+
+impl<R: Real> Sweep<R> for InputGradient<'_, R> {
+    #[inline(always)]
+    fn plastic<W: Way<Real = R>, P: RowRule>(mut self, way: W, rule: P) {
+        self.gradient.fill(R::zero());
+        for segment in self.pass.segments::<W>() {
+            for i in self.rows.clone() {
+                self.through_read_out(way, rule, i, segment.clone());
+            }
+        }
+        for segment in self.pass.segments::<W>().rev() {
+            for i in self.rows.clone() {
+                self.through_trace(way, rule, i, segment.clone());
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn fixed<W: Way<Real = R>>(mut self, way: W) {
+        self.gradient.fill(R::zero());
+        for segment in self.pass.segments::<W>() {
+            for i in self.rows.clone() {
+                self.fixed_row(way, i, segment.clone());
+            }
+        }
+    }
+}
+
+impl<R: Real> InputGradient<'_, R> {
+    /// Adds `δ_i(t) w_ij`, or `δ_i(t)` to its own input where the layer adds a bias alone.
+    #[inline(always)]
+    fn fixed_row<W: Way<Real = R>>(&mut self, way: W, i: usize, segment: Range<usize>) {
+        let (pass, simd, width) = (self.pass, way.simd(), W::width());
+        let signal = part(self.signal, i, pass.steps * width);
+        for t in segment {
+            let gradient = part_mut(self.gradient, t, W::row(pass.shape));
+            let delta = part(signal, t, width);
+            if pass.shape.kind == Kind::Bias {
+                part_mut(gradient, i, width).copy_from_slice(delta);
+                continue;
+            }
+            let weight = W::coefficients(&pass.synapses.weight, i, pass.shape);
+            let delta = way.spread(way.load(delta));
+            for (gradient, &w) in pairs_mut::<W>(gradient).iter_mut().zip(weight) {
+                let w = way.coefficient(w);
+                for k in 0..2 {
+                    gradient[k] = R::multiply_add(simd, delta[k], w[k], gradient[k]);
+                }
+            }
+        }
+    }
+
+    /// Adds `δ_i(t) (w_ij + α_ij H_ij(t))`.
+    #[inline(always)]
+    fn through_read_out<W: Way<Real = R>, P: RowRule>(
+        &mut self,
+        way: W,
+        rule: P,
+        i: usize,
+        segment: Range<usize>,
+    ) {
+        let (pass, simd, width) = (self.pass, way.simd(), W::width());
+        let size = W::row(pass.shape);
+        let weight = W::coefficients(&pass.synapses.weight, i, pass.shape);
+        let plasticity = W::coefficients(&pass.synapses.plasticity, i, pass.shape);
+        let rate = way.value(pass.synapses.rate[i]);
+        let output = part(&self.activity.output, i, pass.steps * width);
+        let signal = part(self.signal, i, pass.steps * width);
+        let slot = self.scratch.slot(i - self.rows.start, self.rows.len());
+        let trace = &mut slot[..size];
+        if segment.start == 0 {
+            match part_if_any(&self.activity.initial_trace, i, size) {
+                Some(initial) => trace.copy_from_slice(initial),
+                None => trace.fill(R::zero()),
+            }
+        }
+        for t in segment {
+            let y = way.load(part(output, t, width));
+            let d = way.spread(rule.retention(y, rate));
+            let g = way.spread(rule.gain(y, rate));
+            let delta = way.spread(way.load(part(signal, t, width)));
+            let synapses = pairs_mut::<W>(part_mut(self.gradient, t, size))
+                .iter_mut()
+                .zip(pairs_mut::<W>(trace))
+                .zip(pairs::<W>(part(&self.activity.input, t, size)))
+                .zip(weight)
+                .zip(plasticity);
+            for ((((gradient, h), x), &w), &a) in synapses {
+                let (w, a) = (way.coefficient(w), way.coefficient(a));
+                for k in 0..2 {
+                    let connection = R::multiply_add(simd, a[k], h[k], w[k]);
+                    gradient[k] = R::multiply_add(simd, delta[k], connection, gradient[k]);
+                    h[k] = R::multiply_add(simd, d[k], h[k], R::multiply(simd, g[k], x[k]));
+                }
+            }
+        }
+    }
+
+    /// Adds `g_i(t) ∂L/∂H_ij(t+1)`.
+    #[inline(always)]
+    fn through_trace<W: Way<Real = R>, P: RowRule>(
+        &mut self,
+        way: W,
+        rule: P,
+        i: usize,
+        segment: Range<usize>,
+    ) {
+        let (pass, simd, width) = (self.pass, way.simd(), W::width());
+        let size = W::row(pass.shape);
+        let plasticity = W::coefficients(&pass.synapses.plasticity, i, pass.shape);
+        let rate = way.value(pass.synapses.rate[i]);
+        let output = part(&self.activity.output, i, pass.steps * width);
+        let signal = part(self.signal, i, pass.steps * width);
+        let upstream = part_if_any(self.trace_gradient, i, size);
+        let slot = self.scratch.slot(i - self.rows.start, self.rows.len());
+        let (adjoint, kept_decay) = slot.split_at_mut(size);
+        let mut decay = rate.constant(1.0);
+        if segment.end < pass.steps {
+            decay = way.load(kept_decay);
+        } else {
+            adjoint.fill(R::zero());
+        }
+        for t in segment.rev() {
+            let y = way.load(part(output, t, width));
+            let (retention, gain) = (rule.retention(y, rate), rule.gain(y, rate));
+            let gradient = pairs_mut::<W>(part_mut(self.gradient, t, size));
+            if let Some(upstream) = upstream {
+                let factor = way.pair(way.spread(gain * decay));
+                for (gradient, &u) in gradient.iter_mut().zip(pairs::<W>(upstream)) {
+                    let sum = way.pair(*gradient);
+                    *gradient = factor.multiply_add(way.pair(u), sum).vectors;
+                }
+            }
+            let (d, g) = (way.spread(retention), way.spread(gain));
+            let delta = way.spread(way.load(part(signal, t, width)));
+            let synapses = gradient
+                .iter_mut()
+                .zip(pairs_mut::<W>(adjoint))
+                .zip(pairs::<W>(part(&self.activity.input, t, size)))
+                .zip(plasticity);
+            for (((gradient, m), x), &a) in synapses {
+                let a = way.coefficient(a);
+                for k in 0..2 {
+                    let weighted = R::multiply(simd, a[k], m[k]);
+                    gradient[k] = R::multiply_add(simd, g[k], weighted, gradient[k]);
+                    m[k] = R::multiply_add(simd, d[k], m[k], R::multiply(simd, delta[k], x[k]));
+                }
+            }
+            decay = decay * retention;
+        }
+        way.store(decay, kept_decay);
+    }
+}

@@ -1,0 +1,22 @@
+//! The sweeps over one layer, each written once: over a [`Way`](way::Way) to fill a vector, a plasticity rule and a precision.
+//!
+//! Every loop nest is compiled once per instruction set, so everything beneath [`way::run`] and
+//! [`vectorise`](crate::number::vectorise) is inlined: code that is left by itself, closures included, would be compiled
+//! without the instruction set.
+
+mod backward;
+mod compensated;
+mod forward;
+mod input_gradient;
+mod lookback;
+mod pass;
+mod rows;
+mod transpose;
+mod way;
+mod weight_gradient;
+
+pub(super) use backward::backward;
+pub(super) use forward::forward;
+pub(super) use input_gradient::input_gradient;
+pub(super) use pass::Pass;
+pub(super) use transpose::{Empty, bring_out, put_lane, take_in, transpose};

@@ -1,0 +1,40 @@
+//! What the sweeps of a layer have in common.
+
+use super::rows::{Scratch, split_scratch};
+use super::way::Way;
+use crate::cpu::along::{Along, ScratchSize};
+use crate::cpu::layers::{Shape, Synapses};
+use crate::cpu::segments;
+use crate::number::Real;
+use std::ops::Range;
+
+/// A layer, and how it is swept over.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass<'a, R> {
+    pub along: Along,
+    pub shape: &'a Shape,
+    pub synapses: &'a Synapses<R>,
+    /// Steps of the episodes.
+    pub steps: usize,
+    /// Whether rows are split over threads.
+    pub parallel: bool,
+}
+
+impl<'a, R: Real> Pass<'a, R> {
+    /// Scratch for each chunk of rows.
+    pub(super) fn scratch<'b>(
+        &self,
+        values: &'b mut [R],
+    ) -> impl Iterator<Item = Scratch<'b, R>> + use<'a, 'b, R> {
+        let size: ScratchSize = self.along.scratch::<R>(self.shape, self.steps);
+        split_scratch(values, size)
+    }
+
+    /// The segments of the episodes' steps, in order.
+    #[inline(always)]
+    pub(super) fn segments<W: Way<Real = R>>(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = Range<usize>> + Clone + use<W, R> {
+        segments::ranges::<R>(self.steps, W::row(self.shape))
+    }
+}

@@ -1,0 +1,333 @@
+//! What lies along the lanes of a vector, as a type: every kernel is written once over a [`Way`].
+
+use super::compensated::Compensated;
+use crate::cpu::along::Along;
+use crate::cpu::layers::{Kind, Shape};
+use crate::network::Rule;
+use crate::number::{Kernel, Lanes, Number, Pair, Real, vectorise};
+use crate::rule::{Hebb, Oja, RowRule};
+use pulp::Simd;
+use std::marker::PhantomData;
+
+/// A pair of vectors, as loops over a row's synapses use it.
+pub(super) type Vectors<W> = [<<W as Way>::Real as Lanes>::Vector<<W as Way>::Simd>; 2];
+
+/// A whole number of pairs.
+#[inline(always)]
+pub(super) fn pairs<W: Way>(values: &[W::Real]) -> &[Vectors<W>] {
+    W::Real::pairs::<W::Simd>(values)
+}
+
+/// A whole number of pairs, to be changed.
+#[inline(always)]
+pub(super) fn pairs_mut<W: Way>(values: &mut [W::Real]) -> &mut [Vectors<W>] {
+    W::Real::pairs_mut::<W::Simd>(values)
+}
+
+/// A way to fill a pair of vectors. Presynaptic activity, traces and adjoint traces are always loaded, one pair after the other;
+/// a way says how a row's coefficients become vectors, and how what a row has once a step, its [`Way::Value`], comes from a
+/// row's sums and goes back to its synapses.
+///
+/// Room for two more:
+/// * *Networks along the lanes*, the same synapse of as many networks as there are lanes. Coefficients and their gradients are
+///   vectors that are loaded, in rows `[I, W]`, and a value is a pair of vectors. So `Coefficient` is a pair as over
+///   synapses, `Value` as over episodes, sums over lanes there are none, and gradients are added to in place.
+/// * *Rows along the lanes*, `W` rows of one network, of one episode. Coefficients are transposed, `[rows / W, I, W]`, and
+///   loaded; traces and values are as over episodes; but presynaptic activity is spread. It would become an associated type
+///   with a method as coefficients have ([`Way::coefficients`]), and the gradient of the input a sum over lanes.
+pub(crate) trait Way: Copy {
+    type Real: Real;
+    type Simd: Simd;
+    /// What a row has once a step: of one episode, or of each in its lane.
+    type Value: Number;
+    /// What is loaded of a row's coefficients to fill one pair of vectors.
+    type Coefficient: Copy;
+    /// Where a pass over a row adds up the gradient of the weights of one pair of vectors; nothing where
+    /// [`Way::IN_PLACE`] is false.
+    type WeightSum;
+
+    const ALONG: Along;
+    /// Rows whose sweeps are interleaved.
+    const TOGETHER: usize = Self::ALONG.together();
+    /// Whether a pass over a row adds to the gradients of weights and plasticity where they stand. Otherwise the
+    /// plasticity's are summed over lanes at the end, and the weights' are a product of matrices.
+    const IN_PLACE: bool;
+
+    fn simd(self) -> Self::Simd;
+
+    /// Episodes that go together, `W`.
+    fn width() -> usize;
+
+    /// Row `i` of a layer's coefficients, `[O, row]`.
+    fn coefficients<'a>(
+        values: &'a [Self::Real],
+        i: usize,
+        shape: &Shape,
+    ) -> &'a [Self::Coefficient];
+
+    fn coefficient(self, loaded: Self::Coefficient) -> Vectors<Self>;
+
+    /// Of a row of `count` pairs.
+    fn weight_sums(row: &mut [Self::Real], count: usize) -> &mut [Self::WeightSum];
+
+    fn add(self, sum: &mut Self::WeightSum, value: Vectors<Self>);
+
+    /// `value`, the same for every episode.
+    fn value(self, value: Self::Real) -> Self::Value;
+
+    /// The first value of `values`, `[…, W]`.
+    fn load(self, values: &[Self::Real]) -> Self::Value;
+
+    /// The inverse of [`Way::load`].
+    fn store(self, value: Self::Value, values: &mut [Self::Real]);
+
+    /// A value, for the synapses of its row.
+    fn spread(self, value: Self::Value) -> Vectors<Self>;
+
+    /// The sum over a row's synapses, from what each lane has of it.
+    fn gather(self, sums: Vectors<Self>) -> Self::Value;
+
+    /// The same, in twice the precision.
+    fn gather_precisely(
+        self,
+        sums: Compensated<Pair<Self::Simd, Self::Real>>,
+    ) -> Compensated<Self::Value>;
+
+    /// The sum over the first `count` episodes.
+    fn total(self, value: Self::Value, count: usize) -> Self::Real;
+
+    /// Vectors as a number of its own in each lane.
+    #[inline(always)]
+    fn pair(self, vectors: Vectors<Self>) -> Pair<Self::Simd, Self::Real> {
+        Pair::new(self.simd(), vectors)
+    }
+
+    /// The vectors of nothing.
+    #[inline(always)]
+    fn nothing(self) -> Vectors<Self> {
+        [Self::Real::splat(self.simd(), num_traits::Zero::zero()); 2]
+    }
+
+    /// Elements of a row of synapses, `[C, W]`.
+    #[inline(always)]
+    fn row(shape: &Shape) -> usize {
+        match Self::ALONG {
+            Along::Synapses => shape.row * Self::width(),
+            Along::Episodes => shape.inputs * Self::width(),
+        }
+    }
+}
+
+/// [`Along::Synapses`].
+#[derive(Clone, Copy)]
+pub(super) struct OverSynapses<S, R>(S, PhantomData<R>);
+
+impl<S: Simd, R: Real> Way for OverSynapses<S, R> {
+    type Real = R;
+    type Simd = S;
+    type Value = R;
+    type Coefficient = [R::Vector<S>; 2];
+    type WeightSum = [R::Vector<S>; 2];
+
+    const ALONG: Along = Along::Synapses;
+    const IN_PLACE: bool = true;
+
+    #[inline(always)]
+    fn simd(self) -> S {
+        self.0
+    }
+
+    #[inline(always)]
+    fn width() -> usize {
+        1
+    }
+
+    #[inline(always)]
+    fn coefficients<'a>(values: &'a [R], i: usize, shape: &Shape) -> &'a [Self::Coefficient] {
+        R::pairs::<S>(&values[i * shape.row..][..shape.row])
+    }
+
+    #[inline(always)]
+    fn coefficient(self, loaded: Self::Coefficient) -> Vectors<Self> {
+        loaded
+    }
+
+    #[inline(always)]
+    fn weight_sums(row: &mut [R], _: usize) -> &mut [Self::WeightSum] {
+        R::pairs_mut::<S>(row)
+    }
+
+    #[inline(always)]
+    fn add(self, sum: &mut Self::WeightSum, value: Vectors<Self>) {
+        for k in 0..2 {
+            sum[k] = <R as Lanes>::add(self.0, value[k], sum[k]);
+        }
+    }
+
+    #[inline(always)]
+    fn value(self, value: R) -> R {
+        value
+    }
+
+    #[inline(always)]
+    fn load(self, values: &[R]) -> R {
+        values[0]
+    }
+
+    #[inline(always)]
+    fn store(self, value: R, values: &mut [R]) {
+        values[0] = value;
+    }
+
+    #[inline(always)]
+    fn spread(self, value: R) -> Vectors<Self> {
+        [R::splat(self.0, value); 2]
+    }
+
+    #[inline(always)]
+    fn gather(self, sums: Vectors<Self>) -> R {
+        R::sum_lanes(self.0, sums[0], sums[1])
+    }
+
+    #[inline(always)]
+    fn gather_precisely(self, sums: Compensated<Pair<S, R>>) -> Compensated<R> {
+        let (mut high, mut low) = (sums.high.vectors, sums.low.vectors);
+        let lanes = R::elements_mut::<S>(&mut high)
+            .iter()
+            .zip(R::elements_mut::<S>(&mut low));
+        let mut sum = Compensated::zero(R::zero());
+        for (&high, &mut low) in lanes {
+            sum = sum.add_multiple(R::one(), Compensated { high, low });
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn total(self, value: R, _: usize) -> R {
+        value
+    }
+}
+
+/// [`Along::Episodes`].
+#[derive(Clone, Copy)]
+pub(super) struct OverEpisodes<S, R>(S, PhantomData<R>);
+
+impl<S: Simd, R: Real> Way for OverEpisodes<S, R> {
+    type Real = R;
+    type Simd = S;
+    type Value = Pair<S, R>;
+    type Coefficient = R;
+    type WeightSum = ();
+
+    const ALONG: Along = Along::Episodes;
+    const IN_PLACE: bool = false;
+
+    #[inline(always)]
+    fn simd(self) -> S {
+        self.0
+    }
+
+    #[inline(always)]
+    fn width() -> usize {
+        R::pair_width::<S>()
+    }
+
+    #[inline(always)]
+    fn coefficients<'a>(values: &'a [R], i: usize, shape: &Shape) -> &'a [R] {
+        &values[i * shape.row..][..shape.inputs]
+    }
+
+    #[inline(always)]
+    fn coefficient(self, loaded: R) -> Vectors<Self> {
+        [R::splat(self.0, loaded); 2]
+    }
+
+    #[inline(always)]
+    fn weight_sums(_: &mut [R], count: usize) -> &mut [()] {
+        // Nothings take no room.
+        vec![(); count].leak()
+    }
+
+    #[inline(always)]
+    fn add(self, (): &mut (), _: Vectors<Self>) {}
+
+    #[inline(always)]
+    fn value(self, value: R) -> Pair<S, R> {
+        Pair::new(self.0, [R::splat(self.0, value); 2])
+    }
+
+    #[inline(always)]
+    fn load(self, values: &[R]) -> Pair<S, R> {
+        Pair::load(self.0, values)
+    }
+
+    #[inline(always)]
+    fn store(self, value: Pair<S, R>, values: &mut [R]) {
+        value.store(values);
+    }
+
+    #[inline(always)]
+    fn spread(self, value: Pair<S, R>) -> Vectors<Self> {
+        value.vectors
+    }
+
+    #[inline(always)]
+    fn gather(self, sums: Vectors<Self>) -> Pair<S, R> {
+        Pair::new(self.0, sums)
+    }
+
+    #[inline(always)]
+    fn gather_precisely(self, sums: Compensated<Pair<S, R>>) -> Compensated<Pair<S, R>> {
+        sums
+    }
+
+    #[inline(always)]
+    fn total(self, value: Pair<S, R>, count: usize) -> R {
+        value.sum_of_first(count)
+    }
+}
+
+/// A sweep over the rows of a layer, for every way and rule.
+pub(super) trait Sweep<R: Real>: Sized {
+    /// Over rows with a trace.
+    fn plastic<W: Way<Real = R>, P: RowRule>(self, way: W, rule: P);
+
+    /// Over rows without one.
+    fn fixed<W: Way<Real = R>>(self, way: W);
+}
+
+/// Runs `sweep` with the widest vectors that the processor has.
+pub(super) fn run<R: Real>(along: Along, kind: Kind, sweep: impl Sweep<R>) {
+    match along {
+        Along::Synapses => vectorise(AlongSynapses(kind, sweep, PhantomData)),
+        Along::Episodes => vectorise(AlongEpisodes(kind, sweep, PhantomData)),
+    }
+}
+
+struct AlongSynapses<K, R>(Kind, K, PhantomData<R>);
+
+impl<R: Real, K: Sweep<R>> Kernel for AlongSynapses<K, R> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        with_rule(self.0, self.1, OverSynapses(simd, PhantomData::<R>));
+    }
+}
+
+struct AlongEpisodes<K, R>(Kind, K, PhantomData<R>);
+
+impl<R: Real, K: Sweep<R>> Kernel for AlongEpisodes<K, R> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        with_rule(self.0, self.1, OverEpisodes(simd, PhantomData::<R>));
+    }
+}
+
+/// Each rule is a type of its own, so that its formulas are compiled in.
+#[inline(always)]
+fn with_rule<W: Way>(kind: Kind, sweep: impl Sweep<W::Real>, way: W) {
+    match kind {
+        Kind::Plastic(Rule::Hebb) => sweep.plastic(way, Hebb),
+        Kind::Plastic(Rule::Oja) => sweep.plastic(way, Oja),
+        Kind::Dense | Kind::Bias => sweep.fixed(way),
+    }
+}

@@ -1,0 +1,27 @@
+//! Which arrays there are, said once: a table of their sizes, from which bytes are counted and arrays made.
+
+/// Defines a struct of arrays, all of type `A`. With numbers for `A` it is the table of their sizes; `map` makes the arrays
+/// of it, or adds the sizes up.
+macro_rules! table {
+    (
+        $(#[$about:meta])*
+        $table:ident { $($(#[$about_field:meta])* $field:ident,)* }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug)]
+        pub(in crate::cpu) struct $table<A> {
+            $($(#[$about_field])* pub $field: A,)*
+        }
+
+        impl<A> $table<A> {
+            /// What `change` makes of each array.
+            pub fn map<B>(self, change: &mut impl FnMut(A) -> B) -> $table<B> {
+                $table {
+                    $($field: change(self.$field),)*
+                }
+            }
+        }
+    };
+}
+
+pub(super) use table;

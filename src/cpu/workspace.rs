@@ -1,0 +1,271 @@
+//! The episodes in progress: forward through all layers, and back.
+
+use super::along::MOST_EPISODES;
+use super::arrays::{Activity, Adjoint, Group, GroupArrays, Shared};
+use super::job::Job;
+use super::kernels::{
+    Empty, Pass, backward, bring_out, forward, input_gradient, put_lane, take_in, transpose,
+};
+use super::layers::Synapses;
+use super::pool::Pooled;
+use super::results::Results;
+use super::source::{self, Block, Generated};
+use crate::number::Real;
+
+/// The arrays of one group of `W` episodes at a time, and what they are worked on with.
+#[derive(Debug)]
+pub(super) struct Workspace<R> {
+    arrays: Group<R>,
+    generated: Generated<R>,
+    /// One step of one episode: output and the gradient on it, `[O]` each.
+    step: [Vec<R>; 2],
+}
+
+impl<R: Real> Pooled for Workspace<R> {
+    type Job = Job;
+
+    fn new(job: &Job) -> Self {
+        let outputs = job.shapes[job.shapes.len() - 1].outputs;
+        Self {
+            arrays: GroupArrays::sizes::<R>(job).arrays(),
+            generated: Generated::default(),
+            step: [0, 1].map(|_| vec![R::zero(); outputs]),
+        }
+    }
+
+    fn bytes(job: &Job) -> u128 {
+        GroupArrays::sizes::<R>(job).elements() * size_of::<R>() as u128
+    }
+}
+
+impl<R: Real> Workspace<R> {
+    /// Sums of the gradients of the last block's episodes, per layer.
+    pub fn gradients(&self) -> &[Synapses<R>] {
+        &self.arrays.gradients
+    }
+
+    /// Runs the episodes of one block and sums their gradients; returns the sum of their losses.
+    pub fn block(
+        &mut self,
+        job: &Job,
+        layers: &[Synapses<R>],
+        block: &Block<'_, '_, R>,
+        mut results: Option<Results<'_, R>>,
+    ) -> f64 {
+        self.arrays.clear_gradients();
+        let mut generated = std::mem::take(&mut self.generated);
+        let width = job.along.width::<R>();
+        let mut total = 0.0;
+        for first in block.episodes.clone().step_by(width) {
+            let count = width.min(block.episodes.end - first);
+            let mut sweep = GroupSweep {
+                job,
+                layers,
+                activities: &mut self.arrays.activities,
+                adjoints: &mut self.arrays.adjoints,
+                gradients: &mut self.arrays.gradients,
+                shared: &mut self.arrays.shared,
+                step: &mut self.step,
+                count,
+            };
+            let group = block.group(first..first + count, &mut generated);
+            let within = first - block.episodes.start;
+            sweep.forward(&group);
+            if let Some(results) = &mut results {
+                sweep.bring_outcome(results, within);
+            }
+            let mut losses = [0.0; MOST_EPISODES];
+            let losses = &mut losses[..count];
+            sweep.objective(&group, losses);
+            total = losses.iter().fold(total, |sum, loss| sum + loss);
+            if job.request.gradient {
+                sweep.backward(&group);
+            }
+            if let Some(results) = &mut results {
+                results.losses[within..][..count].copy_from_slice(losses);
+                sweep.bring_gradients(results, within);
+            }
+        }
+        self.generated = generated;
+        total
+    }
+}
+
+/// The sweeps over one group of episodes. What the reverse half needs of the forward one is in the activities.
+struct GroupSweep<'a, R> {
+    job: &'a Job,
+    layers: &'a [Synapses<R>],
+    activities: &'a mut [Activity<R>],
+    adjoints: &'a mut [Adjoint<R>],
+    gradients: &'a mut [Synapses<R>],
+    shared: &'a mut Shared<R>,
+    step: &'a mut [Vec<R>; 2],
+    /// Episodes of the group. Lanes without one have the first one's input and traces, and gradients of zero.
+    count: usize,
+}
+
+impl<R: Real> GroupSweep<'_, R> {
+    /// Takes the episodes in, and runs all layers.
+    fn forward(&mut self, group: &source::Group<'_, '_, R>) {
+        let (job, along) = (self.job, self.job.along);
+        let input = &mut self.activities[0].input;
+        take_in(
+            along,
+            group.input,
+            self.count,
+            columns(job, 0),
+            Empty::First,
+            input,
+        );
+        for index in 0..job.shapes.len() {
+            let (before, after) = self.activities.split_at_mut(index + 1);
+            let activity = &mut before[index];
+            if let Some(from) = group.initial_traces(index) {
+                let (columns, to) = (columns(job, index), &mut activity.initial_trace);
+                take_in(along, from, self.count, columns, Empty::First, to);
+            }
+            let pass = pass(job, self.layers, index);
+            forward(pass, activity, &mut self.shared.scratch);
+            if let Some(next) = after.first_mut() {
+                let (steps, output) = (job.request.steps, &activity.output);
+                let [_, row] = columns(job, index + 1);
+                transpose(along, output, &mut next.input, [steps, steps, row]);
+            }
+        }
+    }
+
+    /// Copies what is wanted of the forward half out, to the results from number `first` on.
+    fn bring_outcome(&mut self, results: &mut Results<'_, R>, first: usize) {
+        let (job, along, count) = (self.job, self.job.along, self.count);
+        let last = job.shapes.len() - 1;
+        let outputs = job.shapes[last].outputs;
+        let to = Results::part(results.output, results.episodes, first, count);
+        if !to.is_empty() {
+            // There is no gradient on the output yet.
+            let (steps, by_step) = (job.request.steps, &mut self.shared.output_gradient);
+            let output = &self.activities[last].output;
+            transpose(along, output, by_step, [steps, steps, outputs]);
+            bring_out(along, by_step, count, [outputs; 2], to);
+        }
+        for (layer, to) in results.traces.iter_mut().enumerate() {
+            let to = Results::part(to, results.episodes, first, count);
+            let from = &self.activities[layer].final_trace;
+            bring_out(along, from, count, columns(job, layer), to);
+        }
+    }
+
+    /// The episodes' losses; leaves the gradient on the output in place.
+    fn objective(&mut self, group: &source::Group<'_, '_, R>, losses: &mut [f64]) {
+        let (job, along) = (self.job, self.job.along);
+        let last = job.shapes.len() - 1;
+        let outputs = job.shapes[last].outputs;
+        let by_output = &mut self.shared.output_gradient;
+        match group.objective {
+            Some(target) if group.is_target => {
+                by_output.fill(R::zero());
+                for (lane, loss) in losses.iter_mut().enumerate() {
+                    *loss = self.loss(group, target, lane);
+                }
+            }
+            Some(gradient) => {
+                let columns = [outputs; 2];
+                take_in(along, gradient, self.count, columns, Empty::Zero, by_output);
+            }
+            None => by_output.fill(R::zero()),
+        }
+    }
+
+    /// The loss of the episode in `lane`, against the group's targets `[count, T, O]`.
+    fn loss(&mut self, group: &source::Group<'_, '_, R>, target: &[R], lane: usize) -> f64 {
+        let job = self.job;
+        let (steps, width) = (job.request.steps, job.along.width::<R>());
+        let activity = &self.activities[job.shapes.len() - 1];
+        let [output, gradient] = &mut *self.step;
+        let outputs = output.len();
+        let batch = R::from_f64(job.request.batch as f64);
+        let mut loss = 0.0;
+        for t in 0..steps {
+            let mask = group.mask(lane, t);
+            if mask == R::zero() {
+                continue;
+            }
+            for (o, y) in output.iter_mut().enumerate() {
+                *y = activity.output[(o * steps + t) * width + lane];
+            }
+            let target = &target[(lane * steps + t) * outputs..][..outputs];
+            let step = job.loss.step(output, target, mask / batch, gradient);
+            loss += (mask * step).as_f64();
+            let to = &mut self.shared.output_gradient[t * outputs * width..][..outputs * width];
+            put_lane(gradient, to, width, lane);
+        }
+        loss
+    }
+
+    /// From the gradient on the output back through all layers; adds to the parameters' gradients.
+    fn backward(&mut self, group: &source::Group<'_, '_, R>) {
+        let (job, along, count) = (self.job, self.job.along, self.count);
+        for (index, shape) in job.shapes.iter().enumerate().rev() {
+            let (before, after) = self.adjoints.split_at_mut(index + 1);
+            let adjoint = &mut before[index];
+            if let Some(from) = group.trace_gradients(index) {
+                let (columns, to) = (columns(job, index), &mut adjoint.trace_gradient);
+                take_in(along, from, count, columns, Empty::Zero, to);
+            }
+            let (from, row) = match after.first() {
+                Some(above) => (&above.input_gradient, columns(job, index + 1)[1]),
+                None => (&self.shared.output_gradient, shape.outputs),
+            };
+            let sizes = [row, shape.outputs, job.request.steps];
+            transpose(along, from, &mut adjoint.signal, sizes);
+            let (pass, activity) = (pass(job, self.layers, index), &self.activities[index]);
+            let Shared {
+                partial, scratch, ..
+            } = &mut *self.shared;
+            backward(
+                pass,
+                activity,
+                count,
+                adjoint,
+                &mut self.gradients[index],
+                scratch,
+            );
+            if job.needs_input_gradient(index) {
+                input_gradient(pass, activity, adjoint, partial, scratch);
+            }
+        }
+    }
+
+    /// Copies the wanted gradients out, to the results from number `first` on.
+    fn bring_gradients(&mut self, results: &mut Results<'_, R>, first: usize) {
+        let (job, along, count) = (self.job, self.job.along, self.count);
+        for (layer, adjoint) in self.adjoints.iter().enumerate() {
+            let columns = columns(job, layer);
+            if layer == 0 {
+                let to = Results::part(results.input, results.episodes, first, count);
+                bring_out(along, &adjoint.input_gradient, count, columns, to);
+            }
+            if let Some(to) = results.initial.get_mut(layer) {
+                let to = Results::part(to, results.episodes, first, count);
+                bring_out(along, &adjoint.initial_gradient, count, columns, to);
+            }
+        }
+    }
+}
+
+/// How layer `index` is swept over.
+fn pass<'a, R: Real>(job: &'a Job, layers: &'a [Synapses<R>], index: usize) -> Pass<'a, R> {
+    let shape = &job.shapes[index];
+    Pass {
+        along: job.along,
+        shape,
+        synapses: &layers[index],
+        steps: job.request.steps,
+        parallel: job.splits::<R>(shape),
+    }
+}
+
+/// Synapses of a row of layer `index`, in the caller's arrays and in a group's.
+fn columns(job: &Job, index: usize) -> [usize; 2] {
+    let shape = &job.shapes[index];
+    [shape.inputs, job.along.columns(shape)]
+}

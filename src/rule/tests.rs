@@ -1,0 +1,621 @@
+use super::expression::{Expressions, Id, Node, Variable};
+use super::parse::parse;
+use super::program::{Program, Values};
+use super::row::Function;
+use super::{Hebb, Oja, RowRule, Rule};
+use crate::error::Error;
+use crate::number::Number;
+use num_complex::Complex64;
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+/// What has no real value, and what is decided by it, is not a number.
+impl Number for Complex64 {
+    fn constant(self, value: f64) -> Self {
+        value.into()
+    }
+
+    fn hyperbolic_tangent(self) -> Self {
+        self.tanh()
+    }
+
+    fn exponential(self) -> Self {
+        self.exp()
+    }
+
+    fn logarithm(self) -> Self {
+        if self.re < 0.0 {
+            f64::NAN.into()
+        } else {
+            self.ln()
+        }
+    }
+
+    fn square_root(self) -> Self {
+        if self.re < 0.0 {
+            f64::NAN.into()
+        } else {
+            self.sqrt()
+        }
+    }
+
+    fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
+        match self.is_finite() && bound.is_finite() {
+            true if self.re < bound.re => then,
+            true => otherwise,
+            false => f64::NAN.into(),
+        }
+    }
+}
+
+/// Texts in these variables.
+fn texts(variables: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let number = prop_oneof![
+        Just("0".to_owned()),
+        Just("1".to_owned()),
+        Just("2".to_owned()),
+        (1..400u32).prop_map(|n| format!("{}", f64::from(n) / 100.0)),
+    ];
+    let variable = proptest::sample::select(variables).prop_map(str::to_owned);
+    let leaf = prop_oneof![1 => number, 3 => variable];
+    leaf.prop_recursive(5, 40, 4, |inner| {
+        let two = (inner.clone(), inner.clone());
+        let function = proptest::sample::select(&["tanh", "exp", "log", "sqrt", "abs", "-"][..]);
+        let operator = proptest::sample::select(&["+", "-", "*", "/"][..]);
+        let choice = proptest::sample::select(&["min", "max"][..]);
+        prop_oneof![
+            4 => (two.clone(), operator).prop_map(|((a, b), sign)| format!("({a}) {sign} ({b})")),
+            2 => (two.clone()).prop_map(|(a, b)| format!("{a} + {b} * {a}")),
+            2 => (inner.clone(), function).prop_map(|(a, name)| format!("{name}({a})")),
+            1 => (two.clone(), choice).prop_map(|((a, b), name)| format!("{name}({a}, {b})")),
+            1 => (two.clone(), inner.clone()).prop_map(|((a, b), c)| format!("clamp({a}, {b}, {c})")),
+            1 => (two.clone(), two).prop_map(|((a, b), (c, d))| format!("where_less({a}, {b}, {c}, {d})")),
+            1 => (inner, -3..5).prop_map(|(a, n)| format!("({a})^{n}")),
+        ]
+    })
+}
+
+/// The nodes in their order, each operand as its place in it.
+fn structure(expressions: &Expressions, root: Id) -> Vec<(String, Vec<usize>)> {
+    let order = expressions.needed(root);
+    let places: HashMap<_, _> = order.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+    let describe = |id: &Id| {
+        let node = expressions.node(*id);
+        let kind = match node {
+            Node::Number(_) | Node::Variable(_) => format!("{node:?}"),
+            Node::Unary(function, _) => format!("{function:?}"),
+            Node::Binary(function, ..) => format!("{function:?}"),
+            Node::Power(_, exponent) => format!("power {exponent}"),
+            Node::WhereLess(_) => "where_less".to_owned(),
+        };
+        (kind, node.operands().map(|it| places[&it]).collect())
+    };
+    order.iter().map(describe).collect()
+}
+
+fn assert_reads_back(expressions: &Expressions, root: Id) {
+    let text = expressions.print(root);
+    if text.len() > 4_000 {
+        return;
+    }
+    let read = match parse(&text) {
+        Ok(read) => read,
+        // Derivatives are deeper than what they are of.
+        Err(Error::Rule { reason, .. }) if reason.contains("nested") => return,
+        Err(error) => panic!("{error}"),
+    };
+    let (again, before) = (
+        structure(&read.expressions, read.root),
+        structure(expressions, root),
+    );
+    assert_eq!(
+        again,
+        before,
+        "{text}\n{}",
+        read.expressions.print(read.root)
+    );
+}
+
+/// The value of an expression, by its program.
+fn value<N: Number>(expressions: &mut Expressions, root: Id, y: N, rate: N) -> N {
+    let root = expressions.without_powers(root);
+    Program::new(expressions, root).run(Values {
+        trace: y,
+        presynaptic: rate,
+        postsynaptic: y,
+        rate,
+    })
+}
+
+/// Whether the two are the same but for rounding; where one is very large or not a number, nothing can be said.
+fn assert_close(a: f64, b: f64, text: &str) {
+    if a.abs() < 1e8 && b.abs() < 1e8 {
+        assert!((a - b).abs() <= 1e-6 * (1.0 + a.abs()), "{a} {b} {text}");
+    }
+}
+
+const STEP: f64 = 1e-40;
+
+fn assert_steps_to(stepped: Complex64, derivative: f64, text: &str) {
+    if stepped.is_finite() {
+        assert_close(stepped.im / STEP, derivative, text);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn printed_expressions_read_back_as_they_were(text in texts(&["h", "x", "y", "m", "rate"])) {
+        let mut parsed = parse(&text).unwrap();
+        assert_reads_back(&parsed.expressions, parsed.root);
+        let simple = parsed.expressions.simplified(parsed.root, &[]).0;
+        assert_reads_back(&parsed.expressions, simple);
+        let derivative = parsed.expressions.derivative(simple, Variable::Postsynaptic);
+        assert_reads_back(&parsed.expressions, derivative);
+    }
+
+    #[test]
+    fn simplification_keeps_the_value(
+        text in texts(&["y", "rate"]), y in -2.0..2.0f64, rate in 0.1..2.0f64
+    ) {
+        let mut parsed = parse(&text).unwrap();
+        let simple = parsed.expressions.simplified(parsed.root, &[]).0;
+        let before = value(&mut parsed.expressions, parsed.root, y, rate);
+        let after = value(&mut parsed.expressions, simple, y, rate);
+        assert_close(before, after, &text);
+    }
+
+    /// Of the text as it is written, by a complex step.
+    #[test]
+    fn derivatives_are_those_of_complex_steps(
+        text in texts(&["y", "rate"]), y in -2.0..2.0f64, rate in 0.1..2.0f64
+    ) {
+        let mut parsed = parse(&text).unwrap();
+        let simple = parsed.expressions.simplified(parsed.root, &[]).0;
+        for (variable, by_y) in [(Variable::Postsynaptic, 1.0), (Variable::Rate, 0.0)] {
+            let derivative = parsed.expressions.derivative(simple, variable);
+            let derivative = value(&mut parsed.expressions, derivative, y, rate);
+            let y = Complex64::new(y, by_y * STEP);
+            let rate = Complex64::new(rate, (1.0 - by_y) * STEP);
+            let stepped = value(&mut parsed.expressions, parsed.root, y, rate);
+            assert_steps_to(stepped, derivative, &text);
+        }
+    }
+
+    /// `d` and `g` are given, so that what is found can be compared with it.
+    #[test]
+    fn retention_and_gain_are_found(
+        d in texts(&["y", "rate", "m"]), g in texts(&["y", "m", "rate"]), way in 0..3,
+        y in -2.0..2.0f64, rate in 0.1..2.0f64, (h, x) in (-2.0..2.0f64, -2.0..2.0f64),
+    ) {
+        let text = match way {
+            0 => format!("({d}) * h + ({g}) * x"),
+            1 => format!("h - (h - x * ({g})) + h * ({d})"),
+            _ => format!("(h * ({d}) * 2 + ({g}) * (x + x)) / 2"),
+        };
+        let rule = match Rule::parse(&text) {
+            Ok(rule) => rule,
+            Err(Error::Rule { reason, .. })
+                if ["nested", "no finite value", "beyond"].iter().any(|it| reason.contains(it)) =>
+            {
+                return Ok(());
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let row = rule.0.row.interpreted();
+        let found = row.retention(y, rate) * h + row.gain(y, rate) * x;
+        assert_close(rule.evaluate(h, x, y, rate), found, &text);
+        assert_close(rule.evaluate(1.0, 0.0, y, rate), row.retention(y, rate), &text);
+        let real = Complex64::from;
+        let by_y = Complex64::new(y, STEP);
+        let by_rate = Complex64::new(rate, STEP);
+        for (stepped, derivative) in [
+            (row.retention(by_y, real(rate)), row.retention_by_output(y, rate)),
+            (row.gain(by_y, real(rate)), row.gain_by_output(y, rate)),
+            (row.retention(real(y), by_rate), row.retention_by_rate(y, rate)),
+            (row.gain(real(y), by_rate), row.gain_by_rate(y, rate)),
+        ] {
+            assert_steps_to(stepped, derivative, &text);
+        }
+        prop_assert!(
+            row.retention_depends_on_output() || row.retention_by_output(y, rate) == 0.0
+        );
+    }
+
+    #[test]
+    fn any_text_is_a_rule_or_an_error(text in "[hxymrate0-9.+*/^(), -]{0,60}|\\PC{0,40}") {
+        if let Err(error) = Rule::parse(&text) {
+            let is_of_rules = matches!(error, Error::Rule { .. });
+            prop_assert!(is_of_rules);
+            prop_assert!(error.to_string().contains('^'));
+        }
+    }
+}
+
+#[test]
+fn named_rules_have_their_retention_and_gain() {
+    for (rule, functions) in [
+        (
+            Rule::hebb(),
+            ["1 - rate", "rate * y", "0", "rate", "-1", "y"],
+        ),
+        (
+            Rule::oja(),
+            [
+                "1 - y * (rate * y)",
+                "rate * y",
+                "-2 * (rate * y)",
+                "rate",
+                "-(y * y)",
+                "y",
+            ],
+        ),
+    ] {
+        let found = Function::ALL.map(|function| rule.0.row.print(function));
+        assert_eq!(found, functions, "{rule}");
+    }
+    assert!(!Rule::hebb().retention_depends_on_output());
+    assert!(Rule::oja().retention_depends_on_output());
+}
+
+/// The six functions at one point.
+fn functions(rule: impl RowRule, y: f32, rate: f32) -> [u32; 6] {
+    let values = [
+        rule.retention(y, rate),
+        rule.gain(y, rate),
+        rule.retention_by_output(y, rate),
+        rule.gain_by_output(y, rate),
+        rule.retention_by_rate(y, rate),
+        rule.gain_by_rate(y, rate),
+    ];
+    // The signs of zeros do not matter.
+    values.map(|value| (value + 0.0).to_bits())
+}
+
+#[test]
+fn compiled_rules_give_the_bits_of_interpreted_ones() {
+    let (hebb, oja) = (Rule::hebb(), Rule::oja());
+    for k in 0..10_000u32 {
+        let (y, rate) = ((k as f32 * 0.7).sin(), (k as f32 * 0.37).cos());
+        assert_eq!(
+            functions(Hebb, y, rate),
+            functions(hebb.0.row.interpreted(), y, rate)
+        );
+        assert_eq!(
+            functions(Oja, y, rate),
+            functions(oja.0.row.interpreted(), y, rate)
+        );
+    }
+}
+
+#[test]
+fn what_is_written_otherwise_is_the_same_rule() {
+    let oja = Rule::parse(" h+((rate*m))*y*(x-(y*h)) ").unwrap();
+    assert_eq!((oja.name(), &oja), (Some("oja"), &Rule::oja()));
+    let own = Rule::parse("h*(.9+1e-30)-x*-y^2*2E0").unwrap();
+    assert_eq!(own.trace(), "h * (0.9 + 1e-30) - x * -y^2 * 2");
+    assert_eq!(own.name(), None);
+    assert_ne!(own, oja);
+    assert_eq!(own.retention(), "0.9");
+    assert_eq!(own.gain(), "2 * y^2".replace("y^2", "(y * y)"));
+}
+
+#[test]
+fn values_are_those_of_the_operators() {
+    let parsed = |text: &str| {
+        let mut parsed = parse(text).unwrap();
+        value(&mut parsed.expressions, parsed.root, 3.0, 0.5)
+    };
+    for (text, expected) in [
+        ("2 + 3 * y", 11.0),
+        ("2 - 3 - y", -4.0),
+        ("12 / 2 / y", 2.0),
+        ("-y^2", -9.0),
+        ("(-y)^2", 9.0),
+        ("y^-1 * 3", 1.0),
+        ("y^5", 243.0),
+        ("y^0", 1.0),
+        ("2 * -y", -6.0),
+        ("--y", 3.0),
+        ("min(y, rate)", 0.5),
+        ("max(y, rate)", 3.0),
+        ("abs(rate - y)", 2.5),
+        ("clamp(y, 0, 1)", 1.0),
+        ("clamp(-y, 0, 1)", 0.0),
+        ("clamp(rate, 0, 1)", 0.5),
+        ("where_less(rate, y, 1, 2)", 1.0),
+        ("where_less(y, y, 1, 2)", 2.0),
+        ("log(exp(y))", 3.0),
+        ("sqrt(y * y)", 3.0),
+        ("tanh(y - 3)", 0.0),
+        ("m", 1.0),
+    ] {
+        assert_eq!(parsed(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn mistakes_are_pointed_at() {
+    for (text, column, reason) in [
+        (
+            "",
+            1,
+            "expected a number, a variable, a function or `(`, found the end",
+        ),
+        ("h +", 4, "found the end"),
+        ("h + rate * * x", 12, "found `*`"),
+        (
+            "h + rate y",
+            10,
+            "expected an operator or the end, found `y`",
+        ),
+        ("(h + x", 7, "expected an operator or `)`, found the end"),
+        ("h + x)", 6, "found `)`"),
+        ("h + rate * speed * x", 12, "unknown name `speed`"),
+        ("h + m * e", 9, "`e`, is not supported yet"),
+        ("h + η * x", 5, "unexpected character `η`"),
+        ("h + \u{1b} * x", 5, "unexpected character"),
+        ("h + tanh * x", 10, "expected `(` after tanh, found `*`"),
+        ("h + tanh(y, y) * x", 5, "tanh takes 1 argument, found 2"),
+        ("h + min(y) * x", 5, "min takes 2 arguments, found 1"),
+        ("h + clamp(y, 1) * x", 5, "clamp takes 3 arguments, found 2"),
+        ("h + min() * x", 9, "found `)`"),
+        (
+            "h + y^0.5 * x",
+            7,
+            "expected a whole power, found the number 0.5",
+        ),
+        ("h + y^x", 7, "expected a whole power, found `x`"),
+        ("h + y^2^2 * x", 8, "needs parentheses"),
+        ("h + y^1001 * x", 7, "at most 1000"),
+        ("h + 1.2.3 * x", 8, "found the number 0.3"),
+        ("h + . * x", 5, "`.` is not a number"),
+        ("h + 1e39 * x", 5, "beyond the range of f32"),
+        ("h + 1e-60 * x", 5, "beyond the range of f32"),
+        ("h + 1e999 * x", 5, "beyond the range of f64"),
+        ("h * (1e30 * 1e30)", 11, "1e60, beyond the range of f32"),
+        ("h * (y + 1e-30 * 1e-30)", 16, "beyond the range of f32"),
+        ("h + log(0 - m) * x", 5, "log(-1) has no finite value"),
+        ("h * (1 / 0)", 8, "1 / 0 has no finite value"),
+        ("h + x / 0", 7, "must be 0, and is 0 / 0"),
+        // Not row-affine.
+        ("h * h + x", 3, "d and g depend on y, m and rate alone"),
+        ("h + rate * tanh(x)", 12, "d and g depend on"),
+        ("h + x * (y - h)", 7, "d and g depend on"),
+        ("h + 1 / x", 7, "d and g depend on"),
+        ("h + y * x^2", 10, "d and g depend on"),
+        ("clamp(h + y * x, -1, 1)", 1, "what a branch depends on"),
+        ("where_less(x, 0, h, x)", 1, "what a branch depends on"),
+        ("h + abs(x)", 5, "what a branch depends on"),
+        (
+            "h + rate * y",
+            10,
+            "where h and x are 0 the new trace must be 0, and is rate * y",
+        ),
+        ("rate - h", 1, "must be 0, and is rate"),
+        (
+            "h + where_less(y, 0, x, rate)",
+            5,
+            "must be 0, and is where_less(y, 0, 0, rate)",
+        ),
+    ] {
+        let error = Rule::parse(text).unwrap_err();
+        let Error::Rule { column: at, .. } = &error else {
+            panic!("{error}");
+        };
+        let message = error.to_string();
+        assert_eq!(*at, column, "{message}");
+        assert!(message.contains(reason), "{message}");
+        let lines: Vec<_> = message.lines().collect();
+        assert_eq!(lines.len(), 3, "{message}");
+        assert_eq!(lines[2].chars().count(), column + 2, "{message}");
+    }
+}
+
+#[test]
+fn of_a_long_text_the_place_of_the_mistake_is_shown() {
+    let text = format!("h{} + ? * x{}", " + 0".repeat(100), " - 0".repeat(100));
+    let message = Rule::parse(&text).unwrap_err().to_string();
+    let lines: Vec<_> = message.lines().collect();
+    assert!(lines[1].chars().count() < 90, "{message}");
+    let caret = lines[2].chars().count() - 1;
+    assert_eq!(lines[1].chars().nth(caret), Some('?'), "{message}");
+}
+
+#[test]
+fn long_and_deep_texts_are_refused_or_computed() {
+    let refused = |text: &str, part: &str| {
+        let error = Rule::parse(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    for depth in [65, 1_000, 1_000_000] {
+        refused(
+            &("(".repeat(depth) + "h"),
+            "at most 4096|64 levels"
+                .split('|')
+                .nth(usize::from(depth < 4_000))
+                .unwrap(),
+        );
+    }
+    refused(&("-".repeat(2_000) + "h"), "64 levels");
+    refused(&("tanh(".repeat(800) + "h"), "64 levels");
+    refused(&" ".repeat(5_000), "5000 characters, at most 4096");
+    // As long as may be, and nothing overflows.
+    let sum = "h".to_owned() + &"+x".repeat(2_047);
+    assert_eq!(Rule::parse(&sum).unwrap().gain(), "2047");
+    let product = "h".to_owned() + &"*y".repeat(2_047);
+    let rule = Rule::parse(&product).unwrap();
+    assert_eq!(
+        rule.0.row.interpreted().retention_by_output(1.0, 0.0),
+        2047.0
+    );
+    let tangents = "tanh(y)*y+".repeat(200);
+    let rule = Rule::parse(&format!("h*({tangents}1)")).unwrap();
+    assert!(rule.retention().len() < 100, "{}", rule.retention());
+    let different: String = (0..200).map(|k| format!("tanh(y*{k})*")).collect();
+    let rule = Rule::parse(&format!("h*({different}1)")).unwrap();
+    assert_eq!(rule.0.row.interpreted().retention_by_output(1.0, 0.0), 0.0);
+    // A part that recurs is there once.
+    let doubled = "min(max(abs(".repeat(20) + "y" + &"),0),9)".repeat(20);
+    let rule = Rule::parse(&format!("h*{doubled}")).unwrap();
+    assert_eq!(
+        rule.0.row.interpreted().retention_by_output(-2.0, 0.0),
+        -1.0
+    );
+}
+
+#[test]
+fn where_branches_meet_the_derivative_is_that_of_the_one_taken() {
+    let by_output = |text: &str| {
+        let rule = Rule::parse(&format!("{text} * h")).unwrap();
+        rule.0.row.interpreted().retention_by_output(0.0, 1.0)
+    };
+    assert_eq!(by_output("abs(y)"), 0.0);
+    assert_eq!(by_output("min(y, 2 * y)"), 1.0);
+    assert_eq!(by_output("max(y, 2 * y)"), 1.0);
+    assert_eq!(by_output("where_less(y, 0, 3 * y, 4 * y)"), 4.0);
+}
+
+#[test]
+fn what_has_no_value_is_not_a_number() {
+    let rule = Rule::parse("log(y) * h + sqrt(y) * x").unwrap();
+    let row = rule.0.row.interpreted();
+    assert!(row.retention(-1.0f32, 0.0).is_nan());
+    assert!(row.gain(-1.0f32, 0.0).is_nan());
+    let rule = Rule::parse("1e30 * h * 1e30").unwrap();
+    let row = rule.0.row.interpreted();
+    assert_eq!(row.retention(0.0f32, 0.0), f32::INFINITY);
+    assert_eq!(row.retention(0.0f64, 0.0), 1e30 * 1e30);
+}
+
+#[test]
+fn files_have_the_name_or_the_text() {
+    #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq)]
+    struct Layer {
+        rule: Rule,
+    }
+    let read = |text: &str| toml::from_str::<Layer>(text);
+    for text in ["hebb", "oja", "h + rate*y*x", "-h", "x"] {
+        let layer = Layer {
+            rule: text.parse().unwrap(),
+        };
+        assert_eq!(read(&toml::to_string(&layer).unwrap()).unwrap(), layer);
+        let json = serde_json::to_string(&layer).unwrap();
+        assert_eq!(serde_json::from_str::<Layer>(&json).unwrap(), layer);
+    }
+    assert_eq!(
+        toml::to_string(&read("rule = { trace = \"h+rate*y*x\" }").unwrap()).unwrap(),
+        "[rule]\ntrace = \"h + rate * y * x\"\n"
+    );
+    for (text, part) in [
+        ("rule = \"bcm\"", "expected \"hebb\", \"oja\" or { trace"),
+        ("rule = 3", "expected \"hebb\", \"oja\" or { trace"),
+        ("rule = {}", "missing field `trace`"),
+        (
+            "rule = { trace = \"h + ? * x\" }",
+            "column 5: unexpected character `?`",
+        ),
+        (
+            "rule = { trace = \"h\", bound = 1.0 }",
+            "rule.bound: not supported yet",
+        ),
+        (
+            "rule = { trace = \"h\", eligibility = \"x\" }",
+            "rule.eligibility: not supported",
+        ),
+        (
+            "rule = { trace = \"h\", coefficients = [] }",
+            "rule.coefficients: not supported",
+        ),
+        (
+            "rule = { trace = \"h\", speed = 1 }",
+            "unknown field `speed`",
+        ),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[cfg(feature = "gpu")]
+mod shaders {
+    use super::super::Rule;
+    use super::*;
+
+    const TANGENT: &str = "fn hyperbolic_tangent_own(z: f32) -> f32 { return z; }\n\
+                           fn from_bits_own(bits: u32) -> f32 { return bitcast<f32>(bits); }\n\
+                           @compute @workgroup_size(1) fn main() {\n\
+                               _ = retention_own(0.0, 0.0) + gain_own(0.0, 0.0);\n\
+                           }\n";
+
+    fn validate(rule: &Rule) -> String {
+        let (text, _) = rule.wgsl("_own");
+        let module = naga::front::wgsl::parse_str(&format!("{text}{TANGENT}"))
+            .unwrap_or_else(|error| panic!("{rule}\n{text}\n{}", error.emit_to_string(&text)));
+        naga::valid::Validator::new(
+            naga::valid::ValidationFlags::all(),
+            naga::valid::Capabilities::empty(),
+        )
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{rule}\n{text}\n{error:?}"));
+        text
+    }
+
+    /// Whether a line adds what another line multiplied, outside of `fma`.
+    fn adds_products(text: &str) -> bool {
+        let products: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains(" * "))
+            .map(|line| line.split_whitespace().nth(1).unwrap())
+            .collect();
+        let mut sums = text
+            .lines()
+            .filter(|line| line.contains(" + ") || line.contains(" - "));
+        sums.any(|line| {
+            let mut words = line.split([' ', ';', '-']);
+            words.any(|word| products.contains(&word))
+        })
+    }
+
+    #[test]
+    fn the_named_rules_are_written_as_short_as_can_be() {
+        let text = validate(&Rule::oja());
+        assert!(
+            text.contains("let v2 = rate * y;\n    let v4 = fma(-y, v2, 1.0f);"),
+            "{text}"
+        );
+        assert!(!validate(&Rule::hebb()).contains("fma"));
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_left_to_the_device() {
+        for text in [
+            "h * 1e30 * 1e30",
+            "1e30 * h * 1e30 + x * (y + 1e38 * 3) * 2",
+            "h * 1e-30 * 1e-30 + x * (y / 0 - 1 / (y * 0 + 2))",
+            "h * y^1000 * 1e38 * 10 + x * y^-3",
+            "h * where_less(y, 0, 1, 2) * (y / 0)",
+            "h * sqrt(y - y + 1) + x * log(y / 0)",
+            "h * 3.4028235e38 + x * 1.1754944e-38 * 0.1",
+        ] {
+            validate(&Rule::parse(text).unwrap());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_rule_is_valid_and_multiplies_and_adds_at_once(
+            d in texts(&["y", "rate"]), g in texts(&["y", "rate"])
+        ) {
+            if let Ok(rule) = Rule::parse(&format!("({d}) * h + ({g}) * x")) {
+                let text = validate(&rule);
+                for function in text.split("fn ") {
+                    prop_assert!(!adds_products(function), "{}", function);
+                }
+            }
+        }
+    }
+}

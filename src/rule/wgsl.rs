@@ -1,0 +1,174 @@
+//! Expressions as WGSL functions of `y` and `rate`.
+//!
+//! Every product that feeds an addition is an explicit `fma`, so that no compiler has a choice. Numbers that no `f32`
+//! literal can be, and operations that a compiler would refuse to do beforehand, are left to the device.
+
+use super::expression::{Binary, Expressions, Id, Node, Unary};
+use std::collections::HashMap;
+use std::fmt::Write;
+
+/// `fn name(y: f32, rate: f32) -> f32` for an expression without powers. `of` ends the names of the functions that it calls:
+/// `hyperbolic_tangent` and `from_bits`.
+pub(super) fn function(expressions: &Expressions, root: Id, name: &str, of: &str) -> String {
+    let mut text = format!("fn {name}(y: f32, rate: f32) -> f32 {{\n");
+    let mut printer = Printer {
+        expressions,
+        of,
+        names: HashMap::new(),
+    };
+    let operands = |id| printer.form(id).operands();
+    for id in expressions.needed_by(root, operands) {
+        let value = printer.form(id);
+        let printed = printer.print(value);
+        let name = match expressions.node(id) {
+            Node::Number(_) | Node::Variable(_) => printed,
+            _ => {
+                let name = format!("v{}", printer.names.len());
+                writeln!(text, "    let {name} = {printed};").expect("strings take everything");
+                name
+            }
+        };
+        printer.names.insert(id, name);
+    }
+    writeln!(text, "    return {};\n}}", printer.names[&root]).expect("strings take everything");
+    text
+}
+
+/// Whether some of the functions call `hyperbolic_tangent`.
+pub(super) fn takes_tangents(expressions: &Expressions, roots: &[Id]) -> bool {
+    let mut needed = roots.iter().flat_map(|root| expressions.needed(*root));
+    needed.any(|id| matches!(expressions.node(id), Node::Unary(Unary::Tanh, _)))
+}
+
+/// How an operation is written.
+enum Form {
+    Plain(Node),
+    /// `±a b ± c`.
+    MultiplyAdd {
+        product: (Id, Id),
+        is_subtracted: bool,
+        term: Id,
+        term_is_subtracted: bool,
+    },
+}
+
+impl Form {
+    fn operands(&self) -> Vec<Id> {
+        match self {
+            Self::Plain(node) => node.operands().collect(),
+            Self::MultiplyAdd { product, term, .. } => vec![product.0, product.1, *term],
+        }
+    }
+}
+
+struct Printer<'a> {
+    expressions: &'a Expressions,
+    of: &'a str,
+    /// What was computed already, or a number or variable itself.
+    names: HashMap<Id, String>,
+}
+
+impl Printer<'_> {
+    fn form(&self, id: Id) -> Form {
+        let node = self.expressions.node(id);
+        let Node::Binary(function @ (Binary::Sum | Binary::Difference), a, b) = node else {
+            return Form::Plain(node);
+        };
+        let product = |id| match self.expressions.node(id) {
+            Node::Binary(Binary::Product, a, b) => Some((a, b)),
+            _ => None,
+        };
+        let is_difference = function == Binary::Difference;
+        match (product(a), product(b)) {
+            (_, Some(product)) => Form::MultiplyAdd {
+                product,
+                is_subtracted: is_difference,
+                term: a,
+                term_is_subtracted: false,
+            },
+            (Some(product), None) => Form::MultiplyAdd {
+                product,
+                is_subtracted: false,
+                term: b,
+                term_is_subtracted: is_difference,
+            },
+            (None, None) => Form::Plain(node),
+        }
+    }
+
+    fn print(&self, form: Form) -> String {
+        let node = match form {
+            Form::Plain(node) => node,
+            Form::MultiplyAdd {
+                product: (a, b),
+                is_subtracted,
+                term,
+                term_is_subtracted,
+            } => {
+                let signed = |minus: bool, id| match minus {
+                    true => format!("-{}", self.operand(id)),
+                    false => self.operand(id),
+                };
+                let (a, term) = (signed(is_subtracted, a), signed(term_is_subtracted, term));
+                return format!("fma({a}, {}, {term})", self.operand(b));
+            }
+        };
+        // A compiler would do these beforehand, and refuse what is not finite.
+        let is_constant = node
+            .operands()
+            .all(|id| self.expressions.value(id).is_some());
+        let operand = |id| match self.expressions.value(id) {
+            Some(value) if is_constant => self.from_bits(value),
+            _ => self.operand(id),
+        };
+        match node {
+            Node::Number(bits) => self.number(f64::from_bits(bits)),
+            Node::Variable(variable) => variable.name().to_owned(),
+            Node::Unary(function, a) => {
+                let a = operand(a);
+                match function {
+                    Unary::Negative => format!("-{a}"),
+                    Unary::Tanh => format!("hyperbolic_tangent{}({a})", self.of),
+                    Unary::Exp => format!("exp({a})"),
+                    Unary::Log => format!("log({a})"),
+                    Unary::Sqrt => format!("sqrt({a})"),
+                    Unary::Abs => format!("abs({a})"),
+                }
+            }
+            Node::Binary(function, a, b) => {
+                let (a, b) = (operand(a), operand(b));
+                match function {
+                    Binary::Sum => format!("{a} + {b}"),
+                    Binary::Difference => format!("{a} - {b}"),
+                    Binary::Product => format!("{a} * {b}"),
+                    Binary::Quotient => format!("{a} / {b}"),
+                    // Not the built-ins, which choose otherwise where one of the two is NaN.
+                    Binary::Min => format!("select({a}, {b}, {b} < {a})"),
+                    Binary::Max => format!("select({a}, {b}, {a} < {b})"),
+                }
+            }
+            Node::WhereLess(four) => {
+                let [a, b, then, otherwise] = four.map(operand);
+                format!("select({otherwise}, {then}, {a} < {b})")
+            }
+            Node::Power(..) => unreachable!("powers are products by now"),
+        }
+    }
+
+    fn operand(&self, id: Id) -> String {
+        self.names[&id].clone()
+    }
+
+    fn number(&self, value: f64) -> String {
+        let single = value as f32;
+        match single.is_finite() {
+            true if single.is_sign_negative() => format!("({single:?}f)"),
+            true => format!("{single:?}f"),
+            false => self.from_bits(value),
+        }
+    }
+
+    fn from_bits(&self, value: f64) -> String {
+        format!("from_bits{}({}u)", self.of, (value as f32).to_bits())
+    }
+}
