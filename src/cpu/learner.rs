@@ -38,7 +38,7 @@ struct Common<'a> {
 #[derive(Debug)]
 struct State {
     optimiser: Optimiser,
-    moments: Moments,
+    moments: Moments<f32>,
     gradient: Vec<f32>,
     /// The losses of the meta-steps since the one that means begin at.
     losses: f64,
