@@ -28,7 +28,10 @@ pub trait Number:
 
     /// `then` where `self < bound`, `otherwise` elsewhere: also where one of the two is NaN.
     fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self;
+}
 
+/// A number that sums can be taken of in more than its precision.
+pub trait Precise: Number {
     /// `self · b + c`, rounded once where the processor does that in one instruction for vectors.
     fn product_plus(self, b: Self, c: Self) -> Self;
 

@@ -1,6 +1,6 @@
 //! The two floating-point types that the CPU engine computes in.
 
-use super::formula::Number;
+use super::formula::{Number, Precise};
 use super::lanes::Lanes;
 use super::pair::Pair;
 use super::tanh::rational_hyperbolic_tangent;
@@ -10,7 +10,7 @@ use std::iter::Sum;
 
 /// A floating-point type of the engines: `f32` or `f64`.
 pub trait Real:
-    Number
+    Precise
     + Lanes
     + Float
     + NumAssign
@@ -82,7 +82,9 @@ macro_rules! number {
             fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
                 if self < bound { then } else { otherwise }
             }
+        }
 
+        impl Precise for $real {
             #[inline(always)]
             fn product_plus(self, b: Self, c: Self) -> Self {
                 self * b + c
@@ -134,7 +136,9 @@ impl<S: Simd, R: Real> Number for Pair<S, R> {
     fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
         self.choose_less(bound, then, otherwise)
     }
+}
 
+impl<S: Simd, R: Real> Precise for Pair<S, R> {
     #[inline(always)]
     fn product_plus(self, b: Self, c: Self) -> Self {
         self.multiply_add(b, c)

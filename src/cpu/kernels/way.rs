@@ -4,7 +4,7 @@ use super::compensated::Compensated;
 use crate::cpu::along::Along;
 use crate::cpu::layers::{Kind, Shape};
 use crate::network::Rule;
-use crate::number::{Kernel, Lanes, Number, Pair, Real, vectorise};
+use crate::number::{Kernel, Lanes, Pair, Precise, Real, vectorise};
 use crate::rule::{Hebb, Oja, RowRule};
 use pulp::Simd;
 use std::marker::PhantomData;
@@ -39,7 +39,7 @@ pub(crate) trait Way: Copy {
     type Real: Real;
     type Simd: Simd;
     /// What a row has once a step: of one episode, or of each in its lane.
-    type Value: Number;
+    type Value: Precise;
     /// What is loaded of a row's coefficients to fill one pair of vectors.
     type Coefficient: Copy;
     /// Where a pass over a row adds up the gradient of the weights of one pair of vectors; nothing where
