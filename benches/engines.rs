@@ -5,7 +5,8 @@ use criterion::{
 };
 use metaplastic::measure::{Problem, Run, Sample, Shape, Sweep};
 use metaplastic::random::Purpose;
-use metaplastic::training::{Experiment, Recipe};
+use metaplastic::tasks::Association;
+use metaplastic::training::Recipe;
 use metaplastic::{Engine, Optimiser};
 use std::cell::{LazyCell, OnceCell};
 use std::time::{Duration, Instant};
@@ -145,7 +146,7 @@ fn shapes(criterion: &mut Criterion, shapes: &[[usize; 4]], engines: &[Engine]) 
 
 /// `one-shot/meta-step/cpu`: one-shot learning with the paper's settings, 20 networks, episodes made by the engine.
 fn one_shot(criterion: &mut Criterion, engines: &[Engine]) {
-    let recipe = Recipe::paper(Experiment::OneShot);
+    let recipe = Recipe::new(std::sync::Arc::new(Association::ONE_SHOT)).expect("the paper's");
     let source = recipe.source(Purpose::Training);
     let mut group = group(criterion, "one-shot", recipe.synapse_steps());
     for engine in engines {

@@ -5,67 +5,51 @@
 //! cargo run --release --example generalisation > docs/generalisation.svg
 //! ```
 
-use metaplastic::task::{Association, Task};
-use metaplastic::training::{Evaluation, Experiment, Recipe, Statistics, Training};
-use metaplastic::{Activation, Engine, Layer, Loss, Network, Rate, Result};
+use metaplastic::tasks::{Association, Task};
+use metaplastic::training::{Evaluation, Recipe, Statistics, Training};
+use metaplastic::{Activation, Engine, Layer, Network, Rate, Result};
 use plotters::prelude::*;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 const NETWORKS: usize = 20;
 const EPISODES: u64 = 1_000;
 
+/// Bits, patterns and steps.
+type Sizes = [usize; 3];
+
 /// The sizes along one axis, with its name.
-type Axis = (&'static str, Vec<(usize, Association)>);
+type Axis = (&'static str, Vec<(usize, Sizes)>);
 
 fn axes() -> [Axis; 3] {
-    let paper = Association::PAPER;
-    let along = |values: &[usize], size: fn(Association, usize) -> Association| {
-        values
-            .iter()
-            .map(|&value| (value, size(paper, value)))
-            .collect()
+    let along = |values: &[usize], sizes: fn(usize) -> Sizes| {
+        values.iter().map(|&value| (value, sizes(value))).collect()
     };
     [
         (
             "patterns",
-            along(&[2, 3, 4, 6], |paper, patterns| Association {
-                patterns,
-                ..paper
-            }),
+            along(&[2, 3, 4, 6], |patterns| [8, patterns, 20]),
         ),
-        (
-            "steps",
-            along(&[20, 30, 40, 60, 80], |paper, steps| Association {
-                steps,
-                ..paper
-            }),
-        ),
-        (
-            "bits",
-            along(&[8, 16, 32, 64], |paper, bits| Association {
-                bits,
-                ..paper
-            }),
-        ),
+        ("steps", along(&[20, 30, 40, 60, 80], |steps| [8, 2, steps])),
+        ("bits", along(&[8, 16, 32, 64], |bits| [bits, 2, 20])),
     ]
 }
 
 /// The fraction of right answers of every network, trained and evaluated at these sizes.
-fn accuracy(sizes: Association) -> Result<Vec<f64>> {
-    let task = Task::OneShot(sizes);
+fn accuracy([bits, patterns, steps]: Sizes) -> Result<Vec<f64>> {
+    let task = Association::one_shot(bits, patterns, steps)?;
     let layers = [
-        Layer::plastic(task.inputs(), sizes.patterns, Rate::fixed(0.02)),
-        Layer::dense(sizes.patterns, task.outputs(), Activation::Linear),
+        Layer::plastic(task.inputs(), patterns, Rate::fixed(0.02)),
+        Layer::dense(patterns, task.outputs(), Activation::Linear),
     ];
     let recipe = Recipe {
         population: NETWORKS,
-        task,
-        network: Network::new(Loss::SoftmaxCrossEntropy, layers)?,
-        ..Recipe::paper(Experiment::OneShot)
+        network: Network::new(task.loss(), layers)?,
+        ..Recipe::new(Arc::new(task))?
     };
     let engine = Engine::cpu();
     let trained = Training::new(&engine, &recipe)?.run(|_| ControlFlow::Continue(()))?;
-    let (network, parameters) = (&recipe.network, &trained.parameters);
+    let (network, parameters, task) = (&recipe.network, &trained.parameters, &recipe.task);
     let evaluation = Evaluation::new(&engine, network, parameters, task, recipe.seed, EPISODES)?;
     Ok(evaluation.mean_accuracy())
 }
@@ -89,7 +73,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 fn draw(
     area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
     name: &str,
-    sizes: &[(usize, Association)],
+    sizes: &[(usize, Sizes)],
 ) -> std::result::Result<(), Box<dyn std::error::Error>> {
     let line = RGBColor(0x1f, 0x5f, 0xa8);
     let mut chart = ChartBuilder::on(area)
@@ -130,7 +114,7 @@ fn draw(
         let whisker = [(place, q25), (place, q75)];
         chart.draw_series(LineSeries::new(whisker, line.mix(0.35).stroke_width(8)))?;
         medians.push((place, median));
-        chances.push((place, 1.0 / sizes.patterns as f64));
+        chances.push((place, 1.0 / sizes[1] as f64));
     }
     let grey = RGBColor(0x8a, 0x90, 0x99);
     chart.draw_series(DashedLineSeries::new(

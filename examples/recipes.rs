@@ -5,10 +5,12 @@
 //! cargo run --release --example recipes > docs/recipes.svg
 //! ```
 
-use metaplastic::training::{Experiment, Recipe, Training};
+use metaplastic::tasks::{self, Task};
+use metaplastic::training::{Recipe, Training};
 use metaplastic::{Engine, Initial, Result, Schedule, Sign};
 use plotters::prelude::*;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 const NETWORKS: usize = 100;
 
@@ -18,11 +20,12 @@ const WINDOW: u64 = 500;
 /// A recipe's name and line colour.
 type Named = (&'static str, RGBColor, Recipe);
 
-fn recipes(experiment: Experiment) -> Vec<Named> {
-    let paper = || Recipe {
+fn recipes(task: &Arc<dyn Task>) -> Result<Vec<Named>> {
+    let of_paper = Recipe {
         population: NETWORKS,
-        ..Recipe::paper(experiment)
+        ..Recipe::new(task.clone())?
     };
+    let paper = || of_paper.clone();
     let mut cosine = paper();
     cosine.optimiser.schedule = Schedule::Cosine {
         updates: cosine.meta_steps() - cosine.frozen_meta_steps(),
@@ -44,15 +47,15 @@ fn recipes(experiment: Experiment) -> Vec<Named> {
     };
     let reliable = Recipe {
         population: NETWORKS,
-        ..Recipe::reliable(experiment)
+        ..Recipe::named(task.clone(), "reliable")?.unwrap_or_else(paper)
     };
-    vec![
+    Ok(vec![
         ("paper", RGBColor(0x5a, 0x61, 0x6b), paper()),
         ("cosine schedule", RGBColor(0xc9, 0x8a, 0x1b), cosine),
         ("larger plasticity", RGBColor(0x8e, 0x5a, 0xa8), large),
         ("negative plasticity", RGBColor(0xb8, 0x3a, 0x3a), negative),
         ("reliable", RGBColor(0x1f, 0x5f, 0xa8), reliable),
-    ]
+    ])
 }
 
 /// Episodes seen, and the fraction of networks that have solved the task by then; and how many have at the end, with
@@ -87,8 +90,10 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         area.fill(&WHITE)?;
         let title = format!("Networks of {NETWORKS} that have solved the task, by recipe");
         let area = area.titled(&title, ("sans-serif", 19))?;
-        for (panel, experiment) in area.split_evenly((1, 3)).iter().zip(Experiment::ALL) {
-            draw(panel, experiment)?;
+        let panels = area.split_evenly((1, 3));
+        for (place, (panel, task)) in panels.iter().zip(tasks::all()).enumerate() {
+            // One legend serves all panels; the first has room for it.
+            draw(panel, &task, place == 0)?;
         }
         area.present()?;
     }
@@ -98,12 +103,13 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 
 fn draw(
     area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-    experiment: Experiment,
+    task: &Arc<dyn Task>,
+    has_legend: bool,
 ) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let recipes = recipes(experiment);
+    let recipes = recipes(task)?;
     let episodes = recipes[0].2.episodes as f64;
     let mut chart = ChartBuilder::on(area)
-        .caption(experiment.name(), ("sans-serif", 16))
+        .caption(task.name(), ("sans-serif", 16))
         .margin(12)
         .margin_right(26)
         .x_label_area_size(44)
@@ -123,14 +129,13 @@ fn draw(
         .draw()?;
     for (name, colour, recipe) in recipes {
         let (curve, frozen) = solved(&recipe)?;
-        eprintln!("{} {name}: {frozen} of {NETWORKS}", experiment.name());
+        eprintln!("{} {name}: {frozen} of {NETWORKS}", task.name());
         chart
             .draw_series(LineSeries::new(curve, colour.stroke_width(2)))?
             .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
     }
-    // One legend serves all panels; the first has room for it.
-    if experiment != Experiment::Completion {
+    if !has_legend {
         return Ok(());
     }
     chart

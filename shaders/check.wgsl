@@ -69,7 +69,7 @@ fn check(
     }
 
     if (local == 0u && index < extent.networks) {
-        let most = settings[network].max_gradient_norm;
+        let most = settings[network].settings.max_gradient_norm;
         var state = states[network];
         let done = progress[network].meta_steps;
         if (state.failed == NONE && failed != NONE) {

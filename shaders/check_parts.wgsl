@@ -1,7 +1,7 @@
 // After a meta-step's gradients: one workgroup for {{ part }} parameters of a network looks for values that are not finite,
 // and takes their part of the gradient's norm.
 //
-// gradients [P, parameters], kinds [parameters] (tensor, role), parts [P, parts]
+// gradients [P, parameters], kinds [parameters] (tensor, role), settings [P], parts [P, parts]
 {% include "extent.wgsl" %}
 {% include "learning.wgsl" %}
 {% include "finite.wgsl" %}
@@ -19,7 +19,8 @@ fn check_parts(
     // Workgroups beyond the last part repeat it and store nothing.
     let index = group.y * groups.x + group.x;
     let part = min(index, extent.networks * {{ parts }}u - 1u);
-    let gradients_at = part / {{ parts }}u * {{ stride }}u;
+    let network = part / {{ parts }}u;
+    let gradients_at = network * {{ stride }}u;
     let first = part % {{ parts }}u * {{ part }}u;
     let end = min(first + {{ part }}u, {{ stride }}u);
 
@@ -29,7 +30,7 @@ fn check_parts(
     for (var at = first + local; at < end; at += {{ workgroup }}u) {
         let kind = kinds[at];
         let value = gradients[gradients_at + at];
-        if (kind.y != FIXED) {
+        if (settings[network].factors[kind.x] != 0.0) {
             if (is_finite(value)) {
                 peak = max(peak, abs(value));
             } else {
@@ -53,7 +54,7 @@ fn check_parts(
     var square = 0.0;
     for (var at = first + local; at < end; at += {{ workgroup }}u) {
         let value = gradients[gradients_at + at] * inverse;
-        if (kinds[at].y != FIXED) {
+        if (settings[network].factors[kinds[at].x] != 0.0) {
             square = fma(value, value, square);
         }
     }

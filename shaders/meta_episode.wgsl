@@ -2,30 +2,15 @@
 
 {% if task %}
 fn make_episode(key: vec4<u32>, counter: vec4<u32>, lane: u32, slot: u32) {
-{% if task == "completion" %}
-    let pattern = threefry(key, counter);
-    let shown = shown_bit(key, counter);
     if (lane == 0u) {
-        patterns[slot] = pattern;
-    }
-{% else %}
-    if (lane == 0u) {
-        let patterns_at = slot;
-{% with apart = packed %}
-{% include "patterns.wgsl" %}
-{% endwith %}
+        draw_episode(key, counter, slot, {{ packed }}u);
     }
     workgroupBarrier();
-{% endif %}
     for (var item = lane; item < extent.steps * {{ layers[0].quads }}u; item += {{ lanes }}u) {
         let t = item / {{ layers[0].quads }}u;
         let j = item % {{ layers[0].quads }}u * 4u;
-{% if task == "completion" %}
-        var x = vec4<f32>({% for c in range(4) %}input_at(pattern, shown, t, j + {{ c }}u){{ ", " if not loop.last }}{% endfor %});
-{% else %}
-        let pattern = patterns[t % {{ patterns }}u * {{ packed }}u + slot];
-        var x = vec4<f32>({% for c in range(4) %}input_at(pattern, t, j + {{ c }}u){{ ", " if not loop.last }}{% endfor %});
-{% endif %}
+        let shown = shown_at(slot, {{ packed }}u, t);
+        var x = vec4<f32>({% for c in range(4) %}input_at(shown, t, j + {{ c }}u){{ ", " if not loop.last }}{% endfor %});
         x = select(vec4<f32>(), x, vec4<u32>(j, j + 1u, j + 2u, j + 3u) < vec4<u32>({{ layers[0].inputs }}u));
         input[item * {{ packed }}u + slot] = x;
     }
@@ -48,13 +33,12 @@ fn loss_of_steps(episode: u32, lane: u32, slot: u32) {
     let all_steps = extent.networks * extent.batch * extent.steps;
     let targets_at = all_steps * {{ layers[0].row }}u;
     let masks_at = targets_at + all_steps * {{ last.output_row }}u;
-{% elif task == "completion" %}
-    let pattern = patterns[slot];
 {% endif %}
     for (var t = lane; t < extent.steps; t += {{ lanes }}u) {
         let at = t * {{ last.outputs * packed }}u + slot;
 {% if task %}
         let counts = select(0.0, 1.0, counts_at(t));
+        let shown = shown_at(slot, {{ packed }}u, t);
 {% else %}
         let target_at = targets_at + (episode * extent.steps + t) * {{ last.output_row }}u;
         let counts = episodes[masks_at + select(t, episode * extent.steps + t, extent.mask_per_episode == 1u)];
@@ -70,7 +54,7 @@ fn loss_of_steps(episode: u32, lane: u32, slot: u32) {
 {% with
     y = "output" ~ last.index ~ "[at + o * " ~ packed ~ "u]",
     c = "signal" ~ last.index ~ "[at + o * " ~ packed ~ "u]",
-    wanted_y = "episodes[target_at + o]" if not task else "bit(pattern, o)" if task == "completion" else "target_at(t, o)",
+    wanted_y = "target_at(shown, t, o)" if task else "episodes[target_at + o]",
     outputs = last.outputs
 %}
 {% include "step_loss.wgsl" %}

@@ -43,7 +43,7 @@ var<workgroup> parts{{ layer.index }}: array<vec2<f32>, {{ packed * layer.output
 {% endif %}
 // Of one episode each.
 {% if task %}
-var<workgroup> patterns: array<vec4<u32>, {{ packed * patterns }}>;
+var<workgroup> words: array<vec4<u32>, {{ packed * words }}>;
 {% endif %}
 var<workgroup> input: array<vec4<f32>, {{ packed * steps * layers[0].quads }}>;
 var<workgroup> losses: array<f32, {{ packed * steps }}>;
@@ -82,7 +82,7 @@ fn held_one(at: u32, slot: u32) -> f32 {
 {% endfor %}
 {% if learn %}
 
-// The gradient of four parameters, and which of them are learned.
+// Of four parameters: the gradient, the roles, and what the learning rate is multiplied by.
 fn gradients_of(quad: u32, slot: u32) -> vec4<f32> {
     let at = 4u * quad * {{ packed }}u + slot;
     return vec4<f32>(
@@ -92,6 +92,14 @@ fn gradients_of(quad: u32, slot: u32) -> vec4<f32> {
 fn roles_of(quad: u32) -> vec4<u32> {
     let at = 4u * quad;
     return vec4<u32>(kinds[at].y, kinds[at + 1u].y, kinds[at + 2u].y, kinds[at + 3u].y);
+}
+fn factors_of(network: u32, quad: u32) -> vec4<f32> {
+    let at = 4u * quad;
+    return vec4<f32>(
+{% for c in range(4) %}
+        settings[network].factors[kinds[at + {{ c }}u].x],
+{% endfor %}
+    );
 }
 {% endif %}
 
@@ -167,7 +175,7 @@ fn meta_step(
         var peak = 0.0;
         for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
             let g = gradients_of(quad, slot);
-            let learned = roles_of(quad) != vec4<u32>(FIXED);
+            let learned = factors_of(network, quad) != vec4<f32>();
 {% for c in "xyzw" %}
             if (learned.{{ c }} && is_finite(g.{{ c }})) {
                 peak = max(peak, abs(g.{{ c }}));
@@ -184,13 +192,13 @@ fn meta_step(
             failed = min(failed, failures[other * {{ packed }}u + slot]);
         }
         // The norm, where it has a limit.
-        let most = settings[network].max_gradient_norm;
+        let most = settings[network].settings.max_gradient_norm;
         let limited = most < LARGEST && peak > 0.0;
         let exponent = exponent_of(peak);
         var square = 0.0;
         if (limited) {
             for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
-                let learned = roles_of(quad) != vec4<u32>(FIXED);
+                let learned = factors_of(network, quad) != vec4<f32>();
                 let g = select(vec4<f32>(), gradients_of(quad, slot) * inverse_power_of_two(exponent), learned);
                 square = add_products(g, g, square);
             }
@@ -215,19 +223,21 @@ fn meta_step(
 {% if learn %}
         if (state.failed == NONE) {
             state.updates += 1u;
-            let setting = settings[network];
+            let setting = settings[network].settings;
             for (var quad = lane; quad < quads; quad += {{ lanes }}u) {
                 let at = network * quads + quad;
                 let second_at = extent.networks * quads + at;
                 var old = Updated(held_quad(quad, slot), moments[at], vec4<f32>());
-                if (setting.method == ADAM) {
+                if (has_second(setting.method)) {
                     old.second = moments[second_at];
                 }
-                let now = update(old, roles_of(quad), gradients_of(quad, slot), scale, setting, state.updates);
+                let factors = factors_of(network, quad);
+                let g = gradients_of(quad, slot);
+                let now = update(old, roles_of(quad), factors, g, scale, setting, state.updates);
                 held[quad * {{ packed }}u + slot] = now.value;
                 if (stores) {
                     moments[at] = now.first;
-                    if (setting.method == ADAM) {
+                    if (has_second(setting.method)) {
                         moments[second_at] = now.second;
                     }
                 }

@@ -22,17 +22,22 @@ fn optimiser(
     if (state.failed != NONE) {
         return;
     }
-    let setting = settings[network];
+    let setting = settings[network].settings;
     let at = 4u * (index % {{ stride // 4 }}u);
     let roles = vec4<u32>(kinds[at].y, kinds[at + 1u].y, kinds[at + 2u].y, kinds[at + 3u].y);
+    let factors = vec4<f32>(
+{% for c in range(4) %}
+        settings[network].factors[kinds[at + {{ c }}u].x],
+{% endfor %}
+    );
     var old = Updated(parameters[index], moments[index], vec4<f32>());
-    if (setting.method == ADAM) {
+    if (has_second(setting.method)) {
         old.second = moments[size + index];
     }
-    let now = update(old, roles, gradients[index], state.scale, setting, state.updates);
+    let now = update(old, roles, factors, gradients[index], state.scale, setting, state.updates);
     parameters[index] = now.value;
     moments[index] = now.first;
-    if (setting.method == ADAM) {
+    if (has_second(setting.method)) {
         moments[size + index] = now.second;
     }
 }

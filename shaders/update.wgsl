@@ -3,7 +3,7 @@
 struct Updated {
     value: vec4<f32>,
     first: vec4<f32>,
-    // Adam's alone.
+    // Of methods that remember two numbers.
     second: vec4<f32>,
 }
 
@@ -49,12 +49,23 @@ fn schedule_factor(setting: Settings, update: u32) -> f32 {
     return 1.0;
 }
 
-// One update of four parameters, the `updates`-th of their network, with `scale` times their gradient. Fixed ones stay.
+// Whether a method remembers two numbers of each parameter.
+fn has_second(method: u32) -> bool {
+    return {% for method in methods if method.moments == 2 %}method == {{ method.name | upper }}{{ " || " if not loop.last }}{% else %}false{% endfor %};
+}
+
+// One update of four parameters, the `updates`-th of their network, with `scale` times their gradient. Those whose factor is 0
+// stay.
 fn update(
-    old: Updated, roles: vec4<u32>, gradient: vec4<f32>, scale: f32, setting: Settings, updates: u32,
+    old: Updated, roles: vec4<u32>, factors: vec4<f32>, gradient: vec4<f32>, scale: f32, setting: Settings, updates: u32,
 ) -> Updated {
     let g = gradient * scale;
-    let learning_rate = setting.learning_rate * schedule_factor(setting, updates - 1u);
+    let rate = setting.learning_rate * schedule_factor(setting, updates - 1u) * factors;
+    let constants = array<f32, {{ device_constants }}>(
+{% for index in range(device_constants) %}
+        setting.constant{{ index }},
+{% endfor %}
+    );
     let largest = vec4<f32>(LARGEST);
     // A square or a step beyond the largest float counts as that, so that no parameter ever stops being finite.
     let square = min(g * g, largest);
@@ -62,27 +73,9 @@ fn update(
     var second = old.second;
     var step = vec4<f32>();
 {% for method in methods %}
-{% if method == "rmsprop" %}
-    if (setting.method == RMSPROP) {
-        first = select(fma(vec4<f32>(setting.first), square - first, first), square, updates == 1u);
-        step = learning_rate * g / sqrt(first + setting.epsilon);
+    if (setting.method == {{ method.name | upper }}) {
+{% include "methods/" ~ method.name ~ ".wgsl" %}
     }
-{% elif method == "sgd" %}
-    if (setting.method == SGD) {
-        first = clamp(fma(vec4<f32>(setting.first), first, g), -largest, largest);
-        step = learning_rate * first;
-    }
-{% elif method == "adam" %}
-    if (setting.method == ADAM) {
-        first = fma(vec4<f32>(setting.first), fma(gradient, vec4<f32>(scale), -first), first);
-        second = fma(vec4<f32>(setting.second), square - second, second);
-        let mean = first / one_minus_exp(f32(updates) * setting.first_log);
-        let mean_square = min(second / one_minus_exp(f32(updates) * setting.second_log), largest);
-        step = learning_rate * mean / (sqrt(mean_square) + setting.epsilon);
-    }
-{% else %}
-{{ unknown("method", method) }}
-{% endif %}
 {% endfor %}
     step = clamp(step, vec4<f32>(-setting.max_step), vec4<f32>(setting.max_step));
     var value = clamp(old.value - step, -largest, largest);
@@ -91,8 +84,8 @@ fn update(
     value = select(value, shrunk, is_plasticity | (roles == vec4<u32>(WEIGHT)));
     let bounded = clamp(value, vec4<f32>(setting.plasticity_min), vec4<f32>(setting.plasticity_max));
     value = select(value, bounded, is_plasticity);
-    let rate = clamp(value, vec4<f32>(setting.rate_min), vec4<f32>(setting.rate_max));
-    value = select(value, rate, roles == vec4<u32>(RATE));
-    let fixed = roles == vec4<u32>(FIXED);
+    let plasticity_rate = clamp(value, vec4<f32>(setting.rate_min), vec4<f32>(setting.rate_max));
+    value = select(value, plasticity_rate, roles == vec4<u32>(RATE));
+    let fixed = factors == vec4<f32>();
     return Updated(select(value, old.value, fixed), select(first, old.first, fixed), select(second, old.second, fixed));
 }

@@ -5,35 +5,47 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::network::{Loss, Network};
 use crate::number::Real;
-use ndarray::{Array1, Array3, Array4};
+use ndarray::{Array1, Array3, ArrayBase, ArrayView, CowArray, Data, Dimension, Ix4};
 use std::collections::BTreeMap;
 
 /// `B` episodes of `T` steps for each network of a population, and what is differentiated on their outputs.
+///
+/// Arrays are the caller's, in any memory layout: views of them (`(&array).into()`, `array.view().into()`) or arrays
+/// handed over. An array whose first axis has length 1 instead of `P` is common to the whole population.
+///
+/// ```
+/// use metaplastic::Episodes;
+/// use ndarray::Array4;
+///
+/// let input = Array4::<f32>::zeros((1, 32, 20, 10)); // common to all networks: 32 episodes, 20 steps, 10 neurons
+/// let target = Array4::<f32>::zeros((64, 32, 20, 2)); // for each of 64 networks its own
+/// let episodes = Episodes::new(&input).with_target(target.view());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Episodes<R> {
+pub struct Episodes<'a, R> {
     /// Presynaptic activity of the first layer, `[P, B, T, I]`.
-    pub input: Array4<R>,
+    pub input: CowArray<'a, R, Ix4>,
     /// What is differentiated.
-    pub objective: Objective<R>,
+    pub objective: Objective<'a, R>,
     /// By layer, the trace at the first step, `[P, B, O, I]`; zero where there is none. Plastic layers only.
-    pub initial_traces: BTreeMap<usize, Array4<R>>,
+    pub initial_traces: BTreeMap<usize, CowArray<'a, R, Ix4>>,
     /// By layer, the gradient on the trace after the last step, `[P, B, O, I]`; zero where there is none. Plastic layers
     /// only.
-    pub trace_gradients: BTreeMap<usize, Array4<R>>,
+    pub trace_gradients: BTreeMap<usize, CowArray<'a, R, Ix4>>,
 }
 
 /// The quantity whose gradient is taken.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Objective<R> {
+pub enum Objective<'a, R> {
     /// The network's loss against a target: the mean over episodes of the masked sum over steps.
     Target {
         /// `[P, B, T, O]`.
-        target: Array4<R>,
+        target: CowArray<'a, R, Ix4>,
         /// Which steps count.
         mask: Mask<R>,
     },
     /// `Σ output_gradient · output`, with nothing divided: `[P, B, T, O]`.
-    OutputGradient(Array4<R>),
+    OutputGradient(CowArray<'a, R, Ix4>),
     /// Nothing on the output.
     None,
 }
@@ -50,11 +62,11 @@ pub enum Mask<R> {
     Episodes(Array3<R>),
 }
 
-impl<R: Real> Episodes<R> {
+impl<'a, R: Real> Episodes<'a, R> {
     /// Episodes without an objective, with zero initial traces. `input` is `[P, B, T, I]`.
-    pub fn new(input: Array4<R>) -> Self {
+    pub fn new(input: impl Into<CowArray<'a, R, Ix4>>) -> Self {
         Self {
-            input,
+            input: input.into(),
             objective: Objective::None,
             initial_traces: BTreeMap::new(),
             trace_gradients: BTreeMap::new(),
@@ -62,12 +74,19 @@ impl<R: Real> Episodes<R> {
     }
 
     /// The same with a target `[P, B, T, O]` for the network's loss; every step counts.
-    pub fn with_target(self, target: Array4<R>) -> Self {
+    #[must_use]
+    pub fn with_target(self, target: impl Into<CowArray<'a, R, Ix4>>) -> Self {
         self.with_masked_target(target, Mask::All)
     }
 
     /// The same with a target `[P, B, T, O]` for the network's loss and a mask.
-    pub fn with_masked_target(self, target: Array4<R>, mask: Mask<R>) -> Self {
+    #[must_use]
+    pub fn with_masked_target(
+        self,
+        target: impl Into<CowArray<'a, R, Ix4>>,
+        mask: Mask<R>,
+    ) -> Self {
+        let target = target.into();
         Self {
             objective: Objective::Target { target, mask },
             ..self
@@ -75,28 +94,55 @@ impl<R: Real> Episodes<R> {
     }
 
     /// The same with a gradient on the output, `[P, B, T, O]`.
-    pub fn with_output_gradient(self, gradient: Array4<R>) -> Self {
+    #[must_use]
+    pub fn with_output_gradient(self, gradient: impl Into<CowArray<'a, R, Ix4>>) -> Self {
         Self {
-            objective: Objective::OutputGradient(gradient),
+            objective: Objective::OutputGradient(gradient.into()),
             ..self
         }
     }
 
     /// The same with a layer's trace at the first step, `[P, B, O, I]`.
-    pub fn with_initial_trace(mut self, layer: usize, trace: Array4<R>) -> Self {
-        self.initial_traces.insert(layer, trace);
+    #[must_use]
+    pub fn with_initial_trace(
+        mut self,
+        layer: usize,
+        trace: impl Into<CowArray<'a, R, Ix4>>,
+    ) -> Self {
+        self.initial_traces.insert(layer, trace.into());
         self
     }
 
     /// The same with a gradient on a layer's trace after the last step, `[P, B, O, I]`.
-    pub fn with_trace_gradient(mut self, layer: usize, gradient: Array4<R>) -> Self {
-        self.trace_gradients.insert(layer, gradient);
+    #[must_use]
+    pub fn with_trace_gradient(
+        mut self,
+        layer: usize,
+        gradient: impl Into<CowArray<'a, R, Ix4>>,
+    ) -> Self {
+        self.trace_gradients.insert(layer, gradient.into());
         self
     }
 
-    /// Number of networks `P`.
-    pub fn population(&self) -> usize {
-        self.input.dim().0
+    /// The same values in another precision, as arrays of their own.
+    pub fn cast<S: Real>(&self) -> Episodes<'static, S> {
+        let traces = |traces: &BTreeMap<usize, CowArray<'a, R, Ix4>>| {
+            let traces = traces.iter();
+            traces.map(|(&layer, trace)| (layer, cast(trace))).collect()
+        };
+        Episodes {
+            input: cast(&self.input),
+            objective: match &self.objective {
+                Objective::Target { target, mask } => Objective::Target {
+                    target: cast(target),
+                    mask: mask.cast(),
+                },
+                Objective::OutputGradient(gradient) => Objective::OutputGradient(cast(gradient)),
+                Objective::None => Objective::None,
+            },
+            initial_traces: traces(&self.initial_traces),
+            trace_gradients: traces(&self.trace_gradients),
+        }
     }
 
     /// Episodes per network `B`.
@@ -110,12 +156,12 @@ impl<R: Real> Episodes<R> {
     }
 
     /// A layer's trace at the first step, if given.
-    pub fn initial_trace(&self, layer: usize) -> Option<&Array4<R>> {
+    pub fn initial_trace(&self, layer: usize) -> Option<&CowArray<'a, R, Ix4>> {
         self.initial_traces.get(&layer)
     }
 
     /// The gradient on a layer's trace after the last step, if given.
-    pub fn trace_gradient(&self, layer: usize) -> Option<&Array4<R>> {
+    pub fn trace_gradient(&self, layer: usize) -> Option<&CowArray<'a, R, Ix4>> {
         self.trace_gradients.get(&layer)
     }
 
@@ -125,8 +171,9 @@ impl<R: Real> Episodes<R> {
     /// Names the first tensor that does not fit.
     pub fn check(&self, network: &Network, population: usize) -> Result<()> {
         let (networks, batch, steps, inputs) = self.input.dim();
-        let expected = format!("[P = {population}, B, T, I = {}]", network.inputs());
-        if (networks, inputs) != (population, network.inputs()) {
+        let networks_fit = networks == population || networks == 1;
+        if !networks_fit || inputs != network.inputs() {
+            let expected = format!("[P = {population} or 1, B, T, I = {}]", network.inputs());
             return Err(shape_error("input", expected, self.input.shape()));
         }
         for (field, size) in [
@@ -148,7 +195,7 @@ impl<R: Real> Episodes<R> {
         }
         memory::elements("input", self.input.shape())?;
         require_finite("input", &self.input)?;
-        let output = [networks, batch, steps, network.outputs()];
+        let output = [population, batch, steps, network.outputs()];
         match &self.objective {
             Objective::Target { target, mask } => {
                 if network.loss() == Loss::None {
@@ -157,7 +204,7 @@ impl<R: Real> Episodes<R> {
                         "given, but the network's loss is \"none\": give output_gradient, or choose a loss",
                     ));
                 }
-                require_shape("target", target.shape(), "[P, B, T, O]", &output)?;
+                require_shape_of_networks("target", target.shape(), "[P, B, T, O]", &output)?;
                 require_finite("target", target)?;
                 match mask {
                     Mask::All => {}
@@ -166,13 +213,23 @@ impl<R: Real> Episodes<R> {
                         require_finite("mask", mask)?;
                     }
                     Mask::Episodes(mask) => {
-                        require_shape("mask", mask.shape(), "[T] or [P, B, T]", &output[..3])?;
+                        require_shape_of_networks(
+                            "mask",
+                            mask.shape(),
+                            "[T] or [P, B, T]",
+                            &output[..3],
+                        )?;
                         require_finite("mask", mask)?;
                     }
                 }
             }
             Objective::OutputGradient(gradient) => {
-                require_shape("output_gradient", gradient.shape(), "[P, B, T, O]", &output)?;
+                require_shape_of_networks(
+                    "output_gradient",
+                    gradient.shape(),
+                    "[P, B, T, O]",
+                    &output,
+                )?;
                 require_finite("output_gradient", gradient)?;
             }
             Objective::None => {}
@@ -193,11 +250,55 @@ impl<R: Real> Episodes<R> {
                         known: "traces of its plastic layers only".into(),
                     });
                 };
-                let expected = [networks, batch, layer.outputs, layer.inputs];
-                require_shape(&name, trace.shape(), "[P, B, O, I]", &expected)?;
+                let expected = [population, batch, layer.outputs, layer.inputs];
+                require_shape_of_networks(&name, trace.shape(), "[P, B, O, I]", &expected)?;
                 require_finite(&name, trace)?;
             }
         }
         Ok(())
     }
+}
+
+impl<R: Real> Mask<R> {
+    /// The same values in another precision.
+    pub fn cast<S: Real>(&self) -> Mask<S> {
+        match self {
+            Self::All => Mask::All,
+            Self::Steps(mask) => Mask::Steps(cast(mask).into_owned()),
+            Self::Episodes(mask) => Mask::Episodes(cast(mask).into_owned()),
+        }
+    }
+}
+
+fn cast<R: Real, S: Real, T: Data<Elem = R>, D: Dimension>(
+    array: &ArrayBase<T, D>,
+) -> CowArray<'static, S, D> {
+    CowArray::from(array.map(|value| S::from_f64(value.as_f64())))
+}
+
+/// An array as if each of `population` networks had its own: one that is common to them is repeated along the first axis,
+/// without a copy.
+pub(crate) fn of_each_network<'b, R, T: Data<Elem = R>, D: Dimension>(
+    array: &'b ArrayBase<T, D>,
+    population: usize,
+) -> ArrayView<'b, R, D> {
+    let mut shape = array.raw_dim();
+    shape[0] = population;
+    array
+        .broadcast(shape)
+        .and_then(|view| view.into_dimensionality().ok())
+        .expect("the first axis has length 1 or that of the population")
+}
+
+fn require_shape_of_networks(
+    name: &str,
+    actual: &[usize],
+    axes: &str,
+    expected: &[usize],
+) -> Result<()> {
+    let common = [&[1], &expected[1..]].concat();
+    if actual == common {
+        return Ok(());
+    }
+    require_shape(name, actual, axes, expected)
 }

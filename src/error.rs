@@ -5,6 +5,27 @@ use std::path::PathBuf;
 /// The result of every fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What another library says of an error.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a program can do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An argument, a setting or an array is wrong: give another. Nothing was computed.
+    Input,
+    /// A file or folder is missing, is of another format, cannot be read, or cannot be written.
+    File,
+    /// There is too little memory, or the device's limits are too narrow: make the work smaller.
+    Capacity,
+    /// There is no such engine or device here: choose another.
+    Unavailable,
+    /// The device or its driver failed: what it had not given back is lost.
+    Device,
+    /// A defect of this crate: report it.
+    Defect,
+}
+
 /// Why an operation was refused or did not complete.
 ///
 /// Every variant that stems from bad input is found before any compute starts.
@@ -93,7 +114,7 @@ pub enum Error {
         /// The file, or what the text describes.
         origin: String,
         /// The parser's account, with line and column.
-        source: Box<toml::de::Error>,
+        source: Cause,
     },
     /// What a file or a text holds does not fit; says in which file.
     #[error("{origin}: {source}")]
@@ -130,12 +151,12 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A safetensors file is truncated or malformed.
-    #[error("{}: not a valid safetensors file: {source}", path.display())]
+    #[error("{origin}: not a valid safetensors file: {source}")]
     Tensors {
-        /// The file.
-        path: PathBuf,
+        /// The file, or what the bytes are.
+        origin: String,
         /// The format library's reason.
-        source: safetensors::SafeTensorError,
+        source: Cause,
     },
     /// Another process is about to write a run into the folder.
     #[error(
@@ -248,13 +269,12 @@ pub enum Error {
         limit: u64,
     },
     /// A shader template does not render: a defect of this crate.
-    #[cfg(feature = "gpu")]
     #[error("shader {name}: {source}")]
     Shader {
         /// The template.
         name: String,
         /// The template engine's account.
-        source: minijinja::Error,
+        source: Cause,
     },
 }
 
@@ -266,6 +286,39 @@ impl Error {
             reason: reason.into(),
         }
     }
+
+    /// What a program can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Shape { .. }
+            | Self::MissingTensor { .. }
+            | Self::UnknownTensor { .. }
+            | Self::ElementType { .. }
+            | Self::NotFinite { .. }
+            | Self::ZeroSize { .. }
+            | Self::Setting { .. }
+            | Self::Toml { .. }
+            | Self::Rule { .. }
+            | Self::Precision { .. } => ErrorKind::Input,
+            Self::In { source, .. } => source.kind(),
+            Self::SavedElsewhere { error, .. } => error.kind(),
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Tensors { .. }
+            | Self::RunInProgress { .. }
+            | Self::RunExists { .. }
+            | Self::NoRun { .. }
+            | Self::Run { .. }
+            | Self::RunsMixed { .. } => ErrorKind::File,
+            Self::Memory { .. } | Self::DeviceLimit { .. } => ErrorKind::Capacity,
+            Self::NoAdapter { .. } | Self::NoGpuSupport => ErrorKind::Unavailable,
+            Self::Device { .. } | Self::DeviceLost { .. } | Self::Unfinished { .. } => {
+                ErrorKind::Device
+            }
+            Self::Shader { .. } => ErrorKind::Defect,
+        }
+    }
+
     /// The same error, with the file or text that it was found in; unchanged if it says so itself.
     pub(crate) fn within(self, origin: &str) -> Self {
         match self {

@@ -1,10 +1,35 @@
-//! Files that are whole or absent.
+//! Files that are whole or absent, and texts.
 
 use crate::error::{Error, Result};
-use std::fs::DirEntry;
-use std::io::{self, ErrorKind, Write};
+use std::fs::{DirEntry, Metadata};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Bytes of a text file: no description, recipe or summary is longer.
+const LARGEST: u64 = 64 << 20;
+
+/// The text of a file.
+///
+/// # Errors
+/// If the file cannot be read, is larger than 64 MiB, or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    let error = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(error)?;
+    let size = file
+        .take(LARGEST + 1)
+        .read_to_string(&mut text)
+        .map_err(error)?;
+    if size as u64 > LARGEST {
+        let reason = format!("larger than {LARGEST} bytes");
+        return Err(error(io::Error::other(reason)));
+    }
+    Ok(text)
+}
 
 /// Writes a file through `fill`, beside its place, and then renames it, so that a reader never sees half of it and a
 /// failure leaves what was there before. The file is on the disk when this returns.
@@ -31,6 +56,16 @@ pub fn write_atomically(
 pub fn require_writable(path: &Path) -> Result<()> {
     Place::of(path)
         .and_then(|place| place.require_writable())
+        .map_err(|source| cannot_write(path, source))
+}
+
+/// Finds out whether a new file can take the place of what is at `path`, if anything is. Changes nothing.
+///
+/// # Errors
+/// If there is a folder, or another user's file in a folder where only its owner may replace it.
+pub fn require_replaceable(path: &Path) -> Result<()> {
+    own_file_beside(path)
+        .and_then(|own| may_replace(path, &own))
         .map_err(|source| cannot_write(path, source))
 }
 
@@ -113,11 +148,56 @@ impl Place {
 
     fn require_writable(&self) -> io::Result<()> {
         match self {
-            // To open a pipe would wait for its reader.
-            Self::Direct(_) => Ok(()),
-            Self::Renamed(path) => tempfile::tempfile_in(folder_of(path)).map(drop),
+            Self::Direct(path) => may_open(path),
+            Self::Renamed(path) => own_file_beside(path).and_then(|own| may_replace(path, &own)),
         }
     }
+}
+
+/// What a new file in the folder of `path` is like; none is left.
+fn own_file_beside(path: &Path) -> io::Result<Metadata> {
+    tempfile::tempfile_in(folder_of(path))?.metadata()
+}
+
+/// Fails if the file `own`, once it lies beside `path`, may not get that name.
+#[cfg_attr(not(unix), expect(unused_variables))]
+fn may_replace(path: &Path, own: &Metadata) -> io::Result<()> {
+    let old = match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    if old.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // As folders for everybody are, `/tmp` for one. The superuser may.
+        const STICKY: u32 = 0o1000;
+        let folder = folder_of(path).metadata()?;
+        let user = own.uid();
+        let is_kept = folder.mode() & STICKY != 0;
+        if is_kept && user != 0 && user != old.uid() && user != folder.uid() {
+            let reason = "another user's file, in a folder where only its owner may replace it";
+            return Err(io::Error::new(ErrorKind::PermissionDenied, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Fails if a pipe or a device may not be written to. It is not opened: that would wait for the pipe's reader, or be all
+/// that the reader gets.
+#[cfg_attr(not(unix), expect(unused_variables))]
+fn may_open(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if path.metadata()?.file_type().is_socket() {
+            return Err(io::Error::other("a socket"));
+        }
+        rustix::fs::access(path, rustix::fs::Access::WRITE_OK)?;
+    }
+    Ok(())
 }
 
 /// What the names of temporary files begin with.

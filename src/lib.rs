@@ -24,6 +24,7 @@ mod gpu;
 mod limits;
 pub mod measure;
 mod memory;
+mod named;
 mod network;
 mod number;
 mod optimiser;
@@ -31,7 +32,9 @@ mod optional;
 mod parameters;
 pub mod random;
 mod rule;
-pub mod task;
+#[cfg(feature = "runs")]
+pub mod runs;
+pub mod tasks;
 pub mod tensors;
 pub mod training;
 mod zip;
@@ -40,14 +43,14 @@ pub use computation::{Failure, Gradients, Outcome, Want};
 pub use cpu::Cpu;
 pub use engine::{Choice, Engine, EngineKind, GPU_PAYS_FROM, Learner};
 pub use episodes::{Episodes, Mask, Objective};
-pub use error::{Error, Result};
+pub use error::{Cause, Error, ErrorKind, Result};
 #[cfg(feature = "gpu")]
 pub use gpu::{AdapterReport, Gpu, KernelReport, PlanReport, Profile, adapters, plan, plan_task};
 pub use network::{
     Activation, Bias, Dense, Layer, Loss, MAX_NEURONS, Network, Plastic, Plasticity, Rate, RatePer,
 };
 pub use number::{Number, Real};
-pub use optimiser::{Method, Optimiser, Schedule};
+pub use optimiser::{Constant, Method, Optimiser, Schedule, Selector};
 pub use parameters::{Initial, Layout, Parameters, Role, Sign, Tensor};
 pub use rule::Rule;
 

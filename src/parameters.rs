@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::named::named;
 pub use crate::network::Role;
 use crate::network::{Layer, Network};
 use crate::number::Real;
@@ -120,14 +121,13 @@ impl<R: Real> Parameters<R> {
     /// # Errors
     /// If the population is empty, the parameters exceed the memory available, or a rate the range of `R`.
     pub fn new(network: &Network, population: usize) -> Result<Self> {
+        network.require_range::<R>()?;
         let mut parameters = Self::zeros(Arc::new(Layout::new(network)?), population)?;
         for (index, layer) in network.layers().iter().enumerate() {
             for tensor in layer.tensors() {
                 let Some(value) = tensor.value else {
                     continue;
                 };
-                let field = format!("layer{index}.{}.value", tensor.role.name());
-                require_in_range::<R>(&field, value)?;
                 let mut view = parameters
                     .view_mut(index, tensor.role)
                     .expect("a layer has its tensors");
@@ -331,6 +331,25 @@ impl<R: Real> Parameters<R> {
         Ok(())
     }
 
+    /// The same networks `times` over, one copy of the population after the other: networks that start alike, say, to be
+    /// trained with different settings.
+    ///
+    /// # Errors
+    /// If `times` is zero, or memory is short.
+    pub fn repeat(&self, times: usize) -> Result<Self> {
+        let population = self.population.saturating_mul(times);
+        if population == 0 {
+            return Err(Error::ZeroSize {
+                field: "times".into(),
+            });
+        }
+        let mut repeated = Self::zeros(self.layout.clone(), population)?;
+        for copy in repeated.values.chunks_exact_mut(self.values.len()) {
+            copy.copy_from_slice(&self.values);
+        }
+        Ok(repeated)
+    }
+
     /// The same values in another precision.
     pub fn cast<S: Real>(&self) -> Parameters<S> {
         Parameters {
@@ -399,17 +418,18 @@ impl Default for Initial {
     }
 }
 
-/// The sign of random values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Sign {
-    /// As drawn.
-    #[default]
-    Either,
-    /// Absolute values of the draws.
-    Positive,
-    /// Minus the absolute values of the draws.
-    Negative,
+named! {
+    /// The sign of random values.
+    #[derive(Default)]
+    pub enum Sign ("sign") {
+        /// As drawn.
+        #[default]
+        Either = "either",
+        /// Absolute values of the draws.
+        Positive = "positive",
+        /// Minus the absolute values of the draws.
+        Negative = "negative",
+    }
 }
 
 impl Sign {
@@ -517,6 +537,22 @@ mod tests {
         )
         .unwrap();
         let error = Parameters::<f32>::new(&network, 1 << 12).unwrap_err();
+        assert!(matches!(error, Error::Memory { .. }), "{error}");
+    }
+
+    #[test]
+    fn networks_are_repeated_in_order() {
+        let network = Network::new(Loss::SquaredError, [Layer::bias(2)]).unwrap();
+        let mut two = Parameters::<f32>::new(&network, 2).unwrap();
+        two.values_mut().copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
+        let six = two.repeat(3).unwrap();
+        assert_eq!(six.population(), 6);
+        for index in 0..6 {
+            assert_eq!(six.network(index), two.network(index % 2));
+        }
+        let error = two.repeat(0).unwrap_err().to_string();
+        assert!(error.contains("times: zero"), "{error}");
+        let error = two.repeat(usize::MAX).unwrap_err();
         assert!(matches!(error, Error::Memory { .. }), "{error}");
     }
 }

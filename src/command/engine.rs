@@ -1,7 +1,8 @@
 //! `--engine` and `--device`, the same for every command that computes.
 
 use super::driver::hearing;
-use clap::{Args, ValueEnum};
+use super::values::one_of;
+use clap::Args;
 use metaplastic::{Choice, Engine, EngineKind, Error, Result};
 
 /// Asks for an adapter, as `--device` does.
@@ -10,21 +11,13 @@ const VARIABLE: &str = "METAPLASTIC_DEVICE";
 #[derive(Args, Debug)]
 pub(super) struct EngineArguments {
     /// Where to compute; auto takes a hardware GPU where the work pays for it
-    #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
-    engine: EngineName,
+    #[arg(long, default_value_t, value_name = "ENGINE", value_parser = one_of(EngineKind::ALL.map(|kind| (kind.name(), kind))))]
+    engine: EngineKind,
 
     /// The GPU adapter of this index (see `metaplastic devices`), or whose name contains NAME, any case
     /// [env: METAPLASTIC_DEVICE]
     #[arg(long, value_name = "INDEX|NAME")]
     device: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum EngineName {
-    #[default]
-    Auto,
-    Cpu,
-    Gpu,
 }
 
 impl EngineArguments {
@@ -37,14 +30,14 @@ impl EngineArguments {
                     reason: "an empty name".into(),
                 });
             }
-            if self.engine == EngineName::Cpu {
+            if self.engine == EngineKind::Cpu {
                 return Err(Error::Setting {
                     field: "--device".into(),
                     reason: format!("{device:?} asks for a GPU, but --engine cpu for the CPU"),
                 });
             }
         }
-        let asked_for_gpu = self.engine == EngineName::Gpu || self.device.is_some();
+        let asked_for_gpu = self.engine == EngineKind::Gpu || self.device.is_some();
         if double && asked_for_gpu {
             return Err(Error::Precision {
                 engine: "GPU",
@@ -52,19 +45,14 @@ impl EngineArguments {
                 asked: "f64",
             });
         }
-        if double && self.engine == EngineName::Auto {
+        if double && self.engine == EngineKind::Auto {
             return Ok(Choice {
                 engine: Engine::cpu(),
                 reason: "f64 was asked for, which GPUs do not compute in".into(),
             });
         }
         let device = self.device.clone().or_else(device_from_environment);
-        let kind = match self.engine {
-            EngineName::Auto => EngineKind::Auto,
-            EngineName::Cpu => EngineKind::Cpu,
-            EngineName::Gpu => EngineKind::Gpu,
-        };
-        hearing(|| Engine::choose(kind, device.as_deref(), synapse_steps))
+        hearing(|| Engine::choose(self.engine, device.as_deref(), synapse_steps))
     }
 }
 

@@ -1,14 +1,15 @@
 //! `metaplastic evaluate`.
 
-use super::decimal::decimal;
 use super::engine::{EngineArguments, describe};
 use super::number::whole;
-use super::run::Run;
-use super::staging::write_text;
 use super::table::table;
-use super::{Ending, figure, note, say};
+use super::{Ending, note, say};
 use clap::Args;
 use metaplastic::file::require_writable;
+use metaplastic::runs::StoredRun as Run;
+use metaplastic::runs::decimal::decimal;
+use metaplastic::runs::figure;
+use metaplastic::runs::staging::write_text;
 use metaplastic::training::{Evaluation, Statistics};
 use metaplastic::{Choice, Result};
 use serde::Serialize;
@@ -43,7 +44,7 @@ pub(super) struct Arguments {
 /// The results, for programs. What is not finite is `null`.
 #[derive(Serialize)]
 struct Report<'a> {
-    task: &'static str,
+    task: &'a str,
     population: usize,
     episodes: u64,
     seed: u64,
@@ -92,7 +93,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         &choice.engine,
         &recipe.network,
         &run.parameters,
-        recipe.task,
+        &recipe.task,
         seed,
         arguments.episodes,
     )?;
@@ -136,7 +137,7 @@ fn statistics(values: &[f64]) -> Statistics {
 
 impl<'a> Report<'a> {
     fn new(
-        run: &Run,
+        run: &'a Run,
         evaluation: &Evaluation,
         seed: u64,
         choice: &Choice,

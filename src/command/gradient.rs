@@ -72,10 +72,10 @@ fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
         }
     }
     require_writable(output)?;
-    let network = read_network(network)?;
+    let network = read_network::<R>(network)?;
     let parameters = read_parameters::<R>(parameters, &network)?;
     let episodes = read_episodes::<R>(episodes, &network, parameters.population())?;
-    require_room_for_gradients(&network, &episodes)?;
+    require_room_for_gradients(&network, parameters.population(), &episodes)?;
     let synapse_steps = [episodes.batch(), episodes.steps(), network.synapses()]
         .iter()
         .fold(parameters.population() as u64, |product, &size| {

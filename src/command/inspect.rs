@@ -1,14 +1,15 @@
 //! `metaplastic inspect`.
 
-use super::decimal::signed;
-use super::figure::{self, Picture};
 use super::number::whole;
-use super::run::Run;
-use super::staging::write_text;
 use super::table::table;
-use super::{Ending, names, say};
+use super::{Ending, say};
 use clap::Args;
 use metaplastic::file::require_writable;
+use metaplastic::runs::StoredRun as Run;
+use metaplastic::runs::decimal::signed;
+use metaplastic::runs::figure::{self, Picture};
+use metaplastic::runs::names;
+use metaplastic::runs::staging::write_text;
 use metaplastic::training::{Connection, Matrix, PatternSigns};
 use metaplastic::{Error, Layer, Result, Role};
 use serde::Serialize;
@@ -40,7 +41,7 @@ pub(super) struct Arguments {
 
 #[derive(Serialize)]
 struct Report<'a> {
-    task: &'static str,
+    task: &'a str,
     population: usize,
     solved: usize,
     /// Networks with a unit whose plasticity is negative on every pattern input: all, and those that solved the task.
@@ -100,7 +101,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let report = Report::new(&run, shown, arguments);
     if let Some(path) = &arguments.output {
         let drawing = figure::network(&Picture {
-            task: &recipe.task,
+            task: &*recipe.task,
             network: &recipe.network,
             parameters: &run.parameters,
             index: shown,
@@ -118,7 +119,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 }
 
 impl<'a> Report<'a> {
-    fn new(run: &Run, shown: usize, arguments: &'a Arguments) -> Self {
+    fn new(run: &'a Run, shown: usize, arguments: &'a Arguments) -> Self {
         let networks: Vec<_> = (0..run.recipe.population)
             .map(|index| NetworkReport::new(run, index))
             .collect();
@@ -198,7 +199,7 @@ fn units(run: &Run, matrices: &[Matrix], index: usize) -> Vec<Unit> {
     let first = matrices
         .iter()
         .find(|matrix| matrix.layer == 0 && matrix.role == Role::Plasticity);
-    let signs = PatternSigns::of(&recipe.task, &recipe.network, parameters, index);
+    let signs = PatternSigns::of(&*recipe.task, &recipe.network, parameters, index);
     let Some(plasticity) = first else {
         return Vec::new();
     };
@@ -229,7 +230,7 @@ fn neuron(run: &Run, layer: usize, behind: bool, neuron: usize) -> String {
         with_connections.count()
     };
     let column = connected(&layers[..layer]) + usize::from(behind);
-    names::neuron(&run.recipe.task, column, connected(layers), neuron)
+    names::neuron(&*run.recipe.task, column, connected(layers), neuron)
 }
 
 impl Unit {

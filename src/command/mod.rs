@@ -1,21 +1,16 @@
 //! What the command line offers; everything it computes is the library's.
 
+mod arena;
 mod bench;
-mod claim;
-mod decimal;
 mod devices;
 mod driver;
 mod engine;
 mod evaluate;
-mod figure;
-mod folder;
 mod gradient;
-mod identity;
 mod input;
 mod inspect;
 mod interrupt;
 mod message;
-mod names;
 mod number;
 #[cfg(feature = "gpu")]
 mod plan;
@@ -23,13 +18,11 @@ mod progress;
 mod recipe;
 mod report;
 mod reproduce;
-mod run;
 mod settings;
-mod staging;
-mod summary;
 mod table;
+mod task;
 mod train;
-mod typical;
+mod values;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
@@ -87,6 +80,7 @@ enum Ending {
 }
 
 pub fn main() -> ExitCode {
+    arena::have_one();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return of_the_parser(without_force(error)),

@@ -2,12 +2,15 @@
 
 use super::input::read_network;
 use super::number::whole;
-use super::settings::TaskName;
+use super::task::{TaskName, task_name};
 use super::{Ending, say};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use metaplastic::training::Recipe;
-use metaplastic::{Error, PlanReport, Profile, Result, file::write_atomically};
+use metaplastic::{
+    Error, PlanReport, Profile, Result,
+    file::{require_writable, write_atomically},
+};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -40,7 +43,7 @@ struct WorkArguments {
     network: Option<PathBuf>,
 
     /// The task whose episodes the device makes, at the paper's sizes; without it, episodes are the caller's
-    #[arg(long)]
+    #[arg(long, value_parser = task_name())]
     task: Option<TaskName>,
 
     /// Networks
@@ -101,13 +104,14 @@ impl WorkArguments {
             submission_work: self.submission_work,
             loop_turns: self.loop_turns.unwrap_or(u64::MAX),
         };
-        let network = self.network.as_deref().map(read_network).transpose()?;
+        let network = self.network.as_deref();
+        let network = network.map(read_network::<f32>).transpose()?;
         let (population, batch) = (self.population, self.batch.unwrap_or(1));
-        match self.task {
+        match &self.task {
             Some(task) => {
-                let recipe = Recipe::paper(task.experiment());
+                let recipe = Recipe::new(task.task())?;
                 let network = network.unwrap_or(recipe.network);
-                metaplastic::plan_task(&network, &profile, population, batch, &recipe.task)
+                metaplastic::plan_task(&network, &profile, population, batch, &*recipe.task)
             }
             None => {
                 let network = network.expect("clap requires it without a task");
@@ -215,8 +219,13 @@ pub(super) fn run_shaders(arguments: &ShadersArguments) -> Result<Ending> {
         path: folder.clone(),
         source,
     })?;
-    for kernel in &plan.kernels {
+    let paths = plan.kernels.iter().map(|kernel| {
         let path = folder.join(format!("{}.wgsl", kernel.name));
+        require_writable(&path).map(|()| path)
+    });
+    // All or none.
+    let paths = paths.collect::<Result<Vec<_>>>()?;
+    for (kernel, path) in plan.kernels.iter().zip(paths) {
         write_atomically(&path, |file| file.write_all(kernel.source.as_bytes()))?;
         say(path.display())?;
     }

@@ -1,7 +1,7 @@
 //! The progress bar of a run, on standard error.
 
-use super::decimal::decimal;
 use indicatif::{ProgressBar, ProgressStyle};
+use metaplastic::runs::decimal::decimal;
 use metaplastic::training::{Phase, Report, Statistics};
 
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! `metaplastic recipe`.
 
-use super::settings::{Settings, TaskName};
+use super::settings::Settings;
+use super::task::{TaskName, task_name};
 use super::{Ending, say};
 use clap::Args;
 use metaplastic::Result;
@@ -8,7 +9,7 @@ use metaplastic::Result;
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The task whose recipe is printed
-    #[arg(value_enum)]
+    #[arg(value_parser = task_name())]
     task: TaskName,
 
     #[command(flatten)]
@@ -16,7 +17,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let recipe = arguments.settings.recipe(arguments.task)?;
+    let recipe = arguments.settings.recipe(&arguments.task)?;
     say(recipe.to_commented_toml().trim_end())?;
     Ok(Ending::Done)
 }

@@ -1,6 +1,6 @@
 //! The report of a reproduction: one HTML file that needs no other.
 
-use super::summary::Summary;
+use metaplastic::runs::Summary;
 use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
@@ -10,8 +10,8 @@ const TEMPLATE: &str = include_str!("report.html");
 /// One experiment of the report.
 #[derive(Serialize)]
 pub(super) struct Section<'a> {
-    pub title: &'static str,
-    pub account: &'static str,
+    pub title: String,
+    pub account: String,
     pub summary: &'a Summary,
     pub row: [String; 6],
     /// SVG texts.

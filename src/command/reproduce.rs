@@ -1,27 +1,24 @@
 //! `metaplastic reproduce`.
 
-use super::decimal::decimal;
 use super::engine::{EngineArguments, describe};
-use super::figure::{self, Picture};
-use super::folder::{Folder, Run, SUMMARY, Wanted, holds_a_run};
 use super::interrupt::Interrupt;
 use super::number::whole;
 use super::report::{self, Section, Unsolved};
-use super::staging::{self, Staging};
-use super::summary::Summary;
 use super::table::table;
-use super::typical::typical;
 use super::{Ending, note, say, train};
 use clap::Args;
-use metaplastic::training::{Experiment, Recipe, Trained, Training};
+use metaplastic::runs::decimal::decimal;
+use metaplastic::runs::figure::{self, Picture};
+use metaplastic::runs::files::{FIGURES, REPORT, SUMMARY, holds_a_run};
+use metaplastic::runs::staging::{self, Staging};
+use metaplastic::runs::{Folder, Run, Summary, Wanted, remove, typical};
+use metaplastic::tasks;
+use metaplastic::training::{Recipe, Trained, Training};
 use metaplastic::{Choice, Error, Result};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// What lies in the folder beside one folder for each experiment and the summaries.
-const REPORT: &str = "report.html";
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -60,8 +57,8 @@ pub(super) struct Arguments {
 }
 
 /// An experiment's networks.
+#[derive(Clone)]
 struct Ended {
-    experiment: Experiment,
     recipe: Recipe,
     choice: Choice,
     trained: Trained,
@@ -69,9 +66,15 @@ struct Ended {
     seconds: f64,
 }
 
+/// A folder for the runs that have ended while an old reproduction is in their place: a process that is killed loses none.
+struct Beside {
+    // Given up before the folder around them.
+    parts: VecDeque<Folder>,
+    whole: Folder,
+}
+
 /// What was done for one experiment.
 struct Done {
-    experiment: Experiment,
     recipe: Recipe,
     trained: Trained,
     summary: Summary,
@@ -90,13 +93,15 @@ struct Totals<'a> {
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let start = Instant::now();
-    let recipes = Experiment::ALL.map(|experiment| Recipe {
-        seed: arguments.seed,
-        population: arguments.runs,
-        ..Recipe::paper(experiment)
-    });
-    for recipe in &recipes {
+    let mut recipes = Vec::new();
+    for task in tasks::all() {
+        let recipe = Recipe {
+            seed: arguments.seed,
+            population: arguments.runs,
+            ..Recipe::new(task)?
+        };
         recipe.check()?;
+        recipes.push(recipe);
     }
     let wanted = Wanted {
         asked: arguments.output.as_deref(),
@@ -106,10 +111,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     };
     wanted.check()?;
     let mut ready = Vec::new();
-    for (experiment, recipe) in Experiment::ALL.into_iter().zip(recipes) {
+    for recipe in recipes {
         let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
         let training = Training::new(&choice.engine, &recipe)?;
-        ready.push((experiment, recipe, choice, training));
+        ready.push((recipe, choice, training));
     }
     let interrupt = Interrupt::listen();
     let mut whole = wanted.claim()?;
@@ -118,18 +123,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 
     let mut ended: Vec<Ended> = Vec::new();
     let mut done: Vec<Done> = Vec::new();
+    let mut beside = None;
     let mut ending = Ending::Done;
     let mut device = String::new();
-    for (experiment, recipe, choice, training) in ready {
+    for (recipe, choice, training) in ready {
         if !arguments.quiet {
-            note(format_args!("{}: {}", experiment.name(), describe(&choice)));
+            note(format_args!(
+                "{}: {}",
+                recipe.task.name(),
+                describe(&choice)
+            ));
         }
         device = choice.engine.device();
         let start = Instant::now();
         let trained = train::watched(training, &recipe, &interrupt, arguments.quiet)?;
         ending = worse(ending, train::ending(&trained));
         ended.push(Ended {
-            experiment,
             recipe,
             choice,
             trained,
@@ -138,6 +147,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         // An old reproduction is replaced when all of the new one is there.
         if !replaces {
             save(&mut ended, &mut done, &mut folders)?;
+        } else if ending != Ending::Interrupted && ended.len() < tasks::all().len() {
+            beside = beside.or_else(|| Beside::of(&whole));
+            if let Some(beside) = &mut beside {
+                beside.keep(&ended);
+            }
         }
         if ending == Ending::Interrupted {
             break;
@@ -159,14 +173,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             nothing.tell(arguments)?;
             return Ok(ending);
         }
-        whole = whole.elsewhere(is_taken).next().ok_or_else(|| {
+        let kept = beside.take().or_else(|| Beside::of(&whole));
+        let kept = kept.ok_or_else(|| {
             let reason = "no folder beside it can be written to";
             Error::Write {
                 path: whole.path().to_owned(),
                 source: std::io::Error::other(reason),
             }
         })?;
-        folders = claim_parts(&whole)?;
+        (whole, folders) = (kept.whole, kept.parts);
         note(format_args!(
             "{path}: the reproduction that was there is kept; the one that was stopped is saved in {}",
             whole.path().display()
@@ -196,14 +211,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     };
     staging.write_text(SUMMARY, &(totals.to_json() + "\n"))?;
     staging.commit()?;
+    if let Some(beside) = beside {
+        beside.remove()?;
+    }
     totals.tell(arguments)?;
     Ok(ending)
 }
 
 /// Claims the folder of every experiment, in their order.
 fn claim_parts(whole: &Folder) -> Result<VecDeque<Folder>> {
-    let claim = |experiment: Experiment| whole.inside(experiment.name());
-    Experiment::ALL.into_iter().map(claim).collect()
+    let all = tasks::all().into_iter();
+    all.map(|task| whole.inside(task.name())).collect()
 }
 
 /// Writes the runs that have ended, each into the next of the folders.
@@ -224,20 +242,9 @@ fn is_taken(path: &Path) -> bool {
     [REPORT, SUMMARY]
         .iter()
         .any(|name| staging::find(path, name).exists())
-        || Experiment::ALL
+        || tasks::all()
             .iter()
-            .any(|experiment| holds_a_run(&path.join(experiment.name())))
-}
-
-/// Removes a file, if there is one.
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Write {
-            path: path.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
-    }
+            .any(|task| holds_a_run(&path.join(task.name())))
 }
 
 fn worse(one: Ending, other: Ending) -> Ending {
@@ -248,26 +255,51 @@ fn worse(one: Ending, other: Ending) -> Ending {
     }
 }
 
+impl Beside {
+    /// `None` where no folder can be written to.
+    fn of(whole: &Folder) -> Option<Self> {
+        let whole = whole.elsewhere(is_taken).next()?;
+        let parts = claim_parts(&whole).ok()?;
+        Some(Self { parts, whole })
+    }
+
+    /// Writes the last run that has ended. The old reproduction is in no danger if that fails, nor is this one yet.
+    fn keep(&mut self, ended: &[Ended]) {
+        let (Some(last), Some(folder)) = (ended.last(), self.parts.get_mut(ended.len() - 1)) else {
+            return;
+        };
+        if let Err(error) = Done::save(last.clone(), folder) {
+            note(error);
+        }
+    }
+
+    /// Removes what is in its place by now.
+    fn remove(self) -> Result<()> {
+        self.parts.iter().try_for_each(Folder::remove_run)
+    }
+}
+
 impl Done {
     /// Draws an experiment's networks and writes its run.
     fn save(ended: Ended, folder: &mut Folder) -> Result<Self> {
         let Ended {
-            experiment,
             recipe,
             choice,
             trained,
             seconds,
         } = ended;
         let [network, heat_maps] = draw(&recipe, &trained);
-        let summary = folder.save(&Run {
-            recipe: &recipe,
-            trained: &trained,
-            choice: &choice,
-            seconds,
-            figures: &[("network.svg", &network), ("heat-maps.svg", &heat_maps)],
-        })?;
+        let summary = folder.save(
+            &Run {
+                recipe: &recipe,
+                trained: &trained,
+                choice: &choice,
+                seconds,
+                figures: &[(FIGURES[0], &network), (FIGURES[1], &heat_maps)],
+            },
+            |text| note(text),
+        )?;
         Ok(Self {
-            experiment,
             recipe,
             trained,
             summary,
@@ -278,21 +310,19 @@ impl Done {
 
     fn section(&self) -> Section<'_> {
         let Self {
-            experiment,
             recipe,
             trained,
             summary,
             ..
         } = self;
-        let (title, account) = account(*experiment);
         let unsolved = trained.networks.iter().filter(|network| !network.solved);
         let marked = |figure: &str| match summary.identity() {
             Some(identity) => identity.mark_svg(figure),
             None => figure.to_owned(),
         };
         Section {
-            title,
-            account,
+            title: recipe.task.title(),
+            account: recipe.task.account(),
             summary,
             row: summary.row(),
             curve: marked(&figure::curve(recipe, trained)),
@@ -325,7 +355,7 @@ fn draw(recipe: &Recipe, trained: &Trained) -> [String; 2] {
         error_text(errors[index])
     );
     let picture = Picture {
-        task: &recipe.task,
+        task: &*recipe.task,
         network: &recipe.network,
         parameters: &trained.parameters,
         index,
@@ -343,27 +373,6 @@ fn error_text(error: Option<f64>) -> String {
     match error {
         Some(error) if error.is_finite() => decimal(error),
         _ => "not finite".to_owned(),
-    }
-}
-
-/// A title, and what an episode is.
-fn account(experiment: Experiment) -> (&'static str, &'static str) {
-    match experiment {
-        Experiment::Completion => (
-            "Pattern completion",
-            "In every episode a network sees a new random pattern of 8 bits for one step, then one bit of it alone. From \
-             that bit it must bring back the whole pattern, which only its traces can know.",
-        ),
-        Experiment::OneShot => (
-            "One-shot learning",
-            "In every episode a network sees two new random patterns in turn, each with its label the first time only. \
-             From then on it must give the label of the pattern it sees.",
-        ),
-        Experiment::Reversal => (
-            "Reversal learning",
-            "As one-shot learning, but half-way through the episode the labels swap and are shown once more: what was \
-             learned must be unlearned at once.",
-        ),
     }
 }
 

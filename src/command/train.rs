@@ -1,13 +1,15 @@
 //! `metaplastic train`.
 
 use super::engine::{EngineArguments, describe};
-use super::folder::{Run, Wanted, holds_a_run};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
-use super::settings::{Settings, TaskName};
+use super::settings::Settings;
+use super::task::{TaskName, task_name};
 use super::{Ending, note, say};
 use clap::Args;
 use metaplastic::Result;
+use metaplastic::runs::files::holds_a_run;
+use metaplastic::runs::{Run, Wanted};
 use metaplastic::training::{Event, Recipe, Trained, Training};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -18,7 +20,7 @@ use std::time::{Duration, Instant};
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// What the networks learn
-    #[arg(value_enum)]
+    #[arg(value_parser = task_name())]
     task: TaskName,
 
     #[command(flatten)]
@@ -45,7 +47,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let recipe = arguments.settings.recipe(arguments.task)?;
+    let recipe = arguments.settings.recipe(&arguments.task)?;
     let wanted = Wanted {
         asked: arguments.output.as_deref(),
         name: format!("{}-seed{}", recipe.task.name(), recipe.seed),
@@ -63,13 +65,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 
     let start = Instant::now();
     let trained = watched(training, &recipe, &interrupt, arguments.quiet)?;
-    let summary = folder.save(&Run {
-        recipe: &recipe,
-        trained: &trained,
-        choice: &choice,
-        seconds: start.elapsed().as_secs_f64(),
-        figures: &[],
-    })?;
+    let summary = folder.save(
+        &Run {
+            recipe: &recipe,
+            trained: &trained,
+            choice: &choice,
+            seconds: start.elapsed().as_secs_f64(),
+            figures: &[],
+        },
+        |text| note(text),
+    )?;
     if arguments.json {
         say(summary.to_json())?;
     } else if !arguments.quiet {

@@ -78,7 +78,7 @@ impl Cpu {
         episodes: &Episodes<R>,
         request: Request,
     ) -> Result<Gradients<R>> {
-        let (population, batch) = (episodes.population(), request.batch);
+        let (population, batch) = (parameters.population(), request.batch);
         let job = Job::new::<R>(network, population, request);
         let layout = parameters.layout();
         let shapes = ResultArrays::shapes(&job, population);

@@ -12,7 +12,7 @@ use crate::memory;
 use crate::network::Network;
 use crate::optimiser::Optimiser;
 use crate::parameters::{Layout, Parameters};
-use crate::task::EpisodeSource;
+use crate::tasks::EpisodeSource;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -54,7 +54,8 @@ impl CpuLearner {
         let layout = parameters.layout();
         memory::require(
             "the optimiser's state",
-            (16 * layout.size() + size_of::<State>()) as u128 * parameters.population() as u128,
+            (16 * layout.size() + 4 * layout.tensors().len() + size_of::<State>()) as u128
+                * parameters.population() as u128,
         )?;
         let states = optimisers
             .into_iter()
@@ -244,8 +245,9 @@ impl State {
                 .iter()
                 .all(|value| value.is_finite())
         };
-        if let Some(tensor) = layout.tensors().iter().find(|tensor| !finite(tensor)) {
-            self.fail(network, episode, format!("gradient.{}", tensor.name()));
+        let failed = self.moments.learned(layout).find(|tensor| !finite(tensor));
+        if let Some(name) = failed.map(|tensor| tensor.name()) {
+            self.fail(network, episode, format!("gradient.{name}"));
         }
     }
 

@@ -1,31 +1,39 @@
 //! One optimiser update of one network; the twin of `shaders/check.wgsl` and `shaders/optimiser.wgsl`.
 
-use crate::optimiser::Method;
-use crate::optimiser::Optimiser;
-use crate::parameters::{Layout, Role};
+use crate::optimiser::{Optimiser, Update};
+use crate::parameters::{Layout, Role, Tensor};
+use crate::zip::zip_eq;
+
+/// Parameters whose steps are taken at once.
+const CHUNK: usize = 64;
 
 /// An optimiser's memory of one network.
 #[derive(Clone, Debug)]
 pub(super) struct Moments {
-    /// Mean square (RMSprop), velocity (SGD) or mean (Adam).
-    first: Vec<f32>,
-    /// Mean square (Adam).
-    second: Vec<f32>,
+    /// What the method remembers of each parameter; the second is empty where it remembers one number.
+    moments: [Vec<f32>; 2],
+    /// What the learning rate is multiplied by, of each tensor; 0 where it stays as it is.
+    factors: Vec<f32>,
     /// Updates made.
     updates: u32,
 }
 
 impl Moments {
     pub fn new(optimiser: &Optimiser, layout: &Layout) -> Self {
-        let second = match optimiser.method {
-            Method::Adam { .. } => layout.size(),
-            Method::Rmsprop { .. } | Method::Sgd { .. } => 0,
-        };
+        let used = optimiser.method.entry().moments;
         Self {
-            first: vec![0.0; layout.size()],
-            second: vec![0.0; second],
+            moments: [0, 1].map(|index| vec![0.0; if index < used { layout.size() } else { 0 }]),
+            factors: optimiser.factors(layout),
             updates: 0,
         }
+    }
+
+    /// The tensors that are learned.
+    pub fn learned<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = &'a Tensor> + Clone {
+        let tensors = zip_eq(layout.tensors(), &self.factors);
+        tensors
+            .filter(|(_, factor)| **factor != 0.0)
+            .map(|(tensor, _)| tensor)
     }
 
     /// Changes `values` by one update with `gradient`.
@@ -37,20 +45,23 @@ impl Moments {
         gradient: &[f32],
     ) {
         let scale = match optimiser.max_gradient_norm {
-            Some(largest) => clip_factor(layout, gradient, largest),
+            Some(largest) => clip_factor(self.learned(layout), gradient, largest),
             None => 1.0,
         };
         let rate = (optimiser.learning_rate * optimiser.schedule.factor(self.updates)) as f32;
-        let first_update = self.updates == 0;
         self.updates += 1;
-        let correction = |beta: f64| (1.0 - beta.powi(self.updates as i32)) as f32;
-        let corrections = match optimiser.method {
-            Method::Adam { beta1, beta2, .. } => [beta1, beta2].map(correction),
-            Method::Rmsprop { .. } | Method::Sgd { .. } => [1.0; 2],
-        };
+        let step = optimiser.method.entry().step;
+        let constants = optimiser.method.values();
         let max_step = optimiser.max_step.map_or(f32::MAX, |step| step as f32);
         let (l1, l2) = (optimiser.l1 as f32, optimiser.l2 as f32);
-        for tensor in layout.tensors().iter().filter(|tensor| tensor.learned) {
+        for (tensor, &factor) in zip_eq(layout.tensors(), &self.factors) {
+            if factor == 0.0 {
+                continue;
+            }
+            let update = Update {
+                count: self.updates,
+                rate: rate * factor,
+            };
             let penalised = matches!(tensor.role, Role::Weight | Role::Plasticity);
             let [low, high] = match tensor.role {
                 Role::Rate => optimiser.rate_bounds,
@@ -58,45 +69,27 @@ impl Moments {
                 Role::Weight | Role::Bias => [f64::NEG_INFINITY, f64::INFINITY],
             }
             .map(|bound| bound as f32);
-            for index in tensor.range() {
-                let g = gradient[index] * scale;
-                // A square or a step beyond the largest float counts as that, so that no parameter ever stops being
-                // finite.
-                let square = (g * g).min(f32::MAX);
-                let first = &mut self.first[index];
-                let step = match optimiser.method {
-                    Method::Rmsprop { mean_rate, epsilon } => {
-                        *first = if first_update {
-                            square
-                        } else {
-                            *first + mean_rate as f32 * (square - *first)
-                        };
-                        rate * g / (*first + epsilon as f32).sqrt()
-                    }
-                    Method::Sgd { momentum } => {
-                        *first = (momentum as f32 * *first + g).clamp(-f32::MAX, f32::MAX);
-                        rate * *first
-                    }
-                    Method::Adam {
-                        beta1,
-                        beta2,
-                        epsilon,
-                    } => {
-                        let second = &mut self.second[index];
-                        *first += (1.0 - beta1) as f32 * (g - *first);
-                        *second += (1.0 - beta2) as f32 * (square - *second);
-                        let mean = *first / corrections[0];
-                        let mean_square = (*second / corrections[1]).min(f32::MAX);
-                        rate * mean / (mean_square.sqrt() + epsilon as f32)
-                    }
-                };
-                let step = step.clamp(-max_step, max_step);
-                let mut value = (values[index] - step).clamp(-f32::MAX, f32::MAX);
-                if penalised {
-                    let sign = if value == 0.0 { 0.0 } else { value.signum() };
-                    value -= l1 * sign + l2 * value;
+            for start in tensor.range().step_by(CHUNK) {
+                let chunk = start..tensor.range().end.min(start + CHUNK);
+                let mut steps = [0.0; CHUNK];
+                let steps = &mut steps[..chunk.len()];
+                for (g, gradient) in zip_eq(&mut *steps, &gradient[chunk.clone()]) {
+                    *g = gradient * scale;
                 }
-                values[index] = value.clamp(low, high);
+                let moments = self.moments.each_mut().map(|all| match all.is_empty() {
+                    true => &mut [][..],
+                    false => &mut all[chunk.clone()],
+                });
+                step(&constants, update, steps, moments);
+                for (value, step) in zip_eq(&mut values[chunk], steps) {
+                    let step = step.clamp(-max_step, max_step);
+                    let mut new = (*value - step).clamp(-f32::MAX, f32::MAX);
+                    if penalised {
+                        let sign = if new == 0.0 { 0.0 } else { new.signum() };
+                        new -= l1 * sign + l2 * new;
+                    }
+                    *value = new.clamp(low, high);
+                }
             }
         }
     }
@@ -104,11 +97,12 @@ impl Moments {
 
 /// What scales the learned tensors' gradient down to the norm `largest`; 1 where it is smaller. Divides by the largest
 /// element first, so that squares do not overflow.
-fn clip_factor(layout: &Layout, gradient: &[f32], largest: f64) -> f32 {
-    let learned = || {
-        let tensors = layout.tensors().iter().filter(|tensor| tensor.learned);
-        tensors.flat_map(|tensor| &gradient[tensor.range()])
-    };
+fn clip_factor<'a>(
+    tensors: impl Iterator<Item = &'a Tensor> + Clone,
+    gradient: &[f32],
+    largest: f64,
+) -> f32 {
+    let learned = || tensors.clone().flat_map(|tensor| &gradient[tensor.range()]);
     let peak = learned().fold(0.0f32, |peak, g| peak.max(g.abs()));
     if peak == 0.0 {
         return 1.0;

@@ -3,7 +3,7 @@
 use super::job::Job;
 use crate::episodes::{Episodes, Mask, Objective};
 use crate::number::Real;
-use crate::task::EpisodeSource;
+use crate::tasks::EpisodeSource;
 use ndarray::{ArrayView4, CowArray, Ix4};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -31,9 +31,9 @@ pub(super) struct Given<'a, R> {
 }
 
 impl<'a, R: Real> Source<'a, R> {
-    pub fn given(episodes: &'a Episodes<R>) -> Self {
-        let contiguous = |array: &'a ndarray::Array4<R>| array.as_standard_layout();
-        let traces = |traces: &'a BTreeMap<usize, ndarray::Array4<R>>| {
+    pub fn given(episodes: &'a Episodes<'_, R>) -> Self {
+        let contiguous = |array: &'a CowArray<'_, R, Ix4>| array.as_standard_layout();
+        let traces = |traces: &'a BTreeMap<usize, CowArray<'_, R, Ix4>>| {
             let traces = traces.iter();
             traces
                 .map(|(&layer, trace)| (layer, contiguous(trace)))
@@ -64,20 +64,16 @@ impl<'a, R: Real> Source<'a, R> {
         match self {
             Self::Generated(source) => {
                 let Generated { drawn, values } = generated;
-                let task = source.task;
+                let task = &source.task;
                 let sizes = [task.inputs(), task.outputs()].map(|size| task.steps() * size);
                 drawn.0.resize(sizes[0], 0.0);
                 drawn.1.resize(sizes[1], 0.0);
                 values.0.resize(episodes.len() * sizes[0], R::zero());
                 values.1.resize(episodes.len() * sizes[1], R::zero());
                 for (n, b) in episodes.enumerate() {
-                    source.task.fill(
-                        source.key(index),
-                        meta_step,
-                        b as u32,
-                        &mut drawn.0,
-                        &mut drawn.1,
-                    );
+                    drawn.0.fill(0.0);
+                    drawn.1.fill(0.0);
+                    source.fill(index, meta_step, b as u32, &mut drawn.0, &mut drawn.1);
                     let arrays = [(&mut values.0, &drawn.0), (&mut values.1, &drawn.1)];
                     for ((to, from), size) in arrays.into_iter().zip(sizes) {
                         for (to, &value) in to[n * size..].iter_mut().zip(from) {
@@ -183,7 +179,10 @@ impl<'s, R: Real> Group<'_, 's, R> {
             Origin::Given(given, index, episodes) => match given.mask {
                 Mask::All => R::one(),
                 Mask::Steps(mask) => mask[t],
-                Mask::Episodes(mask) => mask[[*index, episodes.start + n, t]],
+                Mask::Episodes(mask) => {
+                    let index = if mask.dim().0 == 1 { 0 } else { *index };
+                    mask[[index, episodes.start + n, t]]
+                }
             },
         }
     }
@@ -213,10 +212,11 @@ impl<'s, R: Real> Group<'_, 's, R> {
     }
 }
 
-/// Consecutive episodes of network `p`, contiguous.
+/// Consecutive episodes of network `p`, contiguous; those of all networks where they have them in common.
 fn part<'a, R>(array: &'a CowArray<'_, R, Ix4>, p: usize, episodes: Range<usize>) -> &'a [R] {
     let view: ArrayView4<'a, R> = array.view();
-    let (_, batch, rows, columns) = view.dim();
+    let (networks, batch, rows, columns) = view.dim();
+    let p = if networks == 1 { 0 } else { p };
     let all = view.to_slice().expect("in standard layout");
     let size = rows * columns;
     &all[(p * batch + episodes.start) * size..][..episodes.len() * size]

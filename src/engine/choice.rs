@@ -2,17 +2,20 @@
 
 use super::dispatch::Engine;
 use crate::error::Result;
+use crate::named::named;
 
-/// Which engine a person asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EngineKind {
-    /// A hardware GPU where the work pays for it, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// A GPU, or an error.
-    Gpu,
+named! {
+    /// Which engine a person asks for.
+    #[derive(Default)]
+    pub enum EngineKind ("engine") {
+        /// A hardware GPU where the work pays for it, else the CPU.
+        #[default]
+        Auto = "auto",
+        /// The CPU.
+        Cpu = "cpu",
+        /// A GPU, or an error.
+        Gpu = "gpu",
+    }
 }
 
 /// Synapse-steps of one meta-step, over the whole population, from which a hardware GPU is taken.

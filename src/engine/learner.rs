@@ -11,7 +11,7 @@ use crate::memory;
 use crate::network::Network;
 use crate::optimiser::Optimiser;
 use crate::parameters::{Layout, Parameters};
-use crate::task::EpisodeSource;
+use crate::tasks::EpisodeSource;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -83,6 +83,7 @@ impl Learner {
         }
         for optimiser in optimisers {
             optimiser.check()?;
+            optimiser.check_parameters(parameters.layout())?;
         }
         memory::require(
             "the optimisers' settings",

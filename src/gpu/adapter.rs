@@ -114,7 +114,7 @@ fn pick_among(adapters: &[(String, DeviceType)], wanted: Option<&str>) -> Result
 /// The adapters with their indices; where there are none, what would bring some.
 fn list(adapters: &[(String, DeviceType)]) -> String {
     if adapters.is_empty() {
-        return format!("none. {NO_DRIVER}");
+        return format!("none. {}{NO_DRIVER}", drivers_asked_for());
     }
     let adapters = adapters.iter().enumerate();
     adapters
@@ -132,6 +132,17 @@ const NO_DRIVER: &str = if cfg!(target_os = "macos") {
     "Install the Vulkan loader and a driver: libvulkan1 with mesa-vulkan-drivers (Debian, Ubuntu), vulkan-loader with \
      mesa-vulkan-drivers (Fedora), or NVIDIA's own driver"
 };
+
+/// What the environment keeps the Vulkan loader from, where it does.
+fn drivers_asked_for() -> String {
+    let set = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].map(|name| {
+        let value = std::env::var_os(name).filter(|value| !value.is_empty());
+        value.map(|value| {
+            format!("{name} is {value:?}, and no other driver is looked for: correct or unset it. ")
+        })
+    });
+    set.into_iter().flatten().collect()
+}
 
 fn rank(device_type: DeviceType) -> u8 {
     match device_type {

@@ -36,7 +36,8 @@ pub(super) enum Working {
     StepLosses,
     /// The gradients of each block of episodes.
     Partials,
-    Patterns,
+    /// What a task's episodes are made of.
+    Words,
     /// The caller's episodes where one kernel does whole meta-steps: input, target, mask.
     Episodes,
     /// Of a segment.
@@ -207,7 +208,10 @@ impl Resident {
             Self::Sources => Shape::new(4, [values]),
             Self::Kinds => Shape::new(8, [values]),
             Self::Moments => Shape::floats([Of(2), Networks, values]),
-            Self::Settings => Shape::new(size_of::<Settings>(), [Networks]),
+            Self::Settings => {
+                let bytes = Settings::bytes_with_factors(layout.tensor_count());
+                Shape::new(bytes, [Networks])
+            }
             Self::Parts => Shape::new(size_of::<Part>(), [Networks, Of(layout.parts())]),
             Self::States => Shape::new(size_of::<State>(), [Networks]),
             Self::Progress => Shape::new(size_of::<Progress>(), [Networks]),
@@ -243,9 +247,9 @@ impl Working {
             Self::Losses => Shape::floats([Networks, Batch]),
             Self::StepLosses => Shape::floats([Networks, Steps, Episodes]),
             Self::Partials => Shape::floats([Networks, Blocks, Of(layout.partial_stride)]),
-            Self::Patterns => {
-                let patterns = work.task.map_or(0, |task| task.patterns());
-                Shape::floats([Networks, Episodes, Of(patterns), Of(4)])
+            Self::Words => {
+                let words = work.task.as_ref().map_or(0, |task| task.words);
+                Shape::floats([Networks, Episodes, Of(words), Of(4)])
             }
             Self::Episodes => {
                 let [first, last] = [layers[0].row, layout.last().output_row];
@@ -313,7 +317,7 @@ impl Slot {
             Self::Losses => Working::Losses,
             Self::StepLosses => Working::StepLosses,
             Self::Partials => Working::Partials,
-            Self::Patterns => Working::Patterns,
+            Self::Words => Working::Words,
             Self::Episodes => Working::Episodes,
             Self::Mask => Working::Mask(segment),
             Self::Target => Working::Target(segment),

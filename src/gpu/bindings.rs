@@ -1,7 +1,7 @@
 //! What kernels bind: by which name, as what, and whether they write it.
 
 use super::shared::Shared;
-use super::state::{Control, Part, Progress, Settings, State};
+use super::state::{Control, Part, Progress, State};
 
 /// The name that a kernel has for an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +22,6 @@ pub(super) enum Slot {
     Parameters,
     Partials,
     Parts,
-    Patterns,
     Progress,
     Scaled,
     Settings,
@@ -32,6 +31,7 @@ pub(super) enum Slot {
     StepLosses,
     Target,
     Traces,
+    Words,
 }
 
 impl Slot {
@@ -54,7 +54,6 @@ impl Slot {
             Self::Parameters => "parameters",
             Self::Partials => "partials",
             Self::Parts => "parts",
-            Self::Patterns => "patterns",
             Self::Progress => "progress",
             Self::Scaled => "scaled",
             Self::Settings => "settings",
@@ -65,6 +64,7 @@ impl Slot {
             // `target` is a word of the language.
             Self::Target => "target_of",
             Self::Traces => "traces",
+            Self::Words => "words",
         }
     }
 }
@@ -83,7 +83,8 @@ pub(super) enum Element {
     Control,
     Part,
     Progress,
-    Settings,
+    /// Settings, and the tensors' factors.
+    Optimiser,
     State,
 }
 
@@ -99,7 +100,7 @@ impl Element {
             Self::Control => Control::NAME,
             Self::Part => Part::NAME,
             Self::Progress => Progress::NAME,
-            Self::Settings => Settings::NAME,
+            Self::Optimiser => "Optimiser",
             Self::State => State::NAME,
         }
     }

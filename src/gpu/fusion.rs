@@ -129,7 +129,7 @@ fn is_small(layout: &DeviceLayout) -> bool {
 fn is_simple(work: &Work) -> bool {
     let request = &work.request;
     work.has_target()
-        && (work.task.is_some() || work.learn)
+        && work.is_meta_step
         && request.gradient == work.learn
         && request.batch <= EPISODE_BLOCK
         && !request.want.input_gradient
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::computation::ObjectiveKind;
     use crate::network::{Activation, Layer, Loss, Rate};
-    use crate::task::{Association, Task};
+    use crate::tasks::Association;
 
     fn network(inputs: usize, outputs: usize) -> Network {
         let layers = [
@@ -220,12 +220,8 @@ mod tests {
         let profile = Profile::default();
         let network = network(10, 2);
         let meta_steps = |networks: usize, batch: usize, steps: usize| {
-            let association = Association {
-                steps,
-                ..Association::PAPER
-            };
-            let task = Task::OneShot(association);
-            let work = Work::on_task(&network, networks, batch, task, true);
+            let task = Association::one_shot(8, 2, steps).unwrap();
+            let work = Work::on_task(&network, networks, batch, &task, true);
             fusion(&network, &profile, &work).unwrap().meta_steps
         };
         assert!((50..1000).contains(&meta_steps(1, 1, 20)));

@@ -43,7 +43,7 @@ impl Gpu {
         episodes: &Episodes<f32>,
         request: Request,
     ) -> Result<Gradients<f32>> {
-        let work = Work::new(episodes.population(), request);
+        let work = Work::new(parameters.population(), request);
         let mut results = results(network, parameters, &work)?;
         let mut losses = Vec::new();
         for group in Placed::groups(self, network, &work) {

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::optimiser::Optimiser;
 use crate::parameters::Parameters;
-use crate::task::EpisodeSource;
+use crate::tasks::{EpisodeSource, mask};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,7 +34,7 @@ pub(super) struct Group {
     pace: Pace,
 }
 
-/// A run of meta-steps on episodes that the device makes.
+/// A run of meta-steps on a task's episodes.
 #[derive(Clone, Debug)]
 pub(super) struct Run<'a> {
     pub source: &'a EpisodeSource,
@@ -55,7 +55,9 @@ impl Group {
         let device = &gpu.device;
         let residents = Residents::new(device, layout, &parameters.slice(networks.clone()), true)?;
         let optimisers = optimisers[networks.clone()].iter();
-        let settings: Vec<_> = optimisers.map(Settings::new).collect();
+        let settings: Vec<u8> = optimisers
+            .flat_map(|optimiser| Settings::with_factors(optimiser, parameters.layout()))
+            .collect();
         device.write(residents.get(Resident::Settings), &settings)?;
         let states = vec![State::fresh(); networks.len()];
         device.write(residents.get(Resident::States), &states)?;
@@ -113,19 +115,8 @@ impl Group {
         episodes: &Episodes<f32>,
         meta_step: u32,
     ) -> Result<Vec<f32>> {
-        let device = &gpu.device;
         self.begin_one(gpu, meta_step)?;
-        let cuts = loaded.plan.cuts.len();
-        for cut in 0..cuts {
-            Transfer::new(loaded, self.networks.clone(), cut).upload(episodes)?;
-            let submission = device.submit(|encoder| {
-                loaded.record_cut(encoder, cut);
-                if cut + 1 == cuts {
-                    loaded.record_finish(encoder);
-                }
-            })?;
-            device.wait(submission)?;
-        }
+        meta_step_on(gpu, loaded, episodes, self.networks.clone())?;
         let progress = self.progress(gpu, 1)?;
         Ok(progress.into_iter().map(|progress| progress.loss).collect())
     }
@@ -169,11 +160,12 @@ impl Group {
         gpu.device.write(progress, &cleared)
     }
 
-    /// Many meta-steps on episodes that the device makes. Returns the sum of each network's losses since `run.since`.
+    /// Many meta-steps on a task's episodes, which the device makes if the plan says so, and else the host. Returns the sum of each network's losses since `run.since`.
     pub fn run(&mut self, gpu: &Gpu, loaded: &Loaded, run: &Run<'_>) -> Result<Vec<f32>> {
         let device = &gpu.device;
-        if loaded.plan.fused.is_none() {
-            let mask = run.source.task.mask().to_vec();
+        let on_device = loaded.plan.work.task.is_some();
+        if on_device && loaded.plan.fused.is_none() {
+            let mask = mask(&*run.source.task).to_vec();
             for (segment, steps) in loaded.plan.segments.iter().enumerate() {
                 let buffer = loaded.buffer(Working::Mask(segment));
                 device.write(buffer, &mask[steps.clone()])?;
@@ -191,7 +183,15 @@ impl Group {
             learn: u32::from(loaded.plan.work.learn),
             meta_steps: 1,
         };
-        self.submit(gpu, loaded, control, run.meta_steps.len())?;
+        if on_device {
+            self.submit(gpu, loaded, control, run.meta_steps.len())?;
+        } else {
+            device.write(self.residents.get(Resident::Control), &[control])?;
+            for meta_step in run.meta_steps.clone() {
+                let episodes = run.source.episodes_of(self.networks.clone(), meta_step)?;
+                meta_step_on(gpu, loaded, &episodes, 0..self.networks.len())?;
+            }
+        }
         let progress = self.progress(gpu, (run.meta_steps.end - run.since) as usize)?;
         Ok(progress.into_iter().map(|progress| progress.loss).collect())
     }
@@ -264,4 +264,25 @@ impl Group {
         let states = self.residents.get(Resident::States);
         gpu.device.read(states, self.networks.len())
     }
+}
+
+/// One meta-step on episodes from the host, of which those of `networks` are the group's.
+fn meta_step_on(
+    gpu: &Gpu,
+    loaded: &Loaded,
+    episodes: &Episodes<f32>,
+    networks: Range<usize>,
+) -> Result<()> {
+    let cuts = loaded.plan.cuts.len();
+    for cut in 0..cuts {
+        Transfer::new(loaded, networks.clone(), cut).upload(episodes)?;
+        let submission = gpu.device.submit(|encoder| {
+            loaded.record_cut(encoder, cut);
+            if cut + 1 == cuts {
+                loaded.record_finish(encoder);
+            }
+        })?;
+        gpu.device.wait(submission)?;
+    }
+    Ok(())
 }

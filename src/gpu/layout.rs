@@ -204,6 +204,11 @@ impl DeviceLayout {
         &self.layers[self.layers.len() - 1]
     }
 
+    /// How many parameter tensors one network has.
+    pub fn tensor_count(&self) -> usize {
+        self.layers.iter().map(|layer| layer.tensors.len()).sum()
+    }
+
     /// Workgroups that look at one network's gradients.
     pub fn parts(&self) -> usize {
         self.stride.div_ceil(CHECKED)

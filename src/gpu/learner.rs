@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::network::Network;
 use crate::optimiser::Optimiser;
 use crate::parameters::{Layout, Parameters};
-use crate::task::EpisodeSource;
+use crate::tasks::EpisodeSource;
 use std::ops::Range;
 
 /// A population in training on the GPU engine.
@@ -91,6 +91,7 @@ impl GpuLearner {
         let population = self.parameters.population();
         let request = Request::on(&self.network, episodes, Want::NOTHING, true);
         let work = Work {
+            is_meta_step: true,
             learn: true,
             ..Work::new(population, request)
         };
@@ -127,7 +128,7 @@ impl GpuLearner {
         meta_steps: Range<u32>,
         learn: bool,
     ) -> Result<Vec<f64>> {
-        let task = source.task;
+        let task = &*source.task;
         let population = self.parameters.population();
         let work = Work::on_task(&self.network, population, source.batch, task, learn);
         self.fit(&work)?;

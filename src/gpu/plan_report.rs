@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::network::{Loss, Network};
 use crate::parameters::Layout;
-use crate::task::Task;
+use crate::tasks::{Task, check_network};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -136,7 +136,7 @@ fn name_of(plan: &Plan, dispatch: &Dispatch) -> String {
 /// Where the network has no loss, what is differentiated is `Σ output_gradient · output`.
 ///
 /// # Errors
-/// If a size is zero or too large, or no cut makes the work fit the profile's limits.
+/// If a size is zero or too large, a rate is beyond the range of `f32`, or no cut makes the work fit the profile's limits.
 pub fn plan(
     network: &Network,
     profile: &Profile,
@@ -147,8 +147,8 @@ pub fn plan(
     report(network, profile, population, batch, steps, None)
 }
 
-/// Plans one meta-step of training on a task whose episodes the device makes: `population` networks, on `batch` episodes
-/// for each. No device is needed or asked.
+/// Plans one meta-step of training on a task: `population` networks, on `batch` episodes for each, which the device makes
+/// where the task can. No device is needed or asked.
 ///
 /// # Errors
 /// As [`plan`], or if the task does not fit the network.
@@ -157,16 +157,16 @@ pub fn plan_task(
     profile: &Profile,
     population: usize,
     batch: usize,
-    task: &Task,
+    task: &dyn Task,
 ) -> Result<PlanReport> {
-    task.check(network)?;
+    check_network(task, network)?;
     report(
         network,
         profile,
         population,
         batch,
         task.steps(),
-        Some(*task),
+        Some(task),
     )
 }
 
@@ -176,9 +176,10 @@ fn report(
     population: usize,
     batch: usize,
     steps: usize,
-    task: Option<Task>,
+    task: Option<&dyn Task>,
 ) -> Result<PlanReport> {
     profile.check()?;
+    network.require_range::<f32>()?;
     check_sizes(population, batch, steps)?;
     memory::elements("parameters", &[population, Layout::new(network)?.size()])?;
     let mut whole = match task {

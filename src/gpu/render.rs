@@ -4,22 +4,23 @@
 //! registers.
 
 use super::kernel::Kernel;
-use super::layout::{CHECKED, DeviceLayout, FIXED, LayerLayout, role_code};
+use super::layout::{CHECKED, DeviceLayout, LayerLayout, role_code};
 use super::profile::Profile;
 use super::row_sum::row_sum;
 use super::stages::{Packing, Purpose, Stages, WORKGROUP};
-use super::state::{METHODS, SCHEDULES};
 use super::templates;
 use super::variant::{CHECKPOINT, Variant, kept_traces};
 use super::work::Work;
 use crate::computation::EPISODE_BLOCK;
 use crate::error::Result;
 use crate::network::{Extents, Role};
+use crate::optimiser::{DEVICE_CONSTANTS, Method, Schedule};
 use crate::random::ROTATIONS;
 use crate::rule::Rule;
-use crate::task::Task;
+use crate::tasks::TaskKernel;
 use minijinja::value::merge_maps;
 use minijinja::{Value, context};
+use std::collections::BTreeMap;
 
 /// Retentions of a smaller size have their gradient summed from its definition.
 const SMALL_RETENTION: &str = "0.25";
@@ -84,6 +85,8 @@ impl Renderer {
             },
             Purpose::CheckParts | Purpose::Check | Purpose::Optimiser => of_population(layout),
             Purpose::Episodes => context! {
+                inputs => layout.layers[0].inputs,
+                outputs => layout.last().outputs,
                 row => layout.layers[0].row,
                 output_row => layout.last().output_row,
                 ..merge_maps([of_task(stages.work.task.as_ref()), of_population(layout)])
@@ -249,32 +252,34 @@ fn extents_of(layer: &LayerLayout, role: Role) -> &'static str {
 }
 
 /// What the kernels that make a task's episodes have in common.
-fn of_task(task: Option<&Task>) -> Value {
+fn of_task(task: Option<&TaskKernel>) -> Value {
     let Some(task) = task else {
         return context! { task => () };
     };
-    let masks = (0..4).map(|word| crate::task::bit_mask(task.bits(), word));
+    let values = task.values.iter();
+    let values: BTreeMap<&str, u32> = values.map(|(name, value)| (&**name, *value)).collect();
     context! {
-        task => task.name(),
-        bits => task.bits(),
-        patterns => task.patterns(),
-        bit_masks => masks.collect::<Vec<_>>(),
-        reversal => task.reversal_step().unwrap_or(u32::MAX as usize),
+        task => context! { template => &*task.template, values },
+        words => task.words,
         rotations => ROTATIONS.iter().map(|pair| pair.to_vec()).collect::<Vec<_>>(),
     }
 }
 
 /// What the kernels of a population in training have in common.
 fn of_population(layout: &DeviceLayout) -> Value {
+    let methods = Method::ALL.iter().map(|method| {
+        context! { name => method.name(), moments => method.entry().moments }
+    });
     context! {
         stride => layout.stride,
         parts => layout.parts(),
         part => CHECKED,
         workgroup => WORKGROUP,
-        methods => METHODS.to_vec(),
-        schedules => SCHEDULES.to_vec(),
+        methods => methods.collect::<Vec<_>>(),
+        schedules => Schedule::all(1).map(|schedule| schedule.name()).to_vec(),
+        device_constants => DEVICE_CONSTANTS,
+        tensors => layout.tensor_count(),
         roles => context! {
-            fixed => FIXED,
             weight => role_code(Role::Weight),
             plasticity => role_code(Role::Plasticity),
             bias => role_code(Role::Bias),
@@ -287,16 +292,15 @@ fn of_population(layout: &DeviceLayout) -> Value {
 mod tests {
     use super::*;
     use crate::network::{Layer, Loss, Network, Rate};
-    use crate::task::Association;
+    use crate::tasks::Association;
 
     /// A name that a template has no text for is an error, and gets no other's text.
     #[test]
     fn unknown_names_are_errors() {
-        let task = Task::OneShot(Association::PAPER);
         let layers = [Layer::plastic(10, 2, Rate::learned(0.1))];
         let network = Network::new(Loss::SquaredError, layers).unwrap();
         let layout = DeviceLayout::new(&network, &Profile::default());
-        let work = Work::on_task(&network, 1, 1, task, true);
+        let work = Work::on_task(&network, 1, 1, &Association::ONE_SHOT, true);
         let packing = Packing {
             lanes: 8,
             networks: 1,
@@ -308,12 +312,11 @@ mod tests {
         };
         with(context! {}).unwrap();
         for (what, other) in [
-            ("loss", context! { loss => "hinge" }),
-            ("task", context! { task => "recall" }),
+            ("losses/hinge", context! { loss => "hinge" }),
             ("activation", context! { activations => ["tanh", "gelu"] }),
             (
-                "method",
-                context! { methods => ["rmsprop", "sgd", "adam", "lion"] },
+                "methods/lion",
+                context! { methods => [context! { name => "lion", moments => 2 }] },
             ),
             ("schedule", context! { schedules => ["constant", "linear"] }),
             (
@@ -327,7 +330,11 @@ mod tests {
         ] {
             // The reason is the template engine's, several templates down.
             let error = format!("{:?}", with(other).unwrap_err());
-            assert!(error.contains(&format!("no text for {what} ")), "{error}");
+            let (no_text, no_file) = (format!("no text for {what} "), format!("{what}.wgsl"));
+            assert!(
+                error.contains(&no_text) || error.contains(&no_file),
+                "{error}"
+            );
         }
     }
 }

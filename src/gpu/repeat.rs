@@ -36,7 +36,7 @@ impl GpuRun {
         gradient: bool,
     ) -> Result<Self> {
         let request = Request::on(network, episodes, Want::NOTHING, gradient);
-        let work = Work::new(episodes.population(), request);
+        let work = Work::new(parameters.population(), request);
         let mut groups = Vec::new();
         for networks in Placed::groups(gpu, network, &work) {
             let placed = Placed::new(gpu, network, parameters, &work, networks)?;

@@ -94,7 +94,7 @@ impl<'a> Stages<'a> {
 
     /// What makes a segment's input.
     pub fn prepare(&self) -> Option<Purpose> {
-        self.work.task.map(|_| Purpose::Episodes)
+        self.work.task.as_ref().map(|_| Purpose::Episodes)
     }
 
     /// The forward half, of each segment in order.
@@ -132,10 +132,10 @@ impl<'a> Stages<'a> {
 
     /// What follows the last cut.
     pub fn finish(&self) -> Vec<Purpose> {
-        match (self.work.learn, self.work.task) {
-            (true, _) => vec![Purpose::CheckParts, Purpose::Check, Purpose::Optimiser],
-            (false, Some(_)) => vec![Purpose::Check],
-            (false, None) => Vec::new(),
+        match (self.work.is_meta_step, self.work.learn) {
+            (_, true) => vec![Purpose::CheckParts, Purpose::Check, Purpose::Optimiser],
+            (true, false) => vec![Purpose::Check],
+            (false, false) => Vec::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::shared::shared;
 use crate::optimiser::{Method, Optimiser, Schedule};
+use crate::parameters::Layout;
 
 /// A failure code: nothing failed.
 pub(super) const NONE: u32 = u32::MAX;
@@ -59,16 +60,6 @@ impl State {
     }
 }
 
-/// The optimisers' methods, and the schedules: on the device each is its place here. A name that the shaders do not know is
-/// an error when they are rendered.
-pub(super) const METHODS: [&str; 3] = ["rmsprop", "sgd", "adam"];
-pub(super) const SCHEDULES: [&str; 3] = ["constant", "cosine", "step"];
-
-fn code(names: &[&str], name: &str) -> u32 {
-    let code = names.iter().position(|other| *other == name);
-    code.expect("every method and schedule is listed") as u32
-}
-
 shared! {
     /// A network's optimiser.
     pub struct Settings {
@@ -85,15 +76,12 @@ shared! {
         pub rate_max: f32,
         pub plasticity_min: f32,
         pub plasticity_max: f32,
-        /// RMSprop's mean rate, SGD's momentum, one minus Adam's beta1.
-        pub first: f32,
-        /// One minus Adam's beta2.
-        pub second: f32,
-        pub epsilon: f32,
-        /// The logarithm of Adam's beta1.
-        pub first_log: f32,
-        /// The logarithm of Adam's beta2.
-        pub second_log: f32,
+        /// The method's own, as its text says.
+        pub constant0: f32,
+        pub constant1: f32,
+        pub constant2: f32,
+        pub constant3: f32,
+        pub constant4: f32,
     }
 }
 
@@ -104,13 +92,23 @@ impl Settings {
         let largest = |value: Option<f64>| bound(value.unwrap_or(f64::INFINITY));
         let [plasticity_min, plasticity_max] = optimiser.plasticity_bounds().map(bound);
         let [rate_min, rate_max] = optimiser.rate_bounds.map(bound);
-        let (schedule, schedule_length, schedule_factor) = match optimiser.schedule {
-            Schedule::Constant => ("constant", 1.0, 1.0),
-            Schedule::Cosine { updates, floor } => ("cosine", updates as f32, floor as f32),
-            Schedule::Step { every, factor } => ("step", every as f32, factor as f32),
+        let (schedule_length, schedule_factor) = match optimiser.schedule {
+            Schedule::Constant => (1.0, 1.0),
+            Schedule::Cosine { updates, floor } => (updates as f32, floor as f32),
+            Schedule::Step { every, factor } => (every as f32, factor as f32),
         };
-        let common = Self {
-            schedule: code(&SCHEDULES, schedule),
+        let (method, schedule) = (optimiser.method.name(), optimiser.schedule.name());
+        let code = |place: Option<usize>| place.expect("it is one of them") as u32;
+        let constants = (optimiser.method.entry().for_device)(&optimiser.method.values());
+        let [constant0, constant1, constant2, constant3, constant4] = constants.map(bound);
+        Self {
+            // On the device each method, and each schedule, is its place among all.
+            method: code(Method::ALL.iter().position(|one| one.name() == method)),
+            schedule: code(
+                Schedule::all(1)
+                    .iter()
+                    .position(|one| one.name() == schedule),
+            ),
             schedule_length,
             schedule_factor,
             learning_rate: optimiser.learning_rate as f32,
@@ -122,33 +120,25 @@ impl Settings {
             rate_max,
             plasticity_min,
             plasticity_max,
-            ..Self::default()
-        };
-        match optimiser.method {
-            Method::Rmsprop { mean_rate, epsilon } => Self {
-                method: code(&METHODS, "rmsprop"),
-                first: mean_rate as f32,
-                epsilon: epsilon as f32,
-                ..common
-            },
-            Method::Sgd { momentum } => Self {
-                method: code(&METHODS, "sgd"),
-                first: momentum as f32,
-                ..common
-            },
-            Method::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            } => Self {
-                method: code(&METHODS, "adam"),
-                first: (1.0 - beta1) as f32,
-                second: (1.0 - beta2) as f32,
-                epsilon: epsilon as f32,
-                first_log: bound(beta1.ln()),
-                second_log: bound(beta2.ln()),
-                ..common
-            },
+            constant0,
+            constant1,
+            constant2,
+            constant3,
+            constant4,
         }
+    }
+
+    /// An `Optimiser` of the shaders, as bytes: the settings, then the tensors' factors.
+    pub fn with_factors(optimiser: &Optimiser, layout: &Layout) -> Vec<u8> {
+        let factors = optimiser.factors(layout);
+        let mut bytes = bytemuck::bytes_of(&Self::new(optimiser)).to_vec();
+        bytes.extend_from_slice(bytemuck::bytes_of(&0.0f32));
+        bytes.extend_from_slice(bytemuck::cast_slice(&factors));
+        bytes
+    }
+
+    /// Its length for a network of so many tensors.
+    pub fn bytes_with_factors(tensors: usize) -> usize {
+        size_of::<Self>() + size_of::<f32>() * (tensors + 1)
     }
 }

@@ -6,7 +6,9 @@ use super::kernel::Kernel;
 use super::shared::Shared;
 use super::state::{Control, Part, Progress, Settings, State};
 use crate::error::{Error, Result};
+use crate::network::Loss;
 use crate::number::{TANH_EVEN, TANH_LAST, TANH_ODD};
+use crate::optimiser::Method;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 use std::sync::LazyLock;
@@ -55,7 +57,6 @@ fn environment() -> Environment<'static> {
         "meta_step.wgsl",
         "multiply_add.wgsl",
         "optimiser.wgsl",
-        "patterns.wgsl",
         "reduce.wgsl",
         "reduce_rows.wgsl",
         "row_parameters.wgsl",
@@ -70,7 +71,28 @@ fn environment() -> Environment<'static> {
         "tile.wgsl",
         "update.wgsl",
     );
+    let losses = Loss::ALL
+        .iter()
+        .filter_map(|loss| Some(("losses", loss.name(), loss.wgsl()?)));
+    let methods = Method::ALL
+        .iter()
+        .map(|method| ("methods", method.name(), method.entry().wgsl));
+    for (folder, name, text) in losses.chain(methods) {
+        environment
+            .add_template_owned(format!("{folder}/{name}.wgsl"), text)
+            .expect("shader templates are valid: a test loads each of them");
+    }
+    environment.add_function("rendered", rendered);
     environment
+}
+
+/// A text of a task, with its values.
+fn rendered(
+    state: &minijinja::State<'_, '_>,
+    template: &str,
+    values: Value,
+) -> std::result::Result<String, minijinja::Error> {
+    state.env().render_named_str("task", template, values)
 }
 
 /// What a template says where it has no text for a name: something new must not get the text of another.
@@ -111,7 +133,7 @@ pub(super) fn render(
     };
     let failed = |source| Error::Shader {
         name: name.to_owned(),
-        source,
+        source: Box::new(source),
     };
     let template = TEMPLATES.get_template(&format!("{name}.wgsl"));
     let source = template.and_then(|template| template.render(common));

@@ -6,10 +6,12 @@ use super::execute::Loaded;
 use super::layout::LayerLayout;
 use super::plan::Plan;
 use crate::computation::Gradients;
-use crate::episodes::{Episodes, Mask, Objective};
+use crate::episodes::{Episodes, Mask, Objective, of_each_network};
 use crate::error::Result;
 use crate::zip::zip_eq;
-use ndarray::{Array, Array4, ArrayView, ArrayViewMut4, Axis, Dimension, Slice};
+use ndarray::{
+    Array4, ArrayBase, ArrayView, ArrayViewMut4, Axis, CowArray, Data, Dimension, Ix4, Slice,
+};
 use std::ops::Range;
 
 /// The part of the caller's arrays that one cut of a group of networks works on.
@@ -54,7 +56,7 @@ impl<'a> Transfer<'a> {
         self.device().check()
     }
 
-    pub fn upload_input(&self, input: &Array4<f32>) -> Result<()> {
+    pub fn upload_input(&self, input: &CowArray<'_, f32, Ix4>) -> Result<()> {
         for segment in 0..self.plan().segments.len() {
             let row = self.layers()[0].row;
             self.write_steps(Working::Activity(0, segment), segment, input, row)?;
@@ -138,7 +140,7 @@ impl<'a> Transfer<'a> {
         &self,
         array: Working,
         segment: usize,
-        values: &Array4<f32>,
+        values: &CowArray<'_, f32, Ix4>,
         row: usize,
     ) -> Result<()> {
         let steps = &self.plan().segments[segment];
@@ -153,7 +155,7 @@ impl<'a> Transfer<'a> {
         layer: usize,
         segment: usize,
         slot: usize,
-        values: &Array4<f32>,
+        values: &CowArray<'_, f32, Ix4>,
     ) -> Result<()> {
         let at = (slot * self.trace_plane(layer)) as u64;
         let view = part(values, &[&self.networks, &self.episodes]);
@@ -182,7 +184,7 @@ impl<'a> Transfer<'a> {
     fn mask(&self, mask: &Mask<f32>, steps: &Range<usize>) -> Vec<f32> {
         match mask {
             Mask::All => vec![1.0; steps.len()],
-            Mask::Steps(mask) => part(mask, &[steps]).to_vec(),
+            Mask::Steps(mask) => mask.slice(ndarray::s![steps.clone()]).to_vec(),
             Mask::Episodes(mask) => part(mask, &[&self.networks, &self.episodes, steps])
                 .iter()
                 .copied()
@@ -242,12 +244,17 @@ impl<'a> Transfer<'a> {
     }
 }
 
-/// The part of an array for some networks, episodes and rows (steps or neurons): ranges along its first axes.
-fn part<'a, D: Dimension>(
-    array: &'a Array<f32, D>,
+/// The part of an array for some networks, episodes and rows (steps or neurons): ranges along its first axes. An array that
+/// networks have in common is the same for each.
+fn part<'a, S: Data<Elem = f32>, D: Dimension>(
+    array: &'a ArrayBase<S, D>,
     ranges: &[&Range<usize>],
 ) -> ArrayView<'a, f32, D> {
-    let mut view = array.view();
+    let population = match array.len_of(Axis(0)) {
+        1 => ranges[0].end,
+        population => population,
+    };
+    let mut view = of_each_network(array, population);
     for (axis, range) in ranges.iter().enumerate() {
         view.slice_axis_inplace(Axis(axis), Slice::from((*range).clone()));
     }

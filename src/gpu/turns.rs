@@ -12,7 +12,6 @@ use super::stages::{Purpose, Stages, WORKGROUP};
 use super::variant::CHECKPOINT;
 use super::work::Work;
 use crate::computation::EPISODE_BLOCK;
-use crate::task::Task;
 
 /// Loops over the outputs in the loss of a step: one for steps that do not count, and three of a softmax.
 const LOSS_LOOPS: u64 = 4;
@@ -53,7 +52,7 @@ fn of_kernel(stages: &Stages<'_>, purpose: Purpose, episodes: usize, steps: usiz
             let numbers = (layout.layers[0].inputs + layout.last().outputs) as u64;
             // Its inputs and its targets in two loops.
             let all_steps = of_loop(steps, numbers + 2);
-            sum([work.task.as_ref().map_or(0, patterns), all_steps])
+            sum([work.task.as_ref().map_or(0, |task| task.turns), all_steps])
         }
         Purpose::Loss => loss_of_step(layout.last()),
         Purpose::SumLosses => of_unrolled(steps),
@@ -78,7 +77,7 @@ pub(super) fn of_meta_step(layout: &DeviceLayout, work: &Work, lanes: usize) -> 
     let over_lanes = |items: u64, body: u64| of_loop(items.div_ceil(lanes as u64), body);
     let steps = work.request.steps as u64;
     let mut episode = sum([
-        work.task.as_ref().map_or(0, patterns),
+        work.task.as_ref().map_or(0, |task| task.turns),
         over_lanes(
             steps.saturating_mul(layout.layers[0].inputs.div_ceil(4) as u64),
             0,
@@ -131,21 +130,6 @@ fn backward(layer: &LayerLayout, steps: u64) -> u64 {
     match layer.retention {
         true => of_loop(steps, of_loop(steps.min(CHECKPOINT as u64), 0)),
         false => of_loop(steps, 0),
-    }
-}
-
-/// The drawing of an episode's patterns. One that equals an earlier one is drawn again: twice as many draws are counted as
-/// come in the mean to a pattern that is the last.
-fn patterns(task: &Task) -> u64 {
-    let patterns = task.patterns() as u64;
-    let all = 1u64.checked_shl(task.bits() as u32).unwrap_or(u64::MAX);
-    let free = all.saturating_sub(patterns).saturating_add(1);
-    match task {
-        Task::Completion(_) => 0,
-        _ => of_loop(
-            patterns,
-            of_loop(2 * all.div_ceil(free), of_loop(patterns, 0)),
-        ),
     }
 }
 

@@ -5,7 +5,6 @@ use super::layout::LayerLayout;
 use super::stages::{Purpose, Stages};
 use super::variant::Variant;
 use super::work::Work;
-use crate::task::Task;
 
 impl Stages<'_> {
     /// What a kernel binds, in order.
@@ -24,7 +23,14 @@ impl Stages<'_> {
                 let (layer, variant) = of_layer(index);
                 input_gradient_bindings(layer, variant)
             }
-            Purpose::Episodes => episodes_bindings(self.work.task.as_ref()),
+            Purpose::Episodes => vec![
+                reads(Slot::Keys, Element::Words4),
+                reads(Slot::Control, Element::Control),
+                reads(Slot::Progress, Element::Progress),
+                writes(Slot::Input, Element::Float),
+                writes(Slot::Target, Element::Float),
+                writes(Slot::Words, Element::Words4),
+            ],
             Purpose::Loss => vec![
                 reads(Slot::Output, Element::Float),
                 reads(Slot::Target, Element::Float),
@@ -45,12 +51,13 @@ impl Stages<'_> {
             Purpose::CheckParts => vec![
                 reads(Slot::Gradients, Element::Float),
                 reads(Slot::Kinds, Element::Words2),
+                reads(Slot::Settings, Element::Optimiser),
                 writes(Slot::Parts, Element::Part),
             ],
             Purpose::Check => vec![
                 reads(Slot::Losses, Element::Float),
                 reads(Slot::Parts, Element::Part),
-                reads(Slot::Settings, Element::Settings),
+                reads(Slot::Settings, Element::Optimiser),
                 reads(Slot::Control, Element::Control),
                 writes(Slot::States, Element::State),
                 writes(Slot::Progress, Element::Progress),
@@ -58,7 +65,7 @@ impl Stages<'_> {
             Purpose::Optimiser => vec![
                 reads(Slot::Gradients, Element::Quad),
                 reads(Slot::Kinds, Element::Words2),
-                reads(Slot::Settings, Element::Settings),
+                reads(Slot::Settings, Element::Optimiser),
                 reads(Slot::States, Element::State),
                 writes(Slot::Moments, Element::Quad),
                 writes(Slot::Parameters, Element::Quad),
@@ -141,20 +148,6 @@ fn input_gradient_bindings(layer: &LayerLayout, variant: &Variant) -> Vec<Bindin
     bindings
 }
 
-fn episodes_bindings(task: Option<&Task>) -> Vec<Binding> {
-    let mut bindings = vec![
-        reads(Slot::Keys, Element::Words4),
-        reads(Slot::Control, Element::Control),
-        reads(Slot::Progress, Element::Progress),
-        writes(Slot::Input, Element::Float),
-        writes(Slot::Target, Element::Float),
-    ];
-    if !matches!(task, Some(Task::Completion(_))) {
-        bindings.push(writes(Slot::Patterns, Element::Words4));
-    }
-    bindings
-}
-
 fn meta_step_bindings(work: &Work) -> Vec<Binding> {
     let parameters = |access| Binding {
         slot: Slot::Parameters,
@@ -166,7 +159,7 @@ fn meta_step_bindings(work: &Work) -> Vec<Binding> {
             parameters(Access::ReadWrite),
             writes(Slot::Moments, Element::Quad),
             reads(Slot::Kinds, Element::Words2),
-            reads(Slot::Settings, Element::Settings),
+            reads(Slot::Settings, Element::Optimiser),
         ],
         false => vec![parameters(Access::Read)],
     };

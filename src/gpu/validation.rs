@@ -15,7 +15,7 @@ use super::work::Work;
 use crate::computation::{GivenTraces, ObjectiveKind, Request, Want};
 use crate::network::{Activation, Bias, Layer, Loss, Network, Plastic, Plasticity, Rate, RatePer};
 use crate::rule::Rule;
-use crate::task::{Association, Completion, Task};
+use crate::tasks::{Association, Completion, Task};
 use naga::front::wgsl;
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, TypeInner};
@@ -283,15 +283,10 @@ fn every_row_length_and_reduction_is_valid() {
 fn every_kernel_of_training_is_valid() {
     let mut texts = Texts::default();
     let profile = Profile::default();
-    let association = Association {
-        bits: 100,
-        patterns: 4,
-        steps: 40,
-    };
-    let tasks = [
-        Task::Completion(Completion { bits: 8 }),
-        Task::OneShot(Association::PAPER),
-        Task::Reversal(association),
+    let tasks: [Box<dyn Task>; 3] = [
+        Box::new(Completion::PAPER),
+        Box::new(Association::ONE_SHOT),
+        Box::new(Association::reversal(100, 4, 40).unwrap()),
     ];
     for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
         for plasticity in Plasticity::ALL {
@@ -308,8 +303,8 @@ fn every_kernel_of_training_is_valid() {
                 let network = Network::new(loss, [Layer::Plastic(layer)]).unwrap();
                 let layout = DeviceLayout::new(&network, &profile);
                 let given = Work::training(&network, 3, 17, 9);
-                let generated = tasks.iter().flat_map(|&task| {
-                    [true, false].map(|learn| Work::on_task(&network, 3, 17, task, learn))
+                let generated = tasks.iter().flat_map(|task| {
+                    [true, false].map(|learn| Work::on_task(&network, 3, 17, &**task, learn))
                 });
                 for work in std::iter::once(given).chain(generated) {
                     let steps = work.request.steps;
@@ -323,7 +318,7 @@ fn every_kernel_of_training_is_valid() {
 
 impl Texts {
     /// Validates every kernel of whole meta-steps that a network may have, for each device's workgroup memory.
-    fn validate_fused(&mut self, network: &Network, task: Option<Task>) {
+    fn validate_fused(&mut self, network: &Network, task: Option<&dyn Task>) {
         for workgroup_bytes in [16 << 10, 32 << 10, 48 << 10] {
             let profile = Profile {
                 workgroup_bytes,
@@ -342,7 +337,18 @@ impl Texts {
                             ..work
                         }
                     }
-                    None => Work::training(network, networks, batch, 10),
+                    // With frozen parameters too, where the host makes a task's episodes.
+                    None => {
+                        let work = Work::training(network, networks, batch, 10);
+                        Work {
+                            learn,
+                            request: Request {
+                                gradient: learn,
+                                ..work.request
+                            },
+                            ..work
+                        }
+                    }
                 };
                 let fusion = Fusion::new(network, &profile, &layout, &work).unwrap();
                 let kernel = fusion.expect("a small network").kernel;
@@ -390,22 +396,18 @@ fn every_small_network_has_a_valid_kernel_of_whole_meta_steps() {
 #[test]
 fn every_task_has_a_valid_kernel_of_whole_meta_steps() {
     let mut texts = Texts::default();
-    let association = Association {
-        bits: 7,
-        patterns: 3,
-        steps: 10,
-    };
-    for task in [
-        Task::Completion(Completion { bits: 10 }),
-        Task::OneShot(association),
-        Task::Reversal(association),
-    ] {
+    let tasks: [Box<dyn Task>; 3] = [
+        Box::new(Completion::new(10).unwrap()),
+        Box::new(Association::one_shot(7, 3, 10).unwrap()),
+        Box::new(Association::reversal(7, 3, 10).unwrap()),
+    ];
+    for task in &tasks {
         for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
             let layers = [
                 Layer::plastic(10, 4, Rate::learned(0.1)),
                 Layer::dense(4, task.outputs(), Activation::Linear),
             ];
-            texts.validate_fused(&Network::new(loss, layers).unwrap(), Some(task));
+            texts.validate_fused(&Network::new(loss, layers).unwrap(), Some(&**task));
         }
     }
 }

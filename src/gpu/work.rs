@@ -2,15 +2,17 @@
 
 use crate::computation::{ObjectiveKind, Request};
 use crate::network::Network;
-use crate::task::Task;
+use crate::tasks::{Task, TaskKernel};
 
 /// A computation for a group of networks.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Work {
     pub networks: usize,
     pub request: Request,
-    /// The task that makes the episodes, if the device makes them.
-    pub task: Option<Task>,
+    /// How the device makes the episodes, if it does.
+    pub task: Option<TaskKernel>,
+    /// Whether the work is a learner's meta-step, which counts its loss.
+    pub is_meta_step: bool,
     /// Whether the optimiser follows the gradient.
     pub learn: bool,
 }
@@ -22,6 +24,7 @@ impl Work {
             networks,
             request,
             task: None,
+            is_meta_step: false,
             learn: false,
         }
     }
@@ -29,22 +32,23 @@ impl Work {
     /// A meta-step of training on the caller's episodes.
     pub fn training(network: &Network, networks: usize, batch: usize, steps: usize) -> Self {
         Self {
+            is_meta_step: true,
             learn: true,
             ..Self::new(networks, Request::training(network, batch, steps))
         }
     }
 
-    /// A meta-step on episodes that the device makes; unless `learn`, with frozen parameters.
+    /// A meta-step on a task's episodes, which the device makes where it can; unless `learn`, with frozen parameters.
     pub fn on_task(
         network: &Network,
         networks: usize,
         batch: usize,
-        task: Task,
+        task: &dyn Task,
         learn: bool,
     ) -> Self {
         let training = Self::training(network, networks, batch, task.steps());
         Self {
-            task: Some(task),
+            task: task.kernel(),
             learn,
             request: Request {
                 gradient: learn,

@@ -91,7 +91,7 @@ pub struct Problem {
     shape: Shape,
     network: Network,
     parameters: Parameters<f32>,
-    episodes: Episodes<f32>,
+    episodes: Episodes<'static, f32>,
 }
 
 impl Problem {
@@ -129,14 +129,14 @@ impl Problem {
     ///
     /// # Errors
     /// None that [`Problem::new`] did not have.
-    pub fn training(&self) -> Result<(Network, Parameters<f32>, Episodes<f32>)> {
+    pub fn training(&self) -> Result<(Network, Parameters<f32>, Episodes<'_, f32>)> {
         let network = self.shape.network(Loss::SquaredError)?;
         let mut parameters = Parameters::new(&network, self.shape.population)?;
         parameters
             .values_mut()
             .copy_from_slice(self.parameters.values());
         let target = Array4::from_elem(self.shape.sizes(self.shape.outputs), 0.25);
-        let episodes = Episodes::new(self.episodes.input.clone()).with_target(target);
+        let episodes = Episodes::new(self.episodes.input.view()).with_target(target);
         Ok((network, parameters, episodes))
     }
 

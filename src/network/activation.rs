@@ -1,37 +1,25 @@
 //! The functions applied to a postsynaptic neuron's summed input.
 
+use crate::named::named;
 use crate::number::Number;
-use serde::{Deserialize, Serialize};
 
-/// The activation `f` of a layer: `y = f(summed input)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Activation {
-    /// `f(z) = z`.
-    #[default]
-    Linear,
-    /// `f(z) = tanh z`.
-    Tanh,
-    /// `f(z) = 1 / (1 + exp(-z))`.
-    Logistic,
-    /// `f(z) = max(z, 0)`, with derivative 0 at `z = 0`.
-    Relu,
+named! {
+    /// The activation `f` of a layer: `y = f(summed input)`.
+    #[derive(Default)]
+    pub enum Activation ("activation") {
+        /// `f(z) = z`.
+        #[default]
+        Linear = "linear",
+        /// `f(z) = tanh z`.
+        Tanh = "tanh",
+        /// `f(z) = 1 / (1 + exp(-z))`.
+        Logistic = "logistic",
+        /// `f(z) = max(z, 0)`, with derivative 0 at `z = 0`.
+        Relu = "relu",
+    }
 }
 
 impl Activation {
-    /// Every activation.
-    pub const ALL: [Self; 4] = [Self::Linear, Self::Tanh, Self::Logistic, Self::Relu];
-
-    /// The name in files and shaders.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Linear => "linear",
-            Self::Tanh => "tanh",
-            Self::Logistic => "logistic",
-            Self::Relu => "relu",
-        }
-    }
-
     /// `f(z)`.
     #[inline(always)]
     pub fn apply<N: Number>(self, z: N) -> N {

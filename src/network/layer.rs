@@ -1,6 +1,7 @@
 //! The layers of a network, as values.
 
 use super::Activation;
+use crate::named::named;
 use crate::rule::Rule;
 use serde::{Deserialize, Serialize};
 
@@ -74,30 +75,17 @@ pub struct Bias {
     pub bias: bool,
 }
 
-/// How many plasticity coefficients a layer has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Plasticity {
-    /// One per connection: `[O, I]`.
-    #[default]
-    Connection,
-    /// One per postsynaptic neuron: `[O]`.
-    Neuron,
-    /// One for the layer.
-    Layer,
-}
-
-impl Plasticity {
-    /// Every granularity.
-    pub const ALL: [Self; 3] = [Self::Connection, Self::Neuron, Self::Layer];
-
-    /// The name in files and shaders.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Connection => "connection",
-            Self::Neuron => "neuron",
-            Self::Layer => "layer",
-        }
+named! {
+    /// How many plasticity coefficients a layer has.
+    #[derive(Default)]
+    pub enum Plasticity ("plasticity") {
+        /// One per connection: `[O, I]`.
+        #[default]
+        Connection = "connection",
+        /// One per postsynaptic neuron: `[O]`.
+        Neuron = "neuron",
+        /// One for the layer.
+        Layer = "layer",
     }
 }
 
@@ -149,15 +137,16 @@ impl Rate {
     }
 }
 
-/// How many plasticity rates a layer has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RatePer {
-    /// One for the layer.
-    #[default]
-    Layer,
-    /// One per postsynaptic neuron: `[O]`.
-    Neuron,
+named! {
+    /// How many plasticity rates a layer has.
+    #[derive(Default)]
+    pub enum RatePer ("rate.per") {
+        /// One for the layer.
+        #[default]
+        Layer = "layer",
+        /// One per postsynaptic neuron: `[O]`.
+        Neuron = "neuron",
+    }
 }
 
 fn yes() -> bool {

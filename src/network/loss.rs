@@ -1,33 +1,34 @@
 //! The losses on a network's output.
 
+use crate::named::named;
 use crate::number::Real;
 use crate::zip::zip_eq;
-use serde::{Deserialize, Serialize};
 
-/// The loss of one step on the last layer's output `z`; a network's loss is the mean over its episodes of the masked
-/// sum over steps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// No loss: the caller supplies the gradient on the output.
-    #[default]
-    None,
-    /// `Σ_o (z_o − target_o)²`.
-    SquaredError,
-    /// `−Σ_o target_o · log softmax(z)_o`.
-    SoftmaxCrossEntropy,
+named! {
+    /// The loss of one step on the last layer's output `z`; a network's loss is the mean over its episodes of the masked
+    /// sum over steps.
+    #[derive(Default)]
+    pub enum Loss ("loss") {
+        /// No loss: the caller supplies the gradient on the output.
+        #[default]
+        None = "none",
+        /// `Σ_o (z_o − target_o)²`.
+        SquaredError = "squared-error",
+        /// `−Σ_o target_o · log softmax(z)_o`.
+        SoftmaxCrossEntropy = "softmax-cross-entropy",
+    }
 }
 
 impl Loss {
-    /// Every loss.
-    pub const ALL: [Self; 3] = [Self::None, Self::SquaredError, Self::SoftmaxCrossEntropy];
-
-    /// The name in files and shaders.
-    pub fn name(self) -> &'static str {
+    /// The same in WGSL, of one step: `shaders/step_loss.wgsl` says with which names. No kernel has a loss that is none.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn wgsl(self) -> Option<&'static str> {
         match self {
-            Self::None => "none",
-            Self::SquaredError => "squared-error",
-            Self::SoftmaxCrossEntropy => "softmax-cross-entropy",
+            Self::None => None,
+            Self::SquaredError => Some(include_str!("../../shaders/losses/squared-error.wgsl")),
+            Self::SoftmaxCrossEntropy => Some(include_str!(
+                "../../shaders/losses/softmax-cross-entropy.wgsl"
+            )),
         }
     }
 

@@ -22,6 +22,7 @@
 //! ```
 
 mod activation;
+mod build;
 mod layer;
 mod loss;
 mod resize;
@@ -35,7 +36,9 @@ pub use tensors::Role;
 pub(crate) use tensors::{Extents, TensorSpec};
 
 use crate::error::{Error, Result};
+use crate::number::{Real, require_in_range};
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// The most neurons that a layer may have on either side, so that every index fits the shaders' 32-bit integers.
 pub const MAX_NEURONS: usize = 1 << 24;
@@ -76,16 +79,25 @@ struct LossTable {
     kind: Loss,
 }
 
+/// The TOML form.
+impl FromStr for Network {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::from_toml(text, "network")
+    }
+}
+
 impl Network {
     /// A network of these layers.
     ///
     /// # Errors
     /// If there is no layer, a size is zero or beyond [`MAX_NEURONS`], neighbouring layers disagree on their size, a
     /// bias layer changes the number of neurons or has no bias, or a rate is not finite.
-    pub fn new(loss: Loss, layers: impl IntoIterator<Item = Layer>) -> Result<Self> {
+    pub fn new(loss: Loss, layers: impl IntoIterator<Item: Into<Layer>>) -> Result<Self> {
         let network = Self {
             loss: LossTable { kind: loss },
-            layers: layers.into_iter().collect(),
+            layers: layers.into_iter().map(Into::into).collect(),
         };
         network.check()?;
         Ok(network)
@@ -135,6 +147,19 @@ impl Network {
             .filter(|layer| !matches!(layer, Layer::Bias(_)))
             .map(|layer| layer.inputs() * layer.outputs())
             .sum()
+    }
+
+    /// Fails unless precision `R` has every setting. Descriptions are in `f64`.
+    ///
+    /// # Errors
+    /// If a rate is beyond the range of `R`.
+    pub fn require_range<R: Real>(&self) -> Result<()> {
+        for (index, layer) in self.layers.iter().enumerate() {
+            if let Some(plastic) = layer.as_plastic() {
+                require_in_range::<R>(&format!("layer{index}.rate.value"), plastic.rate.value)?;
+            }
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {

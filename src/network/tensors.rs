@@ -1,29 +1,19 @@
 //! Which parameter tensors a layer has, as data: parameters, files and engines go by this list.
 
 use super::layer::{Layer, Plasticity, RatePer};
+use crate::named::named;
 
-/// What a parameter tensor is to its layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// The fixed weight `w`, `[O, I]`.
-    Weight,
-    /// The plasticity coefficient `α`, `[O, I]`, `[O]` or a scalar.
-    Plasticity,
-    /// The bias `b`, `[O]`.
-    Bias,
-    /// The plasticity rate `η`, a scalar or `[O]`.
-    Rate,
-}
-
-impl Role {
-    /// The name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Weight => "weight",
-            Self::Plasticity => "plasticity",
-            Self::Bias => "bias",
-            Self::Rate => "rate",
-        }
+named! {
+    /// What a parameter tensor is to its layer.
+    pub enum Role ("role") {
+        /// The fixed weight `w`, `[O, I]`.
+        Weight = "weight",
+        /// The plasticity coefficient `α`, `[O, I]`, `[O]` or a scalar.
+        Plasticity = "plasticity",
+        /// The bias `b`, `[O]`.
+        Bias = "bias",
+        /// The plasticity rate `η`, a scalar or `[O]`.
+        Rate = "rate",
     }
 }
 

@@ -4,7 +4,8 @@
 //! Inputs may be F64, F32, F16 or BF16, mixed; `input`, `target` and `mask` also integers, and booleans as 0 and 1. All
 //! are taken exactly: a value that the precision computed in does not hold is refused, where no float is only rounded.
 //! A tensor without axes is one number, `[1]`. Results have the precision that was computed in. `N` is the index of a
-//! layer.
+//! layer. What all networks have in common may be given once: in episodes, an axis `P` of length 1 stands for any number of
+//! networks.
 //!
 //! | file | tensor | shape |
 //! |---|---|---|
@@ -29,7 +30,45 @@ mod elements;
 mod read;
 mod write;
 
-pub use read::{read_episodes, read_parameters, read_parameters_with};
-pub use write::{
-    require_room_for_gradients, write_gradients, write_parameters, write_parameters_with,
+pub use read::{
+    episodes_from_bytes, parameters_from_bytes, read_episodes, read_parameters,
+    read_parameters_with,
 };
+pub use write::{
+    gradients_to_bytes, parameters_to_bytes, require_room_for_gradients, write_gradients,
+    write_parameters, write_parameters_with,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::network::{Layer, Loss, Network};
+    use crate::parameters::Parameters;
+
+    #[test]
+    fn bytes_are_what_files_hold() {
+        let network = Network::new(Loss::None, [Layer::bias(2)]).unwrap();
+        let mut parameters = Parameters::<f32>::new(&network, 2).unwrap();
+        parameters
+            .values_mut()
+            .copy_from_slice(&[1.0, -2.0, 0.5, 4.0]);
+        let metadata = [("made by".to_owned(), "a test".to_owned())];
+        let bytes = parameters_to_bytes(&parameters, metadata.clone()).unwrap();
+        let (read, found) = parameters_from_bytes::<f32>(&bytes, &network).unwrap();
+        assert_eq!((read, found), (parameters.clone(), metadata.clone().into()));
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parameters.safetensors");
+        write_parameters_with(&path, &parameters, metadata).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        assert_eq!(read_parameters::<f32>(path, &network).unwrap(), parameters);
+
+        let error = parameters_from_bytes::<f32>(&bytes[..20], &network).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::File);
+        assert!(error.to_string().contains("the bytes given"), "{error}");
+        let error = episodes_from_bytes::<f32>(&bytes, &network, 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        assert!(error.to_string().contains("layer0.bias"), "{error}");
+    }
+}

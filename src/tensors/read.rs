@@ -16,12 +16,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::Path;
 
+/// What errors call bytes that came from no file.
+const BYTES: &str = "the bytes given";
+
 /// Reads the parameters of a population for `network`; their first axis says how many networks there are.
 ///
 /// # Errors
 /// If the file cannot be read or is malformed, a tensor is missing, unknown, of another type or shape than `network`
 /// calls for, or has a value that is not finite in precision `R`.
-pub fn read_parameters<R: Real>(path: &Path, network: &Network) -> Result<Parameters<R>> {
+pub fn read_parameters<R: Real>(
+    path: impl AsRef<Path>,
+    network: &Network,
+) -> Result<Parameters<R>> {
     Ok(read_parameters_with(path, network)?.0)
 }
 
@@ -30,16 +36,35 @@ pub fn read_parameters<R: Real>(path: &Path, network: &Network) -> Result<Parame
 /// # Errors
 /// As [`read_parameters`].
 pub fn read_parameters_with<R: Real>(
-    path: &Path,
+    path: impl AsRef<Path>,
+    network: &Network,
+) -> Result<(Parameters<R>, HashMap<String, String>)> {
+    let path = path.as_ref();
+    parameters(&path.display().to_string(), &read(path)?, network)
+}
+
+/// As [`read_parameters_with`], from the bytes of such a file.
+///
+/// # Errors
+/// As [`read_parameters`].
+pub fn parameters_from_bytes<R: Real>(
+    bytes: &[u8],
+    network: &Network,
+) -> Result<(Parameters<R>, HashMap<String, String>)> {
+    parameters(BYTES, bytes, network)
+}
+
+fn parameters<R: Real>(
+    origin: &str,
+    bytes: &[u8],
     network: &Network,
 ) -> Result<(Parameters<R>, HashMap<String, String>)> {
     let layout = Layout::new(network)?;
-    let bytes = read(path)?;
-    let in_file = |error: Error| error.within(&path.display().to_string());
-    let file = File::parse(path, &bytes)?;
-    let population = population(&file, &layout).map_err(in_file)?;
+    let within = |error: Error| error.within(origin);
+    let file = File::parse(origin, bytes)?;
+    let population = population(&file, &layout).map_err(within)?;
     let mut parameters = Parameters::new(network, population)?;
-    fill(&mut parameters, &file, &layout).map_err(in_file)?;
+    fill(&mut parameters, &file, &layout).map_err(within)?;
     Ok((parameters, file.metadata))
 }
 
@@ -96,27 +121,53 @@ fn fill<R: Real>(parameters: &mut Parameters<R>, file: &File<'_>, layout: &Layou
 /// As [`read_parameters`], if a size is zero, or if what is to be differentiated is not clear: a target together with
 /// an output gradient, a target for a network without a loss, a mask without a target, or nothing at all.
 pub fn read_episodes<R: Real>(
-    path: &Path,
+    path: impl AsRef<Path>,
     network: &Network,
     population: usize,
-) -> Result<Episodes<R>> {
-    let bytes = read(path)?;
-    File::parse(path, &bytes)
-        .and_then(|file| episodes(&file, network, population))
-        .map_err(|error| error.within(&path.display().to_string()))
+) -> Result<Episodes<'static, R>> {
+    let path = path.as_ref();
+    let origin = path.display().to_string();
+    episodes_of(&origin, &read(path)?, network, population)
 }
 
-fn episodes<R: Real>(file: &File<'_>, network: &Network, population: usize) -> Result<Episodes<R>> {
+/// As [`read_episodes`], from the bytes of such a file.
+///
+/// # Errors
+/// As [`read_episodes`].
+pub fn episodes_from_bytes<R: Real>(
+    bytes: &[u8],
+    network: &Network,
+    population: usize,
+) -> Result<Episodes<'static, R>> {
+    episodes_of(BYTES, bytes, network, population)
+}
+
+fn episodes_of<R: Real>(
+    origin: &str,
+    bytes: &[u8],
+    network: &Network,
+    population: usize,
+) -> Result<Episodes<'static, R>> {
+    File::parse(origin, bytes)
+        .and_then(|file| episodes(&file, network, population))
+        .map_err(|error| error.within(origin))
+}
+
+fn episodes<R: Real>(
+    file: &File<'_>,
+    network: &Network,
+    population: usize,
+) -> Result<Episodes<'static, R>> {
     file.require_known(episode_names(network))?;
     require_one_objective(file, network)?;
 
     let Some(input) = file.get("input") else {
         return Err(Error::MissingTensor {
             name: "input".into(),
-            expected: format!("[P = {population}, B, T, I = {}]", network.inputs()),
+            expected: format!("[P = {population} or 1, B, T, I = {}]", network.inputs()),
         });
     };
-    let mut episodes = Episodes::new(input.array("[P, B, T, I]", Accepted::Numbers)?);
+    let mut episodes = Episodes::new(input.array::<R, _>("[P, B, T, I]", Accepted::Numbers)?);
     if let Some(stored) = file.get("target") {
         let target = target(&stored, network, episodes.input.shape())?;
         episodes = episodes.with_masked_target(target, mask(file)?);
@@ -276,10 +327,10 @@ struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    fn parse(path: &Path, bytes: &'a [u8]) -> Result<Self> {
+    fn parse(origin: &str, bytes: &'a [u8]) -> Result<Self> {
         let invalid = |source| Error::Tensors {
-            path: path.to_owned(),
-            source,
+            origin: origin.to_owned(),
+            source: Box::new(source),
         };
         let parsed = SafeTensors::deserialize(bytes).map_err(invalid)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(invalid)?;

@@ -18,7 +18,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_parameters<R: Real>(path: &Path, parameters: &Parameters<R>) -> Result<()> {
+pub fn write_parameters<R: Real>(path: impl AsRef<Path>, parameters: &Parameters<R>) -> Result<()> {
     write_parameters_with(path, parameters, [])
 }
 
@@ -27,24 +27,57 @@ pub fn write_parameters<R: Real>(path: &Path, parameters: &Parameters<R>) -> Res
 /// # Errors
 /// If the file cannot be written.
 pub fn write_parameters_with<R: Real>(
-    path: &Path,
+    path: impl AsRef<Path>,
     parameters: &Parameters<R>,
     metadata: impl IntoIterator<Item = (String, String)>,
 ) -> Result<()> {
+    let metadata = metadata.into_iter().collect();
+    write(path.as_ref(), of_parameters(parameters), metadata)
+}
+
+/// The bytes of the file that [`write_parameters_with`] writes.
+///
+/// # Errors
+/// If memory is short.
+pub fn parameters_to_bytes<R: Real>(
+    parameters: &Parameters<R>,
+    metadata: impl IntoIterator<Item = (String, String)>,
+) -> Result<Vec<u8>> {
+    let metadata = metadata.into_iter().collect();
+    to_bytes("the parameters' file", of_parameters(parameters), metadata)
+}
+
+fn of_parameters<R: Real>(parameters: &Parameters<R>) -> Vec<(String, Stored<'_, R>)> {
     let tensors = parameters.layout().tensors().iter().map(|tensor| {
         let view = parameters
             .view(tensor.layer, tensor.role)
             .expect("the layout lists it");
         (tensor.name(), Stored(view))
     });
-    write(path, tensors.collect(), metadata.into_iter().collect())
+    tensors.collect()
 }
 
 /// Writes what a network did and every gradient there is; no gradient of rates that are not learned.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_gradients<R: Real>(path: &Path, gradients: &Gradients<R>) -> Result<()> {
+pub fn write_gradients<R: Real>(path: impl AsRef<Path>, gradients: &Gradients<R>) -> Result<()> {
+    write(path.as_ref(), of_gradients(gradients), HashMap::new())
+}
+
+/// The bytes of the file that [`write_gradients`] writes.
+///
+/// # Errors
+/// If memory is short.
+pub fn gradients_to_bytes<R: Real>(gradients: &Gradients<R>) -> Result<Vec<u8>> {
+    to_bytes(
+        "the gradients' file",
+        of_gradients(gradients),
+        HashMap::new(),
+    )
+}
+
+fn of_gradients<R: Real>(gradients: &Gradients<R>) -> Vec<(String, Stored<'_, R>)> {
     let outcome = &gradients.outcome;
     let mut tensors = Vec::new();
     if let Some(output) = &outcome.output {
@@ -73,7 +106,7 @@ pub fn write_gradients<R: Real>(path: &Path, gradients: &Gradients<R>) -> Result
             }
         }
     }
-    write(path, tensors, HashMap::new())
+    tensors
 }
 
 /// Fails unless memory holds what [`write_gradients`] writes for these episodes twice, as arrays and as a file. To be
@@ -83,7 +116,8 @@ pub fn write_gradients<R: Real>(path: &Path, gradients: &Gradients<R>) -> Result
 /// If memory is short.
 pub fn require_room_for_gradients<R: Real>(
     network: &Network,
-    episodes: &Episodes<R>,
+    population: usize,
+    episodes: &Episodes<'_, R>,
 ) -> Result<()> {
     let traces = network
         .layers()
@@ -97,7 +131,7 @@ pub fn require_room_for_gradients<R: Real>(
         episodes.batch() as u128 * (activity + 2 * traces) + Layout::new(network)?.size() as u128;
     memory::require(
         "the results and their file",
-        2 * size_of::<R>() as u128 * episodes.population() as u128 * values,
+        2 * size_of::<R>() as u128 * population as u128 * values,
     )
 }
 
@@ -106,14 +140,22 @@ fn write<R: Real>(
     tensors: Vec<(String, Stored<'_, R>)>,
     metadata: HashMap<String, String>,
 ) -> Result<()> {
+    let bytes = to_bytes(&format!("what {} holds", path.display()), tensors, metadata)?;
+    write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// `what` the bytes are for is named where memory is short.
+fn to_bytes<R: Real>(
+    what: &str,
+    tensors: Vec<(String, Stored<'_, R>)>,
+    metadata: HashMap<String, String>,
+) -> Result<Vec<u8>> {
     // The file as it will be, and one tensor of it.
     let sizes = || tensors.iter().map(|(_, tensor)| tensor.data_len());
     let bytes = sizes().sum::<usize>() + sizes().max().unwrap_or(0);
-    memory::require(&format!("what {} holds", path.display()), bytes as u128)?;
+    memory::require(what, bytes as u128)?;
     let metadata = Some(metadata).filter(|metadata| !metadata.is_empty());
-    let bytes =
-        safetensors::serialize(tensors, metadata).expect("arrays are as long as their shapes say");
-    write_atomically(path, |file| file.write_all(&bytes))
+    Ok(safetensors::serialize(tensors, metadata).expect("arrays are as long as their shapes say"))
 }
 
 /// An array as the format's writer wants it; its bytes are made when they are asked for, one tensor at a time.
@@ -138,12 +180,12 @@ impl<R: Real> View for Stored<'_, R> {
 
     fn data(&self) -> Cow<'_, [u8]> {
         let values = self.0.iter().map(|value| value.as_f64());
-        Cow::Owned(match self.dtype() {
-            Dtype::F64 => values.flat_map(f64::to_le_bytes).collect(),
-            _ => values
-                .flat_map(|value| (value as f32).to_le_bytes())
-                .collect(),
-        })
+        let mut bytes = Vec::with_capacity(self.data_len());
+        match self.dtype() {
+            Dtype::F64 => values.for_each(|value| bytes.extend(value.to_le_bytes())),
+            _ => values.for_each(|value| bytes.extend((value as f32).to_le_bytes())),
+        }
+        Cow::Owned(bytes)
     }
 
     fn data_len(&self) -> usize {

@@ -1,26 +1,31 @@
 //! A recipe as TOML with a comment on every setting, to be edited.
 
-use super::Recipe;
+use super::recipe::Recipe;
+use crate::named::listed;
+use crate::network::Activation;
+use crate::optimiser::Method;
+use crate::parameters::Sign;
+use crate::tasks::{Task, all};
 
 /// What a setting is: its table, its key, and an account of it.
 struct Setting {
     table: &'static str,
     key: &'static str,
-    account: &'static str,
+    account: String,
     /// A value to show, commented out, where the recipe has none.
     example: Option<&'static str>,
 }
 
-const fn setting(table: &'static str, key: &'static str, account: &'static str) -> Setting {
+fn setting(table: &'static str, key: &'static str, account: impl Into<String>) -> Setting {
     Setting {
         table,
         key,
-        account,
+        account: account.into(),
         example: None,
     }
 }
 
-const fn optional(
+fn optional(
     table: &'static str,
     key: &'static str,
     example: &'static str,
@@ -38,157 +43,164 @@ const RATE: &str = "network.layer.rate";
 const METHOD: &str = "optimiser.method";
 const SCHEDULE: &str = "optimiser.schedule";
 
-const SETTINGS: &[Setting] = &[
-    setting(
-        "",
-        "seed",
-        "seed of the first network; the next ones have the seeds that follow",
-    ),
-    setting(
-        "",
-        "population",
-        "networks that are trained side by side, each on its own",
-    ),
-    setting(
-        "",
-        "episodes",
-        "episodes that each network sees, the frozen ones included",
-    ),
-    setting("", "batch", "episodes per network and update"),
-    optional(
-        "",
-        "frozen",
-        "500",
-        "episodes at the end with frozen parameters [500, or a tenth of fewer than 1,000]",
-    ),
-    setting(
-        "task",
-        "kind",
-        "\"completion\", \"one-shot\" or \"reversal\"",
-    ),
-    setting("task", "bits", "bits of a pattern, at most 128"),
-    setting(
-        "task",
-        "patterns",
-        "patterns of an episode; also its label bits, and outputs of the network",
-    ),
-    setting("task", "steps", "steps of an episode"),
-    setting(
-        "initial",
-        "scale",
-        "standard deviation of weights, plasticity coefficients and biases",
-    ),
-    setting(
-        "initial",
-        "plasticity_scale",
-        "standard deviation of plasticity coefficients, or \"none\": as the others",
-    ),
-    setting(
-        "initial",
-        "plasticity_sign",
-        "of initial plasticity coefficients: \"either\", \"positive\" or \"negative\"",
-    ),
-    setting(
-        "initial",
-        "positive_output",
-        "whether a final dense layer starts at absolute values",
-    ),
-    setting("optimiser", "learning_rate", "before the schedule"),
-    setting(
-        "optimiser",
-        "max_step",
-        "the largest step of any parameter, or \"none\"",
-    ),
-    setting(
-        "optimiser",
-        "max_gradient_norm",
-        "the largest norm of one network's whole gradient, or \"none\"",
-    ),
-    setting(
-        "optimiser",
-        "l1",
-        "penalty per update on weights and plasticity: v -= l1 sign(v)",
-    ),
-    setting(
-        "optimiser",
-        "l2",
-        "penalty per update on weights and plasticity: v -= l2 v",
-    ),
-    setting("optimiser", "rate_bounds", "bounds of learned rates"),
-    setting(
-        "optimiser",
-        "plasticity_min",
-        "least plasticity coefficient, or \"none\"",
-    ),
-    setting(
-        "optimiser",
-        "plasticity_max",
-        "largest plasticity coefficient, or \"none\"",
-    ),
-    setting(
-        METHOD,
-        "kind",
-        "\"rmsprop\" (mean_rate, epsilon), \"sgd\" (momentum), \"adam\" (beta1, beta2, epsilon)",
-    ),
-    setting(METHOD, "mean_rate", "how fast the mean square follows"),
-    setting(METHOD, "epsilon", "keeps the division finite"),
-    setting(
-        METHOD,
-        "momentum",
-        "how much of the last step's direction stays",
-    ),
-    setting(METHOD, "beta1", "decay of the mean"),
-    setting(METHOD, "beta2", "decay of the mean square"),
-    setting(
-        SCHEDULE,
-        "kind",
-        "\"constant\", \"cosine\" (updates, floor), \"step\" (every, factor)",
-    ),
-    setting(SCHEDULE, "updates", "updates until the floor is reached"),
-    setting(SCHEDULE, "floor", "the last factor of the learning rate"),
-    setting(SCHEDULE, "every", "updates between steps"),
-    setting(
-        SCHEDULE,
-        "factor",
-        "what each step multiplies the learning rate by",
-    ),
-    setting(
-        "network.loss",
-        "kind",
-        "the task's: \"squared-error\" for completion, \"softmax-cross-entropy\" for the others",
-    ),
-    setting(LAYER, "kind", "\"plastic\", \"dense\" or \"bias\""),
-    setting(LAYER, "inputs", "presynaptic neurons"),
-    setting(LAYER, "outputs", "postsynaptic neurons"),
-    setting(
-        LAYER,
-        "activation",
-        "\"linear\", \"tanh\", \"logistic\" or \"relu\"",
-    ),
-    setting(
-        LAYER,
-        "rule",
-        "\"hebb\", \"oja\" or { trace = \"0.9 * h + rate * y * x\" }",
-    ),
-    setting(
-        RULE,
-        "trace",
-        "what the trace h becomes, from h, x, y, m and rate",
-    ),
-    setting(
-        LAYER,
-        "plasticity",
-        "coefficients per \"connection\", per \"neuron\" or for the \"layer\"",
-    ),
-    setting(LAYER, "bias", "whether neurons have a bias"),
-    setting(
-        RATE,
-        "value",
-        "the plasticity rate; where it is learned, its start",
-    ),
-    setting(RATE, "per", "one rate per \"layer\" or per \"neuron\""),
-    setting(RATE, "learned", "whether the outer loop learns it"),
-];
+/// Every setting that a recipe may have.
+fn settings(task: &dyn Task) -> Vec<Setting> {
+    let kinds = all();
+    let methods = Method::ALL.map(|method| {
+        let constants = method.constants().into_iter();
+        let constants: Vec<_> = constants.map(|(constant, _)| constant.name).collect();
+        format!("\"{method}\" ({})", constants.join(", "))
+    });
+    let mut settings = vec![
+        setting(
+            "",
+            "seed",
+            "seed of the first network; the next ones have the seeds that follow",
+        ),
+        setting(
+            "",
+            "population",
+            "networks that are trained side by side, each on its own",
+        ),
+        setting(
+            "",
+            "episodes",
+            "episodes that each network sees, the frozen ones included",
+        ),
+        setting("", "batch", "episodes per network and update"),
+        optional(
+            "",
+            "frozen",
+            "500",
+            "episodes at the end with frozen parameters [500, or a tenth of fewer than 1,000]",
+        ),
+        setting("task", "kind", listed(kinds.iter().map(|task| task.name()))),
+        setting(
+            "initial",
+            "scale",
+            "standard deviation of weights, plasticity coefficients and biases",
+        ),
+        setting(
+            "initial",
+            "plasticity_scale",
+            "standard deviation of plasticity coefficients, or \"none\": as the others",
+        ),
+        setting(
+            "initial",
+            "plasticity_sign",
+            format!(
+                "of initial plasticity coefficients: {}",
+                listed(Sign::ALL.map(Sign::name))
+            ),
+        ),
+        setting(
+            "initial",
+            "positive_output",
+            "whether a final dense layer starts at absolute values",
+        ),
+        setting("optimiser", "learning_rate", "before the schedule"),
+        setting(
+            "optimiser",
+            "max_step",
+            "the largest step of any parameter, or \"none\"",
+        ),
+        setting(
+            "optimiser",
+            "max_gradient_norm",
+            "the largest norm of one network's whole gradient, or \"none\"",
+        ),
+        setting(
+            "optimiser",
+            "l1",
+            "penalty per update on weights and plasticity: v -= l1 sign(v)",
+        ),
+        setting(
+            "optimiser",
+            "l2",
+            "penalty per update on weights and plasticity: v -= l2 v",
+        ),
+        setting("optimiser", "rate_bounds", "bounds of learned rates"),
+        setting(
+            "optimiser",
+            "plasticity_min",
+            "least plasticity coefficient, or \"none\"",
+        ),
+        setting(
+            "optimiser",
+            "plasticity_max",
+            "largest plasticity coefficient, or \"none\"",
+        ),
+        optional(
+            "optimiser",
+            "frozen",
+            "[\"layer0.bias\"]",
+            "parameters that stay as they are: a role, or that of a layer",
+        ),
+        optional(
+            "optimiser",
+            "factors",
+            "{ \"layer0.weight\" = 1.0 }",
+            "what the learning rate is multiplied by for a role, or that of a layer",
+        ),
+        setting(METHOD, "kind", methods.join(", ")),
+        setting(
+            SCHEDULE,
+            "kind",
+            "\"constant\", \"cosine\" (updates, floor), \"step\" (every, factor)",
+        ),
+        setting(SCHEDULE, "updates", "updates until the floor is reached"),
+        setting(SCHEDULE, "floor", "the last factor of the learning rate"),
+        setting(SCHEDULE, "every", "updates between steps"),
+        setting(
+            SCHEDULE,
+            "factor",
+            "what each step multiplies the learning rate by",
+        ),
+        setting(
+            "network.loss",
+            "kind",
+            format!("the task's: \"{}\"", task.loss()),
+        ),
+        setting(LAYER, "kind", "\"plastic\", \"dense\" or \"bias\""),
+        setting(LAYER, "inputs", "presynaptic neurons"),
+        setting(LAYER, "outputs", "postsynaptic neurons"),
+        setting(
+            LAYER,
+            "activation",
+            listed(Activation::ALL.map(Activation::name)),
+        ),
+        setting(
+            LAYER,
+            "rule",
+            "\"hebb\", \"oja\" or { trace = \"0.9 * h + rate * y * x\" }",
+        ),
+        setting(
+            RULE,
+            "trace",
+            "what the trace h becomes, from h, x, y, m and rate",
+        ),
+        setting(
+            LAYER,
+            "plasticity",
+            "coefficients per \"connection\", per \"neuron\" or for the \"layer\"",
+        ),
+        setting(LAYER, "bias", "whether neurons have a bias"),
+        setting(
+            RATE,
+            "value",
+            "the plasticity rate; where it is learned, its start",
+        ),
+        setting(RATE, "per", "one rate per \"layer\" or per \"neuron\""),
+        setting(RATE, "learned", "whether the outer loop learns it"),
+    ];
+    let of_task = task.settings().into_iter();
+    settings.extend(of_task.map(|it| setting("task", it.name, it.account)));
+    for method in Method::ALL {
+        let constants = method.constants().into_iter();
+        settings.extend(constants.map(|(it, _)| setting(METHOD, it.name, it.account)));
+    }
+    settings
+}
 
 /// Column at which comments start, where the setting leaves room.
 const COLUMN: usize = 34;
@@ -200,12 +212,13 @@ impl Recipe {
     /// # Panics
     /// As [`Recipe::to_toml`].
     pub fn to_commented_toml(&self) -> String {
+        let settings = settings(&*self.task);
         let mut text = String::new();
         let mut table = String::new();
         let mut keys: Vec<String> = Vec::new();
         for line in self.to_toml().lines() {
             if line.starts_with('[') {
-                push_absent(&mut text, &table, &keys);
+                push_absent(&mut text, &settings, &table, &keys);
                 table = line.trim_matches(['[', ']']).to_owned();
                 keys.clear();
                 if !text.ends_with("\n\n") {
@@ -215,24 +228,28 @@ impl Recipe {
                 text.push('\n');
             } else if let Some((key, _)) = line.split_once(" = ") {
                 keys.push(key.to_owned());
-                let known = SETTINGS.iter().find(|s| s.table == table && s.key == key);
-                push(&mut text, line, known.map_or("", |setting| setting.account));
+                let known = settings.iter().find(|s| s.table == table && s.key == key);
+                push(
+                    &mut text,
+                    line,
+                    known.map_or("", |setting| &setting.account),
+                );
             }
         }
-        push_absent(&mut text, &table, &keys);
+        push_absent(&mut text, &settings, &table, &keys);
         text
     }
 }
 
 /// The optional settings of a table that are not among `keys`, commented out.
-fn push_absent(text: &mut String, table: &str, keys: &[String]) {
-    for setting in SETTINGS {
+fn push_absent(text: &mut String, settings: &[Setting], table: &str, keys: &[String]) {
+    for setting in settings {
         if let Some(example) = setting.example
             && setting.table == table
             && !keys.iter().any(|key| key == setting.key)
         {
             let line = format!("# {} = {example}", setting.key);
-            push(text, &line, setting.account);
+            push(text, &line, &setting.account);
         }
     }
 }
@@ -249,11 +266,17 @@ fn push(text: &mut String, line: &str, account: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optimiser::{Method, Schedule};
-    use crate::training::Experiment;
+    use crate::optimiser::Schedule;
+    use crate::tasks::Association;
+    use std::sync::Arc;
+
+    fn one_shot() -> Recipe {
+        Recipe::new(Arc::new(Association::ONE_SHOT)).unwrap()
+    }
 
     fn recipes() -> Vec<Recipe> {
-        let mut recipes = Experiment::ALL.map(Recipe::paper).to_vec();
+        let papers = all().into_iter().map(Recipe::new);
+        let mut recipes: Vec<_> = papers.map(Result::unwrap).collect();
         let schedules = [
             Schedule::Cosine {
                 updates: 7,
@@ -273,7 +296,7 @@ mod tests {
             },
         ];
         for (schedule, method) in schedules.into_iter().zip(methods) {
-            let mut recipe = Recipe::paper(Experiment::OneShot);
+            let mut recipe = one_shot();
             recipe.optimiser.schedule = schedule;
             recipe.optimiser.method = method;
             recipe.frozen = Some(3);
@@ -290,9 +313,8 @@ mod tests {
                 let text = recipe.to_commented_toml();
                 assert_eq!(Recipe::from_toml(&text, "test").unwrap(), recipe, "{text}");
                 // Also where it is laid over another.
-                let kind = |experiment: &Experiment| experiment.name() == recipe.task.name();
-                let experiment = Experiment::ALL.into_iter().find(kind).unwrap();
-                let laid_over = Recipe::paper(experiment).variation(&text, "test");
+                let paper = Recipe::new(recipe.task.clone()).unwrap();
+                let laid_over = paper.variation(&text, "test");
                 assert_eq!(laid_over.unwrap(), recipe, "{text}");
             }
         }
@@ -310,7 +332,7 @@ mod tests {
 
     #[test]
     fn what_is_commented_out_can_be_taken_as_it_stands() {
-        let recipe = Recipe::paper(Experiment::OneShot);
+        let recipe = one_shot();
         let text = recipe.to_commented_toml();
         let all: String = text
             .lines()

@@ -8,9 +8,10 @@ use crate::memory;
 use crate::network::Network;
 use crate::parameters::Parameters;
 use crate::random::Purpose;
-use crate::task::{EpisodeSource, Task};
+use crate::tasks::{EpisodeSource, Task, check_loss, check_network};
 use crate::zip::zip_eq;
 use ndarray::{Array2, ArrayView1};
+use std::sync::Arc;
 
 /// Episodes that are made at once, whatever their number in all, so that an episode is the same in any evaluation.
 const BATCH: usize = 64;
@@ -38,7 +39,7 @@ impl Evaluation {
         engine: &Engine,
         network: &Network,
         parameters: &Parameters<f32>,
-        task: Task,
+        task: &Arc<dyn Task>,
         seed: u64,
         episodes: u64,
     ) -> Result<Self> {
@@ -54,21 +55,21 @@ impl Evaluation {
                 format!("{episodes}, at most {most} are supported"),
             )
         })?;
-        task.check(network)?;
-        task.check_loss(network)?;
+        check_network(&**task, network)?;
+        check_loss(&**task, network)?;
         let population = parameters.population();
         let (steps, neurons) = (task.steps(), task.inputs() + task.outputs());
         let values = memory::elements("episodes", &[population, BATCH, steps, 3 * neurons])?;
         memory::require("episodes", values as u128 * size_of::<f32>() as u128)?;
         let mut sums = Sums {
-            task,
+            task: &**task,
             error: Array2::zeros((population, steps)),
             right: Array2::zeros((population, steps)),
         };
         for batch in 0..batches {
             let left = episodes - u64::from(batch) * BATCH as u64;
             let source = EpisodeSource {
-                task,
+                task: task.clone(),
                 seed,
                 purpose: Purpose::Evaluation,
                 batch: left.min(BATCH as u64) as usize,
@@ -116,13 +117,13 @@ impl Evaluation {
     }
 }
 
-struct Sums {
-    task: Task,
+struct Sums<'a> {
+    task: &'a dyn Task,
     error: Array2<f64>,
     right: Array2<f64>,
 }
 
-impl Sums {
+impl Sums<'_> {
     fn add(
         &mut self,
         at: (usize, usize),
@@ -135,40 +136,21 @@ impl Sums {
         let (output, target) = (double(output), double(target));
         let mut gradient = vec![0.0; output.len()];
         self.error[at] += self.task.loss().step(&output, &target, 0.0, &mut gradient);
-        self.right[at] += match self.task {
-            Task::Completion(_) => {
-                let right = output.iter().zip(&target).filter(|(z, t)| *z * *t > 0.0);
-                right.count() as f64 / output.len() as f64
-            }
-            Task::OneShot(_) | Task::Reversal(_) => {
-                f64::from(u8::from(is_largest(&output, largest(&target))))
-            }
-        };
+        self.right[at] += self.task.right(&output, &target);
     }
-}
-
-fn largest(values: &[f64]) -> usize {
-    let pairs = values.iter().enumerate();
-    pairs
-        .max_by(|a, b| a.1.total_cmp(b.1))
-        .map_or(0, |(index, _)| index)
-}
-
-/// Whether a value is larger than every other; no answer at all is not a right one.
-fn is_largest(values: &[f64], index: usize) -> bool {
-    let others = values
-        .iter()
-        .enumerate()
-        .filter(|(other, _)| *other != index);
-    others.into_iter().all(|(_, other)| values[index] > *other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::network::Loss;
-    use crate::training::{Experiment, Recipe, Training};
+    use crate::tasks::{Association, all};
+    use crate::training::{Recipe, Training};
     use std::ops::ControlFlow;
+
+    fn paper(task: Association) -> Recipe {
+        Recipe::new(Arc::new(task)).unwrap()
+    }
 
     fn evaluate(recipe: &Recipe, parameters: &Parameters<f32>, episodes: u64) -> Evaluation {
         let Recipe {
@@ -177,7 +159,7 @@ mod tests {
             seed,
             ..
         } = recipe;
-        Evaluation::new(&Engine::cpu(), network, parameters, *task, *seed, episodes).unwrap()
+        Evaluation::new(&Engine::cpu(), network, parameters, task, *seed, episodes).unwrap()
     }
 
     fn initial(recipe: &Recipe) -> Parameters<f32> {
@@ -192,14 +174,18 @@ mod tests {
 
     #[test]
     fn untrained_networks_answer_at_chance() {
-        for experiment in Experiment::ALL {
+        for task in all() {
             let recipe = Recipe {
                 population: 2,
-                ..Recipe::paper(experiment)
+                ..Recipe::new(task).unwrap()
             };
             let evaluation = evaluate(&recipe, &initial(&recipe), 2_000);
             for accuracy in evaluation.mean_accuracy() {
-                assert!((accuracy - 0.5).abs() < 0.15, "{experiment:?}: {accuracy}");
+                assert!(
+                    (accuracy - 0.5).abs() < 0.15,
+                    "{:?}: {accuracy}",
+                    recipe.task
+                );
             }
         }
     }
@@ -208,7 +194,7 @@ mod tests {
     fn trained_networks_answer_right_and_stumble_where_labels_swap() {
         let recipe = Recipe {
             population: 6,
-            ..Recipe::paper(Experiment::Reversal)
+            ..paper(Association::REVERSAL)
         };
         let training = Training::new(&Engine::cpu(), &recipe).unwrap();
         let trained = training.run(|_| ControlFlow::Continue(())).unwrap();
@@ -233,7 +219,7 @@ mod tests {
     fn a_network_alone_and_fewer_episodes_are_the_same() {
         let recipe = Recipe {
             population: 3,
-            ..Recipe::paper(Experiment::OneShot)
+            ..paper(Association::ONE_SHOT)
         };
         let parameters = initial(&recipe);
         let many = evaluate(&recipe, &parameters, 100);
@@ -247,33 +233,26 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_is_not_right() {
-        assert!(is_largest(&[1.0, 0.0], 0));
-        assert!(!is_largest(&[1.0, 1.0], 0));
-        assert!(!is_largest(&[f64::NAN, 1.0], 0));
-    }
-
-    #[test]
     fn counts_out_of_range_are_refused() {
-        let recipe = Recipe::paper(Experiment::OneShot);
+        let recipe = paper(Association::ONE_SHOT);
         let parameters = initial(&recipe);
         for episodes in [0, u64::MAX] {
             let Recipe { network, task, .. } = &recipe;
             let engine = Engine::cpu();
-            let error = Evaluation::new(&engine, network, &parameters, *task, 0, episodes);
+            let error = Evaluation::new(&engine, network, &parameters, task, 0, episodes);
             assert!(error.unwrap_err().to_string().contains("episodes"));
         }
     }
 
     #[test]
     fn a_network_with_another_loss_than_the_task_is_refused() {
-        let recipe = Recipe::paper(Experiment::OneShot);
+        let recipe = paper(Association::ONE_SHOT);
         let parameters = initial(&recipe);
         for loss in [Loss::SquaredError, Loss::None] {
             let layers = recipe.network.layers().to_vec();
             let network = Network::new(loss, layers).unwrap();
             let engine = Engine::cpu();
-            let error = Evaluation::new(&engine, &network, &parameters, recipe.task, 0, 10);
+            let error = Evaluation::new(&engine, &network, &parameters, &recipe.task, 0, 10);
             let error = error.unwrap_err().to_string();
             assert!(
                 error.contains("loss") && error.contains(loss.name()),

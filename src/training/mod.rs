@@ -1,11 +1,14 @@
 //! Training a population on a task from start to end: recipes, runs, and what came of them.
 //!
 //! ```
-//! use metaplastic::training::{Experiment, Recipe, Training};
 //! use metaplastic::Engine;
+//! use metaplastic::tasks::Association;
+//! use metaplastic::training::{Recipe, Training};
 //! use std::ops::ControlFlow;
+//! use std::sync::Arc;
 //!
-//! let recipe = Recipe { population: 2, episodes: 200, ..Recipe::paper(Experiment::OneShot) };
+//! let paper = Recipe::new(Arc::new(Association::ONE_SHOT))?;
+//! let recipe = Recipe { population: 2, episodes: 200, ..paper };
 //! let trained = Training::new(&Engine::cpu(), &recipe)?.run(|_| ControlFlow::Continue(()))?;
 //! assert_eq!(trained.networks.len(), 2);
 //! # Ok::<(), metaplastic::Error>(())
@@ -20,7 +23,7 @@ mod statistics;
 mod structure;
 
 pub use evaluation::Evaluation;
-pub use recipe::{Experiment, Recipe};
+pub use recipe::Recipe;
 pub use run::{Event, NetworkResult, Pause, Phase, Report, Trained, Training};
 pub use statistics::Statistics;
 pub use structure::{Connection, Matrix, PatternSigns};

@@ -1,40 +1,19 @@
 //! Every setting of a training run.
 
 use crate::error::{Error, Result};
-use crate::network::{Activation, Layer, Loss, Network, Rate};
-use crate::number::require_in_range;
-use crate::optimiser::{Optimiser, Schedule};
-use crate::parameters::{Initial, Sign};
-use crate::task::{Association, Completion, EpisodeSource, Task};
+use crate::network::Network;
+use crate::optimiser::Optimiser;
+use crate::parameters::{Initial, Layout};
+use crate::random::Purpose;
+use crate::tasks::{
+    EpisodeSource, Setup, Task, all, check_loss, frozen_episodes, read_table, table_of,
+};
 use serde::{Deserialize, Serialize};
-
-/// The experiments of Miconi 2016.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Experiment {
-    /// Pattern completion.
-    Completion,
-    /// One-shot learning.
-    OneShot,
-    /// Reversal learning.
-    Reversal,
-}
-
-impl Experiment {
-    /// Every experiment.
-    pub const ALL: [Self; 3] = [Self::Completion, Self::OneShot, Self::Reversal];
-
-    /// The name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Completion => "completion",
-            Self::OneShot => "one-shot",
-            Self::Reversal => "reversal",
-        }
-    }
-}
+use std::sync::Arc;
+use toml::{Table, Value};
 
 /// Every setting of a training run; together with the version and the engine it determines the result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Seed of network 0; network `n` is network 0 of seed `seed + n`.
@@ -49,8 +28,10 @@ pub struct Recipe {
     /// not given: 500, or the last tenth of fewer than 1,000 episodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<u64>,
-    /// The distribution of episodes.
-    pub task: Task,
+    /// The distribution of episodes. From a text only a task that comes with the crate can be read: see
+    /// [`Recipe::from_toml_for`].
+    #[serde(with = "crate::tasks::written")]
+    pub task: Arc<dyn Task>,
     /// How parameters start.
     pub initial: Initial,
     /// How parameters follow their gradients.
@@ -59,107 +40,52 @@ pub struct Recipe {
     pub network: Network,
 }
 
+impl PartialEq for Recipe {
+    fn eq(&self, other: &Self) -> bool {
+        // So that no field is forgotten.
+        let Self {
+            seed,
+            population,
+            episodes,
+            batch,
+            frozen,
+            task,
+            initial,
+            optimiser,
+            network,
+        } = other;
+        (self.seed, self.population, self.episodes, self.batch)
+            == (*seed, *population, *episodes, *batch)
+            && self.frozen == *frozen
+            && *self.task == **task
+            && self.initial == *initial
+            && self.optimiser == *optimiser
+            && self.network == *network
+    }
+}
+
 impl Recipe {
-    /// The settings of the paper, for 20 networks.
-    pub fn paper(experiment: Experiment) -> Self {
-        let completion = experiment == Experiment::Completion;
-        let task = match experiment {
-            Experiment::Completion => Task::Completion(Completion { bits: 8 }),
-            Experiment::OneShot => Task::OneShot(Association::PAPER),
-            Experiment::Reversal => Task::Reversal(Association::PAPER),
-        };
-        let network = if completion {
-            Network::new(
-                Loss::SquaredError,
-                [Layer::plastic(8, 8, Rate::fixed(0.5)), Layer::bias(8)],
-            )
-        } else {
-            Network::new(
-                Loss::SoftmaxCrossEntropy,
-                [
-                    Layer::plastic(10, 2, Rate::fixed(0.02)),
-                    Layer::dense(2, 2, Activation::Linear),
-                ],
-            )
-        };
-        let (learning_rate, max_step, l1, l2) = if completion {
-            (0.03, 0.1, 1e-3, 1e-4)
-        } else {
-            (0.01, 0.01, 1e-4, 0.0)
-        };
+    /// What the task proposes, for 20 networks. For the tasks of the paper, that is the paper's.
+    ///
+    /// # Errors
+    /// If the task has no network.
+    pub fn new(task: Arc<dyn Task>) -> Result<Self> {
+        let setup = task.setup()?;
+        Ok(Self::with(task, setup))
+    }
+
+    /// The settings of a setup, for 20 networks.
+    pub(super) fn with(task: Arc<dyn Task>, setup: Setup) -> Self {
         Self {
             seed: 0,
             population: 20,
-            episodes: if completion { 5_000 } else { 10_000 },
+            episodes: setup.episodes,
             batch: 1,
             frozen: None,
             task,
-            initial: Initial {
-                positive_output: !completion,
-                ..Initial::default()
-            },
-            optimiser: Optimiser {
-                max_step: Some(max_step),
-                l1,
-                l2,
-                ..Optimiser::rmsprop(learning_rate)
-            },
-            network: network.expect("the paper's networks are valid"),
-        }
-    }
-
-    /// Settings that solve the paper's tasks from every one of 1,000 seeds and more, with its networks and its number of
-    /// episodes.
-    ///
-    /// One-shot and reversal: plasticity coefficients start negative, since a neuron whose coefficients are all positive
-    /// reinforces what it recalls, mistakes included, and seldom becomes one whose coefficients are negative; the other
-    /// parameters start small, each neuron learns its plasticity rate, and the last fifth of the updates are a tenth of
-    /// the size. Completion: no penalties, and a cosine schedule.
-    ///
-    /// The schedules fit the paper's number of episodes: a recipe with another number needs another `updates` or
-    /// `every`, and with ten times as many also a smaller `l1`, which shrinks parameters at every update, whatever the
-    /// learning rate is by then.
-    pub fn reliable(experiment: Experiment) -> Self {
-        let paper = Self::paper(experiment);
-        let updates = paper.meta_steps() - paper.frozen_meta_steps();
-        if experiment == Experiment::Completion {
-            return Self {
-                optimiser: Optimiser {
-                    schedule: Schedule::Cosine {
-                        updates,
-                        floor: 0.0,
-                    },
-                    l1: 0.0,
-                    l2: 0.0,
-                    ..paper.optimiser
-                },
-                ..paper
-            };
-        }
-        let rate = Rate::learned(0.02).per_neuron();
-        let network = Network::new(
-            Loss::SoftmaxCrossEntropy,
-            [
-                Layer::plastic(10, 2, rate),
-                Layer::dense(2, 2, Activation::Linear),
-            ],
-        );
-        Self {
-            initial: Initial {
-                scale: 0.02,
-                plasticity_scale: Some(0.5),
-                plasticity_sign: Sign::Negative,
-                positive_output: true,
-            },
-            optimiser: Optimiser {
-                schedule: Schedule::Step {
-                    every: updates / 5 * 4,
-                    factor: 0.1,
-                },
-                ..paper.optimiser
-            },
-            network: network.expect("the paper's network with other rates is valid"),
-            ..paper
+            initial: setup.initial,
+            optimiser: setup.optimiser,
+            network: setup.network,
         }
     }
 
@@ -186,17 +112,13 @@ impl Recipe {
                 format!("{}, at most {} is supported", self.seed, i64::MAX),
             ));
         }
-        self.source(crate::random::Purpose::Training)
-            .check(&self.network)?;
-        self.task.check_loss(&self.network)?;
+        self.source(Purpose::Training).check(&self.network)?;
+        check_loss(&*self.task, &self.network)?;
         self.initial.check()?;
         self.optimiser.check()?;
-        for (index, layer) in self.network.layers().iter().enumerate() {
-            if let Some(plastic) = layer.as_plastic() {
-                let field = format!("layer{index}.rate.value");
-                require_in_range::<f32>(&field, plastic.rate.value)?;
-            }
-        }
+        self.optimiser
+            .check_parameters(&Layout::new(&self.network)?)?;
+        self.network.require_range::<f32>()?;
         let batches = self.episodes.div_ceil(self.batch as u64);
         if batches > u64::from(u32::MAX) {
             return Err(Error::setting(
@@ -230,9 +152,8 @@ impl Recipe {
     /// Gives the network the inputs and outputs that the task has.
     ///
     /// # Errors
-    /// If a size of the task is out of range, or the network cannot have such ends.
+    /// If the network cannot have such ends.
     pub fn fit_network(&mut self) -> Result<()> {
-        self.task.check_sizes()?;
         self.network = self
             .network
             .with_ends(self.task.inputs(), self.task.outputs())?;
@@ -251,13 +172,8 @@ impl Recipe {
     }
 
     fn frozen_batches(&self) -> u64 {
-        let default = if self.episodes >= 1_000 {
-            500
-        } else {
-            (self.episodes / 10).max(1)
-        };
         self.frozen
-            .unwrap_or(default)
+            .unwrap_or_else(|| frozen_episodes(self.episodes))
             .div_ceil(self.batch.max(1) as u64)
     }
 
@@ -271,9 +187,9 @@ impl Recipe {
     }
 
     /// Where the episodes come from.
-    pub fn source(&self, purpose: crate::random::Purpose) -> EpisodeSource {
+    pub fn source(&self, purpose: Purpose) -> EpisodeSource {
         EpisodeSource {
-            task: self.task,
+            task: self.task.clone(),
             seed: self.seed,
             purpose,
             batch: self.batch,
@@ -300,20 +216,62 @@ impl Recipe {
         recipe.check().map_err(|error| error.within(origin))?;
         Ok(recipe)
     }
+
+    /// As [`Recipe::from_toml`], of a recipe for a task of the kind of `task`, which need not come with the crate.
+    ///
+    /// # Errors
+    /// As [`Recipe::from_toml`], or if the recipe is for another kind of task.
+    pub fn from_toml_for(task: &Arc<dyn Task>, text: &str, origin: &str) -> Result<Self> {
+        let invalid = |source| Error::Toml {
+            origin: origin.to_owned(),
+            source: Box::new(source),
+        };
+        let table: Table = text.parse().map_err(invalid)?;
+        let recipe = Self::from_table_for(task, table, origin)?;
+        recipe.check().map_err(|error| error.within(origin))?;
+        Ok(recipe)
+    }
+
+    /// The same from a table, not checked.
+    pub(crate) fn from_table_for(
+        task: &Arc<dyn Task>,
+        mut table: Table,
+        origin: &str,
+    ) -> Result<Self> {
+        let own = table.remove("task");
+        if let Some(Value::Table(own)) = &own {
+            let own = own.clone();
+            // One that can be read stands in its place meanwhile.
+            let other = all().first().map(|task| table_of(&**task));
+            table.insert("task".to_owned(), Value::Table(other.unwrap_or_default()));
+            let recipe: Self = table.try_into().map_err(|source| Error::Toml {
+                origin: origin.to_owned(),
+                source: Box::new(source),
+            })?;
+            let task = read_table(task, own).map_err(|error| error.within(origin))?;
+            return Ok(Self { task, ..recipe });
+        }
+        let found = own.map_or("missing".to_owned(), |other| other.to_string());
+        let reason = format!("{found}, expected a table with the kind of task");
+        Err(Error::setting("task", reason).within(origin))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::{Layer, Loss, Rate};
+    use crate::tasks::Association;
+
+    fn one_shot() -> Recipe {
+        Recipe::new(Arc::new(Association::ONE_SHOT)).unwrap()
+    }
 
     #[test]
     fn the_recipes_are_valid_and_survive_toml() {
-        for experiment in [
-            Experiment::Completion,
-            Experiment::OneShot,
-            Experiment::Reversal,
-        ] {
-            for recipe in [Recipe::paper(experiment), Recipe::reliable(experiment)] {
+        for task in all() {
+            for name in Recipe::NAMES {
+                let recipe = Recipe::named(task.clone(), name).unwrap().unwrap();
                 recipe.check().unwrap();
                 let text = recipe.to_toml();
                 assert_eq!(Recipe::from_toml(&text, "test").unwrap(), recipe, "{text}");
@@ -323,13 +281,10 @@ mod tests {
 
     #[test]
     fn the_reliable_recipes_keep_the_papers_tasks_sizes_and_episodes() {
-        for experiment in [
-            Experiment::Completion,
-            Experiment::OneShot,
-            Experiment::Reversal,
-        ] {
-            let (paper, reliable) = (Recipe::paper(experiment), Recipe::reliable(experiment));
-            assert_eq!(reliable.task, paper.task);
+        for task in all() {
+            let [paper, reliable] =
+                Recipe::NAMES.map(|name| Recipe::named(task.clone(), name).unwrap().unwrap());
+            assert!(*reliable.task == *paper.task);
             assert_eq!(reliable.synapse_steps(), paper.synapse_steps());
             assert_eq!(reliable.meta_steps(), paper.meta_steps());
         }
@@ -342,7 +297,7 @@ mod tests {
                 episodes,
                 batch,
                 frozen,
-                ..Recipe::paper(Experiment::OneShot)
+                ..one_shot()
             };
             (recipe.frozen_meta_steps(), recipe.meta_steps())
         };
@@ -375,8 +330,8 @@ mod tests {
                 let layer = Layer::plastic(10, 2, Rate::fixed(1e300));
                 r.network = Network::new(Loss::SoftmaxCrossEntropy, [layer]).unwrap()
             }),
-            (&["task.bits", "129"], |r| {
-                r.task = Task::Completion(Completion { bits: 129 })
+            (&["inputs of the network", "10", "11"], |r| {
+                r.task = Arc::new(Association::one_shot(9, 2, 20).unwrap())
             }),
             // The threshold is one of cross-entropy.
             (&["loss.kind", "squared-error", "cross-entropy"], |r| {
@@ -385,7 +340,7 @@ mod tests {
             }),
         ];
         for (parts, change) in bad {
-            let mut recipe = Recipe::paper(Experiment::OneShot);
+            let mut recipe = one_shot();
             change(&mut recipe);
             let error = recipe.check().unwrap_err().to_string();
             assert!(parts.iter().all(|part| error.contains(part)), "{error}");

@@ -1,14 +1,16 @@
 //! A run: training, then the frozen end that measures the final error.
 
-use super::{Recipe, Statistics};
+use super::recipe::Recipe;
+use super::statistics::Statistics;
 use crate::computation::Failure;
 use crate::engine::Engine;
 use crate::engine::Learner;
 use crate::error::Result;
 use crate::memory;
+use crate::named::named;
 use crate::parameters::{Layout, Parameters};
 use crate::random::Purpose;
-use crate::task::EpisodeSource;
+use crate::tasks::EpisodeSource;
 use crate::zip::zip_eq;
 use serde::Serialize;
 use std::ops::{ControlFlow, Range};
@@ -27,14 +29,14 @@ const SYNAPSE_STEPS_AT_FIRST: u64 = 1 << 22;
 /// A meta-step that takes longer is one that nobody wants to wait for.
 const LONG: Duration = Duration::from_millis(250);
 
-/// What a part of a run was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Parameters followed their gradients.
-    Training,
-    /// Parameters stood still, to measure the final error.
-    Frozen,
+named! {
+    /// What a part of a run was for.
+    pub enum Phase ("phase") {
+        /// Parameters followed their gradients.
+        Training = "training",
+        /// Parameters stood still, to measure the final error.
+        Frozen = "frozen",
+    }
 }
 
 /// One part of a run.
@@ -185,9 +187,11 @@ pub struct Pause<'a> {
 }
 
 impl Pause<'_> {
-    /// Whether it may be long until the next pause, since single meta-steps are.
+    /// Whether it may be long until the next pause: single meta-steps are, or a device may first have to compile what a
+    /// phase needs.
     pub fn is_before_long_step(&self) -> bool {
-        self.run.pace.meta_steps == 1 && self.run.pace.last.is_none_or(|last| last > LONG)
+        let pace = &self.run.pace;
+        self.run.is_before_phase() || pace.meta_steps == 1 && pace.last.is_none_or(|it| it > LONG)
     }
 
     /// What came of the run, were it stopped here.
@@ -243,10 +247,18 @@ impl Run {
         self.at == self.recipe.meta_steps()
     }
 
+    /// Whether the next meta-step is the first of its phase.
+    fn is_before_phase(&self) -> bool {
+        self.at == 0 || self.at == self.frozen_from()
+    }
+
+    fn frozen_from(&self) -> u32 {
+        self.recipe.meta_steps() - self.recipe.frozen_meta_steps()
+    }
+
     /// The part that begins at the present meta-step.
     fn next_part(&self) -> Part {
-        let total = self.recipe.meta_steps();
-        let frozen_from = total - self.recipe.frozen_meta_steps();
+        let (total, frozen_from) = (self.recipe.meta_steps(), self.frozen_from());
         let (phase, end) = if self.at < frozen_from {
             (Phase::Training, frozen_from)
         } else {
@@ -412,7 +424,12 @@ fn meta_steps_per_report(recipe: &Recipe) -> u32 {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::training::Experiment;
+    use crate::tasks::{Association, Completion};
+    use std::sync::Arc;
+
+    fn paper(task: Association) -> Recipe {
+        Recipe::new(Arc::new(task)).unwrap()
+    }
 
     fn run(recipe: &Recipe) -> Trained {
         let training = Training::new(&Engine::cpu(), recipe).unwrap();
@@ -423,7 +440,7 @@ mod tests {
         Recipe {
             population: 3,
             episodes: 400,
-            ..Recipe::paper(Experiment::OneShot)
+            ..paper(Association::ONE_SHOT)
         }
     }
 
@@ -548,7 +565,7 @@ mod tests {
                 scale: 1e25,
                 ..Default::default()
             },
-            ..Recipe::paper(Experiment::Completion)
+            ..Recipe::new(Arc::new(Completion::PAPER)).unwrap()
         };
         let trained = run(&Recipe {
             population: 2,

@@ -2,7 +2,7 @@
 
 use crate::network::Network;
 use crate::parameters::{Layout, Parameters, Role};
-use crate::task::Task;
+use crate::tasks::Task;
 use ndarray::{Array2, Ix1, Ix2};
 
 /// One layer's weights, or its plasticity coefficients, of one network.
@@ -55,7 +55,7 @@ impl PatternSigns {
     /// # Panics
     /// As [`Matrix::of`].
     pub fn of(
-        task: &Task,
+        task: &dyn Task,
         network: &Network,
         parameters: &Parameters<f32>,
         index: usize,
@@ -69,7 +69,7 @@ impl PatternSigns {
         };
         let rows = plasticity.values.rows().into_iter().enumerate();
         rows.map(|(neuron, row)| {
-            let pattern = || row.iter().take(task.bits());
+            let pattern = || row.iter().take(task.pattern_inputs());
             Self {
                 neuron,
                 negative: pattern().filter(|value| **value < 0.0).count(),
@@ -161,7 +161,7 @@ impl Connection {
 mod tests {
     use super::*;
     use crate::network::{Activation, Layer, Loss, Plastic, Plasticity, Rate};
-    use crate::task::{Association, Completion};
+    use crate::tasks::{Association, Completion};
 
     fn network(plasticity: Plasticity) -> Network {
         let Layer::Plastic(plastic) = Layer::plastic(3, 2, Rate::fixed(0.1)) else {
@@ -213,16 +213,12 @@ mod tests {
         view.iter_mut()
             .zip(values)
             .for_each(|(place, value)| *place = value);
-        let task = Task::OneShot(Association {
-            bits: 2,
-            patterns: 1,
-            steps: 4,
-        });
+        let task = Association::one_shot(2, 2, 6).unwrap();
         let signs = PatternSigns::of(&task, &network, &parameters, 0);
         let counts: Vec<_> = signs.iter().map(|s| (s.negative, s.positive)).collect();
         assert_eq!(counts, [(2, 0), (1, 0)]);
         assert!(signs[0].all_negative() && !signs[1].all_negative());
-        let task = Task::Completion(Completion { bits: 3 });
+        let task = Completion::new(3).unwrap();
         assert!(!PatternSigns::of(&task, &network, &parameters, 0)[0].all_negative());
     }
 

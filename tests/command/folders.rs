@@ -391,3 +391,54 @@ fn a_run_that_is_being_replaced_can_be_read() {
         }
     });
 }
+
+#[test]
+fn files_that_cannot_be_replaced_are_found_out_before_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, file) in [("train", "curve.svg"), ("reproduce", "report.html")] {
+        let run = folder.path().join(name);
+        std::fs::create_dir_all(run.join(file)).unwrap();
+        let mut command = command();
+        command
+            .arg(name)
+            .args(["--engine", "cpu", "--force", "--output"]);
+        command.arg(&run);
+        match name {
+            "train" => command.args(["one-shot", "--population", "2", "--episodes", "1000000000"]),
+            _ => command.args(["--runs", "100000"]),
+        };
+        let start = Instant::now();
+        let output = command.output().unwrap();
+        assert_status(&output, 1);
+        assert!(start.elapsed() < Duration::from_secs(20));
+        assert!(error_text(&output).contains(file));
+        assert_eq!(names(&run), [file]);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_working_directory_that_is_gone_is_named_as_that() {
+    for arguments in [&["--output", "."][..], &["--output", "run"], &[]] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new("sh")
+            .args([
+                "-c",
+                "mkdir gone && cd gone && rmdir ../gone && exec \"$@\"",
+                "sh",
+            ])
+            .arg(crate::support::binary())
+            .args(["train", "one-shot"])
+            .args(SMALL)
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert_status(&output, 1);
+        let message = error_text(&output);
+        assert!(
+            message.contains("the working directory has been removed"),
+            "{message}"
+        );
+    }
+}

@@ -672,7 +672,7 @@ fn descriptions_that_are_wrong_are_refused() {
         (
             "value = 0.1",
             "value = 1e300",
-            "error: layer0.rate.value: 1e300, beyond the range of f32",
+            "net.toml: layer0.rate.value: 1e300, beyond the range of f32",
         ),
         ("[loss]", "[loss", "net.toml"),
         ("kind = \"bias\"", "kind = \"gate\"", "gate"),
@@ -801,6 +801,54 @@ fn an_output_that_cannot_be_written_is_found_out_before_anything_is_read() {
         assert_status(&output, 1);
         assert!(message.contains("cannot write"), "{message}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_not_for_this_user_to_write_is_found_out_before_anything_is_read() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::process::Command;
+    let inputs = Inputs::new();
+    inputs.write();
+    std::fs::write(inputs.path("p.safetensors"), "garbage").unwrap();
+    // As a folder for everybody is.
+    let permissions = PermissionsExt::from_mode(0o1777);
+    std::fs::set_permissions(inputs.path(""), permissions).unwrap();
+    std::fs::write(inputs.path("theirs"), "").unwrap();
+    let pipe = Command::new("mkfifo")
+        .args(["-m", "400"])
+        .arg(inputs.path("pipe"))
+        .status();
+    assert!(pipe.unwrap().success());
+    let _socket = std::os::unix::net::UnixListener::bind(inputs.path("socket")).unwrap();
+    // The superuser may write anything.
+    let is_superuser = inputs.path("theirs").metadata().unwrap().uid() == 0;
+    std::fs::copy(crate::support::binary(), inputs.path("metaplastic")).unwrap();
+    let run = |output: &str| {
+        let command = inputs.command_with(inputs.path("e.safetensors"), inputs.path(output));
+        let mut other = match is_superuser {
+            true => Command::new("setpriv"),
+            false => Command::new("env"),
+        };
+        if is_superuser {
+            other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        }
+        let program = other.arg(inputs.path("metaplastic"));
+        program.args(command.get_args()).output().unwrap()
+    };
+    let mut bad = vec!["pipe", "socket"];
+    if is_superuser {
+        bad.push("theirs");
+    }
+    for name in bad {
+        let output = run(name);
+        let message = error_text(&output);
+        assert_status(&output, 1);
+        assert!(message.contains(name) && message.contains("cannot write"));
+    }
+    // What may be written: the next fault is found.
+    assert_status(&run("new"), 2);
+    assert!(!inputs.path("new").exists());
 }
 
 #[cfg(unix)]

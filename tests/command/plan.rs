@@ -240,6 +240,11 @@ fn bad_input_is_refused_by_name_and_nothing_is_written() {
     let steering = "[loss]\nkind = \"\\u001b[31mred\"\n";
     std::fs::write(place.path("net.toml"), steering).unwrap();
     refused(&["--batch", "5", "--steps", "5"], 2, "`\\u{1b}[31mred`");
+    let network = NETWORK.replacen("value = 0.1", "value = 1e39", 1);
+    assert_ne!(network, NETWORK);
+    std::fs::write(place.path("net.toml"), network).unwrap();
+    let rate = "net.toml: layer0.rate.value: 1e39, beyond the range of f32";
+    refused(&["--batch", "5", "--steps", "5"], 2, rate);
     std::fs::write(place.path("net.toml"), "[loss]\nkind = 3\n").unwrap();
     refused(&["--batch", "5", "--steps", "5"], 2, "net.toml");
     std::fs::remove_file(place.path("net.toml")).unwrap();

@@ -200,3 +200,31 @@ fn a_stopped_reproduction_leaves_the_runs_so_far_and_no_report() {
     let settings = std::fs::read_to_string(beside.join("completion/run.toml")).unwrap();
     assert!(settings.contains(run["identity"].as_str().unwrap()));
 }
+
+#[test]
+fn a_killed_reproduction_keeps_the_experiments_that_had_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("old");
+    let reproduce = |runs: &str| {
+        let mut command = command();
+        command.args(["reproduce", "--engine", "cpu", "--force"]);
+        command.args(["--runs", runs, "--output"]).arg(&old);
+        command
+    };
+    // What lies beside an old one is gone when the new one is complete.
+    for _ in 0..2 {
+        assert_status(&reproduce("1").output().unwrap(), 0);
+        assert_eq!(names(folder.path()), ["old"]);
+    }
+    let report = || std::fs::read(old.join("report.html")).unwrap();
+    let before = report();
+    let mut child = Running::start(&mut reproduce("200"));
+    let kept = folder.path().join("old-2/completion");
+    wait_for(&kept.join("run.toml"), &mut child);
+    child.kill();
+    assert!(report() == before);
+    let output = command().arg("inspect").arg(&kept).output().unwrap();
+    assert_status(&output, 0);
+    let weights = &read(&kept.join("parameters.safetensors"))["layer0.weight"];
+    assert_eq!(weights.shape[0], 200);
+}

@@ -376,3 +376,30 @@ fn a_limited_address_space_is_counted() {
         }
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_larger_limit_on_the_address_space_refuses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut least = None;
+    for limit in (30_000..=330_000).step_by(10_000) {
+        let output = std::process::Command::new("sh")
+            .args(["-c", &format!("ulimit -v {limit}; exec \"$0\" \"$@\"")])
+            .arg(crate::support::binary())
+            .args(["train", "reversal", "--engine", "cpu", "--force"])
+            .args(["--episodes", "2", "--output"])
+            .arg(folder.path())
+            .env("RAYON_NUM_THREADS", "2")
+            .output()
+            .unwrap();
+        let message = error_text(&output);
+        if output.status.success() {
+            least.get_or_insert(limit);
+            continue;
+        }
+        assert_eq!(least, None, "{limit}: {message}");
+        assert_status(&output, 2);
+        assert!(message.contains("bytes requested"), "{limit}: {message}");
+    }
+    assert!(least.is_some());
+}

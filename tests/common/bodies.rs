@@ -1,13 +1,13 @@
 //! Test bodies that run on any engine.
 
-use super::cases::{Case, Goal, MaskKind, cast, learned_rates, of_episode, of_network, stacks};
+use super::cases::{Case, Goal, MaskKind, learned_rates, of_episode, of_network, stacks};
 use super::compare::{CPU_F32, Report, Tensors, Tolerance, compare, compare_precision};
 use super::oracle;
 use metaplastic::{
     Activation, Bias, Engine, Episodes, Gradients, Layer, Loss, Mask, Network, Objective,
-    Parameters, Real, Want,
+    Optimiser, Parameters, Real, Want,
 };
-use ndarray::Array4;
+use ndarray::{Array, Array4, ArrayView, Axis, CowArray, Ix4, RemoveAxis};
 
 /// Runs a case on an engine.
 pub fn run<R: Real>(engine: &Engine, case: &Case) -> Gradients<R> {
@@ -19,7 +19,7 @@ struct Problem<'a> {
     case: &'a Case,
     network: Network,
     parameters: Parameters<f64>,
-    episodes: Episodes<f64>,
+    episodes: Episodes<'static, f64>,
 }
 
 impl<'a> Problem<'a> {
@@ -33,7 +33,7 @@ impl<'a> Problem<'a> {
     }
 
     fn run<R: Real>(&self, engine: &Engine) -> Gradients<R> {
-        let (parameters, episodes) = (self.parameters.cast::<R>(), cast::<R>(&self.episodes));
+        let (parameters, episodes) = (self.parameters.cast::<R>(), self.episodes.cast::<R>());
         engine
             .gradient(&self.network, &parameters, &episodes, Want::ALL)
             .unwrap_or_else(|error| panic!("{}: {error}", self.case))
@@ -56,7 +56,7 @@ impl<'a> Problem<'a> {
         let report = compare(reference, &actual, tolerance).unwrap_or_else(|complaints| {
             panic!("{} {}: {case}\n{complaints}", engine.kind(), R::NAME)
         });
-        let (parameters, episodes) = (self.parameters.cast::<R>(), cast::<R>(&self.episodes));
+        let (parameters, episodes) = (self.parameters.cast::<R>(), self.episodes.cast::<R>());
         let forward = engine
             .forward(&self.network, &parameters, &episodes, Want::ALL)
             .unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -174,7 +174,7 @@ pub fn networks_are_independent(engine: &Engine, case: &Case) {
         "{case}: a population of one shows nothing"
     );
     let together = Tensors::from_gradients(&run::<f32>(engine, case));
-    let (parameters, episodes) = (case.parameters().cast::<f32>(), cast(&case.episodes()));
+    let (parameters, episodes) = (case.parameters().cast::<f32>(), case.episodes().cast());
     for p in 0..case.population {
         let alone = engine
             .gradient(
@@ -193,7 +193,7 @@ pub fn networks_are_independent(engine: &Engine, case: &Case) {
 
 /// The gradient of a loss over a batch is the mean of its episodes' gradients.
 pub fn batch_is_the_mean_of_its_episodes(engine: &Engine, case: &Case, tolerance: &Tolerance) {
-    let (parameters, episodes) = (case.parameters().cast::<f32>(), cast(&case.episodes()));
+    let (parameters, episodes) = (case.parameters().cast::<f32>(), case.episodes().cast());
     let together = run::<f32>(engine, case).parameters.cast::<f64>();
     let mut mean = vec![0.0; together.values().len()];
     for b in 0..case.batch {
@@ -222,11 +222,11 @@ pub fn batch_is_the_mean_of_its_episodes(engine: &Engine, case: &Case, tolerance
 
 /// Arrays whose axes lie in another order in memory are the same arrays.
 pub fn arrays_may_lie_in_any_order(engine: &Engine) {
-    let turned = |array: &Array4<f32>| {
+    let turned = |array: &CowArray<'static, f32, Ix4>| -> CowArray<'static, f32, Ix4> {
         let turned = array.view().reversed_axes();
         let turned = turned.as_standard_layout().to_owned().reversed_axes();
         assert!(turned == array && turned.as_slice().is_none());
-        turned
+        turned.into()
     };
     let goals = [
         Goal::Target(Loss::SquaredError, MaskKind::Episodes),
@@ -242,7 +242,7 @@ pub fn arrays_may_lie_in_any_order(engine: &Engine) {
             ..Case::new(stacks()[1].clone())
         };
         let (network, parameters) = (case.network(), case.parameters().cast());
-        let episodes = cast::<f32>(&case.episodes());
+        let episodes = case.episodes().cast::<f32>();
         let mut other = episodes.clone();
         other.input = turned(&episodes.input);
         match &mut other.objective {
@@ -268,11 +268,68 @@ pub fn arrays_may_lie_in_any_order(engine: &Engine) {
     }
 }
 
+/// What all networks have in common is given once, and is what it would be if each had a copy.
+pub fn what_networks_have_in_common_is_given_once(engine: &Engine) {
+    let case = Case {
+        goal: Goal::Target(Loss::SquaredError, MaskKind::Episodes),
+        population: 3,
+        batch: 2,
+        initial_trace: true,
+        trace_gradient: true,
+        ..Case::new(stacks()[1].clone())
+    };
+    let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
+    let once: Episodes<'_, f32> = of_network(&case.episodes().cast(), 1);
+    fn repeated<D: RemoveAxis>(array: ArrayView<'_, f32, D>) -> Array<f32, D> {
+        ndarray::concatenate(Axis(0), &[array.view(), array.view(), array.view()]).unwrap()
+    }
+    let mut copies = Episodes::new(repeated(once.input.view()));
+    for (&layer, trace) in &once.initial_traces {
+        copies = copies.with_initial_trace(layer, repeated(trace.view()));
+    }
+    for (&layer, gradient) in &once.trace_gradients {
+        copies = copies.with_trace_gradient(layer, repeated(gradient.view()));
+    }
+    let Objective::Target { target, mask } = &once.objective else {
+        unreachable!("the case has a target");
+    };
+    let Mask::Episodes(of_episodes) = mask else {
+        unreachable!("the case has a mask for each episode");
+    };
+    let copied = Mask::Episodes(repeated(of_episodes.view()));
+    let copies = copies.with_masked_target(repeated(target.view()), copied);
+    // A target of its own for each network beside an input in common, views of all.
+    let mixed = Episodes::new(&once.input).with_target(repeated(target.view()));
+    let all_copies = Episodes::new(&copies.input).with_target(repeated(target.view()));
+    let gradients = |episodes: &Episodes<'_, f32>| {
+        let gradients = engine.gradient(&network, &parameters, episodes, Want::ALL);
+        gradients.unwrap_or_else(|error| panic!("{case}: {error}"))
+    };
+    assert!(gradients(&once) == gradients(&copies));
+    assert!(gradients(&mixed) == gradients(&all_copies));
+    let learned = |episodes: &Episodes<'_, f32>| {
+        let optimisers = [Optimiser::sgd(0.1, 0.9)];
+        let learner = engine.learner(&network, &parameters, &optimisers);
+        let mut learner = learner.unwrap();
+        let losses = [(); 2].map(|()| learner.step(episodes).unwrap());
+        (losses, learner.parameters().unwrap())
+    };
+    assert!(learned(&once) == learned(&copies));
+    let two = of_network(&copies, 0).input;
+    let two = ndarray::concatenate(Axis(0), &[two.view(), two.view()]).unwrap();
+    let error = engine.gradient(&network, &parameters, &Episodes::new(two), Want::ALL);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("P = 3 or 1") && error.contains("[2, "),
+        "{error}"
+    );
+}
+
 /// Results are made only where they are wanted, and change nothing else.
 pub fn results_are_made_where_they_are_wanted(engine: &Engine) {
     let case = Case::new(stacks()[1].clone());
     let (network, parameters) = (case.network(), case.parameters().cast());
-    let episodes = cast::<f32>(&case.episodes());
+    let episodes = case.episodes().cast::<f32>();
     let forward = |want| {
         let outcome = engine.forward::<f32>(&network, &parameters, &episodes, want);
         outcome.unwrap_or_else(|error| panic!("{case}: {error}"))

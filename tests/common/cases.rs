@@ -4,9 +4,9 @@ use super::compare::{CPU_F32, Tolerance, compare};
 use super::random::Random;
 use metaplastic::{
     Activation, Bias, Dense, Episodes, Layer, Loss, Mask, Network, Objective, Parameters, Plastic,
-    Plasticity, Rate, RatePer, Real, Role, Rule,
+    Plasticity, Rate, Role, Rule,
 };
-use ndarray::{Array1, Array3, Array4};
+use ndarray::{Array, Array1, Array3, ArrayBase, Axis, CowArray, Data, Dimension, Ix4};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -174,7 +174,7 @@ impl Case {
     }
 
     /// Episodes in which three patterns come back with noise, so that the trace has something to follow.
-    pub fn episodes(&self) -> Episodes<f64> {
+    pub fn episodes(&self) -> Episodes<'static, f64> {
         let network = self.network();
         let mut random = Random::new(self.seed ^ 0x5EED);
         let (p, b, t) = (self.population, self.batch, self.steps);
@@ -235,19 +235,15 @@ impl fmt::Display for Case {
                     rate,
                     ..
                 }) => {
-                    let per = match rate.per {
-                        RatePer::Layer => "layer",
-                        RatePer::Neuron => "neuron",
-                    };
                     let learned = if rate.learned { "learned" } else { "fixed" };
-                    let plasticity = plasticity.name();
+                    let per = rate.per;
                     format!("{rule}-{plasticity}-{}-{per}-{learned}", rate.value)
                 }
                 Layer::Dense(_) => "dense".to_owned(),
                 Layer::Bias(_) => "bias".to_owned(),
             };
             let (inputs, outputs) = (layer.inputs(), layer.outputs());
-            let activation = layer.activation().name();
+            let activation = layer.activation();
             let bias = if layer.has_bias() { "-b" } else { "" };
             write!(f, "{kind}-{activation}{bias}-{inputs}x{outputs} ")?;
         }
@@ -307,44 +303,21 @@ fn is_settled(case: &Case, parameters: &Parameters<f64>) -> bool {
     })
 }
 
-/// The same episodes in another precision.
-pub fn cast<R: Real>(episodes: &Episodes<f64>) -> Episodes<R> {
-    let array = |array: &Array4<f64>| array.map(|&value| R::from_f64(value));
-    let arrays = |arrays: &BTreeMap<usize, Array4<f64>>| {
-        let arrays = arrays.iter().map(|(&layer, values)| (layer, array(values)));
-        arrays.collect()
-    };
-    Episodes {
-        input: array(&episodes.input),
-        objective: match &episodes.objective {
-            Objective::Target { target, mask } => Objective::Target {
-                target: array(target),
-                mask: match mask {
-                    Mask::All => Mask::All,
-                    Mask::Steps(mask) => Mask::Steps(mask.map(|&value| R::from_f64(value))),
-                    Mask::Episodes(mask) => Mask::Episodes(mask.map(|&value| R::from_f64(value))),
-                },
-            },
-            Objective::OutputGradient(gradient) => Objective::OutputGradient(array(gradient)),
-            Objective::None => Objective::None,
-        },
-        initial_traces: arrays(&episodes.initial_traces),
-        trace_gradients: arrays(&episodes.trace_gradients),
-    }
-}
-
 /// The episodes of networks `range` alone, or episodes `range` of every network, by `axis`.
-fn cut(episodes: &Episodes<f32>, axis: usize, range: std::ops::Range<usize>) -> Episodes<f32> {
-    fn part<D: ndarray::Dimension + ndarray::RemoveAxis>(
-        array: &ndarray::Array<f32, D>,
+fn cut(
+    episodes: &Episodes<'_, f32>,
+    axis: usize,
+    range: std::ops::Range<usize>,
+) -> Episodes<'static, f32> {
+    fn part<D: Dimension, S: Data<Elem = f32>, T: From<Array<f32, D>>>(
+        array: &ArrayBase<S, D>,
         axis: usize,
         range: &std::ops::Range<usize>,
-    ) -> ndarray::Array<f32, D> {
-        array
-            .slice_axis(ndarray::Axis(axis), range.clone().into())
-            .to_owned()
+    ) -> T {
+        let part = array.slice_axis(Axis(axis), range.clone().into());
+        part.to_owned().into()
     }
-    let arrays = |arrays: &BTreeMap<usize, Array4<f32>>| {
+    let arrays = |arrays: &BTreeMap<usize, CowArray<'_, f32, Ix4>>| {
         let arrays = arrays
             .iter()
             .map(|(&layer, values)| (layer, part(values, axis, &range)));
@@ -371,12 +344,12 @@ fn cut(episodes: &Episodes<f32>, axis: usize, range: std::ops::Range<usize>) -> 
 }
 
 /// The episodes of network `p` alone.
-pub fn of_network(episodes: &Episodes<f32>, p: usize) -> Episodes<f32> {
+pub fn of_network(episodes: &Episodes<'_, f32>, p: usize) -> Episodes<'static, f32> {
     cut(episodes, 0, p..p + 1)
 }
 
 /// Episode `b` of every network alone.
-pub fn of_episode(episodes: &Episodes<f32>, b: usize) -> Episodes<f32> {
+pub fn of_episode(episodes: &Episodes<'_, f32>, b: usize) -> Episodes<'static, f32> {
     cut(episodes, 1, b..b + 1)
 }
 

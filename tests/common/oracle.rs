@@ -12,7 +12,7 @@ use metaplastic::{
     Activation, Episodes, Layer, Layout, Loss, Mask, Network, Objective, Parameters, Plasticity,
     RatePer, Role, Rule,
 };
-use ndarray::{Array4, s};
+use ndarray::{Array4, ArrayBase, CowArray, Data, Ix4, s};
 use num_complex::ComplexFloat;
 use num_traits::Zero;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
@@ -424,7 +424,7 @@ pub struct Variables<N> {
 
 impl<N: Number> Variables<N> {
     pub fn new(network: &Network, parameters: &Parameters<f64>, episodes: &Episodes<f64>) -> Self {
-        let array = |array: &Array4<f64>| array.map(|&value| number(value));
+        let array = |array: &CowArray<'_, f64, Ix4>| array.map(|&value| number(value));
         Self {
             parameters: parameters.values().iter().copied().map(number).collect(),
             input: array(&episodes.input),
@@ -436,7 +436,7 @@ impl<N: Number> Variables<N> {
 }
 
 /// Row `[p, b]` of an array as a matrix.
-fn slice<N: Number>(array: &Array4<N>, p: usize, b: usize) -> Matrix<N> {
+fn slice<N: Number, S: Data<Elem = N>>(array: &ArrayBase<S, Ix4>, p: usize, b: usize) -> Matrix<N> {
     let rows = array.slice(s![p, b, .., ..]);
     rows.rows().into_iter().map(|row| row.to_vec()).collect()
 }

@@ -1,18 +1,19 @@
 //! Test bodies for populations in training, on any engine; and the optimisers' equations in float64.
 
-use super::cases::{Case, Goal, MaskKind, cast, plastic};
+use super::cases::{Case, Goal, MaskKind, plastic};
 use super::compare::{Report, Tensors, Tolerance, compare};
 use super::oracle;
 use super::random::Random;
 use metaplastic::random::Purpose;
-use metaplastic::task::{Association, EpisodeSource, Task};
-use metaplastic::training::{Event, Experiment, Recipe, Training};
+use metaplastic::tasks::{Association, Draw, EpisodeSource, Setup, Task};
+use metaplastic::training::{Event, Recipe, Training};
 use metaplastic::{
     Activation, Engine, Episodes, Error, Failure, Initial, Layer, Learner, Loss, Mask, Method,
-    Network, Objective, Optimiser, Parameters, Rate, Role, Rule, Schedule, Want,
+    Network, Objective, Optimiser, Parameters, Rate, Role, Rule, Schedule, Selector, Tensor, Want,
 };
 use ndarray::{Array1, Array4, Axis};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// One network's optimiser, written down from its documentation.
 struct Reference {
@@ -36,7 +37,8 @@ impl Reference {
 
     fn update(&mut self, parameters: &Parameters<f64>, gradient: &[f64]) {
         let tensors = parameters.layout().tensors().iter();
-        let learned: Vec<_> = tensors.filter(|tensor| tensor.learned).collect();
+        let own = |tensor: &&Tensor| own_factor(&self.optimiser, tensor) > 0.0;
+        let learned: Vec<_> = tensors.filter(own).collect();
         let indices = learned.iter().flat_map(|tensor| tensor.range());
         let norm = indices.map(|k| gradient[k].powi(2)).sum::<f64>().sqrt();
         let scale = match self.optimiser.max_gradient_norm {
@@ -54,6 +56,7 @@ impl Reference {
         };
         let rate = self.optimiser.learning_rate * factor;
         for tensor in learned {
+            let rate = rate * own_factor(&self.optimiser, tensor);
             for index in tensor.range() {
                 let g = scale * gradient[index];
                 let (mean, square) = (&mut self.mean[index], &mut self.square[index]);
@@ -81,6 +84,7 @@ impl Reference {
                         let square = *square / (1.0 - beta2.powf(k + 1.0));
                         rate * mean / (square.sqrt() + epsilon)
                     }
+                    other => unreachable!("{other} has no equations here"),
                 };
                 let largest = self.optimiser.max_step.unwrap_or(f64::INFINITY);
                 let value = &mut self.values[index];
@@ -98,6 +102,41 @@ impl Reference {
             }
         }
         self.updates += 1;
+    }
+}
+
+/// What the learning rate is multiplied by for a tensor, 0 where it is not learned.
+fn own_factor(optimiser: &Optimiser, tensor: &Tensor) -> f64 {
+    let names = [tensor.name(), tensor.role.to_string()];
+    let is_frozen = |selector: &Selector| names.contains(&selector.to_string());
+    if !tensor.learned || optimiser.frozen.iter().any(is_frozen) {
+        return 0.0;
+    }
+    let named = |name: &String| {
+        let all = &mut optimiser.factors.iter();
+        all.find(|(selector, _)| selector.to_string() == *name)
+    };
+    names
+        .iter()
+        .find_map(named)
+        .map_or(1.0, |(_, factor)| *factor)
+}
+
+/// Selectors as they are written.
+fn selectors(texts: &[&str]) -> Vec<Selector> {
+    texts
+        .iter()
+        .map(|text| text.parse().expect("a selector"))
+        .collect()
+}
+
+/// An optimiser with factors and frozen parameters, each beside the other's layer.
+pub fn with_factors(optimiser: Optimiser) -> Optimiser {
+    let names = selectors(&["weight", "layer1.bias", "plasticity", "rate"]);
+    Optimiser {
+        factors: names.into_iter().zip([2.0, 0.25, 0.5, 3.0]).collect(),
+        frozen: selectors(&["layer0.plasticity", "layer1.weight"]),
+        ..optimiser
     }
 }
 
@@ -179,6 +218,25 @@ pub fn optimisers() -> Vec<(&'static str, [Optimiser; 3])> {
                 Optimiser::adam(0.01),
             ],
         ),
+        (
+            "factors and frozen parameters",
+            [
+                Optimiser {
+                    max_gradient_norm: Some(0.5),
+                    l1: 1e-4,
+                    ..with_factors(Optimiser::rmsprop(0.003))
+                },
+                Optimiser {
+                    l2: 1e-3,
+                    ..with_factors(Optimiser::sgd(0.01, 0.5))
+                },
+                Optimiser {
+                    frozen: selectors(&["plasticity", "layer0.rate"]),
+                    max_gradient_norm: Some(0.1),
+                    ..Optimiser::adam(0.01)
+                },
+            ],
+        ),
     ]
 }
 
@@ -215,6 +273,75 @@ fn learner(engine: &Engine, case: &Case, optimisers: &[Optimiser]) -> Learner {
 }
 
 const UPDATES: u64 = 20;
+
+/// Frozen parameters keep their bits, whatever their gradients are; so do all others of a learner whose factors are 1. A
+/// gradient that is not finite is no failure where nothing follows it.
+pub fn frozen_parameters_keep_their_bits(engine: &Engine) {
+    for (name, optimisers) in optimisers() {
+        let case = case(1);
+        let start: Parameters<f32> = case.parameters().cast();
+        let run = |optimisers: &[Optimiser], poison: &[&str]| {
+            let mut learner = learner(engine, &case, optimisers);
+            for step in 0..4 {
+                let episodes = Case {
+                    seed: 100 + step,
+                    ..case.clone()
+                }
+                .episodes();
+                learner.step(&episodes.cast()).expect("a meta-step");
+                let mut gradients = start.clone();
+                for tensor in gradients.layout().tensors().to_vec() {
+                    if poison.contains(&tensor.name().as_str()) {
+                        let mut view = gradients.view_mut(tensor.layer, tensor.role);
+                        view.as_mut().expect("it is there").fill(f32::NAN);
+                    }
+                }
+                learner.apply(&gradients).expect("an update");
+            }
+            assert_eq!(learner.failures().expect("failures"), []);
+            learner.parameters().expect("parameters")
+        };
+        let plain = run(&optimisers, &[]);
+        let ones = optimisers.clone().map(|mut optimiser| {
+            for selector in selectors(&["weight", "layer0.plasticity", "bias", "layer0.rate"]) {
+                if !optimiser.frozen.contains(&selector) {
+                    optimiser.factors.entry(selector).or_insert(1.0);
+                }
+            }
+            optimiser
+        });
+        if optimisers
+            .iter()
+            .all(|optimiser| optimiser.factors.is_empty())
+        {
+            assert!(run(&ones, &[]) == plain, "{name}: factors of 1");
+        }
+        let poison = ["layer0.weight", "layer1.bias", "layer0.rate"];
+        let frozen = optimisers.map(|optimiser| Optimiser {
+            frozen: selectors(&["layer0.weight", "layer1.bias", "rate"]),
+            factors: Default::default(),
+            ..optimiser
+        });
+        let after = run(&frozen, &poison);
+        assert!(
+            after == run(&frozen, &[]),
+            "{name}: a frozen gradient was used"
+        );
+        for tensor in start.layout().tensors() {
+            let of = |parameters: &Parameters<f32>| {
+                let view = parameters.view(tensor.layer, tensor.role);
+                view.expect("it is there").to_owned()
+            };
+            let is_frozen = poison.contains(&tensor.name().as_str());
+            assert_eq!(
+                of(&after) == of(&start),
+                is_frozen,
+                "{name}: {}",
+                tensor.name()
+            );
+        }
+    }
+}
 
 /// Updates with given gradients against the equations.
 pub fn optimiser_follows_its_equations(
@@ -256,7 +383,7 @@ pub fn learning_follows_its_equations(
         .collect();
     for step in 0..UPDATES {
         let (network, episodes) = (case(1).network(), case(100 + step).episodes());
-        let losses = learner.step(&cast(&episodes)).expect("a meta-step");
+        let losses = learner.step(&episodes.cast()).expect("a meta-step");
         let mut now = start.clone();
         let all = references.iter().flat_map(|reference| &reference.values);
         let all: Vec<_> = all.copied().collect();
@@ -313,7 +440,7 @@ pub fn engines_agree(
         let mut learner = learner(engine, &case(1), optimisers);
         for step in 0..UPDATES {
             let episodes = case(100 + step).episodes();
-            learner.step(&cast(&episodes)).expect("a meta-step");
+            learner.step(&episodes.cast()).expect("a meta-step");
         }
         learner.parameters().expect("parameters").cast()
     });
@@ -344,7 +471,7 @@ fn one_shot() -> (Network, Initial, Optimiser) {
 
 fn source(seed: u64, batch: usize) -> EpisodeSource {
     EpisodeSource {
-        task: Task::OneShot(Association::PAPER),
+        task: Arc::new(Association::ONE_SHOT),
         seed,
         purpose: Purpose::Training,
         batch,
@@ -384,6 +511,72 @@ pub fn generated_episodes_are_given_ones(engine: &Engine, batch: usize) {
         let mean = sum / (7 * source.task.counted_steps()) as f64;
         assert!((loss - mean).abs() < 1e-6 * mean, "{loss} against {mean}");
     }
+}
+
+/// One-shot learning as a task of one's own, whose episodes the host makes. Those that do not count are not written: they
+/// are zero.
+#[derive(Debug)]
+struct OfOnesOwn;
+
+impl Task for OfOnesOwn {
+    fn name(&self) -> &str {
+        "of-ones-own"
+    }
+
+    fn inputs(&self) -> usize {
+        10
+    }
+
+    fn outputs(&self) -> usize {
+        2
+    }
+
+    fn steps(&self) -> usize {
+        20
+    }
+
+    fn loss(&self) -> Loss {
+        Loss::SoftmaxCrossEntropy
+    }
+
+    fn solved_below(&self) -> f64 {
+        0.05
+    }
+
+    fn counts(&self, step: usize) -> bool {
+        step >= 2
+    }
+
+    fn fill(&self, draw: Draw, input: &mut [f32], target: &mut [f32]) {
+        assert!(input.iter().chain(&*target).all(|&value| value == 0.0));
+        Association::ONE_SHOT.fill(draw, input, target);
+        target[..4].fill(0.0);
+    }
+
+    fn setup(&self) -> metaplastic::Result<Setup> {
+        Association::ONE_SHOT.setup()
+    }
+}
+
+/// A task of one's own, whose episodes the host makes, is learned bit for bit as one whose episodes the engine makes; also
+/// in several calls.
+pub fn episodes_from_the_host_are_learned_alike(engine: &Engine, batch: usize) {
+    let source = source(3, batch);
+    let own = EpisodeSource {
+        task: Arc::new(OfOnesOwn),
+        ..source.clone()
+    };
+    let run = |source: &EpisodeSource| {
+        let mut learner = one_shot_learner(engine, 3, 3);
+        let errors = [
+            learner.train(source, 5..9).expect("training"),
+            learner.evaluate(source, 9..12).expect("an evaluation"),
+            learner.train(source, 12..13).expect("training"),
+        ];
+        assert_eq!(learner.failures().expect("failures"), []);
+        (errors, learner.parameters().expect("parameters"))
+    };
+    assert!(run(&own) == run(&source));
 }
 
 /// Evaluation returns the mean loss per counted step and changes nothing.
@@ -436,7 +629,7 @@ fn reports_are_those_of_single_calls(engine: &Engine, batch: u32, meta_steps: u3
         population: 2,
         episodes: u64::from(200 * meta_steps * batch),
         batch: batch as usize,
-        ..Recipe::paper(Experiment::OneShot)
+        ..Recipe::new(Arc::new(Association::ONE_SHOT)).expect("the paper's")
     };
     let (mut pauses, mut reports) = (0, 0);
     let trained = Training::new(engine, &recipe)
@@ -724,6 +917,51 @@ fn named<T: std::fmt::Debug>(refused: metaplastic::Result<T>) -> String {
     }
 }
 
+/// A task of any sizes, valid or not.
+#[derive(Debug)]
+struct Odd {
+    sizes: [usize; 3],
+    counts: bool,
+}
+
+impl Task for Odd {
+    fn name(&self) -> &str {
+        "odd"
+    }
+
+    fn inputs(&self) -> usize {
+        self.sizes[0]
+    }
+
+    fn outputs(&self) -> usize {
+        self.sizes[1]
+    }
+
+    fn steps(&self) -> usize {
+        self.sizes[2]
+    }
+
+    fn loss(&self) -> Loss {
+        Loss::SoftmaxCrossEntropy
+    }
+
+    fn solved_below(&self) -> f64 {
+        0.1
+    }
+
+    fn counts(&self, _: usize) -> bool {
+        self.counts
+    }
+
+    fn fill(&self, _: Draw, _: &mut [f32], _: &mut [f32]) {
+        unreachable!("no episode is made")
+    }
+
+    fn setup(&self) -> metaplastic::Result<Setup> {
+        Association::ONE_SHOT.setup()
+    }
+}
+
 /// Every wrong call on a learner is an error that names what is wrong, and changes nothing.
 pub fn wrong_calls_are_refused(engine: &Engine) {
     let (network, initial, optimiser) = one_shot();
@@ -752,6 +990,9 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
         ];
         Network::new(Loss::SoftmaxCrossEntropy, layers).expect("a valid network")
     };
+    let mut bad = [optimiser.clone()];
+    bad[0].frozen = selectors(&["layer0.rate"]);
+    assert_eq!(learner(&network, &parameters, &bad), "optimiser.frozen");
     let other = rates(Rate::learned(0.6).per_neuron());
     let of_other = Parameters::initialise(&other, &initial, 3, 3).expect("it fits");
     let optimisers = std::slice::from_ref(&optimiser);
@@ -793,14 +1034,12 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
     ] {
         assert_eq!(named(learner.apply(&gradients)), "gradients");
     }
-    let task = |bits, patterns, steps| EpisodeSource {
-        task: Task::OneShot(Association {
-            bits,
-            patterns,
-            steps,
-        }),
+    let task = |task: Arc<dyn Task>| EpisodeSource {
+        task,
         ..source.clone()
     };
+    let wide = Association::one_shot(9, 2, 20).expect("valid sizes");
+    let own = |sizes, counts| -> EpisodeSource { task(Arc::new(Odd { sizes, counts })) };
     let of_batch = |batch| EpisodeSource {
         batch,
         ..source.clone()
@@ -811,11 +1050,16 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
         ("meta_steps", source.clone(), 7..5),
         ("batch", of_batch(0), 0..1),
         ("batch", of_batch(usize::MAX), 0..1),
-        ("inputs of the network", task(9, 2, 20), 0..1),
-        ("task.patterns", task(1, 3, 20), 0..1),
-        ("task.bits", task(0, 2, 20), 0..1),
-        ("task.steps", task(8, 2, 2), 0..1),
-        ("task.steps", task(8, 2, usize::MAX), 0..1),
+        ("inputs of the network", task(Arc::new(wide)), 0..1),
+        ("inputs of the task", own([0, 2, 20], true), 0..1),
+        ("outputs of the task", own([10, 0, 20], true), 0..1),
+        ("steps of the task", own([10, 2, 0], true), 0..1),
+        ("steps of the task", own([10, 2, usize::MAX], true), 0..1),
+        (
+            "steps of the task that count",
+            own([10, 2, 20], false),
+            0..1,
+        ),
     ];
     for (name, source, range) in calls {
         assert_eq!(named(learner.train(&source, range.clone())), name);

@@ -173,7 +173,7 @@ fn episodes() {
 fn check_episodes<R: Real>(folder: &Path, bytes: &[u8]) -> Result<bool, TestCaseError> {
     let (path, network) = (folder.join("e.safetensors"), network());
     std::fs::write(&path, bytes).unwrap();
-    let episodes: Episodes<R> = match read_episodes(&path, &network, POPULATION) {
+    let episodes: Episodes<'_, R> = match read_episodes(&path, &network, POPULATION) {
         Ok(episodes) => episodes,
         Err(error) => return names_its_file(&path, &error).map(|()| false),
     };

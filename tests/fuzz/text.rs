@@ -3,7 +3,8 @@
 use crate::mutation::{Input, mutated};
 use crate::{fuzz, seeds};
 use metaplastic::random::Purpose;
-use metaplastic::training::{Experiment, Recipe};
+use metaplastic::tasks;
+use metaplastic::training::Recipe;
 use metaplastic::{Engine, Episodes, Error, Layout, Network, Parameters, Want};
 use ndarray::Array4;
 use proptest::prelude::*;
@@ -79,14 +80,12 @@ fn plans() {
 
 #[test]
 fn recipes() {
-    let recipes = (
-        mutated(seeds("recipe")),
-        prop::sample::select(&Experiment::ALL[..]),
-    );
-    fuzz(1_500, recipes, |(Input(bytes), experiment)| {
+    let recipes = (mutated(seeds("recipe")), 0..tasks::all().len());
+    fuzz(1_500, recipes, |(Input(bytes), task)| {
         let text = String::from_utf8_lossy(&bytes);
         let whole = Recipe::from_toml(&text, "origin");
-        let laid_over = Recipe::paper(experiment).variation(&text, "origin");
+        let paper = Recipe::new(tasks::all().swap_remove(task)).unwrap();
+        let laid_over = paper.variation(&text, "origin");
         for recipe in [whole, laid_over] {
             match recipe {
                 Ok(recipe) => trains(&recipe)?,

@@ -18,6 +18,11 @@ pub fn bodies() -> Vec<Body> {
         body("command: gradients as on the CPU", gradients_as_on_the_cpu),
         body("command: f64 is refused", double_precision_is_refused),
         body("command: training", training),
+        #[cfg(target_os = "linux")]
+        body(
+            "command: compilers are not waited for",
+            compilers_are_not_waited_for,
+        ),
     ]
 }
 
@@ -282,4 +287,55 @@ fn training(engine: &Engine) {
     ] {
         assert!(path.join(file).exists(), "{file}");
     }
+}
+
+/// So many layers that software drivers compile their kernels for ten seconds.
+#[cfg(target_os = "linux")]
+fn compilers_are_not_waited_for(engine: &Engine) {
+    use metaplastic::tasks::Association;
+    use metaplastic::training::Recipe;
+    use metaplastic::{Layer, Network, Rate};
+    use std::time::{Duration, Instant};
+    let mut recipe = Recipe {
+        population: 1,
+        episodes: 1_000_000,
+        ..Recipe::new(std::sync::Arc::new(Association::ONE_SHOT)).expect("the paper's")
+    };
+    let between = (0..60).map(|_| Layer::plastic(2, 2, Rate::learned(0.02)));
+    let [first, last] = recipe.network.layers() else {
+        panic!("the paper's network has two layers");
+    };
+    let layers = std::iter::once(first.clone())
+        .chain(between)
+        .chain([last.clone()]);
+    recipe.network = Network::new(recipe.network.loss(), layers).expect("a valid network");
+    let folder = tempfile::tempdir().expect("a folder");
+    let [file, run] = ["recipe.toml", "run"].map(|name| folder.path().join(name));
+    std::fs::write(&file, recipe.to_toml()).expect("a file");
+    let mut child = Command::new(command())
+        .env("METAPLASTIC_DEVICE", engine.device())
+        .args([
+            "train", "one-shot", "--engine", "gpu", "--quiet", "--recipe",
+        ])
+        .args([text(&file), "--output", text(&run)])
+        .spawn()
+        .expect("the command starts");
+    // The folder is claimed when signals are listened to.
+    let start = Instant::now();
+    while !run.join(".metaplastic-lock").exists() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let start = Instant::now();
+    let kill = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(kill.expect("kill starts").success());
+    let status = child.wait().expect("the command ends");
+    // A second, and another one where other tests run beside it.
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(status.code(), Some(130));
+    assert!(run.join("parameters.safetensors").exists());
 }

@@ -1,11 +1,11 @@
 //! Runs that limits cut over networks, episodes and time, and rows spread over lanes in other ways.
 
 use crate::common::bodies::{matches_oracle, run};
-use crate::common::cases::{Case, Goal, MaskKind, cast, of_network, plastic};
+use crate::common::cases::{Case, Goal, MaskKind, of_network, plastic};
 use crate::common::compare::GPU;
 use crate::{Body, body};
 use metaplastic::random::Purpose;
-use metaplastic::task::{Association, EpisodeSource, Task};
+use metaplastic::tasks::{Association, EpisodeSource};
 use metaplastic::{
     Activation, Engine, Episodes, Error, Initial, Layer, Loss, Network, Optimiser, Parameters,
     Plastic, Profile, Rate, Rule,
@@ -121,7 +121,7 @@ pub fn bodies() -> Vec<Body> {
             .gradient(
                 &case.network(),
                 &case.parameters().cast::<f32>(),
-                &cast(&case.episodes()),
+                &case.episodes().cast(),
                 metaplastic::Want::ALL,
             )
             .expect_err("nothing fits");
@@ -143,7 +143,7 @@ fn large_populations_learn_as_alone(engine: &Engine) {
         ..Case::new([Layer::Plastic(plastic(3, 2))])
     };
     let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
-    let episodes = cast::<f32>(&case.episodes());
+    let episodes = case.episodes().cast::<f32>();
     let losses = |parameters: &Parameters<f32>, episodes: &Episodes<f32>| {
         let optimisers = [Optimiser::sgd(0.01, 0.0)];
         let mut learner = engine
@@ -233,7 +233,7 @@ fn cut_training(engine: &Engine) {
     let network = Network::new(Loss::SoftmaxCrossEntropy, layers).expect("a valid network");
     let parameters = Parameters::initialise(&network, &Initial::default(), 5, 3).expect("it fits");
     let source = EpisodeSource {
-        task: Task::OneShot(Association::PAPER),
+        task: std::sync::Arc::new(Association::ONE_SHOT),
         seed: 3,
         purpose: Purpose::Training,
         batch: 40,
@@ -279,7 +279,7 @@ fn population_split_later(engine: &Engine) {
                 steps,
                 ..case.clone()
             };
-            let episodes = cast::<f32>(&longer.episodes());
+            let episodes = longer.episodes().cast::<f32>();
             losses.push(learner.step(&episodes).expect("a meta-step"));
         }
         (losses, learner.parameters().expect("parameters"))

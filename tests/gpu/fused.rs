@@ -1,23 +1,25 @@
 //! Whole meta-steps in one kernel: against separate kernels, against the CPU engine, and however they are packed into
 //! workgroups and dispatches.
 
-use crate::common::cases::{Case, Goal, MaskKind, cast, plastic, rules};
+use crate::common::cases::{Case, Goal, MaskKind, plastic, rules};
 use crate::common::compare::{GPU_LEARNING, Tensors, compare};
 use crate::common::pairwise::pairwise;
+use crate::common::training::with_factors;
 use crate::cuts::restricted;
 use crate::{Body, body};
 use metaplastic::random::Purpose;
-use metaplastic::task::{Association, Completion, EpisodeSource, Task};
+use metaplastic::tasks::{Association, Completion, EpisodeSource, Task};
 use metaplastic::{
     Activation, Engine, Initial, Layer, Learner, Loss, Network, Optimiser, Parameters, PlanReport,
     Plastic, Plasticity, Profile, Rate, RatePer, Schedule,
 };
+use std::sync::Arc;
 
 pub fn bodies() -> Vec<Body> {
     let mut bodies = Vec::new();
     for task in tasks() {
         for (name, optimiser) in optimisers() {
-            let run = Run::new(task, optimiser);
+            let run = Run::new(task.clone(), optimiser);
             bodies.push(body(
                 format!(
                     "fused {}, {name}: as separate kernels and as on the CPU",
@@ -26,7 +28,7 @@ pub fn bodies() -> Vec<Body> {
                 move |engine| run.agrees(engine),
             ));
         }
-        let run = Run::new(task, optimisers().remove(0).1);
+        let run = Run::new(task.clone(), optimisers().remove(0).1);
         bodies.push(body(
             format!(
                 "fused {}: dispatches and workgroups change nothing",
@@ -44,15 +46,11 @@ pub fn bodies() -> Vec<Body> {
     bodies
 }
 
-fn tasks() -> [Task; 3] {
+fn tasks() -> [Arc<dyn Task>; 3] {
     [
-        Task::OneShot(Association::PAPER),
-        Task::Reversal(Association {
-            bits: 5,
-            patterns: 3,
-            steps: 17,
-        }),
-        Task::Completion(Completion { bits: 6 }),
+        Arc::new(Association::ONE_SHOT),
+        Arc::new(Association::reversal(5, 3, 17).expect("valid sizes")),
+        Arc::new(Completion::new(6).expect("valid sizes")),
     ]
 }
 
@@ -91,6 +89,14 @@ fn optimisers() -> Vec<(&'static str, Optimiser)> {
                 ..Optimiser::adam(0.003)
             },
         ),
+        (
+            "factors and frozen parameters",
+            Optimiser {
+                max_gradient_norm: Some(0.3),
+                l1: 1e-4,
+                ..with_factors(Optimiser::adam(0.003))
+            },
+        ),
     ]
 }
 
@@ -115,7 +121,7 @@ struct Outcome {
 }
 
 impl Run {
-    fn new(task: Task, optimiser: Optimiser) -> Self {
+    fn new(task: Arc<dyn Task>, optimiser: Optimiser) -> Self {
         let layers = [
             Layer::plastic(task.inputs(), 5, Rate::learned(0.3)),
             Layer::plastic(5, 4, Rate::fixed(0.1)),
@@ -160,7 +166,7 @@ impl Run {
         let Self {
             network, source, ..
         } = self;
-        let (batch, task) = (source.batch, &source.task);
+        let (batch, task) = (source.batch, &*source.task);
         metaplastic::plan_task(network, profile(engine), POPULATION, batch, task).expect("it fits")
     }
 
@@ -178,6 +184,21 @@ impl Run {
                 for (one, other) in one.iter().zip(other) {
                     assert!((one - other).abs() < 1e-3 * other, "{one} against {other}");
                 }
+            }
+        }
+        for tensor in self.parameters.layout().tensors() {
+            let of = |parameters: &Parameters<f32>| {
+                let view = parameters.view(tensor.layer, tensor.role);
+                view.expect("it is there").to_owned()
+            };
+            let frozen = self.optimiser.frozen.iter();
+            if frozen.into_iter().any(|frozen| frozen.is_about(tensor)) {
+                assert_eq!(
+                    of(&fused.parameters),
+                    of(&self.parameters),
+                    "{}",
+                    tensor.name()
+                );
             }
         }
         // The comparison itself: it must tell one network, or one update, from another.
@@ -361,7 +382,7 @@ fn steps_agree(engine: &Engine, case: &Case) {
                     seed: 100 + step,
                     ..case.clone()
                 };
-                learner.step(&cast(&case.episodes())).expect("a meta-step")
+                learner.step(&case.episodes().cast()).expect("a meta-step")
             })
             .collect();
         assert_eq!(learner.failures().expect("failures"), []);

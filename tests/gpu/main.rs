@@ -17,6 +17,7 @@ use common::bodies::{
     arrays_may_lie_in_any_order, batch_is_the_mean_of_its_episodes,
     is_as_precise_as_back_propagation, is_reproducible, matches_oracle, networks_are_independent,
     results_are_made_where_they_are_wanted, tanh_is_right_everywhere,
+    what_networks_have_in_common_is_given_once,
 };
 use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, rules, stacks};
 use common::compare::{GPU, GPU_LEARNING, GPU_PRECISION, OPTIMISER};
@@ -119,6 +120,12 @@ fn bodies() -> Vec<Body> {
     bodies.push(body("arrays may lie in any order", |engine| {
         arrays_may_lie_in_any_order(engine);
     }));
+    bodies.push(body(
+        "what networks have in common is given once",
+        |engine| {
+            what_networks_have_in_common_is_given_once(engine);
+        },
+    ));
     bodies.push(body("results are made where they are wanted", |engine| {
         results_are_made_where_they_are_wanted(engine);
     }));
@@ -352,12 +359,20 @@ fn learning() -> Vec<Body> {
             move |engine| training::generated_episodes_are_given_ones(engine, batch),
         ));
         bodies.push(body(
+            format!("episodes from the host are learned alike, batch {batch}"),
+            move |engine| training::episodes_from_the_host_are_learned_alike(engine, batch),
+        ));
+        bodies.push(body(
             format!("networks train as alone, batch {batch}"),
             move |engine| training::networks_train_as_alone(engine, batch),
         ));
     }
     type Named = (&'static str, fn(&Engine));
-    let named: [Named; 13] = [
+    let named: [Named; 14] = [
+        (
+            "frozen parameters keep their bits",
+            training::frozen_parameters_keep_their_bits,
+        ),
         ("wrong calls are refused", training::wrong_calls_are_refused),
         ("calls may come in any order", |engine| {
             training::calls_may_come_in_any_order(engine, &GPU_LEARNING)

@@ -1,7 +1,7 @@
 //! The gradient of a learned rate in long episodes, which the engine takes without storing the trace of every step.
 
 use crate::common::bodies::rates_are_as_precise_as_back_propagation;
-use crate::common::cases::{Case, cast};
+use crate::common::cases::Case;
 use crate::common::compare::{GPU_RATE_PRECISION, Tensors};
 use crate::cuts::restricted;
 use crate::{Body, body};
@@ -36,7 +36,7 @@ pub fn bodies() -> Vec<Body> {
 }
 
 fn separately(engine: &Engine, case: &Case) -> Tensors {
-    let (parameters, episodes) = (case.parameters().cast::<f32>(), cast(&case.episodes()));
+    let (parameters, episodes) = (case.parameters().cast::<f32>(), case.episodes().cast());
     let gradients = engine.gradient(&case.network(), &parameters, &episodes, Want::default());
     Tensors::from_gradients(&gradients.expect("a gradient"))
 }
@@ -62,7 +62,7 @@ fn fused(engine: &Engine, case: &Case) -> Tensors {
     let mut learner = engine
         .learner(&network, &start, &[optimiser])
         .expect("a learner");
-    learner.step(&cast(&case.episodes())).expect("a meta-step");
+    learner.step(&case.episodes().cast()).expect("a meta-step");
     let mut gradient = learner.parameters().expect("parameters").cast::<f64>();
     for (value, &start) in gradient.values_mut().iter_mut().zip(start.values()) {
         *value = (f64::from(start) - *value) / LEARNING_RATE;

@@ -5,7 +5,7 @@ use crate::common::cases::{Case, Goal, MaskKind, plastic};
 use crate::common::compare::{GPU, GPU_LEARNING, Tensors, compare};
 use crate::{Body, body};
 use metaplastic::random::Purpose;
-use metaplastic::task::{Association, EpisodeSource, Task};
+use metaplastic::tasks::{Association, EpisodeSource};
 use metaplastic::{
     Activation, Bias, Engine, Initial, Layer, Loss, Network, Optimiser, Parameters, Plastic, Rate,
     Rule,
@@ -85,10 +85,7 @@ fn cases() -> Vec<(&'static str, Case)> {
 /// Of one-shot learning in long episodes, made on the device: learning and losses as on the CPU.
 fn generated_episodes(engine: &Engine) {
     let source = EpisodeSource {
-        task: Task::OneShot(Association {
-            steps: 8000,
-            ..Association::PAPER
-        }),
+        task: std::sync::Arc::new(Association::one_shot(8, 2, 8000).expect("valid sizes")),
         seed: 3,
         purpose: Purpose::Training,
         batch: 16,

@@ -2,36 +2,18 @@
 
 mod network;
 mod optimiser;
-mod values;
 
 use crate::command::number::whole;
-use clap::{Args, ValueEnum};
-use metaplastic::training::{Experiment, Recipe};
+use crate::command::task::TaskName;
+use clap::Args;
+use metaplastic::file::read_text;
+use metaplastic::tasks::Task;
+use metaplastic::training::Recipe;
 use metaplastic::{Error, Result};
 use network::NetworkSettings;
 use optimiser::OptimiserSettings;
 use std::path::{Path, PathBuf};
-
-/// A task of the paper.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum TaskName {
-    /// Complete a pattern seen once from one of its bits
-    Completion,
-    /// Remember which of two patterns has which label, told once
-    OneShot,
-    /// As one-shot, but the labels swap half-way
-    Reversal,
-}
-
-impl TaskName {
-    pub(super) fn experiment(self) -> Experiment {
-        match self {
-            Self::Completion => Experiment::Completion,
-            Self::OneShot => Experiment::OneShot,
-            Self::Reversal => Experiment::Reversal,
-        }
-    }
-}
+use std::sync::Arc;
 
 #[derive(Args, Debug)]
 pub(super) struct Settings {
@@ -69,8 +51,8 @@ pub(super) struct Settings {
 
 impl Settings {
     /// The recipe of a run: checked, and complete.
-    pub fn recipe(&self, task: TaskName) -> Result<Recipe> {
-        let mut recipe = find(task.experiment(), &self.recipe)?;
+    pub fn recipe(&self, task: &TaskName) -> Result<Recipe> {
+        let mut recipe = find(task.task(), &self.recipe)?;
         if let Some(seed) = self.seed {
             recipe.seed = seed;
         }
@@ -94,8 +76,8 @@ impl Settings {
 }
 
 /// The recipe of a name, or of a file laid over the paper's.
-fn find(experiment: Experiment, asked: &Path) -> Result<Recipe> {
-    if let Some(recipe) = asked.to_str().and_then(|n| Recipe::named(experiment, n)) {
+fn find(task: Arc<dyn Task>, asked: &Path) -> Result<Recipe> {
+    if let Some(recipe) = Recipe::named(task.clone(), &asked.to_string_lossy())? {
         return Ok(recipe);
     }
     let is_path = asked.components().count() > 1 || asked.extension().is_some_and(|e| e == "toml");
@@ -104,18 +86,18 @@ fn find(experiment: Experiment, asked: &Path) -> Result<Recipe> {
             field: "--recipe".into(),
             reason: format!(
                 "{} has no recipe {:?}; expected {}, or a file whose name ends in .toml",
-                experiment.name(),
+                task.name(),
                 asked.display().to_string(),
                 Recipe::NAMES.join(", "),
             ),
         });
     }
     let origin = asked.display().to_string();
-    let text = recipe_of_run(super::input::read_text(asked)?).map_err(|source| Error::In {
+    let text = recipe_of_run(read_text(asked)?).map_err(|source| Error::In {
         origin: origin.clone(),
         source: Box::new(source),
     })?;
-    Recipe::paper(experiment).variation(&text, &origin)
+    Recipe::new(task)?.variation(&text, &origin)
 }
 
 /// What a `run.toml` holds beside its recipe.

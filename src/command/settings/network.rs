@@ -1,26 +1,17 @@
 //! The sizes of the task and of the network, which must fit each other, and what its plastic layers are.
 
-use super::values::{one_of, real, set};
 use crate::command::number::whole;
+use crate::command::task::TaskSettings;
+use crate::command::values::{one_of, real, set};
 use clap::Args;
-use metaplastic::task::Task;
 use metaplastic::training::Recipe;
 use metaplastic::{Activation, Error, Layer, Network, Plasticity, RatePer, Result, Rule};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Task and network")]
 pub(super) struct NetworkSettings {
-    /// Bits of a pattern; the network's size follows
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<usize>)]
-    bits: Option<usize>,
-
-    /// Patterns of an episode, which are also its labels; the network's size follows
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<usize>)]
-    patterns: Option<usize>,
-
-    /// Steps of an episode
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<usize>)]
-    steps: Option<usize>,
+    #[command(flatten)]
+    task: TaskSettings,
 
     /// Neurons of each hidden layer
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<usize>)]
@@ -35,7 +26,7 @@ pub(super) struct NetworkSettings {
     rate_learned: Option<bool>,
 
     /// How many plasticity rates there are
-    #[arg(long, value_name = "PER", value_parser = one_of([("layer", RatePer::Layer), ("neuron", RatePer::Neuron)]))]
+    #[arg(long, value_name = "PER", value_parser = one_of(RatePer::ALL.map(|one| (one.name(), one))))]
     rate_per: Option<RatePer>,
 
     /// How traces follow activity: hebb, oja, or what h becomes, as in "0.9 * h + rate * tanh(y) * x"
@@ -53,8 +44,22 @@ pub(super) struct NetworkSettings {
 
 impl NetworkSettings {
     pub fn apply(&self, recipe: &mut Recipe) -> Result<()> {
-        self.apply_to_task(&mut recipe.task)?;
-        if self.bits.is_some() || self.patterns.is_some() {
+        let given = self.task.given();
+        let own = recipe.task.settings();
+        if let Some(name) = given
+            .keys()
+            .find(|name| own.iter().all(|it| it.name != **name))
+        {
+            return Err(Error::Setting {
+                field: format!("--{}", name.replace('_', "-")),
+                reason: format!("{} has no such setting", recipe.task.name()),
+            });
+        }
+        let (inputs, outputs) = (recipe.task.inputs(), recipe.task.outputs());
+        if !given.is_empty() {
+            recipe.task = recipe.task.with_settings(given)?;
+        }
+        if (inputs, outputs) != (recipe.task.inputs(), recipe.task.outputs()) {
             recipe.fit_network()?;
         }
         if let Some(hidden) = self.hidden {
@@ -73,28 +78,5 @@ impl NetworkSettings {
         }
         recipe.network = Network::new(recipe.network.loss(), layers)?;
         Ok(())
-    }
-
-    fn apply_to_task(&self, task: &mut Task) -> Result<()> {
-        match task {
-            Task::Completion(completion) => {
-                set(&mut completion.bits, self.bits);
-                let (field, of) = match (self.patterns, self.steps) {
-                    (None, None) => return Ok(()),
-                    (Some(_), _) => ("--patterns", "one pattern"),
-                    (None, Some(_)) => ("--steps", "two steps"),
-                };
-                Err(Error::Setting {
-                    field: field.into(),
-                    reason: format!("an episode of completion has {of}"),
-                })
-            }
-            Task::OneShot(association) | Task::Reversal(association) => {
-                set(&mut association.bits, self.bits);
-                set(&mut association.patterns, self.patterns);
-                set(&mut association.steps, self.steps);
-                Ok(())
-            }
-        }
     }
 }

@@ -1,77 +1,28 @@
 //! The optimiser, its schedule, penalties and bounds, and how parameters start.
 
-use super::values::{Bound, one_of, real, set};
 use crate::command::number::whole;
-use clap::Args;
+use crate::command::values::{Bound, one_of, real, set};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use metaplastic::training::Recipe;
-use metaplastic::{Error, Method, Optimiser, Result, Schedule, Sign};
-
-#[derive(Clone, Copy, Debug)]
-enum MethodName {
-    Rmsprop,
-    Sgd,
-    Adam,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum ScheduleName {
-    Constant,
-    Cosine,
-    Step,
-}
-
-const METHODS: [(&str, MethodName); 3] = [
-    ("rmsprop", MethodName::Rmsprop),
-    ("sgd", MethodName::Sgd),
-    ("adam", MethodName::Adam),
-];
-
-const SCHEDULES: [(&str, ScheduleName); 3] = [
-    ("constant", ScheduleName::Constant),
-    ("cosine", ScheduleName::Cosine),
-    ("step", ScheduleName::Step),
-];
-
-const SIGNS: [(&str, Sign); 3] = [
-    ("either", Sign::Either),
-    ("positive", Sign::Positive),
-    ("negative", Sign::Negative),
-];
+use metaplastic::{Constant, Error, Method, Result, Schedule, Selector, Sign};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Optimiser and initial parameters")]
 pub(super) struct OptimiserSettings {
     /// How a gradient becomes a step
-    #[arg(long, value_name = "NAME", value_parser = one_of(METHODS))]
-    optimiser: Option<MethodName>,
+    #[arg(long, value_name = "NAME", value_parser = one_of(Method::ALL.map(|method| (method.name(), method))))]
+    optimiser: Option<Method>,
 
     /// Learning rate, before the schedule
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     learning_rate: Option<f64>,
 
-    /// rmsprop: how fast the mean square follows
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
-    mean_rate: Option<f64>,
-
-    /// sgd: how much of the last step's direction stays
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
-    momentum: Option<f64>,
-
-    /// adam: decay of the mean
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
-    beta1: Option<f64>,
-
-    /// adam: decay of the mean square
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
-    beta2: Option<f64>,
-
-    /// rmsprop and adam: keeps the division finite
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
-    epsilon: Option<f64>,
+    #[command(flatten)]
+    constants: MethodConstants,
 
     /// Course of the learning rate over the updates
-    #[arg(long, value_name = "NAME", value_parser = one_of(SCHEDULES))]
-    schedule: Option<ScheduleName>,
+    #[arg(long, value_name = "NAME", value_parser = one_of(Schedule::all(1).map(|one| (one.name(), one.name()))))]
+    schedule: Option<&'static str>,
 
     /// cosine: updates until the floor is reached [default: all that learn]
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<u32>)]
@@ -121,6 +72,15 @@ pub(super) struct OptimiserSettings {
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     rate_max: Option<f64>,
 
+    /// Parameters that stay as they are: a role (weight, plasticity, bias, rate), or that of a layer (layer0.weight);
+    /// several with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = selector)]
+    freeze: Vec<Selector>,
+
+    /// What the learning rate is multiplied by for a role or that of a layer; several with commas
+    #[arg(long, value_name = "NAME=FACTOR", value_delimiter = ',', value_parser = factor)]
+    learning_rate_factor: Vec<(Selector, f64)>,
+
     /// Standard deviation of initial weights, plasticity coefficients and biases
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
     scale: Option<f64>,
@@ -130,7 +90,7 @@ pub(super) struct OptimiserSettings {
     plasticity_scale: Option<Bound>,
 
     /// Sign of initial plasticity coefficients
-    #[arg(long, value_name = "SIGN", value_parser = one_of(SIGNS))]
+    #[arg(long, value_name = "SIGN", value_parser = one_of(Sign::ALL.map(|sign| (sign.name(), sign))))]
     plasticity_sign: Option<Sign>,
 
     /// Whether a final dense layer starts at absolute values
@@ -164,67 +124,36 @@ impl OptimiserSettings {
         set(&mut recipe.initial.scale, self.scale);
         set(&mut recipe.initial.plasticity_sign, self.plasticity_sign);
         set(&mut recipe.initial.positive_output, self.positive_output);
+        if !self.freeze.is_empty() {
+            recipe.optimiser.frozen.clone_from(&self.freeze);
+        }
+        recipe
+            .optimiser
+            .factors
+            .extend(self.learning_rate_factor.iter().copied());
         Ok(())
     }
 
     fn apply_to_method(&self, method: &mut Method) -> Result<()> {
-        let default = match self.optimiser {
-            None => None,
-            Some(MethodName::Rmsprop) => Some(Optimiser::rmsprop(0.0)),
-            Some(MethodName::Sgd) => Some(Optimiser::sgd(0.0, 0.0)),
-            Some(MethodName::Adam) => Some(Optimiser::adam(0.0)),
-        };
-        if let Some(Optimiser { method: other, .. }) = default
-            && std::mem::discriminant(&other) != std::mem::discriminant(method)
+        if let Some(other) = self.optimiser
+            && other.name() != method.name()
         {
             *method = other;
         }
-        let constants: (&str, Vec<(&str, &mut f64)>) = match method {
-            Method::Rmsprop { mean_rate, epsilon } => (
-                "the optimiser is rmsprop",
-                vec![("--mean-rate", mean_rate), ("--epsilon", epsilon)],
-            ),
-            Method::Sgd { momentum } => ("the optimiser is sgd", vec![("--momentum", momentum)]),
-            Method::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            } => (
-                "the optimiser is adam",
-                vec![
-                    ("--beta1", beta1),
-                    ("--beta2", beta2),
-                    ("--epsilon", epsilon),
-                ],
-            ),
-        };
-        set_constants(
-            constants,
-            [
-                ("--mean-rate", self.mean_rate),
-                ("--momentum", self.momentum),
-                ("--beta1", self.beta1),
-                ("--beta2", self.beta2),
-                ("--epsilon", self.epsilon),
-            ],
-        )
+        for &(name, value) in &self.constants.0 {
+            let reason = format!("the optimiser is {method}");
+            let place = method.constant_mut(name);
+            *place.ok_or_else(|| has_none(&flag(name), &reason))? = value;
+        }
+        Ok(())
     }
 
     fn apply_to_schedule(&self, schedule: &mut Schedule, learning: u32) -> Result<()> {
-        let default = match self.schedule {
-            None => None,
-            Some(ScheduleName::Constant) => Some(Schedule::Constant),
-            Some(ScheduleName::Cosine) => Some(Schedule::Cosine {
-                updates: learning.max(1),
-                floor: 0.0,
-            }),
-            Some(ScheduleName::Step) => Some(Schedule::Step {
-                every: learning.div_ceil(4).max(1),
-                factor: 0.5,
-            }),
-        };
-        if let Some(other) = default
-            && std::mem::discriminant(&other) != std::mem::discriminant(schedule)
+        let asked = Schedule::all(learning).into_iter();
+        if let Some(other) = asked
+            .into_iter()
+            .find(|one| Some(one.name()) == self.schedule)
+            && other.name() != schedule.name()
         {
             *schedule = other;
         }
@@ -290,4 +219,81 @@ fn has_none(field: &str, reason: &str) -> Error {
         field: field.into(),
         reason: format!("{reason}, which has no such constant"),
     }
+}
+
+/// The constants of all methods, one option for each name.
+#[derive(Clone, Debug)]
+struct MethodConstants(Vec<(&'static str, f64)>);
+
+impl MethodConstants {
+    /// Each constant, with the methods that have it; those of several come last.
+    fn all() -> Vec<(Constant, Vec<&'static str>)> {
+        let mut all: Vec<(Constant, Vec<_>)> = Vec::new();
+        for method in Method::ALL {
+            for (constant, _) in method.constants() {
+                match all
+                    .iter_mut()
+                    .find(|(known, _)| known.name == constant.name)
+                {
+                    Some((_, methods)) => methods.push(method.name()),
+                    None => all.push((constant, vec![method.name()])),
+                }
+            }
+        }
+        all.sort_by_key(|(_, methods)| methods.len());
+        all
+    }
+}
+
+impl Args for MethodConstants {
+    fn augment_args(mut command: Command) -> Command {
+        for (constant, methods) in Self::all() {
+            let option = Arg::new(constant.name)
+                .long(flag(constant.name).trim_start_matches('-').to_owned())
+                .value_name("VALUE")
+                .allow_negative_numbers(true)
+                .value_parser(real)
+                .help(format!("{}: {}", methods.join(" and "), constant.account));
+            command = command.arg(option);
+        }
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for MethodConstants {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = Self::all().into_iter().filter_map(|(constant, _)| {
+            let value = matches.get_one::<f64>(constant.name)?;
+            Some((constant.name, *value))
+        });
+        Ok(Self(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// `--mean-rate` for `mean_rate`.
+fn flag(name: &str) -> String {
+    format!("--{}", name.replace('_', "-"))
+}
+
+fn selector(text: &str) -> Result<Selector, String> {
+    text.parse().map_err(|error: Error| match error {
+        Error::Setting { reason, .. } => reason,
+        other => other.to_string(),
+    })
+}
+
+fn factor(text: &str) -> Result<(Selector, f64), String> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err("expected a name, = and a number, such as plasticity=0.1".to_owned());
+    };
+    Ok((selector(name)?, real(value)?))
 }

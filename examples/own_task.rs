@@ -1,0 +1,79 @@
+//! A task of one's own: trained, evaluated, and saved with figures and a summary.
+//!
+//! ```sh
+//! cargo run --release --example own_task
+//! ```
+
+use metaplastic::runs::{Run, StoredRun, Wanted, figure, staging};
+use metaplastic::tasks::{Draw, Setup, Task};
+use metaplastic::training::{Evaluation, Recipe, Training};
+use metaplastic::{Activation, Engine, EngineKind, Initial, Layer, Loss, Network, Optimiser, Rate};
+use std::{ops::ControlFlow, path::Path, sync::Arc, time::Instant};
+
+/// Echo: one of some tones sounds at the first step, then there is silence; the target is always that tone.
+#[derive(Debug)]
+struct Echo {
+    tones: usize,
+}
+
+impl Task for Echo {
+    fn name(&self) -> &str {
+        "echo"
+    }
+    // A tone each, and one that sounds at every step.
+    fn inputs(&self) -> usize {
+        self.tones + 1
+    }
+    fn outputs(&self) -> usize {
+        self.tones
+    }
+    fn steps(&self) -> usize {
+        6
+    }
+    fn loss(&self) -> Loss {
+        Loss::SoftmaxCrossEntropy
+    }
+    fn counts(&self, step: usize) -> bool {
+        (1..self.steps()).contains(&step)
+    }
+    fn solved_below(&self) -> f64 {
+        0.05
+    }
+    fn fill(&self, draw: Draw, input: &mut [f32], target: &mut [f32]) {
+        let tone = draw.sequence().below(self.tones as u32) as usize;
+        input[tone] = 1.0;
+        for step in 0..self.steps() {
+            input[step * self.inputs() + self.tones] = 1.0;
+            target[step * self.outputs() + tone] = 1.0;
+        }
+    }
+    fn setup(&self) -> metaplastic::Result<Setup> {
+        let hidden = Layer::plastic(self.inputs(), 8, Rate::fixed(0.2));
+        let layers = [hidden, Layer::dense(8, self.tones, Activation::Linear)];
+        Ok(Setup {
+            network: Network::new(self.loss(), layers)?,
+            initial: Initial::default(),
+            optimiser: Optimiser::adam(0.01),
+            episodes: 4_000,
+        })
+    }
+}
+
+fn main() -> metaplastic::Result<()> {
+    let folder = std::env::args().nth(1);
+    let folder = Path::new(folder.as_deref().unwrap_or("runs/echo"));
+    let task: Arc<dyn Task> = Arc::new(Echo { tones: 4 });
+    let recipe = Recipe::new(task.clone())?;
+    let choice = Engine::choose(EngineKind::Auto, None, recipe.synapse_steps())?;
+    let (engine, start) = (&choice.engine, Instant::now());
+    let mut claimed = Wanted::at(folder).claim()?;
+    let trained = Training::new(engine, &recipe)?.run(|_| ControlFlow::Continue(()))?;
+    let run = Run::new(&recipe, &trained, &choice, start.elapsed().as_secs_f64());
+    println!("{}", claimed.save(&run, |note| eprintln!("{note}"))?);
+
+    let stored = StoredRun::read_for(&task, folder)?;
+    let (network, parameters) = (&stored.recipe.network, &stored.parameters);
+    let evaluation = Evaluation::new(engine, network, parameters, &task, 7, 1_000)?;
+    let steps = figure::steps(&evaluation, "echo: within an episode", "1,000 episodes");
+    staging::write_text(&folder.join("steps.svg"), &steps)
+}

@@ -1,0 +1,13 @@
+//! Drawings, as SVG.
+
+mod curve;
+mod heat_map;
+mod network;
+mod steps;
+mod style;
+mod svg;
+
+pub use curve::curve;
+pub use heat_map::heat_maps;
+pub use network::{Picture, network};
+pub use steps::steps;

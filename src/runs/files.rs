@@ -1,0 +1,30 @@
+//! What the files of a run are called.
+
+use super::staging;
+use std::path::Path;
+
+/// The parameters, as safetensors.
+pub const PARAMETERS: &str = "parameters.safetensors";
+/// The network's description, as TOML.
+pub const NETWORK: &str = "network.toml";
+/// The reports of the training, a line of JSON each.
+pub const METRICS: &str = "metrics.jsonl";
+/// The learning curve.
+pub const CURVE: &str = "curve.svg";
+/// What the run came to, as JSON.
+pub const SUMMARY: &str = "summary.json";
+/// The settings, as TOML.
+pub const RUN: &str = "run.toml";
+/// A report on several runs, in the folder around theirs.
+pub const REPORT: &str = "report.html";
+
+/// The files that make a folder a run. Whatever else lies there is left alone.
+pub(super) const FILES: [&str; 6] = [PARAMETERS, NETWORK, METRICS, CURVE, SUMMARY, RUN];
+
+/// Drawings that may lie beside them: of a network, and of its parameters.
+pub const FIGURES: [&str; 2] = ["network.svg", "heat-maps.svg"];
+
+/// Whether a folder holds a run, or a part of one.
+pub fn holds_a_run(path: &Path) -> bool {
+    FILES.iter().any(|name| staging::find(path, name).exists())
+}

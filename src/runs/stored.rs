@@ -1,0 +1,294 @@
+//! A run that was made before, read back from its folder.
+
+use super::decimal::decimal;
+use super::files::{CURVE, METRICS, NETWORK, PARAMETERS, RUN, SUMMARY};
+use super::identity::{self, Identity};
+use super::staging::find;
+use super::typical::typical;
+use crate::error::Error;
+use crate::error::Result;
+use crate::file::read_text;
+use crate::network::Network;
+use crate::parameters::Parameters;
+use crate::tasks::Task;
+use crate::tensors::read_parameters_with;
+use crate::training::Recipe;
+use serde::Deserialize;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use toml::Table;
+
+/// A run that was made before.
+#[derive(Debug)]
+pub struct StoredRun {
+    /// What its files carry.
+    pub identity: Identity,
+    /// Its settings.
+    pub recipe: Recipe,
+    /// The parameters at its end.
+    pub parameters: Parameters<f32>,
+    /// Of a run that was stopped, of its last episodes; `None` where there was none, or where the error is not finite.
+    pub final_errors: Vec<Option<f64>>,
+    /// Which networks solved the task.
+    pub solved: Vec<bool>,
+}
+
+/// `run.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings<R> {
+    identity: String,
+    #[serde(rename = "version")]
+    _version: String,
+    #[serde(rename = "engine")]
+    _engine: String,
+    #[serde(rename = "device")]
+    _device: String,
+    #[serde(rename = "reason")]
+    _reason: String,
+    #[serde(rename = "frozen_episodes")]
+    _frozen_episodes: u64,
+    recipe: R,
+}
+
+/// The part of `summary.json` that is needed.
+#[derive(Deserialize)]
+struct Summary {
+    identity: Option<String>,
+    task: String,
+    population: usize,
+    solved: usize,
+    solved_below: f64,
+    final_error: FinalError,
+    failures: Vec<Failure>,
+}
+
+#[derive(Deserialize)]
+struct FinalError {
+    per_network: Vec<Option<f64>>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    network: usize,
+}
+
+/// How often a run is read anew, and after what time. Moving the files of a new run into its place takes less.
+const RETRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(15);
+
+impl StoredRun {
+    /// Reads the folder of a run on a task that comes with the crate. Its files are checked, by themselves and against each
+    /// other. What is wrong is looked at again, since the run may have been replaced by another from one file to the next.
+    ///
+    /// # Errors
+    /// Names the file that is missing, damaged, or not of the same run as the others.
+    pub fn read(folder: &Path) -> Result<Self> {
+        Self::read_patiently(folder, None)
+    }
+
+    /// As [`StoredRun::read`], of a run on a task of the kind of `task`, which need not come with the crate.
+    ///
+    /// # Errors
+    /// As [`StoredRun::read`], or if the run is on another kind of task.
+    pub fn read_for(task: &Arc<dyn Task>, folder: &Path) -> Result<Self> {
+        Self::read_patiently(folder, Some(task))
+    }
+
+    fn read_patiently(folder: &Path, task: Option<&Arc<dyn Task>>) -> Result<Self> {
+        for _ in 0..RETRIES {
+            if let Ok(run) = Self::read_once(folder, task) {
+                return Ok(run);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Self::read_once(folder, task)
+    }
+
+    fn read_once(folder: &Path, task: Option<&Arc<dyn Task>>) -> Result<Self> {
+        let (settings, identity, recipe) = read_settings(folder, task)?;
+        let path = find(folder, NETWORK);
+        let text = read_text(&path)?;
+        let network = Network::from_toml(&text, &path.display().to_string())
+            .map_err(|error| in_file(&path, error))?;
+        identity.require(Identity::of_toml(&text), &path, &settings)?;
+        if network != recipe.network {
+            let reason = format!("another network than that of {}", settings.display());
+            return Err(Error::Run { path, reason });
+        }
+        let path = find(folder, PARAMETERS);
+        let (parameters, metadata) =
+            read_parameters_with(&path, &network).map_err(|error| in_file(&path, error))?;
+        let found = metadata.get(identity::KEY).map(String::as_str);
+        identity.require(found, &path, &settings)?;
+        if parameters.population() != recipe.population {
+            let reason = format!(
+                "of {} networks, but {} has a population of {}",
+                parameters.population(),
+                settings.display(),
+                recipe.population
+            );
+            return Err(Error::Run { path, reason });
+        }
+        let path = find(folder, SUMMARY);
+        let summary = Summary::read(&path, &recipe)?;
+        identity.require(summary.identity.as_deref(), &path, &settings)?;
+        check_metrics(&find(folder, METRICS), &identity, &settings)?;
+        check_curve(&find(folder, CURVE), &identity, &settings)?;
+        let final_errors = summary.final_error.per_network;
+        let solved = (0..recipe.population)
+            .map(|index| {
+                let failed = summary.failures.iter().any(|f| f.network == index);
+                let error = final_errors[index];
+                !failed && error.is_some_and(|error| error < summary.solved_below)
+            })
+            .collect();
+        Ok(Self {
+            identity,
+            recipe,
+            parameters,
+            final_errors,
+            solved,
+        })
+    }
+
+    /// The index of the network that stands for the others.
+    pub fn typical(&self) -> usize {
+        typical(&self.final_errors, &self.solved)
+    }
+
+    /// `network 3 (seed 3), solved, final error 0.0014`.
+    pub fn describe(&self, index: usize) -> String {
+        let seed = self.recipe.seed.wrapping_add(index as u64);
+        let solved = if self.solved[index] {
+            "solved"
+        } else {
+            "not solved"
+        };
+        let error = match self.final_errors[index] {
+            Some(error) => format!("final error {}", decimal(error)),
+            None => "no final error".to_owned(),
+        };
+        format!("network {index} (seed {seed}), {solved}, {error}")
+    }
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Deserialize)]
+struct Line {
+    identity: Option<String>,
+}
+
+/// Checks that reports, if they have not been removed, are of this run.
+fn check_metrics(path: &Path, identity: &Identity, settings: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let file = File::open(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    for line in serde_json::Deserializer::from_reader(BufReader::new(file)).into_iter::<Line>() {
+        let line = line.map_err(|error| Error::Run {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        identity.require(line.identity.as_deref(), path, settings)?;
+    }
+    Ok(())
+}
+
+/// Checks that the curve, if it has not been removed, is of this run.
+fn check_curve(path: &Path, identity: &Identity, settings: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    identity.require(Identity::of_svg(&read_text(path)?), path, settings)
+}
+
+fn read_settings(
+    folder: &Path,
+    task: Option<&Arc<dyn Task>>,
+) -> Result<(PathBuf, Identity, Recipe)> {
+    let path = find(folder, RUN);
+    if folder.is_dir() && !path.exists() {
+        return Err(Error::NoRun {
+            path: folder.to_owned(),
+        });
+    }
+    let text = read_text(&path)?;
+    let origin = path.display().to_string();
+    let invalid = |source| Error::Toml {
+        origin: origin.clone(),
+        source: Box::new(source),
+    };
+    let (identity, recipe) = match task {
+        None => {
+            let settings: Settings<Recipe> = toml::from_str(&text).map_err(invalid)?;
+            (settings.identity, settings.recipe)
+        }
+        Some(task) => {
+            let settings: Settings<Table> = toml::from_str(&text).map_err(invalid)?;
+            let recipe = Recipe::from_table_for(task, settings.recipe, &origin)?;
+            (settings.identity, recipe)
+        }
+    };
+    recipe.check().map_err(|error| in_file(&path, error))?;
+    Ok((path, identity.into(), recipe))
+}
+
+/// An error that names the file, if it does not yet.
+fn in_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Read { .. } | Error::Toml { .. } | Error::Tensors { .. } | Error::Memory { .. } => {
+            error
+        }
+        Error::In { source, .. } => in_file(path, *source),
+        other => Error::Run {
+            path: path.to_owned(),
+            reason: other.to_string(),
+        },
+    }
+}
+
+impl Summary {
+    fn read(path: &Path, recipe: &Recipe) -> Result<Self> {
+        let wrong = |reason: String| Error::Run {
+            path: path.to_owned(),
+            reason,
+        };
+        let text = read_text(path)?;
+        let summary: Self = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        let (task, population) = (recipe.task.name(), recipe.population);
+        if summary.task != task || summary.population != population {
+            return Err(wrong(format!(
+                "of {} networks on {}, but run.toml is of {population} on {task}",
+                summary.population, summary.task
+            )));
+        }
+        let errors = summary.final_error.per_network.len();
+        if errors != population {
+            return Err(wrong(format!(
+                "final_error.per_network has {errors} values, expected {population}"
+            )));
+        }
+        if let Some(failure) = summary.failures.iter().find(|f| f.network >= population) {
+            return Err(wrong(format!(
+                "failures: network {}, expected one below {population}",
+                failure.network
+            )));
+        }
+        if summary.solved > population || summary.solved_below != recipe.task.solved_below() {
+            return Err(wrong(format!(
+                "solved {} below {}, expected at most {population} below {}",
+                summary.solved,
+                summary.solved_below,
+                recipe.task.solved_below()
+            )));
+        }
+        Ok(summary)
+    }
+}

@@ -1,0 +1,166 @@
+//! What a run came to, for people and for programs.
+
+use super::decimal::decimal;
+use super::identity::Identity;
+use super::run::Run;
+use crate::computation::Failure;
+use crate::training::Statistics;
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+
+#[derive(Clone, Debug, Serialize)]
+/// What a run came to.
+pub struct Summary {
+    /// `null` where nothing was saved, as is the folder.
+    identity: Option<Identity>,
+    task: String,
+    /// Networks that solved the task, or had when the run was stopped.
+    solved: usize,
+    population: usize,
+    /// The error below which a network has solved the task.
+    solved_below: f64,
+    final_error: FinalError,
+    /// Episodes that each network has seen.
+    episodes: u64,
+    seed: u64,
+    interrupted: bool,
+    failures: Vec<Failure>,
+    /// Wall time of training.
+    seconds: f64,
+    engine: &'static str,
+    device: String,
+    /// The run folder.
+    run: Option<String>,
+}
+
+/// Mean error per counted step over the frozen episodes; where a run was stopped, over the last ones before that. `null`
+/// where it is not finite, or the run was stopped before there was any.
+#[derive(Clone, Debug, Serialize)]
+struct FinalError {
+    median: Option<f64>,
+    q25: Option<f64>,
+    q75: Option<f64>,
+    worst: Option<f64>,
+    per_network: Vec<Option<f64>>,
+}
+
+impl Summary {
+    /// Of a run that is saved as `saved`.
+    pub fn new(run: &Run<'_>, saved: Option<(&Identity, &Path)>) -> Self {
+        let Run {
+            recipe,
+            trained,
+            choice,
+            seconds,
+            ..
+        } = *run;
+        let statistics = trained.final_error();
+        let one = |value: fn(&Statistics) -> f64| {
+            statistics
+                .as_ref()
+                .map(value)
+                .filter(|value| value.is_finite())
+        };
+        Self {
+            identity: saved.map(|(identity, _)| identity.clone()),
+            task: recipe.task.name().to_owned(),
+            solved: trained.solved(),
+            population: recipe.population,
+            solved_below: recipe.task.solved_below(),
+            final_error: FinalError {
+                median: one(|s| s.median),
+                q25: one(|s| s.q25),
+                q75: one(|s| s.q75),
+                worst: one(|s| s.worst),
+                per_network: trained
+                    .networks
+                    .iter()
+                    .map(|network| network.final_error.filter(|error| error.is_finite()))
+                    .collect(),
+            },
+            episodes: trained.history.last().map_or(0, |report| report.episode),
+            seed: recipe.seed,
+            interrupted: trained.stopped,
+            failures: trained.failures.clone(),
+            seconds,
+            engine: choice.engine.kind(),
+            device: choice.engine.device(),
+            run: saved.map(|(_, folder)| folder.display().to_string()),
+        }
+    }
+
+    /// The run's identity; none where nothing was saved.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// `task, solved, median, quartiles, worst, time`, as texts for a table.
+    pub fn row(&self) -> [String; 6] {
+        let error = &self.final_error;
+        let [median, quartiles, worst] = if self.episodes == 0 {
+            ["nothing learned", "", ""].map(str::to_owned)
+        } else {
+            let quartiles = format!("{} to {}", number(error.q25), number(error.q75));
+            [number(error.median), quartiles, number(error.worst)]
+        };
+        [
+            self.task.clone(),
+            format!("{} of {}", self.solved, self.population),
+            median,
+            quartiles,
+            worst,
+            format!("{:.1} s", self.seconds),
+        ]
+    }
+
+    /// One line.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a summary is always representable as JSON")
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = &self.final_error;
+        let (stopped, kind) = if self.interrupted {
+            let stopped = format!("stopped after {} episodes; so far ", self.episodes);
+            (stopped, "last error ")
+        } else {
+            (String::new(), "final error")
+        };
+        writeln!(
+            f,
+            "{}: {stopped}{} of {} networks solved it ({} below {})",
+            self.task,
+            self.solved,
+            self.population,
+            kind.trim_end(),
+            self.solved_below
+        )?;
+        if self.episodes > 0 {
+            writeln!(
+                f,
+                "  {kind}  median {}, quartiles {} to {}, worst {}",
+                number(error.median),
+                number(error.q25),
+                number(error.q75),
+                number(error.worst)
+            )?;
+        }
+        writeln!(
+            f,
+            "  time         {:.1} s on {} ({})",
+            self.seconds, self.engine, self.device
+        )?;
+        let files = self.run.as_deref();
+        write!(f, "  files        {}", files.unwrap_or("none"))
+    }
+}
+
+fn number(value: Option<f64>) -> String {
+    match value {
+        Some(value) => decimal(value),
+        None => "not finite".to_owned(),
+    }
+}

@@ -1,0 +1,31 @@
+//! Tasks: what the random episodes are, and how a network is judged by them.
+//!
+//! [`Task`] is what everything else knows of a task. The three of Miconi 2016 are one file each and one line of the
+//! registry; a task of one's own needs neither.
+//!
+//! Every episode is a function of (seed of the network, purpose, meta-step, index in the batch), made from the
+//! counter-based generator, so that any of them can be made alone, in any order. A task may give the same in WGSL, bit for
+//! bit; then a GPU makes its episodes.
+
+mod association;
+mod completion;
+mod draw;
+mod pattern;
+mod registry;
+mod right;
+mod sizes;
+mod source;
+mod task;
+pub(crate) mod written;
+
+pub use association::{Association, MAX_PATTERNS};
+pub use completion::Completion;
+pub use draw::{Draw, Sequence};
+pub use pattern::MAX_BITS;
+pub use registry::{all, named};
+pub use right::{has_right_label, right_signs};
+pub use source::EpisodeSource;
+pub(crate) use source::{check_loss, check_network, mask};
+pub(crate) use task::frozen_episodes;
+pub use task::{Setup, Task, TaskKernel, TaskSetting};
+pub(crate) use written::{read_table, table_of};

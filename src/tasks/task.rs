@@ -1,0 +1,209 @@
+//! What a task is.
+
+use super::draw::Draw;
+use super::right::{has_right_label, right_signs};
+use crate::error::{Error, Result};
+use crate::network::{Loss, Network};
+use crate::optimiser::Optimiser;
+use crate::parameters::Initial;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use toml::{Table, Value};
+
+/// A distribution of episodes, and how a network is judged by them.
+///
+/// An episode is a function of its [`Draw`] alone, so that any of them can be made alone, in any order, on any thread.
+/// Everything that trains, evaluates, draws and saves takes any task; `examples/own_task.rs` has one of its own.
+pub trait Task: fmt::Debug + Send + Sync {
+    /// The name in files, on the command line and in figures, such as `one-shot`.
+    fn name(&self) -> &str;
+
+    /// Presynaptic neurons `I` that a network for this task has.
+    fn inputs(&self) -> usize;
+
+    /// Postsynaptic neurons `O` that a network for this task has.
+    fn outputs(&self) -> usize;
+
+    /// Steps of an episode `T`.
+    fn steps(&self) -> usize;
+
+    /// The loss that the task is trained with.
+    fn loss(&self) -> Loss;
+
+    /// The error per counted step below which a network counts as having solved the task.
+    fn solved_below(&self) -> f64;
+
+    /// Writes one episode: `input` is `[T, I]`, `target` is `[T, O]`, both zero before.
+    fn fill(&self, draw: Draw, input: &mut [f32], target: &mut [f32]);
+
+    /// The network, and how it starts and learns, where nothing else is said.
+    ///
+    /// # Errors
+    /// If there is no such network.
+    fn setup(&self) -> Result<Setup>;
+
+    /// Whether step `step` counts towards the loss. By default every step does.
+    fn counts(&self, step: usize) -> bool {
+        step < self.steps()
+    }
+
+    /// How many steps count.
+    fn counted_steps(&self) -> usize {
+        (0..self.steps()).filter(|&step| self.counts(step)).count()
+    }
+
+    /// What part of one step's output, `[O]`, is right: 0 to 1. By default, with a softmax, whether the output is largest
+    /// where the target is, and else the fraction of outputs with the target's sign.
+    fn right(&self, output: &[f64], target: &[f64]) -> f64 {
+        match self.loss() {
+            Loss::SoftmaxCrossEntropy => f64::from(u8::from(has_right_label(output, target))),
+            Loss::SquaredError | Loss::None => right_signs(output, target),
+        }
+    }
+
+    /// What an input neuron is called in figures.
+    fn input_name(&self, neuron: usize) -> String {
+        format!("input {}", neuron + 1)
+    }
+
+    /// What an output neuron is called in figures.
+    fn output_name(&self, neuron: usize) -> String {
+        format!("output {}", neuron + 1)
+    }
+
+    /// How many inputs, the first ones, show what is to be remembered. By default all.
+    fn pattern_inputs(&self) -> usize {
+        self.inputs()
+    }
+
+    /// The heading of a report on the task.
+    fn title(&self) -> String {
+        self.name().to_owned()
+    }
+
+    /// In a few words, what a network has to do.
+    fn summary(&self) -> String {
+        self.title()
+    }
+
+    /// In a few sentences, what an episode is and what a network has to do.
+    fn account(&self) -> String {
+        String::new()
+    }
+
+    /// What its kind leaves open: sizes and the like, as recipe files have them beside the name. Two tasks of one name with
+    /// the same settings have the same episodes.
+    fn settings(&self) -> Vec<TaskSetting> {
+        Vec::new()
+    }
+
+    /// The task of this kind with some of its settings changed. By default there are none.
+    ///
+    /// # Errors
+    /// Names the first setting that is unknown or out of its range.
+    fn with_settings(&self, settings: &Table) -> Result<Arc<dyn Task>> {
+        let first = settings.keys().next().map_or("", String::as_str);
+        Err(Error::setting(
+            format!("task.{first}"),
+            format!("{} has no such setting", self.name()),
+        ))
+    }
+
+    /// Another setup, if one is known that solves the task from nearly every seed.
+    fn reliable_setup(&self) -> Option<Result<Setup>> {
+        None
+    }
+
+    /// The same episodes made by a GPU. Without this, the host makes them, and takes them to the device at each meta-step.
+    fn kernel(&self) -> Option<TaskKernel> {
+        None
+    }
+}
+
+/// A setting of a task.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TaskSetting {
+    /// The name in files; on the command line with hyphens.
+    pub name: &'static str,
+    /// What it is.
+    pub value: Value,
+    /// What it is about, for people.
+    pub account: String,
+}
+
+impl TaskSetting {
+    /// Any setting.
+    pub fn new(name: &'static str, value: impl Into<Value>, account: impl Into<String>) -> Self {
+        Self {
+            name,
+            value: value.into(),
+            account: account.into(),
+        }
+    }
+
+    /// A size. Those beyond 2⁶³ − 1, which files cannot hold, are written as that.
+    pub fn size(name: &'static str, size: usize, account: impl Into<String>) -> Self {
+        Self::new(name, i64::try_from(size).unwrap_or(i64::MAX), account)
+    }
+}
+
+/// What a task is learned with, where nothing else is said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setup {
+    /// The network.
+    pub network: Network,
+    /// How its parameters start.
+    pub initial: Initial,
+    /// How they follow their gradients.
+    pub optimiser: Optimiser,
+    /// Episodes that each network sees, one at each update.
+    pub episodes: u64,
+}
+
+impl Setup {
+    /// Updates, one an episode: at the end, 500 episodes, or a tenth of fewer than 1,000, run with frozen parameters.
+    pub(super) fn updates(&self) -> u32 {
+        u32::try_from(self.episodes - frozen_episodes(self.episodes)).unwrap_or(u32::MAX)
+    }
+}
+
+/// Episodes at the end of so many that run with frozen parameters, where nothing else is said.
+pub(crate) fn frozen_episodes(episodes: u64) -> u64 {
+    if episodes >= 1_000 {
+        500
+    } else {
+        (episodes / 10).max(1)
+    }
+}
+
+/// How a GPU makes a task's episodes: WGSL with the functions that `shaders/task.wgsl` lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskKernel {
+    /// The text, in which `{{ name }}` stands for the value of that name.
+    pub template: Cow<'static, str>,
+    /// Values by name.
+    pub values: Vec<(Cow<'static, str>, u32)>,
+    /// Elements (`vec4<u32>`) of `words` that an episode needs, at least 1.
+    pub words: usize,
+    /// Turns that all loops of `draw_episode` make together, at most, of which each nested one counts anew. Drivers may
+    /// limit them.
+    pub turns: u64,
+}
+
+/// Whether they have the same episodes and are judged alike.
+impl PartialEq for dyn Task + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        let sizes = |task: &Self| [task.inputs(), task.outputs(), task.steps()];
+        let settings = |task: &Self| {
+            let all = task.settings().into_iter();
+            all.map(|setting| (setting.name, setting.value))
+                .collect::<Vec<_>>()
+        };
+        self.name() == other.name()
+            && sizes(self) == sizes(other)
+            && self.loss() == other.loss()
+            && settings(self) == settings(other)
+    }
+}

@@ -1,0 +1,8 @@
+//! What the CPU engine computes, against the oracle; the oracle itself; and populations in training.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod gradients;
+mod learner;
+mod many_layers;
+mod oracle;
