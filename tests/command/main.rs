@@ -8,6 +8,7 @@ mod own_task;
 #[cfg(feature = "gpu")]
 mod plan;
 mod reproduce;
+mod rules;
 mod runs;
 mod settings;
 // Signals are set by `env` of the GNU tools.

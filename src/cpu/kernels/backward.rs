@@ -15,7 +15,7 @@ use crate::cpu::arrays::{Activity, Adjoint};
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Synapses};
 use crate::cpu::retention::{CHECKPOINT, SMALL};
-use crate::number::{Lanes, Number, Real};
+use crate::number::{EngineNumber, Lanes, Number, Real};
 use crate::rule::RowRule;
 use std::ops::Range;
 
@@ -52,7 +52,7 @@ pub(crate) fn backward<R: Real>(
             rows,
             scratch,
         };
-        way::run(pass.along, pass.shape.kind, sweep);
+        way::run(pass.along, &pass.shape.kind, sweep);
     });
 }
 
@@ -419,7 +419,7 @@ struct State<N> {
     by_rate: N,
 }
 
-impl<N: Number> State<N> {
+impl<N: EngineNumber> State<N> {
     /// Before the last step.
     #[inline(always)]
     fn last(zero: N) -> Self {

@@ -36,7 +36,7 @@ pub(crate) fn forward<R: Real>(pass: Pass<'_, R>, activity: &mut Activity<R>, sc
             rows,
             scratch,
         };
-        way::run(pass.along, pass.shape.kind, sweep);
+        way::run(pass.along, &pass.shape.kind, sweep);
     });
 }
 
