@@ -25,6 +25,20 @@ pub(crate) fn require_shape(
     Err(shape_error(name, format!("{axes} = {expected:?}"), actual))
 }
 
+/// As [`require_shape`]; but the first axis, of networks, may have length 1, for what they have in common.
+pub(crate) fn require_shape_of_networks(
+    name: &str,
+    actual: &[usize],
+    axes: &str,
+    expected: &[usize],
+) -> Result<()> {
+    let common = [&[1], &expected[1..]].concat();
+    if actual == common {
+        return Ok(());
+    }
+    require_shape(name, actual, axes, expected)
+}
+
 /// Whether all values are finite.
 pub(crate) fn all_finite<R: Real>(values: &[R]) -> bool {
     // Without an early end, whole vectors are looked at.

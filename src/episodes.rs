@@ -1,6 +1,6 @@
 //! A batch of episodes, as the caller supplies it.
 
-use crate::check::{require_finite, require_shape, shape_error};
+use crate::check::{require_finite, require_shape, require_shape_of_networks, shape_error};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::network::{Loss, Network};
@@ -288,17 +288,4 @@ pub(crate) fn of_each_network<'b, R, T: Data<Elem = R>, D: Dimension>(
         .broadcast(shape)
         .and_then(|view| view.into_dimensionality().ok())
         .expect("the first axis has length 1 or that of the population")
-}
-
-fn require_shape_of_networks(
-    name: &str,
-    actual: &[usize],
-    axes: &str,
-    expected: &[usize],
-) -> Result<()> {
-    let common = [&[1], &expected[1..]].concat();
-    if actual == common {
-        return Ok(());
-    }
-    require_shape(name, actual, axes, expected)
 }

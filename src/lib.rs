@@ -41,13 +41,11 @@ mod zip;
 
 pub use computation::{Failure, Gradients, Outcome, Want};
 pub use cpu::Cpu;
-pub use engine::{Choice, Engine, EngineKind, GPU_PAYS_FROM, Learner};
+pub use engine::{Choice, Engine, EngineKind, Extent, GPU_PAYS_FROM, Learner, Session};
 pub use episodes::{Episodes, Mask, Objective};
 pub use error::{Cause, Error, ErrorKind, Result};
 #[cfg(feature = "gpu")]
-pub use gpu::{
-    AdapterReport, Gpu, GpuSession, KernelReport, PlanReport, Profile, adapters, plan, plan_task,
-};
+pub use gpu::{AdapterReport, Gpu, KernelReport, PlanReport, Profile, adapters, plan, plan_task};
 pub use network::{
     Activation, Bias, Dense, Layer, Loss, MAX_NEURONS, Network, Plastic, Plasticity, Rate, RatePer,
 };

@@ -4,11 +4,11 @@
 //! synapses, a vector's worth of them with rows as they are over episodes ([`Along`](super::along::Along)).
 
 use super::chunks;
-use super::job::Job;
+use super::job::{Job, Keeps};
 use super::layers::{Shape, SynapseArrays, Synapses};
 use super::retention::checkpoints;
 use super::table::table;
-use crate::number::{Aligned, Real, zeros};
+use crate::number::{Aligned, Real};
 
 table! {
     /// What a layer did, from the forward sweep to the reverse one. `[O, T, W]` arrays keep a neuron's steps together.
@@ -23,6 +23,9 @@ table! {
         drive,
         /// The trace at the first step, `[O, C, W]`; empty where it is zero. Taken in; read by every sweep.
         initial_trace,
+        /// The trace in progress, after the update of the step before the last one, `[O, C, W]`; empty unless episodes are
+        /// driven a few steps at a time. Written and read by the forward sweep.
+        trace,
         /// The trace after the last step, `[O, C, W]`; empty where it is not needed. Written by the forward sweep, read by
         /// the reverse sweep where a gradient on it is given.
         final_trace,
@@ -69,7 +72,7 @@ pub(super) type Shared<R> = SharedArrays<Aligned<R>>;
 /// The arrays of a group of episodes, by the table `A`'s entries.
 #[derive(Debug)]
 pub(super) struct GroupArrays<A> {
-    /// Per layer.
+    /// Per layer; none where they are kept elsewhere.
     pub activities: Vec<ActivityArrays<A>>,
     /// Per layer; none without a gradient.
     pub adjoints: Vec<AdjointArrays<A>>,
@@ -80,21 +83,6 @@ pub(super) struct GroupArrays<A> {
 
 pub(super) type Group<R> = GroupArrays<Aligned<R>>;
 
-impl<A> GroupArrays<A> {
-    fn map<B>(self, change: &mut impl FnMut(A) -> B) -> GroupArrays<B> {
-        GroupArrays {
-            activities: each(self.activities, |table| table.map(change)),
-            adjoints: each(self.adjoints, |table| table.map(change)),
-            gradients: each(self.gradients, |table| table.map(change)),
-            shared: self.shared.map(change),
-        }
-    }
-}
-
-fn each<T, U>(tables: Vec<T>, change: impl FnMut(T) -> U) -> Vec<U> {
-    tables.into_iter().map(change).collect()
-}
-
 impl GroupArrays<u128> {
     /// Elements of every array.
     pub fn sizes<R: Real>(job: &Job) -> Self {
@@ -102,9 +90,10 @@ impl GroupArrays<u128> {
         let layers = || job.shapes.iter().enumerate();
         let gradients = || layers().take(if job.request.gradient { usize::MAX } else { 0 });
         Self {
-            activities: layers()
-                .map(|(n, shape)| sizes.activity(n, shape))
-                .collect(),
+            activities: match job.keeps {
+                Keeps::Nothing => Self::activities::<R>(job),
+                _ => Vec::new(),
+            },
             adjoints: gradients()
                 .map(|(n, shape)| sizes.adjoint(n, shape))
                 .collect(),
@@ -115,15 +104,30 @@ impl GroupArrays<u128> {
         }
     }
 
+    /// Elements of a group's activities.
+    pub fn activities<R: Real>(job: &Job) -> Vec<ActivityArrays<u128>> {
+        let sizes = Sizes::<'_, R>::new(job);
+        let layers = job.shapes.iter().enumerate();
+        layers.map(|(n, shape)| sizes.activity(n, shape)).collect()
+    }
+
     /// Elements of all arrays together.
     pub fn elements(self) -> u128 {
-        let mut sum = 0;
-        self.map(&mut |size| sum += size);
-        sum
+        let activities = self.activities.into_iter().map(ActivityArrays::elements);
+        let adjoints = self.adjoints.into_iter().map(AdjointArrays::elements);
+        let gradients = self.gradients.into_iter().map(SynapseArrays::elements);
+        activities.chain(adjoints).chain(gradients).sum::<u128>() + self.shared.elements()
     }
 
     pub fn arrays<R: Real>(self) -> Group<R> {
-        self.map(&mut |size| zeros(size as usize))
+        let (activities, adjoints) = (self.activities.into_iter(), self.adjoints.into_iter());
+        let gradients = self.gradients.into_iter();
+        GroupArrays {
+            activities: activities.map(ActivityArrays::arrays).collect(),
+            adjoints: adjoints.map(AdjointArrays::arrays).collect(),
+            gradients: gradients.map(SynapseArrays::arrays).collect(),
+            shared: self.shared.arrays(),
+        }
     }
 }
 
@@ -184,6 +188,7 @@ impl<'a, R: Real> Sizes<'a, R> {
                 0
             },
             initial_trace: self.trace(shape, given.initial),
+            trace: self.trace(shape, self.job.keeps == Keeps::Traces),
             final_trace: self.trace(
                 shape,
                 request.want.final_traces || (request.gradient && given.gradient),

@@ -1,6 +1,7 @@
 //! A network's batch, block by block.
 
-use super::job::Job;
+use super::arrays::Activity;
+use super::job::{Job, Work};
 use super::layers::{Shape, SynapseArrays, Synapses, pack};
 use super::pool::{Pool, Pooled};
 use super::results::Results;
@@ -35,6 +36,14 @@ pub(super) fn wave_elements(job: &Job) -> u128 {
 fn parameters(job: &Job) -> u128 {
     let layers = job.shapes.iter().map(SynapseArrays::sizes);
     layers.map(SynapseArrays::elements).sum()
+}
+
+/// What is run, the same for all networks.
+pub(super) struct Run<'a, 's, R: Real> {
+    pub job: &'a Job,
+    pub work: &'a Work,
+    pub workspaces: &'a Pool<Workspace<R>>,
+    pub source: &'a Source<'s, R>,
 }
 
 /// What a network in progress takes beside the workspaces of its blocks.
@@ -72,15 +81,19 @@ impl<R: Real> Batch<R> {
         pack(network, layout, values, &mut self.layers);
     }
 
-    /// Runs the batch of network `index` with the parameters that were taken in.
+    /// Runs `work` on a batch with the parameters that were taken in. `kept` has the activities of all groups of episodes,
+    /// where the job keeps them.
     pub fn run(
         &mut self,
-        job: &Job,
-        workspaces: &Pool<Workspace<R>>,
-        source: &Source<'_, R>,
-        index: usize,
-        meta_step: u32,
+        Run {
+            job,
+            work,
+            workspaces,
+            source,
+        }: &Run<'_, '_, R>,
+        (index, meta_step): (usize, u32),
         results: Results<'_, R>,
+        kept: &mut [Vec<Activity<R>>],
     ) {
         let Self {
             layers,
@@ -88,27 +101,23 @@ impl<R: Real> Batch<R> {
             losses: _,
         } = self;
         total.iter_mut().for_each(Synapses::clear);
-        let mut blocks = results.split(job.block).into_iter().enumerate().peekable();
+        let groups = job.block / job.along.width::<R>();
+        let mut kept = kept.chunks_mut(groups);
+        let blocks = results.split(job.block).into_iter();
+        let blocks = blocks.map(|results| (results, kept.next().unwrap_or_default()));
+        let mut blocks = blocks.enumerate().peekable();
         let elements: usize = total.iter().map(Synapses::len).sum();
         let wave = wave(job);
         // The gradients' sums over the blocks of a wave.
-        let mut sums: Aligned<R> = zeros(if job.request.gradient {
-            wave * elements
-        } else {
-            0
-        });
+        let mut sums: Aligned<R> = zeros(if work.backward { wave * elements } else { 0 });
         while blocks.peek().is_some() {
             let mut parts = sums.chunks_exact_mut(elements);
             let some: Vec<_> = blocks
                 .by_ref()
                 .take(wave)
-                .map(|(number, results)| {
-                    let part = job.request.gradient.then(|| parts.next());
-                    (
-                        number,
-                        results,
-                        part.map(|part| part.expect("one for each block")),
-                    )
+                .map(|block| {
+                    let part = work.backward.then(|| parts.next());
+                    (block, part.map(|part| part.expect("one for each block")))
                 })
                 .collect();
             let count = some.len();
@@ -116,16 +125,16 @@ impl<R: Real> Batch<R> {
             let part = count.div_ceil(16 * rayon::current_num_threads());
             some.into_par_iter().with_min_len(part).for_each_init(
                 || workspaces.take(job),
-                |workspace, (number, results, sums)| {
+                |workspace, ((number, (results, kept)), sums)| {
                     let block = Block::new(job, source, index, meta_step, number);
-                    workspace.block(job, layers, &block, Some(results));
+                    workspace.block(job, work, layers, &block, Some(results), kept);
                     if let Some(sums) = sums {
                         let gradients = workspace.gradients().iter();
                         gradients.fold(sums, |flat, gradient| gradient.write_to(flat));
                     }
                 },
             );
-            if job.request.gradient {
+            if work.backward {
                 for sums in sums.chunks_exact(elements).take(count) {
                     total.iter_mut().fold(sums, |flat, total| total.add(flat));
                 }
@@ -134,26 +143,20 @@ impl<R: Real> Batch<R> {
     }
 
     /// The same, with no result but the mean of the episodes' losses.
-    pub fn loss(
-        &mut self,
-        job: &Job,
-        workspaces: &Pool<Workspace<R>>,
-        source: &Source<'_, R>,
-        index: usize,
-        meta_step: u32,
-    ) -> f64 {
+    pub fn loss(&mut self, run: &Run<'_, '_, R>, number: (usize, u32)) -> f64 {
         let mut losses = std::mem::take(&mut self.losses);
+        let batch = run.job.request.batch;
         let results = Results {
-            episodes: job.request.batch,
+            episodes: batch,
             losses: &mut losses,
             output: &mut [],
             input: &mut [],
             traces: Vec::new(),
             initial: Vec::new(),
         };
-        self.run(job, workspaces, source, index, meta_step, results);
+        self.run(run, number, results, &mut []);
         self.losses = losses;
-        self.losses.iter().sum::<f64>() / job.request.batch as f64
+        self.losses.iter().sum::<f64>() / batch as f64
     }
 
     /// The gradients' sum over the last batch, per layer; zero where no gradient was taken.

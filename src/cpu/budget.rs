@@ -35,7 +35,7 @@ impl<R: Real> Workspaces<R> {
     }
 
     /// Bytes that `job` works in besides what is kept for it; what is kept for another job goes.
-    fn needed(&self, job: &Job, population: usize) -> u128 {
+    pub fn needed(&self, job: &Job, population: usize) -> u128 {
         let (threads, networks) = (rayon::current_num_threads(), Job::networks(population));
         // Another caller may have left more than this one takes.
         fn lacking<T: Pooled<Job = Job>>(pool: &Pool<T>, job: &Job, most: usize) -> u128 {

@@ -1,5 +1,6 @@
 //! The CPU engine between calls.
 
+use super::batch::Run;
 use super::budget::Workspaces;
 use super::job::Job;
 use super::layers::unpack;
@@ -81,7 +82,7 @@ impl Cpu {
         let (population, batch) = (parameters.population(), request.batch);
         let job = Job::new::<R>(network, population, request);
         let layout = parameters.layout();
-        let shapes = ResultArrays::shapes(&job, population);
+        let shapes = ResultArrays::shapes(&job, &job.whole(), population);
         let elements = shapes.elements() + (population * layout.size()) as u128;
         let workspaces = self.workspaces();
         workspaces.require(
@@ -94,7 +95,12 @@ impl Cpu {
         let mut losses = vec![0.0; population * batch];
         let mut arrays = shapes.arrays::<R>();
         let mut gradients = Parameters::zeros(parameters.shared_layout().clone(), population)?;
-        let source = Source::given(episodes);
+        let run = Run {
+            job: &job,
+            work: &job.whole(),
+            workspaces: &workspaces.groups,
+            source: &Source::given(episodes),
+        };
         gradients
             .values_mut()
             .par_chunks_mut(layout.size().max(1))
@@ -103,8 +109,10 @@ impl Cpu {
             .for_each(|(index, (values, results))| {
                 let mut all = workspaces.batches.take(&job);
                 all.pack(network, layout, parameters.network(index));
-                all.run(&job, &workspaces.groups, &source, index, 0, results);
-                unpack(network, layout, all.gradients(), values);
+                all.run(&run, (index, 0), results, &mut []);
+                if job.request.gradient {
+                    unpack(network, layout, all.gradients(), values);
+                }
             });
 
         workspaces.trim(&job);

@@ -6,6 +6,7 @@ use super::layers::Shape;
 use crate::computation::{ObjectiveKind, Request};
 use crate::network::{Loss, Network};
 use crate::number::Real;
+use std::ops::Range;
 
 /// What is the same for every episode of a computation: all that working arrays depend on.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,8 +17,29 @@ pub(super) struct Job {
     pub along: Along,
     /// Episodes whose gradients are summed before the sum goes on: part of the result's last bits.
     pub block: usize,
+    pub keeps: Keeps,
     /// Whether there are too few networks and blocks to occupy the threads, so that rows are split too.
     pub split_rows: bool,
+}
+
+/// What is kept of the forward sweep, for a reverse sweep that is asked for later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    /// Nothing: both halves of an episode are run together.
+    Nothing,
+    /// The activities of all episodes.
+    Activities,
+    /// The traces in progress, too, so that episodes can be driven a few steps at a time.
+    Traces,
+}
+
+/// What is run of a computation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Work {
+    /// Steps of the forward sweep; those before them have been run.
+    pub forward: Range<usize>,
+    /// Whether the reverse sweep follows, from their end to step 0.
+    pub backward: bool,
 }
 
 impl Job {
@@ -31,6 +53,7 @@ impl Job {
             loss: network.loss(),
             along,
             block,
+            keeps: Keeps::Nothing,
             split_rows: blocks < rayon::current_num_threads(),
             shapes,
             // Arrays are the same for every objective, so that those which are kept serve all.
@@ -38,6 +61,14 @@ impl Job {
                 objective: ObjectiveKind::None,
                 ..request
             },
+        }
+    }
+
+    /// Both halves.
+    pub fn whole(&self) -> Work {
+        Work {
+            forward: 0..self.request.steps,
+            backward: self.request.gradient,
         }
     }
 

@@ -4,7 +4,7 @@
 use super::table::table;
 use crate::network::{Activation, Layer, Network, Plasticity, RatePer};
 use crate::number::Real;
-use crate::number::{Aligned, padded, zeros};
+use crate::number::{Aligned, padded};
 use crate::parameters::{Layout, Role};
 use crate::rule::Rule;
 use crate::zip::zip_eq;
@@ -97,18 +97,11 @@ impl SynapseArrays<u128> {
             rate: plastic * rows,
         }
     }
-
-    /// Elements of all arrays together.
-    pub fn elements(self) -> u128 {
-        let mut sum = 0;
-        self.map(&mut |size| sum += size);
-        sum
-    }
 }
 
 impl<R: Real> Synapses<R> {
     pub fn zeros(shape: &Shape) -> Self {
-        SynapseArrays::sizes(shape).map(&mut |size| zeros(size as usize))
+        SynapseArrays::sizes(shape).arrays()
     }
 
     fn parts(&mut self) -> [&mut Aligned<R>; 4] {

@@ -1,7 +1,8 @@
 //! A population in training on the CPU.
 
+use super::batch::Run;
 use super::budget::Workspaces;
-use super::job::Job;
+use super::job::{Job, Work};
 use super::layers::unpack;
 use super::optimiser::Moments;
 use super::source::{Block, Source};
@@ -34,11 +35,25 @@ struct Common<'a> {
     workspaces: &'a Workspaces<f32>,
 }
 
+impl Common<'_> {
+    /// The computation of a meta-step.
+    fn run<'a, 's>(&'a self, (job, work, source): MetaStep<'a, 's>) -> Run<'a, 's, f32> {
+        Run {
+            job,
+            work,
+            workspaces: &self.workspaces.groups,
+            source,
+        }
+    }
+}
+
+type MetaStep<'a, 's> = (&'a Job, &'a Work, &'a Source<'s, f32>);
+
 /// What one network has beside its parameters.
 #[derive(Debug)]
 struct State {
     optimiser: Optimiser,
-    moments: Moments,
+    moments: Moments<f32>,
     gradient: Vec<f32>,
     /// The losses of the meta-steps since the one that means begin at.
     losses: f64,
@@ -83,7 +98,7 @@ impl CpuLearner {
         let job = Job::new::<f32>(&self.network, population, request);
         self.workspaces
             .require("the CPU engine's working memory", &job, population, 0)?;
-        let source = Source::given(episodes);
+        let run = (&job, &job.whole(), &Source::given(episodes));
         let episode = self.episodes;
         self.episodes += batch as u64;
         let losses = self.each(|index, common, values, state| {
@@ -94,7 +109,7 @@ impl CpuLearner {
             } = *common;
             let mut batch = workspaces.batches.take(&job);
             batch.pack(network, layout, values);
-            let loss = batch.loss(&job, &workspaces.groups, &source, index, 0);
+            let loss = batch.loss(&common.run(run), (index, 0));
             unpack(network, layout, batch.gradients(), &mut state.gradient);
             state.learn(layout, values, index, episode, loss);
             loss
@@ -128,7 +143,7 @@ impl CpuLearner {
         let job = Job::new::<f32>(&self.network, population, request);
         self.workspaces
             .require("the CPU engine's working memory", &job, population, 0)?;
-        let episodes = Source::Generated(source);
+        let run = (&job, &job.whole(), &Source::Generated(source));
         let (seen, batch) = (self.episodes, source.batch as u64);
         self.episodes += meta_steps.len() as u64 * batch;
         let counted = ((meta_steps.end - since) as usize * source.task.counted_steps()) as f64;
@@ -149,13 +164,14 @@ impl CpuLearner {
                 whole.pack(network, layout, values);
                 let (loss, gradients) = match &mut workspace {
                     Some(workspace) => {
-                        let block = Block::new(&job, &episodes, index, meta_step, 0);
-                        let sum = workspace.block(&job, &whole.layers, &block, None);
+                        let (job, work, episodes) = run;
+                        let block = Block::new(job, episodes, index, meta_step, 0);
+                        let layers = &whole.layers;
+                        let sum = workspace.block(job, work, layers, &block, None, &mut []);
                         (sum / source.batch as f64, workspace.gradients())
                     }
                     None => {
-                        let loss =
-                            whole.loss(&job, &workspaces.groups, &episodes, index, meta_step);
+                        let loss = whole.loss(&common.run(run), (index, meta_step));
                         (loss, whole.gradients())
                     }
                 };

@@ -18,9 +18,11 @@ mod pool;
 mod results;
 mod retention;
 mod segments;
+mod session;
 mod source;
 mod table;
 mod workspace;
 
 pub use engine::Cpu;
 pub use learner::CpuLearner;
+pub(crate) use session::CpuSession;

@@ -1,28 +1,31 @@
 //! One optimiser update of one network; the twin of `shaders/check.wgsl` and `shaders/optimiser.wgsl`.
 
+use crate::number::Real;
 use crate::optimiser::{Optimiser, Update};
 use crate::parameters::{Layout, Role, Tensor};
 use crate::zip::zip_eq;
+use num_traits::clamp;
 
 /// Parameters whose steps are taken at once.
 const CHUNK: usize = 64;
 
 /// An optimiser's memory of one network.
 #[derive(Clone, Debug)]
-pub(super) struct Moments {
+pub(super) struct Moments<R> {
     /// What the method remembers of each parameter; the second is empty where it remembers one number.
-    moments: [Vec<f32>; 2],
+    moments: [Vec<R>; 2],
     /// What the learning rate is multiplied by, of each tensor; 0 where it stays as it is.
-    factors: Vec<f32>,
+    factors: Vec<f64>,
     /// Updates made.
     updates: u32,
 }
 
-impl Moments {
+impl<R: Real> Moments<R> {
     pub fn new(optimiser: &Optimiser, layout: &Layout) -> Self {
         let used = optimiser.method.entry().moments;
         Self {
-            moments: [0, 1].map(|index| vec![0.0; if index < used { layout.size() } else { 0 }]),
+            moments: [0, 1]
+                .map(|index| vec![R::zero(); if index < used { layout.size() } else { 0 }]),
             factors: optimiser.factors(layout),
             updates: 0,
         }
@@ -41,26 +44,27 @@ impl Moments {
         &mut self,
         optimiser: &Optimiser,
         layout: &Layout,
-        values: &mut [f32],
-        gradient: &[f32],
+        values: &mut [R],
+        gradient: &[R],
     ) {
         let scale = match optimiser.max_gradient_norm {
             Some(largest) => clip_factor(self.learned(layout), gradient, largest),
-            None => 1.0,
+            None => R::one(),
         };
-        let rate = (optimiser.learning_rate * optimiser.schedule.factor(self.updates)) as f32;
+        let rate = R::from_f64(optimiser.learning_rate * optimiser.schedule.factor(self.updates));
         self.updates += 1;
-        let step = optimiser.method.entry().step;
+        let step = optimiser.method.entry().step::<R>();
         let constants = optimiser.method.values();
-        let max_step = optimiser.max_step.map_or(f32::MAX, |step| step as f32);
-        let (l1, l2) = (optimiser.l1 as f32, optimiser.l2 as f32);
+        let most = R::max_value();
+        let max_step = optimiser.max_step.map_or(most, R::from_f64);
+        let (l1, l2) = (R::from_f64(optimiser.l1), R::from_f64(optimiser.l2));
         for (tensor, &factor) in zip_eq(layout.tensors(), &self.factors) {
             if factor == 0.0 {
                 continue;
             }
             let update = Update {
                 count: self.updates,
-                rate: rate * factor,
+                rate: rate * R::from_f64(factor),
             };
             let penalised = matches!(tensor.role, Role::Weight | Role::Plasticity);
             let [low, high] = match tensor.role {
@@ -68,13 +72,13 @@ impl Moments {
                 Role::Plasticity => optimiser.plasticity_bounds(),
                 Role::Weight | Role::Bias => [f64::NEG_INFINITY, f64::INFINITY],
             }
-            .map(|bound| bound as f32);
+            .map(R::from_f64);
             for start in tensor.range().step_by(CHUNK) {
                 let chunk = start..tensor.range().end.min(start + CHUNK);
-                let mut steps = [0.0; CHUNK];
+                let mut steps = [R::zero(); CHUNK];
                 let steps = &mut steps[..chunk.len()];
                 for (g, gradient) in zip_eq(&mut *steps, &gradient[chunk.clone()]) {
-                    *g = gradient * scale;
+                    *g = *gradient * scale;
                 }
                 let moments = self.moments.each_mut().map(|all| match all.is_empty() {
                     true => &mut [][..],
@@ -82,13 +86,16 @@ impl Moments {
                 });
                 step(&constants, update, steps, moments);
                 for (value, step) in zip_eq(&mut values[chunk], steps) {
-                    let step = step.clamp(-max_step, max_step);
-                    let mut new = (*value - step).clamp(-f32::MAX, f32::MAX);
+                    let step = clamp(*step, -max_step, max_step);
+                    let mut new = clamp(*value - step, -most, most);
                     if penalised {
-                        let sign = if new == 0.0 { 0.0 } else { new.signum() };
+                        let sign = match new == R::zero() {
+                            true => R::zero(),
+                            false => new.signum(),
+                        };
                         new -= l1 * sign + l2 * new;
                     }
-                    *value = new.clamp(low, high);
+                    *value = clamp(new, low, high);
                 }
             }
         }
@@ -97,24 +104,24 @@ impl Moments {
 
 /// What scales the learned tensors' gradient down to the norm `largest`; 1 where it is smaller. Divides by the largest
 /// element first, so that squares do not overflow.
-fn clip_factor<'a>(
+fn clip_factor<'a, R: Real>(
     tensors: impl Iterator<Item = &'a Tensor> + Clone,
-    gradient: &[f32],
+    gradient: &[R],
     largest: f64,
-) -> f32 {
+) -> R {
     let learned = || tensors.clone().flat_map(|tensor| &gradient[tensor.range()]);
-    let peak = learned().fold(0.0f32, |peak, g| peak.max(g.abs()));
-    if peak == 0.0 {
-        return 1.0;
+    let peak = learned().fold(R::zero(), |peak, g| peak.max(g.abs()));
+    if peak == R::zero() {
+        return R::one();
     }
-    let norm = f64::from(peak)
+    let norm = peak.as_f64()
         * learned()
-            .map(|&g| f64::from(g / peak).powi(2))
+            .map(|&g| (g / peak).as_f64().powi(2))
             .sum::<f64>()
             .sqrt();
     if norm > largest {
-        (largest / norm) as f32
+        R::from_f64(largest / norm)
     } else {
-        1.0
+        R::one()
     }
 }

@@ -1,6 +1,6 @@
 //! Where results go.
 
-use super::job::Job;
+use super::job::{Job, Work};
 use super::layers::Shape;
 use crate::number::Real;
 use ndarray::Array4;
@@ -75,10 +75,10 @@ pub(super) struct ResultArrays<A> {
 }
 
 impl ResultArrays<[usize; 4]> {
-    /// The shape of every array; of no elements where it is not wanted.
-    pub fn shapes(job: &Job, population: usize) -> Self {
+    /// The shape of every array that comes of `work`; of no elements where it is not wanted.
+    pub fn shapes(job: &Job, work: &Work, population: usize) -> Self {
         let (request, shapes) = (&job.request, &job.shapes);
-        let (want, steps) = (request.want, request.steps);
+        let (want, steps) = (request.want, &work.forward);
         let array = |wanted: bool, rows, columns| match wanted {
             true => [population, request.batch, rows, columns],
             false => [0; 4],
@@ -92,14 +92,18 @@ impl ResultArrays<[usize; 4]> {
             layers.map(array).collect()
         };
         Self {
-            output: array(want.output, steps, shapes[shapes.len() - 1].outputs),
+            output: array(
+                want.output && !steps.is_empty(),
+                steps.len(),
+                shapes[shapes.len() - 1].outputs,
+            ),
             input: array(
-                request.gradient && want.input_gradient,
-                steps,
+                work.backward && want.input_gradient,
+                steps.end,
                 shapes[0].inputs,
             ),
-            traces: traces(&|_| want.final_traces),
-            initial: traces(&|layer| request.gradient && request.traces[layer].initial),
+            traces: traces(&|_| want.final_traces && !steps.is_empty()),
+            initial: traces(&|layer| work.backward && request.traces[layer].initial),
         }
     }
 

@@ -15,14 +15,15 @@ fn length<R: Real>(elements: usize) -> usize {
     (BYTES / (elements * size_of::<R>())).max(FEWEST)
 }
 
-/// The segments of `steps` steps, in order.
+/// The segments of `steps`, in order.
 pub(super) fn ranges<R: Real>(
-    steps: usize,
+    steps: Range<usize>,
     elements: usize,
 ) -> impl DoubleEndedIterator<Item = Range<usize>> + Clone {
     let length = length::<R>(elements);
-    let count = steps.div_ceil(length);
-    (0..count).map(move |segment| segment * length..((segment + 1) * length).min(steps))
+    let count = steps.len().div_ceil(length);
+    let start = move |segment: usize| (steps.start + segment * length).min(steps.end);
+    (0..count).map(move |segment| start(segment)..start(segment + 1))
 }
 
 /// Rows of a chunk that wait for the next segment, of a layer with `outputs` rows.

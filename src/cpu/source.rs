@@ -21,7 +21,8 @@ type Traces<'a, R> = BTreeMap<usize, CowArray<'a, R, Ix4>>;
 
 /// The caller's arrays, in standard layout.
 pub(super) struct Given<'a, R> {
-    input: CowArray<'a, R, Ix4>,
+    /// None where the episodes have been run.
+    input: Option<CowArray<'a, R, Ix4>>,
     /// A target or an output gradient, by `is_target`.
     objective: Option<CowArray<'a, R, Ix4>>,
     is_target: bool,
@@ -31,7 +32,41 @@ pub(super) struct Given<'a, R> {
 }
 
 impl<'a, R: Real> Source<'a, R> {
+    /// The caller's episodes.
     pub fn given(episodes: &'a Episodes<'_, R>) -> Self {
+        Self::of(
+            Some(&episodes.input),
+            &episodes.objective,
+            &episodes.initial_traces,
+            &episodes.trace_gradients,
+        )
+    }
+
+    /// The same without what is differentiated.
+    pub fn forward(episodes: &'a Episodes<'_, R>) -> Self {
+        let none = const { &BTreeMap::new() };
+        Self::of(
+            Some(&episodes.input),
+            &Objective::None,
+            &episodes.initial_traces,
+            none,
+        )
+    }
+
+    /// What a reverse sweep begins with, for episodes that have been run.
+    pub fn upstream(
+        objective: &'a Objective<'_, R>,
+        trace_gradients: &'a BTreeMap<usize, CowArray<'_, R, Ix4>>,
+    ) -> Self {
+        Self::of(None, objective, const { &BTreeMap::new() }, trace_gradients)
+    }
+
+    fn of(
+        input: Option<&'a CowArray<'_, R, Ix4>>,
+        objective: &'a Objective<'_, R>,
+        initial_traces: &'a BTreeMap<usize, CowArray<'_, R, Ix4>>,
+        trace_gradients: &'a BTreeMap<usize, CowArray<'_, R, Ix4>>,
+    ) -> Self {
         let contiguous = |array: &'a CowArray<'_, R, Ix4>| array.as_standard_layout();
         let traces = |traces: &'a BTreeMap<usize, CowArray<'_, R, Ix4>>| {
             let traces = traces.iter();
@@ -39,18 +74,18 @@ impl<'a, R: Real> Source<'a, R> {
                 .map(|(&layer, trace)| (layer, contiguous(trace)))
                 .collect()
         };
-        let (objective, is_target, mask) = match &episodes.objective {
+        let (objective, is_target, mask) = match objective {
             Objective::Target { target, mask } => (Some(contiguous(target)), true, mask),
             Objective::OutputGradient(gradient) => (Some(contiguous(gradient)), false, &Mask::All),
             Objective::None => (None, false, &Mask::All),
         };
         Self::Given(Box::new(Given {
-            input: contiguous(&episodes.input),
+            input: input.map(contiguous),
             objective,
             is_target,
             mask,
-            initial_traces: traces(&episodes.initial_traces),
-            trace_gradients: traces(&episodes.trace_gradients),
+            initial_traces: traces(initial_traces),
+            trace_gradients: traces(trace_gradients),
         }))
     }
 
@@ -89,7 +124,10 @@ impl<'a, R: Real> Source<'a, R> {
                 }
             }
             Self::Given(given) => Group {
-                input: part(&given.input, index, episodes.clone()),
+                input: match &given.input {
+                    Some(input) => part(input, index, episodes.clone()),
+                    None => &[],
+                },
                 objective: given
                     .objective
                     .as_ref()

@@ -21,6 +21,20 @@ macro_rules! table {
                 }
             }
         }
+
+        impl $table<u128> {
+            /// Elements of all arrays together.
+            pub fn elements(self) -> u128 {
+                let mut sum = 0;
+                self.map(&mut |size| sum += size);
+                sum
+            }
+
+            /// Zeros.
+            pub fn arrays<R: $crate::number::Real>(self) -> $table<$crate::number::Aligned<R>> {
+                self.map(&mut |size| $crate::number::zeros(size as usize))
+            }
+        }
     };
 }
 

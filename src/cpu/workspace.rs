@@ -2,7 +2,7 @@
 
 use super::along::MOST_EPISODES;
 use super::arrays::{Activity, Adjoint, Group, GroupArrays, Shared};
-use super::job::Job;
+use super::job::{Job, Keeps, Work};
 use super::kernels::{
     Empty, Pass, backward, bring_out, forward, input_gradient, put_lane, take_in, transpose,
 };
@@ -11,6 +11,7 @@ use super::pool::Pooled;
 use super::results::Results;
 use super::source::{self, Block, Generated};
 use crate::number::Real;
+use std::ops::Range;
 
 /// The arrays of one group of `W` episodes at a time, and what they are worked on with.
 #[derive(Debug)]
@@ -44,24 +45,31 @@ impl<R: Real> Workspace<R> {
         &self.arrays.gradients
     }
 
-    /// Runs the episodes of one block and sums their gradients; returns the sum of their losses.
+    /// Runs `work` on the episodes of one block and sums their gradients; returns the sum of their losses. `kept` has each
+    /// group's activities where the job keeps them.
     pub fn block(
         &mut self,
         job: &Job,
+        work: &Work,
         layers: &[Synapses<R>],
         block: &Block<'_, '_, R>,
         mut results: Option<Results<'_, R>>,
+        kept: &mut [Vec<Activity<R>>],
     ) -> f64 {
         self.arrays.clear_gradients();
         let mut generated = std::mem::take(&mut self.generated);
         let width = job.along.width::<R>();
         let mut total = 0.0;
-        for first in block.episodes.clone().step_by(width) {
+        for (n, first) in block.episodes.clone().step_by(width).enumerate() {
             let count = width.min(block.episodes.end - first);
             let mut sweep = GroupSweep {
                 job,
+                work,
                 layers,
-                activities: &mut self.arrays.activities,
+                activities: match job.keeps {
+                    Keeps::Nothing => &mut self.arrays.activities,
+                    _ => &mut kept[n],
+                },
                 adjoints: &mut self.arrays.adjoints,
                 gradients: &mut self.arrays.gradients,
                 shared: &mut self.arrays.shared,
@@ -78,7 +86,7 @@ impl<R: Real> Workspace<R> {
             let losses = &mut losses[..count];
             sweep.objective(&group, losses);
             total = losses.iter().fold(total, |sum, loss| sum + loss);
-            if job.request.gradient {
+            if work.backward {
                 sweep.backward(&group);
             }
             if let Some(results) = &mut results {
@@ -94,6 +102,7 @@ impl<R: Real> Workspace<R> {
 /// The sweeps over one group of episodes. What the reverse half needs of the forward one is in the activities.
 struct GroupSweep<'a, R> {
     job: &'a Job,
+    work: &'a Work,
     layers: &'a [Synapses<R>],
     activities: &'a mut [Activity<R>],
     adjoints: &'a mut [Adjoint<R>],
@@ -105,31 +114,55 @@ struct GroupSweep<'a, R> {
 }
 
 impl<R: Real> GroupSweep<'_, R> {
-    /// Takes the episodes in, and runs all layers.
+    /// How layer `index` is swept over, in some steps.
+    fn pass<'b>(&self, index: usize, steps: &Range<usize>) -> Pass<'b, R>
+    where
+        Self: 'b,
+    {
+        let (job, layers) = (self.job, self.layers);
+        Pass {
+            along: job.along,
+            shape: &job.shapes[index],
+            synapses: &layers[index],
+            room: job.request.steps,
+            first: steps.start,
+            end: steps.end,
+            parallel: job.splits::<R>(&job.shapes[index]),
+        }
+    }
+
+    /// Takes the episodes' steps in, and runs all layers.
     fn forward(&mut self, group: &source::Group<'_, '_, R>) {
-        let (job, along) = (self.job, self.job.along);
-        let input = &mut self.activities[0].input;
+        let (job, along, count) = (self.job, self.job.along, self.count);
+        let steps = &self.work.forward;
+        if steps.is_empty() {
+            return;
+        }
+        let row = columns(job, 0)[1] * along.width::<R>();
+        let input = &mut self.activities[0].input[steps.start * row..steps.end * row];
         take_in(
             along,
             group.input,
-            self.count,
+            count,
             columns(job, 0),
             Empty::First,
             input,
         );
         for index in 0..job.shapes.len() {
+            let pass = self.pass(index, steps);
             let (before, after) = self.activities.split_at_mut(index + 1);
             let activity = &mut before[index];
-            if let Some(from) = group.initial_traces(index) {
+            if let Some(from) = group.initial_traces(index).filter(|_| steps.start == 0) {
                 let (columns, to) = (columns(job, index), &mut activity.initial_trace);
-                take_in(along, from, self.count, columns, Empty::First, to);
+                take_in(along, from, count, columns, Empty::First, to);
             }
-            let pass = pass(job, self.layers, index);
             forward(pass, activity, &mut self.shared.scratch);
             if let Some(next) = after.first_mut() {
-                let (steps, output) = (job.request.steps, &activity.output);
+                let output = (&*activity.output, job.request.steps);
                 let [_, row] = columns(job, index + 1);
-                transpose(along, output, &mut next.input, [steps, steps, row]);
+                let size = row * along.width::<R>();
+                let input = &mut next.input[steps.start * size..steps.end * size];
+                transpose(along, output, steps.clone(), (input, row));
             }
         }
     }
@@ -139,12 +172,17 @@ impl<R: Real> GroupSweep<'_, R> {
         let (job, along, count) = (self.job, self.job.along, self.count);
         let last = job.shapes.len() - 1;
         let outputs = job.shapes[last].outputs;
+        let steps = &self.work.forward;
+        if steps.is_empty() {
+            return;
+        }
         let to = Results::part(results.output, results.episodes, first, count);
         if !to.is_empty() {
             // There is no gradient on the output yet.
-            let (steps, by_step) = (job.request.steps, &mut self.shared.output_gradient);
-            let output = &self.activities[last].output;
-            transpose(along, output, by_step, [steps, steps, outputs]);
+            let by_step =
+                &mut self.shared.output_gradient[..steps.len() * outputs * along.width::<R>()];
+            let output = (&*self.activities[last].output, job.request.steps);
+            transpose(along, output, steps.clone(), (by_step, outputs));
             bring_out(along, by_step, count, [outputs; 2], to);
         }
         for (layer, to) in results.traces.iter_mut().enumerate() {
@@ -159,7 +197,8 @@ impl<R: Real> GroupSweep<'_, R> {
         let (job, along) = (self.job, self.job.along);
         let last = job.shapes.len() - 1;
         let outputs = job.shapes[last].outputs;
-        let by_output = &mut self.shared.output_gradient;
+        let size = self.work.forward.end * outputs * along.width::<R>();
+        let by_output = &mut self.shared.output_gradient[..size];
         match group.objective {
             Some(target) if group.is_target => {
                 by_output.fill(R::zero());
@@ -167,6 +206,7 @@ impl<R: Real> GroupSweep<'_, R> {
                     *loss = self.loss(group, target, lane);
                 }
             }
+            _ if !self.work.backward => {}
             Some(gradient) => {
                 let columns = [outputs; 2];
                 take_in(along, gradient, self.count, columns, Empty::Zero, by_output);
@@ -178,7 +218,8 @@ impl<R: Real> GroupSweep<'_, R> {
     /// The loss of the episode in `lane`, against the group's targets `[count, T, O]`.
     fn loss(&mut self, group: &source::Group<'_, '_, R>, target: &[R], lane: usize) -> f64 {
         let job = self.job;
-        let (steps, width) = (job.request.steps, job.along.width::<R>());
+        let (room, width) = (job.request.steps, job.along.width::<R>());
+        let steps = self.work.forward.end;
         let activity = &self.activities[job.shapes.len() - 1];
         let [output, gradient] = &mut *self.step;
         let outputs = output.len();
@@ -190,7 +231,7 @@ impl<R: Real> GroupSweep<'_, R> {
                 continue;
             }
             for (o, y) in output.iter_mut().enumerate() {
-                *y = activity.output[(o * steps + t) * width + lane];
+                *y = activity.output[(o * room + t) * width + lane];
             }
             let target = &target[(lane * steps + t) * outputs..][..outputs];
             let step = job.loss.step(output, target, mask / batch, gradient);
@@ -204,7 +245,9 @@ impl<R: Real> GroupSweep<'_, R> {
     /// From the gradient on the output back through all layers; adds to the parameters' gradients.
     fn backward(&mut self, group: &source::Group<'_, '_, R>) {
         let (job, along, count) = (self.job, self.job.along, self.count);
+        let steps = 0..self.work.forward.end;
         for (index, shape) in job.shapes.iter().enumerate().rev() {
+            let pass = self.pass(index, &steps);
             let (before, after) = self.adjoints.split_at_mut(index + 1);
             let adjoint = &mut before[index];
             if let Some(from) = group.trace_gradients(index) {
@@ -215,9 +258,10 @@ impl<R: Real> GroupSweep<'_, R> {
                 Some(above) => (&above.input_gradient, columns(job, index + 1)[1]),
                 None => (&self.shared.output_gradient, shape.outputs),
             };
-            let sizes = [row, shape.outputs, job.request.steps];
-            transpose(along, from, &mut adjoint.signal, sizes);
-            let (pass, activity) = (pass(job, self.layers, index), &self.activities[index]);
+            let from = &from[..steps.end * row * along.width::<R>()];
+            let signal = (&mut *adjoint.signal, job.request.steps);
+            transpose(along, (from, row), 0..shape.outputs, signal);
+            let activity = &self.activities[index];
             let Shared {
                 partial, scratch, ..
             } = &mut *self.shared;
@@ -238,29 +282,23 @@ impl<R: Real> GroupSweep<'_, R> {
     /// Copies the wanted gradients out, to the results from number `first` on.
     fn bring_gradients(&mut self, results: &mut Results<'_, R>, first: usize) {
         let (job, along, count) = (self.job, self.job.along, self.count);
+        if !self.work.backward {
+            return;
+        }
         for (layer, adjoint) in self.adjoints.iter().enumerate() {
             let columns = columns(job, layer);
             if layer == 0 {
                 let to = Results::part(results.input, results.episodes, first, count);
-                bring_out(along, &adjoint.input_gradient, count, columns, to);
+                let size = self.work.forward.end * columns[1] * along.width::<R>();
+                let from = &adjoint.input_gradient;
+                let from = &from[..size.min(from.len())];
+                bring_out(along, from, count, columns, to);
             }
             if let Some(to) = results.initial.get_mut(layer) {
                 let to = Results::part(to, results.episodes, first, count);
                 bring_out(along, &adjoint.initial_gradient, count, columns, to);
             }
         }
-    }
-}
-
-/// How layer `index` is swept over.
-fn pass<'a, R: Real>(job: &'a Job, layers: &'a [Synapses<R>], index: usize) -> Pass<'a, R> {
-    let shape = &job.shapes[index];
-    Pass {
-        along: job.along,
-        shape,
-        synapses: &layers[index],
-        steps: job.request.steps,
-        parallel: job.splits::<R>(shape),
     }
 }
 

@@ -189,7 +189,7 @@ fn check<R: Real>(
 }
 
 #[cfg(feature = "gpu")]
-fn single_precision_only() -> Error {
+pub(super) fn single_precision_only() -> Error {
     Error::Precision {
         engine: "GPU",
         supported: f32::NAME,

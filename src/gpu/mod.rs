@@ -50,4 +50,4 @@ pub use learner::GpuLearner;
 pub use plan_report::{KernelReport, PlanReport, plan, plan_task};
 pub use profile::Profile;
 pub(crate) use repeat::GpuRun;
-pub use session::GpuSession;
+pub(crate) use session::GpuSession;

@@ -7,21 +7,15 @@ use super::gradient::results;
 use super::placed::Placed;
 use super::residents::packed;
 use super::work::Work;
-use crate::check::{require_finite, require_shape};
-use crate::computation::{GivenTraces, Gradients, ObjectiveKind, Request, Want};
-use crate::episodes::Objective;
-use crate::error::{Error, Result};
+use crate::computation::{Gradients, Outcome, Request, Want};
+use crate::episodes::{Episodes, Objective, of_each_network};
+use crate::error::Result;
 use crate::network::Network;
 use crate::parameters::Parameters;
-use ndarray::Array4;
+use ndarray::{Array4, Axis, CowArray, Slice};
 
 /// Networks on the GPU that run episodes forward, all steps at once or one at a time, and differentiate what they did with
 /// the caller's gradient on the outputs. Nothing but inputs, outputs and gradients travels between calls.
-///
-/// Every result is that of [`Engine::forward`] and [`Engine::gradient`] on the same episodes, bit for bit.
-///
-/// [`Engine::forward`]: crate::Engine::forward
-/// [`Engine::gradient`]: crate::Engine::gradient
 #[derive(Debug)]
 pub struct GpuSession {
     gpu: Gpu,
@@ -33,50 +27,24 @@ pub struct GpuSession {
     done: usize,
 }
 
-impl Gpu {
-    /// Takes `parameters` to the device and makes room for `batch` episodes of `steps` steps of each network. `want` says
-    /// whether there is a gradient on the input; the outputs are returned in any case.
-    ///
-    /// # Errors
-    /// If the parameters do not fit the network, a size is zero, or the device has no room for all episodes at once.
-    pub fn session(
-        &self,
+impl GpuSession {
+    /// Room for what `request` says, which has a gradient on the outputs.
+    pub(crate) fn new(
+        gpu: &Gpu,
         network: &Network,
         parameters: &Parameters<f32>,
-        batch: usize,
-        steps: usize,
-        want: Want,
-    ) -> Result<GpuSession> {
-        parameters.check(network)?;
-        for (field, size) in [("batch", batch), ("steps", steps)] {
-            if size == 0 {
-                return Err(Error::ZeroSize {
-                    field: field.into(),
-                });
-            }
-        }
-        let request = Request {
-            batch,
-            steps,
-            gradient: true,
-            want: Want {
-                output: false,
-                final_traces: false,
-                ..want
-            },
-            objective: ObjectiveKind::OutputGradient,
-            traces: vec![GivenTraces::default(); network.layers().len()],
-        };
+        request: Request,
+    ) -> Result<Self> {
         let work = Work {
             stepwise: true,
             ..Work::new(parameters.population(), request)
         };
-        let size = whole_group_size(network, self.profile(), &work);
+        let size = whole_group_size(network, gpu.profile(), &work);
         let groups = split(0..work.networks, size)
-            .map(|networks| Placed::new(self, network, parameters, &work, networks))
+            .map(|networks| Placed::new(gpu, network, parameters, &work, networks))
             .collect::<Result<_>>()?;
-        Ok(GpuSession {
-            gpu: self.clone(),
+        Ok(Self {
+            gpu: gpu.clone(),
             network: network.clone(),
             parameters: parameters.clone(),
             work,
@@ -84,17 +52,8 @@ impl Gpu {
             done: 0,
         })
     }
-}
 
-impl GpuSession {
-    /// Replaces the parameters. Episodes in progress are given up.
-    ///
-    /// # Errors
-    /// If they do not fit the network or the population, or the device fails.
-    pub fn set_parameters(&mut self, parameters: &Parameters<f32>) -> Result<()> {
-        let layout = self.parameters.layout();
-        parameters.check_shape("parameters", layout, self.work.networks)?;
-        self.done = 0;
+    pub(crate) fn set_parameters(&mut self, parameters: &Parameters<f32>) -> Result<()> {
         for group in &self.groups {
             let layout = &group.loaded.plan.layout;
             let values = packed(layout, &parameters.slice(group.networks.clone()));
@@ -104,95 +63,139 @@ impl GpuSession {
         Ok(())
     }
 
-    /// Begins new episodes, with traces of zero. Their steps follow one by one with [`GpuSession::step`].
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.done = 0;
     }
 
-    /// One step of all episodes: of the inputs `[P, B, 1, I]` it makes the outputs `[P, B, 1, O]`.
-    ///
-    /// # Errors
-    /// If the inputs have another shape or are not finite, all steps of the episodes are done, or the device fails.
-    pub fn step(&mut self, input: &Array4<f32>) -> Result<Array4<f32>> {
-        let (step, steps) = (self.done, self.work.request.steps);
-        if step == steps {
-            return Err(Error::setting(
-                "steps",
-                format!("all {steps} of the episodes are done: begin new ones"),
-            ));
-        }
-        self.require("input", input, 1, self.network.inputs())?;
-        let mut output = self.outputs(1);
+    /// All steps of new episodes at once, or one step more.
+    pub(crate) fn advance(&mut self, episodes: &Episodes<'_, f32>) -> Result<Outcome<f32>> {
+        let (request, steps) = (&self.work.request, episodes.steps());
+        let is_whole = self.done == 0 && steps == request.steps;
+        let want = Want {
+            input_gradient: false,
+            final_traces: is_whole && request.want.final_traces,
+            ..request.want
+        };
+        let forward = Request {
+            steps,
+            gradient: false,
+            want,
+            ..request.clone()
+        };
+        let forward = Work::new(self.work.networks, forward);
+        let mut outcome = results(&self.network, &self.parameters, &forward)?.outcome;
         for group in &self.groups {
-            let transfer = group.transfer(0);
-            transfer.upload_step(input)?;
-            let record = |encoder: &mut _| group.loaded.record_step(encoder, step);
-            self.gpu.device.submit(record)?;
-            transfer.read_step(&mut output)?;
+            match is_whole {
+                true => self.run_whole(group, episodes, &mut outcome)?,
+                false => self.run_step(group, self.done, episodes, &mut outcome)?,
+            }
         }
-        self.done += 1;
-        Ok(output)
+        self.done += steps;
+        Ok(outcome)
     }
 
-    /// All steps of all episodes: of the inputs `[P, B, T, I]` it makes the outputs `[P, B, T, O]`.
-    ///
-    /// # Errors
-    /// If the inputs have another shape or are not finite, or the device fails.
-    pub fn forward(&mut self, input: &Array4<f32>) -> Result<Array4<f32>> {
-        let steps = self.work.request.steps;
-        self.require("input", input, steps, self.network.inputs())?;
-        let mut output = self.outputs(steps);
-        self.done = 0;
-        for group in &self.groups {
-            let transfer = group.transfer(0);
-            transfer.upload_input(input)?;
-            let record = |encoder: &mut _| group.loaded.record_forward(encoder, 0);
-            self.gpu.device.submit(record)?;
-            transfer.read_output(&mut output)?;
-        }
-        self.done = steps;
-        Ok(output)
+    fn run_whole(
+        &self,
+        group: &Placed,
+        episodes: &Episodes<'_, f32>,
+        outcome: &mut Outcome<f32>,
+    ) -> Result<()> {
+        let transfer = group.transfer(0);
+        transfer.upload_input(&episodes.input)?;
+        transfer.upload_traces(episodes)?;
+        let record = |encoder: &mut _| group.loaded.record_forward(encoder, 0);
+        self.gpu.device.submit(record)?;
+        transfer.download_outcome(outcome)
     }
 
-    /// The gradients of `Σ output_gradient · output`, `output_gradient` being `[P, B, T, O]`, over the episodes that were run
-    /// last; as often as wanted.
-    ///
-    /// # Errors
-    /// If the gradient has another shape or is not finite, steps of the episodes are still to be done, or the device fails.
-    pub fn backward(&mut self, output_gradient: &Array4<f32>) -> Result<Gradients<f32>> {
-        let steps = self.work.request.steps;
-        if self.done < steps {
-            return Err(Error::setting(
-                "steps",
-                format!("{} of {steps} are done, expected all", self.done),
-            ));
+    fn run_step(
+        &self,
+        group: &Placed,
+        step: usize,
+        episodes: &Episodes<'_, f32>,
+        outcome: &mut Outcome<f32>,
+    ) -> Result<()> {
+        let transfer = group.transfer(0);
+        transfer.upload_step(&episodes.input)?;
+        let record = |encoder: &mut _| group.loaded.record_step(encoder, step);
+        self.gpu.device.submit(record)?;
+        match &mut outcome.output {
+            Some(output) => transfer.read_step(output),
+            None => Ok(()),
         }
-        let (name, outputs) = ("output_gradient", self.network.outputs());
-        self.require(name, output_gradient, steps, outputs)?;
-        let objective = Objective::OutputGradient(output_gradient.into());
-        let mut results = results(&self.network, &self.parameters, &self.work)?;
+    }
+
+    /// Brings episodes that ended early to the number of steps that was planned. Steps without input and without a gradient on
+    /// the output add nothing to any gradient.
+    fn complete(&self) -> Result<()> {
+        let request = &self.work.request;
+        let input = Array4::zeros((1, request.batch, 1, self.network.inputs()));
+        let nothing = Episodes::new(input);
+        for group in &self.groups {
+            for step in self.done..request.steps {
+                group.transfer(0).upload_step(&nothing.input)?;
+                let record = |encoder: &mut _| group.loaded.record_step(encoder, step);
+                self.gpu.device.submit(record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradients of `objective` over the steps that are done.
+    pub(crate) fn backward(&mut self, objective: &Objective<'_, f32>) -> Result<Gradients<f32>> {
+        let request = &self.work.request;
+        let (done, steps) = (self.done, request.steps);
+        let padded;
+        let objective = match objective {
+            Objective::OutputGradient(gradient) if done < steps => {
+                self.complete()?;
+                padded = Objective::OutputGradient(self.padded(gradient));
+                &padded
+            }
+            objective => objective,
+        };
+        // The outputs were given already.
+        let reverse = Request {
+            want: Want {
+                output: false,
+                final_traces: false,
+                ..request.want
+            },
+            ..request.clone()
+        };
+        let reverse = Work::new(self.work.networks, reverse);
+        let mut results = results(&self.network, &self.parameters, &reverse)?;
         for group in &self.groups {
             let transfer = group.transfer(0);
-            transfer.upload_objective(&objective)?;
+            transfer.upload_objective(objective)?;
             let record = |encoder: &mut _| group.loaded.record_backward(encoder, 0);
             self.gpu.device.submit(record)?;
             transfer.download(&mut results)?;
             group.read_gradients(&self.gpu, &mut results.parameters)?;
         }
         self.gpu.device.check()?;
+        if let Some(input) = &mut results.input {
+            input.slice_axis_inplace(Axis(2), Slice::from(..done));
+        }
         Ok(results)
     }
 
-    /// Room for the outputs of some steps.
-    fn outputs(&self, steps: usize) -> Array4<f32> {
-        let (networks, batch) = (self.work.networks, self.work.request.batch);
-        Array4::zeros((networks, batch, steps, self.network.outputs()))
-    }
-
-    fn require(&self, name: &str, array: &Array4<f32>, steps: usize, neurons: usize) -> Result<()> {
-        let (networks, batch) = (self.work.networks, self.work.request.batch);
-        let expected = [networks, batch, steps, neurons];
-        require_shape(name, array.shape(), "[P, B, steps, neurons]", &expected)?;
-        require_finite(name, array)
+    /// A gradient on the outputs of the steps that are done, with zeros for the others.
+    fn padded(
+        &self,
+        gradient: &CowArray<'_, f32, ndarray::Ix4>,
+    ) -> CowArray<'static, f32, ndarray::Ix4> {
+        let (networks, request) = (self.work.networks, &self.work.request);
+        let shape = (
+            networks,
+            request.batch,
+            request.steps,
+            self.network.outputs(),
+        );
+        let mut padded = Array4::zeros(shape);
+        padded
+            .slice_axis_mut(Axis(2), Slice::from(..self.done))
+            .assign(&of_each_network(gradient, networks));
+        padded.into()
     }
 }

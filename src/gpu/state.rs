@@ -130,7 +130,8 @@ impl Settings {
 
     /// An `Optimiser` of the shaders, as bytes: the settings, then the tensors' factors.
     pub fn with_factors(optimiser: &Optimiser, layout: &Layout) -> Vec<u8> {
-        let factors = optimiser.factors(layout);
+        let factors = optimiser.factors(layout).into_iter();
+        let factors: Vec<_> = factors.map(|factor| factor as f32).collect();
         let mut bytes = bytemuck::bytes_of(&Self::new(optimiser)).to_vec();
         bytes.extend_from_slice(bytemuck::bytes_of(&0.0f32));
         bytes.extend_from_slice(bytemuck::cast_slice(&factors));

@@ -5,7 +5,7 @@ use super::device::Device;
 use super::execute::Loaded;
 use super::layout::LayerLayout;
 use super::plan::Plan;
-use crate::computation::Gradients;
+use crate::computation::{Gradients, Outcome};
 use crate::episodes::{Episodes, Mask, Objective, of_each_network};
 use crate::error::Result;
 use crate::zip::zip_eq;
@@ -90,7 +90,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the initial traces, and the gradients on the final ones.
-    fn upload_traces(&self, episodes: &Episodes<'_, f32>) -> Result<()> {
+    pub fn upload_traces(&self, episodes: &Episodes<'_, f32>) -> Result<()> {
         let plan = self.plan();
         let mut cleared = Vec::new();
         for (index, sweep) in plan.sweeps.iter().enumerate() {
@@ -193,44 +193,43 @@ impl<'a> Transfer<'a> {
     /// Reads results into the caller's arrays.
     pub fn download(&self, results: &mut Gradients<f32>) -> Result<()> {
         let plan = self.plan();
-        if let Some(output) = &mut results.outcome.output {
-            self.read_output(output)?;
-        }
+        self.download_outcome(&mut results.outcome)?;
         for (segment, steps) in plan.segments.iter().enumerate() {
             if let Some(input) = &mut results.input {
                 let row = self.layers()[0].row;
                 self.read(Working::InputSignal(segment), row, steps, 0, input)?;
             }
         }
-        for (index, sweep) in plan.sweeps.iter().enumerate() {
-            let layer = &self.layers()[index];
-            let rows = 0..layer.outputs;
-            let last_segment = plan.segments.len() - 1;
-            if let (Some(trace), Some(slot)) =
-                (&mut results.outcome.traces[index], sweep.traces.last)
-            {
-                let at = slot * self.trace_plane(index);
-                let array = Working::Traces(index, last_segment);
-                self.read(array, layer.row, &rows, at, trace)?;
-            }
-            if let Some(trace) = &mut results.initial_traces[index] {
-                self.read(Working::Adjoint(index), layer.row, &rows, 0, trace)?;
+        for (index, layer) in self.layers().iter().enumerate() {
+            if let Some(gradient) = &mut results.initial_traces[index] {
+                let rows = 0..layer.outputs;
+                self.read(Working::Adjoint(index), layer.row, &rows, 0, gradient)?;
             }
         }
         Ok(())
     }
 
-    /// Reads the outputs of all steps.
-    pub fn read_output(&self, output: &mut Array4<f32>) -> Result<()> {
-        let (layers, row) = (self.layers().len(), self.plan().layout.last().output_row);
-        for (segment, steps) in self.plan().segments.iter().enumerate() {
-            self.read(Working::Activity(layers, segment), row, steps, 0, output)?;
+    /// Reads the results of the forward half.
+    pub fn download_outcome(&self, outcome: &mut Outcome<f32>) -> Result<()> {
+        let plan = self.plan();
+        let (layers, row) = (self.layers().len(), plan.layout.last().output_row);
+        if let Some(output) = &mut outcome.output {
+            for (segment, steps) in plan.segments.iter().enumerate() {
+                self.read(Working::Activity(layers, segment), row, steps, 0, output)?;
+            }
+        }
+        for (index, sweep) in plan.sweeps.iter().enumerate() {
+            if let (Some(trace), Some(slot)) = (&mut outcome.traces[index], sweep.traces.last) {
+                let (layer, at) = (&self.layers()[index], slot * self.trace_plane(index));
+                let array = Working::Traces(index, plan.segments.len() - 1);
+                self.read(array, layer.row, &(0..layer.outputs), at, trace)?;
+            }
         }
         Ok(())
     }
 
     /// Writes the inputs of one step, `[P, B, 1, I]`.
-    pub fn upload_step(&self, input: &Array4<f32>) -> Result<()> {
+    pub fn upload_step<S: Data<Elem = f32>>(&self, input: &ArrayBase<S, Ix4>) -> Result<()> {
         let view = part(input, &[&self.networks, &self.episodes]);
         let buffer = self.loaded.buffer(Working::StepInput);
         self.device()

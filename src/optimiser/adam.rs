@@ -3,23 +3,24 @@
 #[cfg(feature = "gpu")]
 use super::update::DEVICE_CONSTANTS;
 use super::update::Update;
+use crate::number::Real;
 use crate::zip::zip_eq;
 
-pub(super) fn step(
+pub(super) fn step<R: Real>(
     constants: &[f64],
-    update: Update,
-    gradient: &mut [f32],
-    [mean, mean_square]: [&mut [f32]; 2],
+    update: Update<R>,
+    gradient: &mut [R],
+    [mean, mean_square]: [&mut [R]; 2],
 ) {
-    let (betas, epsilon) = ([constants[0], constants[1]], constants[2] as f32);
-    let corrections = betas.map(|beta| (1.0 - beta.powi(update.count as i32)) as f32);
-    let follows = betas.map(|beta| (1.0 - beta) as f32);
+    let (betas, epsilon) = ([constants[0], constants[1]], R::from_f64(constants[2]));
+    let corrections = betas.map(|beta| R::from_f64(1.0 - beta.powi(update.count as i32)));
+    let follows = betas.map(|beta| R::from_f64(1.0 - beta));
     for ((g, mean), mean_square) in zip_eq(zip_eq(gradient, mean), mean_square) {
-        let square = (*g * *g).min(f32::MAX);
+        let square = (*g * *g).min(R::max_value());
         *mean += follows[0] * (*g - *mean);
         *mean_square += follows[1] * (square - *mean_square);
         let corrected = *mean / corrections[0];
-        let corrected_square = (*mean_square / corrections[1]).min(f32::MAX);
+        let corrected_square = (*mean_square / corrections[1]).min(R::max_value());
         *g = update.rate * corrected / (corrected_square.sqrt() + epsilon);
     }
 }

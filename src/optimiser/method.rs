@@ -5,11 +5,11 @@
 
 #[cfg(feature = "gpu")]
 use super::update::DEVICE_CONSTANTS;
-use super::update::Step;
+use super::update::{Step, Steps};
 use super::{adam, rmsprop, sgd};
 use crate::error::{Error, Result};
 use crate::named::unknown;
-use crate::number::require_in_range;
+use crate::number::{Real, require_in_range};
 use serde::de::Error as _;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -50,13 +50,21 @@ pub(crate) struct Entry {
     pub name: &'static str,
     /// Numbers that it remembers of each parameter: 1 or 2. They begin at 0.
     pub moments: usize,
-    pub step: Step,
+    step_in_single: Step<f32>,
+    step_in_double: Step<f64>,
     /// The constants as the shader has them.
     #[cfg(feature = "gpu")]
     pub for_device: fn(constants: &[f64]) -> [f64; DEVICE_CONSTANTS],
     /// The same step in WGSL, of four parameters.
     #[cfg(feature = "gpu")]
     pub wgsl: &'static str,
+}
+
+impl Entry {
+    /// One step in a precision.
+    pub fn step<R: Real>(&self) -> Step<R> {
+        R::choose::<Steps>(self.step_in_single, self.step_in_double)
+    }
 }
 
 macro_rules! methods {
@@ -113,7 +121,8 @@ macro_rules! methods {
                     $(Self::$Variant { .. } => &Entry {
                         name: $name,
                         moments: $moments,
-                        step: $module::step,
+                        step_in_single: $module::step,
+                        step_in_double: $module::step,
                         #[cfg(feature = "gpu")]
                         for_device: $module::for_device,
                         #[cfg(feature = "gpu")]

@@ -25,7 +25,7 @@ pub(crate) use update::DEVICE_CONSTANTS;
 pub(crate) use update::Update;
 
 use crate::error::{Error, Result};
-use crate::number::require_in_range;
+use crate::number::{Real, require_in_range};
 use crate::parameters::{Layout, Parameters, Role, Tensor};
 use crate::zip::zip_eq;
 use serde::{Deserialize, Serialize};
@@ -236,7 +236,7 @@ impl Optimiser {
     }
 
     /// What the learning rate is multiplied by, for each tensor of `layout`; 0 for those that stay as they are.
-    pub(crate) fn factors(&self, layout: &Layout) -> Vec<f32> {
+    pub(crate) fn factors(&self, layout: &Layout) -> Vec<f64> {
         let tensors = layout.tensors().iter();
         let factor = |tensor: &Tensor| {
             let is_frozen = || self.frozen.iter().any(|selector| selector.is_about(tensor));
@@ -246,14 +246,18 @@ impl Optimiser {
             let own = Selector::tensor(tensor.layer, tensor.role);
             let factor = self.factors.get(&own);
             let factor = factor.or_else(|| self.factors.get(&Selector::role(tensor.role)));
-            factor.map_or(1.0, |&factor| factor as f32)
+            factor.copied().unwrap_or(1.0)
         };
         tensors.map(factor).collect()
     }
 
     /// Fails if a learned rate of network `index` starts outside its bounds.
-    pub(crate) fn check_start(&self, index: usize, parameters: &Parameters<f32>) -> Result<()> {
-        let [low, high] = self.rate_bounds.map(|bound| bound as f32);
+    pub(crate) fn check_start<R: Real>(
+        &self,
+        index: usize,
+        parameters: &Parameters<R>,
+    ) -> Result<()> {
+        let [low, high] = self.rate_bounds.map(R::from_f64);
         let factors = self.factors(parameters.layout());
         for (tensor, factor) in zip_eq(parameters.layout().tensors(), factors) {
             if tensor.role != Role::Rate || factor == 0.0 {

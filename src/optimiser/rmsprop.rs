@@ -3,17 +3,18 @@
 #[cfg(feature = "gpu")]
 use super::update::DEVICE_CONSTANTS;
 use super::update::Update;
+use crate::number::Real;
 use crate::zip::zip_eq;
 
-pub(super) fn step(
+pub(super) fn step<R: Real>(
     constants: &[f64],
-    update: Update,
-    gradient: &mut [f32],
-    [mean_square, _]: [&mut [f32]; 2],
+    update: Update<R>,
+    gradient: &mut [R],
+    [mean_square, _]: [&mut [R]; 2],
 ) {
-    let [mean_rate, epsilon] = [constants[0], constants[1]].map(|constant| constant as f32);
+    let [mean_rate, epsilon] = [constants[0], constants[1]].map(R::from_f64);
     for (g, mean_square) in zip_eq(gradient, mean_square) {
-        let square = (*g * *g).min(f32::MAX);
+        let square = (*g * *g).min(R::max_value());
         *mean_square = if update.count == 1 {
             square
         } else {

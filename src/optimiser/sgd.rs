@@ -3,17 +3,18 @@
 #[cfg(feature = "gpu")]
 use super::update::DEVICE_CONSTANTS;
 use super::update::Update;
+use crate::number::Real;
 use crate::zip::zip_eq;
 
-pub(super) fn step(
+pub(super) fn step<R: Real>(
     constants: &[f64],
-    update: Update,
-    gradient: &mut [f32],
-    [velocity, _]: [&mut [f32]; 2],
+    update: Update<R>,
+    gradient: &mut [R],
+    [velocity, _]: [&mut [R]; 2],
 ) {
-    let momentum = constants[0] as f32;
+    let (momentum, most) = (R::from_f64(constants[0]), R::max_value());
     for (g, velocity) in zip_eq(gradient, velocity) {
-        *velocity = (momentum * *velocity + *g).clamp(-f32::MAX, f32::MAX);
+        *velocity = num_traits::clamp(momentum * *velocity + *g, -most, most);
         *g = update.rate * *velocity;
     }
 }

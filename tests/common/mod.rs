@@ -9,5 +9,6 @@ pub mod compare;
 pub mod oracle;
 pub mod pairwise;
 pub mod random;
+pub mod sessions;
 pub mod threads;
 pub mod training;

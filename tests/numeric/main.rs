@@ -6,3 +6,4 @@ mod gradients;
 mod learner;
 mod many_layers;
 mod oracle;
+mod sessions;

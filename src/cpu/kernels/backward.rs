@@ -19,7 +19,7 @@ use crate::number::{EngineNumber, Lanes, Number, Real};
 use crate::rule::RowRule;
 use std::ops::Range;
 
-/// Takes the gradient of a layer over the first `count` episodes of the group, and adds it to `gradient`. In `adjoint`,
+/// Takes the gradient of a layer, from the last step of `pass` to step 0, over the first `count` episodes of the group, and adds it to `gradient`. In `adjoint`,
 /// `signal` holds `∂L/∂y` and is overwritten by the gradient on the summed input, `δ`; the gradient on the initial trace
 /// is written.
 pub(crate) fn backward<R: Real>(
@@ -179,7 +179,7 @@ impl<W: Way, P: RowRule> RowSweep<W, 6> for Plastic<'_, W, P> {
             (sums, plasticity, rest)
         };
         let upstream = part_if_any(self.given.trace_gradient, i, size);
-        let state = if segment.end < pass.steps {
+        let state = if segment.end < pass.end {
             State::load(way, kept_state)
         } else {
             adjoint.fill(num_traits::Zero::zero());
@@ -192,8 +192,8 @@ impl<W: Way, P: RowRule> RowSweep<W, 6> for Plastic<'_, W, P> {
         PlasticRow {
             plasticity: W::coefficients(&pass.synapses.plasticity, i, pass.shape),
             rate: way.value(pass.synapses.rate[i]),
-            output: part(&activity.output, i, pass.steps * W::width()),
-            drive: part(&activity.drive, i, pass.steps * W::width()),
+            output: part(&activity.output, i, pass.room * W::width()),
+            drive: part(&activity.drive, i, pass.room * W::width()),
             initial: part_if_any(&activity.initial_trace, i, size),
             upstream,
             checkpoints: part(&activity.checkpoints, i, of_row),
@@ -295,7 +295,7 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
             let zero = way.pair(way.nothing());
             let (mut inner, mut read) = (Compensated::zero(zero), zero);
             let last = pairs::<W>(part(&activity.final_trace, i, size));
-            let x = pairs::<W>(part(&activity.input, pass.steps - 1, size));
+            let x = pairs::<W>(part(&activity.input, pass.end - 1, size));
             for ((&u, &h), &x) in pairs::<W>(upstream).iter().zip(last).zip(x) {
                 let u = way.pair(u);
                 inner = inner.add_product(u, way.pair(h));
@@ -330,7 +330,7 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
             upstream: row.upstream,
             decay: state.decay,
         };
-        if t + 1 < pass.steps && (t + 1) % CHECKPOINT == 0 {
+        if t + 1 < pass.end && (t + 1).is_multiple_of(CHECKPOINT) {
             let at = (t + 1) / CHECKPOINT - 1;
             retained = gradient.with(part(row.checkpoints, at, W::row(pass.shape)));
         }
@@ -498,12 +498,12 @@ impl<W: Way> RowSweep<W, 6> for Fixed<'_, W> {
     ) -> FixedRow<'b, W> {
         let Given { pass, activity, .. } = self.given;
         let [signal, weight, _, bias, ..] = row.arrays;
-        let by_bias = match segment.end < pass.steps {
+        let by_bias = match segment.end < pass.end {
             true => self.way.load(scratch),
             false => self.way.value(num_traits::Zero::zero()),
         };
         FixedRow {
-            output: part(&activity.output, row.first, pass.steps * W::width()),
+            output: part(&activity.output, row.first, pass.room * W::width()),
             by_bias,
             kept_by_bias: scratch,
             signal,

@@ -11,19 +11,21 @@ use crate::number::{Lanes, Number, Real};
 use crate::rule::RowRule;
 use std::ops::Range;
 
-/// Runs the layer over all steps: reads `activity.input` and `initial_trace`, writes the rest.
+/// Runs the layer over the steps of `pass`: reads `activity.input` and, before the first step, `initial_trace`; writes the rest.
+/// Where there is an array for the traces in progress, a later call goes on from them.
 pub(crate) fn forward<R: Real>(pass: Pass<'_, R>, activity: &mut Activity<R>, scratch: &mut [R]) {
     let Activity {
         input,
         output,
         drive,
         initial_trace,
+        trace,
         final_trace,
         checkpoints,
     } = activity;
     let rows = RowsMut::new(
         pass.shape.outputs,
-        [output, drive, final_trace, checkpoints],
+        [output, drive, trace, final_trace, checkpoints],
     );
     let chunks = rows.chunks().zip(pass.scratch(scratch));
     chunks::for_each(pass.parallel, chunks, |(rows, scratch)| {
@@ -48,10 +50,10 @@ struct Given<'a, R> {
     initial_trace: &'a [R],
 }
 
-/// Rows of output, drive, final trace and checkpoints.
-type Rows<'a, R> = RowsMut<'a, R, 4>;
+/// Rows of output, drive, trace, final trace and checkpoints.
+type Rows<'a, R> = RowsMut<'a, R, 5>;
 
-/// A chunk of rows. A slot of scratch has the trace.
+/// A chunk of rows. A slot of scratch has the trace, where there is no array for it.
 struct Forward<'a, R> {
     given: Given<'a, R>,
     rows: Rows<'a, R>,
@@ -100,7 +102,7 @@ struct PlasticRow<'b, W: Way> {
     checkpoints: &'b mut [W::Real],
 }
 
-impl<W: Way, P: RowRule> RowSweep<W, 4> for Plastic<'_, W, P> {
+impl<W: Way, P: RowRule> RowSweep<W, 5> for Plastic<'_, W, P> {
     type Row<'b>
         = PlasticRow<'b, W>
     where
@@ -121,9 +123,13 @@ impl<W: Way, P: RowRule> RowSweep<W, 4> for Plastic<'_, W, P> {
             ..
         } = self.given;
         let (way, rule, i, size) = (self.way, self.rule, row.first, W::row(pass.shape));
-        let [output, drive, final_trace, checkpoints] = row.arrays;
+        let [output, drive, trace, final_trace, checkpoints] = row.arrays;
         let rate = way.value(pass.synapses.rate[i]);
-        let trace = &mut scratch[..size];
+        let trace = if trace.is_empty() {
+            &mut scratch[..size]
+        } else {
+            trace
+        };
         // A first update that changes nothing gives the read-out of step 0.
         let (mut retention, mut gain) = (rate.constant(1.0), rate.constant(0.0));
         if segment.start > 0 {
@@ -173,7 +179,7 @@ impl<W: Way, P: RowRule> RowSweep<W, 4> for Plastic<'_, W, P> {
                 plastic[k] = W::Real::multiply_add(simd, plastic_weight, x[k], plastic[k]);
             }
         }
-        if !row.checkpoints.is_empty() && t > 0 && t % CHECKPOINT == 0 {
+        if !row.checkpoints.is_empty() && t > 0 && t.is_multiple_of(CHECKPOINT) {
             part_mut(row.checkpoints, t / CHECKPOINT - 1, size).copy_from_slice(row.trace);
         }
         let p = way.gather(plastic);
@@ -188,13 +194,13 @@ impl<W: Way, P: RowRule> RowSweep<W, 4> for Plastic<'_, W, P> {
     #[inline(always)]
     fn end<'b>(&'b self, row: PlasticRow<'b, W>, segment: &Range<usize>) {
         let Given { pass, input, .. } = self.given;
-        if row.final_trace.is_empty() || segment.end < pass.steps {
+        if row.final_trace.is_empty() || segment.end < pass.end {
             return;
         }
         let way = self.way;
         let d = way.pair(way.spread(row.retention));
         let g = way.pair(way.spread(row.gain));
-        let last = pairs::<W>(part(input, pass.steps - 1, W::row(pass.shape)));
+        let last = pairs::<W>(part(input, pass.end - 1, W::row(pass.shape)));
         let traces = pairs_mut::<W>(row.final_trace).iter_mut();
         for ((after, &h), &x) in traces.zip(pairs::<W>(row.trace)).zip(last) {
             let (h, x) = (way.pair(h), way.pair(x));
@@ -218,7 +224,7 @@ struct FixedRow<'b, W: Way> {
     output: &'b mut [W::Real],
 }
 
-impl<W: Way> RowSweep<W, 4> for Fixed<'_, W> {
+impl<W: Way> RowSweep<W, 5> for Fixed<'_, W> {
     type Row<'b>
         = FixedRow<'b, W>
     where

@@ -91,7 +91,7 @@ impl<R: Real> InputGradient<'_, R> {
     #[inline(always)]
     fn fixed_row<W: Way<Real = R>>(&mut self, way: W, i: usize, segment: Range<usize>) {
         let (pass, simd, width) = (self.pass, way.simd(), W::width());
-        let signal = part(self.signal, i, pass.steps * width);
+        let signal = part(self.signal, i, pass.room * width);
         for t in segment {
             let gradient = part_mut(self.gradient, t, W::row(pass.shape));
             let delta = part(signal, t, width);
@@ -124,8 +124,8 @@ impl<R: Real> InputGradient<'_, R> {
         let weight = W::coefficients(&pass.synapses.weight, i, pass.shape);
         let plasticity = W::coefficients(&pass.synapses.plasticity, i, pass.shape);
         let rate = way.value(pass.synapses.rate[i]);
-        let output = part(&self.activity.output, i, pass.steps * width);
-        let signal = part(self.signal, i, pass.steps * width);
+        let output = part(&self.activity.output, i, pass.room * width);
+        let signal = part(self.signal, i, pass.room * width);
         let slot = self.scratch.slot(i - self.rows.start, self.rows.len());
         let trace = &mut slot[..size];
         if segment.start == 0 {
@@ -169,13 +169,13 @@ impl<R: Real> InputGradient<'_, R> {
         let size = W::row(pass.shape);
         let plasticity = W::coefficients(&pass.synapses.plasticity, i, pass.shape);
         let rate = way.value(pass.synapses.rate[i]);
-        let output = part(&self.activity.output, i, pass.steps * width);
-        let signal = part(self.signal, i, pass.steps * width);
+        let output = part(&self.activity.output, i, pass.room * width);
+        let signal = part(self.signal, i, pass.room * width);
         let upstream = part_if_any(self.trace_gradient, i, size);
         let slot = self.scratch.slot(i - self.rows.start, self.rows.len());
         let (adjoint, kept_decay) = slot.split_at_mut(size);
         let mut decay = rate.constant(1.0);
-        if segment.end < pass.steps {
+        if segment.end < pass.end {
             decay = way.load(kept_decay);
         } else {
             adjoint.fill(R::zero());

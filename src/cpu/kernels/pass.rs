@@ -14,8 +14,11 @@ pub(crate) struct Pass<'a, R> {
     pub along: Along,
     pub shape: &'a Shape,
     pub synapses: &'a Synapses<R>,
-    /// Steps of the episodes.
-    pub steps: usize,
+    /// Steps that arrays have room for.
+    pub room: usize,
+    /// Of them, the first that is swept over, and the one after the last.
+    pub first: usize,
+    pub end: usize,
     /// Whether rows are split over threads.
     pub parallel: bool,
 }
@@ -26,15 +29,15 @@ impl<'a, R: Real> Pass<'a, R> {
         &self,
         values: &'b mut [R],
     ) -> impl Iterator<Item = Scratch<'b, R>> + use<'a, 'b, R> {
-        let size: ScratchSize = self.along.scratch::<R>(self.shape, self.steps);
+        let size: ScratchSize = self.along.scratch::<R>(self.shape, self.room);
         split_scratch(values, size)
     }
 
-    /// The segments of the episodes' steps, in order.
+    /// The segments of the steps that are swept over, in order.
     #[inline(always)]
     pub(super) fn segments<W: Way<Real = R>>(
         &self,
     ) -> impl DoubleEndedIterator<Item = Range<usize>> + Clone + use<W, R> {
-        segments::ranges::<R>(self.steps, W::row(self.shape))
+        segments::ranges::<R>(self.first..self.end, W::row(self.shape))
     }
 }

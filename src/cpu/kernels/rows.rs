@@ -132,6 +132,7 @@ pub(super) fn sweep<W: Way, T: RowSweep<W, N>, const N: usize>(
     scratch: &mut Scratch<'_, W::Real>,
     segment: Range<usize>,
 ) {
+    const { assert!(W::TOGETHER <= MOST) };
     let (first, count) = (rows.first, rows.count);
     let steps = segment.len();
     let at = |n: usize| match T::BACKWARDS {

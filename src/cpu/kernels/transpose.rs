@@ -5,6 +5,7 @@ use crate::cpu::along::Along;
 use crate::number::{Kernel, Real, SQUARE, vectorise};
 use crate::zip::zip_eq;
 use pulp::Simd;
+use std::ops::Range;
 
 /// Takes rows of `columns` elements of each of `count` episodes, `[count, rows, columns]`, into `[rows, C, W]`: over synapses
 /// one episode, whose rows are padded to `C`, over episodes as many as there are, with what `empty` says in the other
@@ -51,12 +52,12 @@ pub(crate) fn bring_out<R: Real>(
     }
 }
 
-/// The first `columns` of rows of `from_row`, `[rows, from_row, W]`, to columns of `to_row`, `[columns, to_row, W]`.
+/// The `columns` of rows of `from_row`, `[rows, from_row, W]`, to rows of `to_row`, `[columns, to_row, W]`.
 pub(crate) fn transpose<R: Real>(
     along: Along,
-    from: &[R],
-    to: &mut [R],
-    [from_row, columns, to_row]: [usize; 3],
+    (from, from_row): (&[R], usize),
+    columns: Range<usize>,
+    (to, to_row): (&mut [R], usize),
 ) {
     vectorise(Transpose {
         along,
@@ -181,7 +182,7 @@ struct Transpose<'a, R> {
     along: Along,
     from: &'a [R],
     from_row: usize,
-    columns: usize,
+    columns: Range<usize>,
     to: &'a mut [R],
     to_row: usize,
 }
@@ -201,11 +202,12 @@ impl<R: Real> Transpose<'_, R> {
     #[inline(always)]
     fn of_width(self, width: usize) {
         // A tile of columns at a time goes to as many pages of memory as the processor knows at once.
-        for first in (0..self.columns).step_by(TILE) {
-            let last = (first + TILE).min(self.columns);
+        let Range { start, end } = self.columns;
+        for first in (start..end).step_by(TILE) {
+            let last = (first + TILE).min(end);
             for (i, from) in self.from.chunks_exact(self.from_row * width).enumerate() {
                 let tile = from[first * width..last * width].chunks_exact(width);
-                for (k, from) in (first..).zip(tile) {
+                for (k, from) in (first - start..).zip(tile) {
                     part_mut(self.to, k * self.to_row + i, width).copy_from_slice(from);
                 }
             }

@@ -1,0 +1,302 @@
+//! Episodes that are run forward now and differentiated later, all at once or a few steps at a time.
+
+use super::arrays::{Activity, GroupArrays};
+use super::batch::{Batch, Run};
+use super::budget::Workspaces;
+use super::job::{Job, Keeps, Work};
+use super::layers::unpack;
+use super::pool::Pooled;
+use super::results::ResultArrays;
+use super::source::Source;
+use crate::computation::{Gradients, Outcome, Request};
+use crate::episodes::{Episodes, Objective};
+use crate::error::Result;
+use crate::memory;
+use crate::network::Network;
+use crate::number::Real;
+use crate::parameters::{Layout, Parameters};
+use ndarray::{Array1, Array4, CowArray, Ix4};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The activities of a population's episodes, `O(P·B·T·(I + O))` of them, from the forward sweep to the reverse one.
+#[derive(Debug)]
+pub(crate) struct CpuSession<R: Real> {
+    network: Network,
+    layout: Arc<Layout>,
+    job: Job,
+    workspaces: Workspaces<R>,
+    /// Of each network.
+    batches: Vec<Batch<R>>,
+    /// Of each network, group of episodes, and layer.
+    kept: Vec<Vec<Vec<Activity<R>>>>,
+    /// Steps that have been run.
+    steps: usize,
+}
+
+impl<R: Real> CpuSession<R> {
+    /// Room for what `request` says; `stepwise` where its steps do not come all at once, for which the traces of all episodes
+    /// are held.
+    pub(crate) fn new(
+        network: &Network,
+        parameters: &Parameters<R>,
+        request: Request,
+        stepwise: bool,
+    ) -> Result<Self> {
+        let population = parameters.population();
+        let job = Job {
+            keeps: match stepwise {
+                true => Keeps::Traces,
+                false => Keeps::Activities,
+            },
+            ..Job::new::<R>(network, population, request)
+        };
+        let groups = job.request.batch.div_ceil(job.along.width::<R>());
+        let workspaces = Workspaces::default();
+        let sizes = || GroupArrays::activities::<R>(&job);
+        let activities: u128 = sizes().into_iter().map(|sizes| sizes.elements()).sum();
+        let kept = activities * groups as u128 * size_of::<R>() as u128 + Batch::<R>::bytes(&job);
+        let needed = workspaces.needed(&job, population) + kept * population as u128;
+        memory::require("the session's arrays", needed)?;
+        let group = || -> Vec<Activity<R>> {
+            let layers = sizes().into_iter();
+            layers.map(|sizes| sizes.arrays()).collect()
+        };
+        let mut session = Self {
+            network: network.clone(),
+            layout: parameters.shared_layout().clone(),
+            workspaces,
+            batches: (0..population).map(|_| Batch::new(&job)).collect(),
+            kept: (0..population)
+                .map(|_| (0..groups).map(|_| group()).collect())
+                .collect(),
+            steps: 0,
+            job,
+        };
+        session.set_parameters(parameters);
+        Ok(session)
+    }
+
+    /// Takes the parameters of every network in, for sweeps from now on.
+    pub(crate) fn set_parameters(&mut self, parameters: &Parameters<R>) {
+        for (index, batch) in self.batches.iter_mut().enumerate() {
+            batch.pack(&self.network, &self.layout, parameters.network(index));
+        }
+    }
+
+    /// Begins new episodes.
+    pub(crate) fn begin(&mut self) {
+        self.steps = 0;
+    }
+
+    /// Runs the steps of `episodes`, after those that have been run. At step 0, their initial traces are taken in. There is no
+    /// loss yet: what is differentiated comes with [`CpuSession::backward`].
+    pub(crate) fn advance(&mut self, episodes: &Episodes<'_, R>) -> Result<Outcome<R>> {
+        let work = Work {
+            forward: self.steps..self.steps + episodes.steps(),
+            backward: false,
+        };
+        self.steps = work.forward.end;
+        let (outcome, _) = self.run(&work, &Source::forward(episodes), None)?;
+        Ok(Outcome {
+            loss: None,
+            ..outcome
+        })
+    }
+
+    /// The gradients of `objective` over all steps that have been run, and of `trace_gradients` on the traces after the last
+    /// one; as [`Engine::gradient`](crate::Engine::gradient) has them for the same steps.
+    pub(crate) fn backward(
+        &mut self,
+        objective: &Objective<'_, R>,
+        trace_gradients: &BTreeMap<usize, CowArray<'_, R, Ix4>>,
+    ) -> Result<Gradients<R>> {
+        let work = Work {
+            forward: self.steps..self.steps,
+            backward: true,
+        };
+        let mut parameters = Parameters::zeros(self.layout.clone(), self.batches.len())?;
+        let source = Source::upstream(objective, trace_gradients);
+        let (mut outcome, arrays) = self.run(&work, &source, Some(&mut parameters))?;
+        if !matches!(objective, Objective::Target { .. }) {
+            outcome.loss = None;
+        }
+        Ok(Gradients {
+            outcome,
+            parameters,
+            input: keep(arrays.input),
+            initial_traces: arrays.initial.into_iter().map(keep).collect(),
+        })
+    }
+
+    fn run(
+        &mut self,
+        work: &Work,
+        source: &Source<'_, R>,
+        gradients: Option<&mut Parameters<R>>,
+    ) -> Result<(Outcome<R>, ResultArrays<Array4<R>>)> {
+        let (population, batch) = (self.batches.len(), self.job.request.batch);
+        let shapes = ResultArrays::shapes(&self.job, work, population);
+        memory::require(
+            "the session's results",
+            shapes.elements() * size_of::<R>() as u128,
+        )?;
+        let mut arrays = shapes.arrays::<R>();
+        let mut losses = vec![0.0; population * batch];
+        let run = Run {
+            job: &self.job,
+            work,
+            workspaces: &self.workspaces.groups,
+            source,
+        };
+        self.batches
+            .par_iter_mut()
+            .zip_eq(&mut self.kept)
+            .zip_eq(arrays.places(&mut losses).split(batch))
+            .enumerate()
+            .for_each(|(index, ((network, kept), results))| {
+                network.run(&run, (index, 0), results, kept);
+            });
+        if let Some(gradients) = gradients {
+            let networks = gradients.values_mut().chunks_exact_mut(self.layout.size());
+            for (batch, values) in self.batches.iter().zip(networks) {
+                unpack(&self.network, &self.layout, batch.gradients(), values);
+            }
+        }
+        let means = losses.chunks_exact(batch).map(|losses| {
+            let sum: f64 = losses.iter().sum();
+            R::from_f64(sum / batch as f64)
+        });
+        let outcome = Outcome {
+            loss: Some(means.collect::<Array1<R>>()),
+            output: keep(std::mem::take(&mut arrays.output)),
+            traces: arrays.traces.drain(..).map(keep).collect(),
+        };
+        Ok((outcome, arrays))
+    }
+}
+
+fn keep<R>(array: Array4<R>) -> Option<Array4<R>> {
+    (!array.is_empty()).then_some(array)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::computation::Want;
+    use crate::cpu::Cpu;
+    use crate::network::{Activation, Layer, Loss, Plastic, Rate};
+    use crate::parameters::Initial;
+    use crate::rule::Rule;
+    use ndarray::{Axis, Slice, concatenate};
+
+    fn waves<R: Real>(shape: [usize; 4], scale: f64) -> Array4<R> {
+        let mut phase = 0.3f64;
+        Array4::from_shape_simple_fn(shape, || {
+            phase += 1.7;
+            R::from_f64(scale * phase.sin())
+        })
+    }
+
+    fn network() -> Network {
+        let plastic = |inputs, outputs, rule| {
+            Layer::Plastic(Plastic {
+                rule,
+                ..*Layer::plastic(inputs, outputs, Rate::learned(0.9))
+                    .as_plastic()
+                    .expect("a plastic layer")
+            })
+        };
+        let layers = [
+            plastic(5, 7, Rule::oja()),
+            plastic(7, 40, Rule::hebb()),
+            Layer::dense(40, 3, Activation::Linear),
+        ];
+        Network::new(Loss::SquaredError, layers).unwrap()
+    }
+
+    /// Steps in parts of each of these sizes, for groups over synapses and over episodes.
+    fn halves_agree_with_the_whole<R: Real>() {
+        let (network, population, steps) = (network(), 2, 67);
+        let initial = Initial::default();
+        let parameters = Parameters::<R>::initialise(&network, &initial, population, 3).unwrap();
+        for batch in [1, 3, 37] {
+            let mut episodes = Episodes::new(waves([population, batch, steps, 5], 0.8))
+                .with_output_gradient(waves([population, batch, steps, 3], 0.1))
+                .with_initial_trace(1, waves([population, batch, 40, 7], 0.2))
+                .with_trace_gradient(0, waves([population, batch, 7, 5], 0.1));
+            let request = Request::on(&network, &episodes, Want::ALL, true);
+            let whole = Cpu::new()
+                .gradient(&network, &parameters, &episodes, Want::ALL)
+                .unwrap();
+            for part in [steps, 30, 1] {
+                let mut session =
+                    CpuSession::new(&network, &parameters, request.clone(), part < steps).unwrap();
+                let input = episodes.input.clone();
+                // Twice: nothing of the first time is left.
+                for _ in 0..2 {
+                    session.begin();
+                    let mut outputs = Vec::new();
+                    let mut traces = Vec::new();
+                    for first in (0..steps).step_by(part) {
+                        let last = (first + part).min(steps);
+                        let slice = Slice::from(first..last);
+                        episodes.input = input.slice_axis(Axis(2), slice).to_owned().into();
+                        let outcome = session.advance(&episodes).unwrap();
+                        outputs.push(outcome.output.unwrap());
+                        traces = outcome.traces;
+                    }
+                    let views: Vec<_> = outputs.iter().map(|output| output.view()).collect();
+                    let output = concatenate(Axis(2), &views).unwrap();
+                    assert_eq!(Some(&output), whole.outcome.output.as_ref());
+                    assert_eq!(traces, whole.outcome.traces);
+                    let gradients = session
+                        .backward(&episodes.objective, &episodes.trace_gradients)
+                        .unwrap();
+                    assert_eq!(gradients.parameters, whole.parameters, "{batch}, {part}");
+                    assert_eq!(gradients.input, whole.input, "{batch}, {part}");
+                    assert_eq!(gradients.initial_traces, whole.initial_traces);
+                }
+                episodes.input = input;
+            }
+        }
+    }
+
+    #[test]
+    fn steps_run_one_by_one_and_differentiated_later_give_the_bits_of_the_whole() {
+        halves_agree_with_the_whole::<f32>();
+        halves_agree_with_the_whole::<f64>();
+    }
+
+    #[test]
+    fn episodes_that_end_early_are_differentiated_as_far_as_they_went() {
+        let network = network();
+        let parameters =
+            Parameters::<f32>::initialise(&network, &Initial::default(), 1, 3).unwrap();
+        for (batch, is_target) in [(2, false), (33, false), (2, true), (33, true)] {
+            let of = |steps| {
+                let episodes = Episodes::new(waves([1, batch, steps, 5], 0.8))
+                    .with_trace_gradient(0, waves([1, batch, 7, 5], 0.1));
+                let on_output = waves([1, batch, steps, 3], 0.1);
+                match is_target {
+                    true => episodes.with_target(on_output),
+                    false => episodes.with_output_gradient(on_output),
+                }
+            };
+            let short = of(9);
+            let whole = Cpu::new()
+                .gradient(&network, &parameters, &short, Want::ALL)
+                .unwrap();
+            let request = Request::on(&network, &of(90), Want::ALL, true);
+            let mut session = CpuSession::new(&network, &parameters, request, true).unwrap();
+            session.advance(&short).unwrap();
+            let gradients = session
+                .backward(&short.objective, &short.trace_gradients)
+                .unwrap();
+            assert_eq!(gradients.outcome.loss, whole.outcome.loss);
+            assert_eq!(gradients.parameters, whole.parameters);
+            assert_eq!(gradients.input, whole.input);
+        }
+    }
+}

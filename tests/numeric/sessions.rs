@@ -1,0 +1,36 @@
+//! Sessions of the CPU engine, in both precisions.
+
+use crate::common::sessions::{
+    cases, episodes_may_end_early, halves_are_the_engines, small, steps_are_all_at_once,
+    wrong_calls_are_refused,
+};
+use metaplastic::Engine;
+
+#[test]
+fn halves_of_a_session_are_the_engines_gradient() {
+    for case in cases() {
+        halves_are_the_engines::<f32>(&Engine::cpu(), &case);
+        halves_are_the_engines::<f64>(&Engine::cpu(), &case);
+    }
+}
+
+#[test]
+fn steps_one_at_a_time_are_all_at_once() {
+    for case in cases().into_iter().chain([small()]) {
+        steps_are_all_at_once::<f32>(&Engine::cpu(), &case);
+        steps_are_all_at_once::<f64>(&Engine::cpu(), &case);
+    }
+}
+
+#[test]
+fn episodes_end_when_they_end() {
+    for case in cases().into_iter().chain([small()]) {
+        episodes_may_end_early::<f32>(&Engine::cpu(), &case);
+        episodes_may_end_early::<f64>(&Engine::cpu(), &case);
+    }
+}
+
+#[test]
+fn wrong_calls_of_a_session_are_refused() {
+    wrong_calls_are_refused(&Engine::cpu());
+}
