@@ -1,8 +1,7 @@
 //! The right to write into a folder, which one process has at a time.
 
 use super::staging::LOCK;
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use same_file::Handle;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};

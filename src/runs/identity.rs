@@ -1,7 +1,6 @@
 //! What tells the files of one run from those of another.
 
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::training::Trained;
 use serde::Serialize;
 use std::fmt;

@@ -1,11 +1,10 @@
 //! Files that are put into a folder together: a reader finds all old ones or all new ones, whenever the writer dies.
 //!
 //! They are written into a folder inside of the folder. Once they are all there and on the disk, that folder gets the
-//! name [`COMPLETE`], and from then on they are the folder's files; moving them up is left to be done, by whoever claims
-//! the folder next if need be.
+//! name `.metaplastic-complete`, and from then on they are the folder's files; moving them up is left to be done, by whoever
+//! claims the folder next if need be.
 
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::{ABANDONED, sync_folder, write_atomically};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -178,7 +178,20 @@ pub(crate) fn frozen_episodes(episodes: u64) -> u64 {
     }
 }
 
-/// How a GPU makes a task's episodes: WGSL with the functions that `shaders/task.wgsl` lists.
+/// How a GPU makes a task's episodes, bit for bit as [`Task::fill`] does: WGSL with these functions.
+///
+/// ```wgsl
+/// struct Shown { … }                                      // what an episode's words say about one step
+/// fn draw_episode(key: vec4<u32>, counter: vec4<u32>, at: u32, apart: u32)          // writes the words
+/// fn shown_at(at: u32, apart: u32, now: u32) -> Shown     // of step `now`
+/// fn input_at(shown: Shown, now: u32, j: u32) -> f32      // input `j` of step `now`
+/// fn target_at(shown: Shown, now: u32, o: u32) -> f32     // the target of output `o`
+/// fn counts_at(now: u32) -> bool                          // as `Task::counts`
+/// ```
+///
+/// There is an array `words` of `vec4<u32>`, in which those of the episode lie at `at`, `at + apart`, `at + 2 * apart`, …;
+/// `threefry(key, counter + vec4<u32>(0, 0, first, second))`, which is [`Draw::words`]; and `bit(pattern, j)`, which is bit `j`
+/// of a `vec4<u32>` as ±1. A text that is no WGSL is an error where it is first used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskKernel {
     /// The text, in which `{{ name }}` stands for the value of that name.

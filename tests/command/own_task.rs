@@ -5,13 +5,13 @@ use metaplastic::tasks::{Draw, Task};
 
 #[expect(dead_code, reason = "the tests call what `main` calls")]
 #[path = "../../examples/own_task.rs"]
-mod own_task;
+mod example;
 
 #[test]
 fn a_task_of_ones_own_is_trained_evaluated_and_saved() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("echo");
-    own_task::run(&folder).unwrap();
+    example::run(&folder).unwrap();
     for name in [
         "parameters.safetensors",
         "network.toml",
@@ -31,7 +31,7 @@ fn a_task_of_ones_own_is_trained_evaluated_and_saved() {
     assert!(curve.contains("Echo"));
     // The folder is a run like any other, and taken.
     assert!(
-        own_task::run(&folder)
+        example::run(&folder)
             .unwrap_err()
             .to_string()
             .contains("holds a run")
@@ -48,7 +48,7 @@ fn a_task_of_ones_own_is_trained_evaluated_and_saved() {
 
 #[test]
 fn its_episodes_are_what_it_says() {
-    let task = own_task::Echo { tones: 3 };
+    let task = example::Echo { tones: 3 };
     let (mut tones, sizes) = ([0; 3], [task.inputs(), task.outputs(), task.steps()]);
     assert_eq!(sizes, [4, 3, 6]);
     for episode in 0..60 {

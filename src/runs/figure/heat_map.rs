@@ -161,11 +161,7 @@ fn colour_bar(svg: &mut Svg, (x, y): (f64, f64), largest: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::Activation;
-    use crate::network::Layer;
-    use crate::network::Loss;
-    use crate::network::Network;
-    use crate::network::Rate;
+    use crate::network::{Activation, Layer, Loss, Network, Rate};
     use crate::parameters::Parameters;
     use crate::tasks::Association;
     use crate::training::Recipe;

@@ -3,8 +3,7 @@
 use super::style::{FAINT, INK, LINE, NEGATIVE, number};
 use super::svg::{Anchor, Svg};
 use crate::network::Network;
-use crate::parameters::Parameters;
-use crate::parameters::Role;
+use crate::parameters::{Parameters, Role};
 use crate::runs::names;
 use crate::tasks::Task;
 use crate::training::{Connection, Matrix};
@@ -242,10 +241,7 @@ fn legend(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::Activation;
-    use crate::network::Layer;
-    use crate::network::Loss;
-    use crate::network::Rate;
+    use crate::network::{Activation, Layer, Loss, Rate};
     use crate::tasks::Association;
     use crate::training::Recipe;
     use std::sync::Arc;
