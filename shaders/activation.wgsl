@@ -6,25 +6,14 @@ fn is_nan{{ of }}(z: f32) -> bool {
 }
 
 {% if activation == "tanh" %}
-// Not the built-in: drivers lose small arguments to cancellation and large ones to overflow. The quotient of `real.rs`, with
-// its coefficients; exactly ±1 where that is what `tanh` rounds to.
-fn hyperbolic_tangent{{ of }}(z: f32) -> f32 {
-    let x = clamp(z, -{{ tanh.last }}, {{ tanh.last }});
-    let square = x * x;
-    let fourth = square * square;
-{% for name, c in [("odd", tanh.odd), ("even", tanh.even)] %}
-    let {{ name }} = fma(fma(fma({{ c[4] }}, square, {{ c[3] }}), fourth, fma({{ c[2] }}, square, {{ c[1] }})), square, {{ c[0] }});
-{% endfor %}
-    let y = clamp(x * (odd / even), -1.0, 1.0);
-    return select(y, sign(z), abs(z) > {{ tanh.last }});
-}
+{% include "hyperbolic_tangent.wgsl" %}
 {% endif %}
 
 fn activate{{ of }}(z: f32) -> f32 {
 {% if activation == "linear" %}
     return z;
 {% elif activation == "tanh" %}
-    return select(hyperbolic_tangent{{ of }}(z), z, is_nan{{ of }}(z));
+    return hyperbolic_tangent{{ of }}(z);
 {% elif activation == "logistic" %}
     return select(1.0 / (1.0 + exp(-clamp(z, -80.0, 80.0))), z, is_nan{{ of }}(z));
 {% elif activation == "relu" %}

@@ -25,9 +25,7 @@
 {% endwith %}
 {% endfor %}
 {% for rule in rules %}
-{% with of = "_" ~ rule %}
 {% include "rule.wgsl" %}
-{% endwith %}
 {% endfor %}
 {% set last = layers[-1] %}
 

@@ -31,7 +31,6 @@ mod optimiser;
 mod optional;
 mod parameters;
 pub mod random;
-#[allow(dead_code, reason = "layers do not have these rules yet")]
 mod rule;
 #[cfg(feature = "runs")]
 pub mod runs;
@@ -51,11 +50,11 @@ pub use gpu::{
 };
 pub use network::{
     Activation, Bias, Dense, Layer, Loss, MAX_NEURONS, Network, Plastic, Plasticity, Rate, RatePer,
-    Rule,
 };
 pub use number::{Number, Real};
 pub use optimiser::{Constant, Method, Optimiser, Schedule, Selector};
 pub use parameters::{Initial, Layout, Parameters, Role, Sign, Tensor};
+pub use rule::Rule;
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

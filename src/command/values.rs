@@ -42,7 +42,7 @@ impl std::str::FromStr for Bound {
 }
 
 /// Puts a given value in the place of another.
-pub(super) fn set<T: Copy>(place: &mut T, given: Option<T>) {
+pub(super) fn set<T>(place: &mut T, given: Option<T>) {
     if let Some(value) = given {
         *place = value;
     }

@@ -2,14 +2,15 @@
 //! padded to whole pairs of vectors, every granularity of plasticity and rate spread out to its synapses and rows.
 
 use super::table::table;
-use crate::network::{Activation, Layer, Network, Plasticity, RatePer, Rule};
+use crate::network::{Activation, Layer, Network, Plasticity, RatePer};
 use crate::number::Real;
 use crate::number::{Aligned, padded, zeros};
 use crate::parameters::{Layout, Role};
+use crate::rule::Rule;
 use crate::zip::zip_eq;
 
 /// What the kernels need to know of a layer, without its values.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Shape {
     pub inputs: usize,
     pub outputs: usize,
@@ -22,7 +23,7 @@ pub(super) struct Shape {
     pub retention_gradient: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Plastic(Rule),
     Dense,
@@ -37,7 +38,7 @@ impl Shape {
             .map(|layer| {
                 let (kind, retention_gradient) = match layer {
                     Layer::Plastic(plastic) => (
-                        Kind::Plastic(plastic.rule),
+                        Kind::Plastic(plastic.rule.clone()),
                         plastic.rate.learned || plastic.rule.retention_depends_on_output(),
                     ),
                     Layer::Dense(_) => (Kind::Dense, false),

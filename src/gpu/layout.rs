@@ -6,8 +6,9 @@
 use super::profile::Profile;
 use super::tile::{QUADS_PER_LANE, Tile, most_lanes};
 use crate::error::{Error, Result};
-use crate::network::{Activation, Extents, Layer, Loss, Network, Role, Rule, TensorSpec};
+use crate::network::{Activation, Extents, Layer, Loss, Network, Role, TensorSpec};
 use crate::parameters::Layout;
+use crate::rule::Rule;
 use crate::zip::zip_eq;
 
 /// `vec4`s of synapses a lane, above which a reverse sweep with a gradient on the final trace halves them if it can.
@@ -108,6 +109,7 @@ impl LayerLayout {
     /// Whether the retention is the same at every step.
     pub fn is_steady(&self) -> bool {
         self.rule
+            .as_ref()
             .is_some_and(|rule| !rule.retention_depends_on_output())
     }
 
@@ -161,7 +163,7 @@ impl DeviceLayout {
                 tile: tiles[index],
                 narrow_tile: tiles[index].halved(most_lanes(profile)),
                 activation: layer.activation(),
-                rule: plastic.map(|plastic| plastic.rule),
+                rule: plastic.map(|plastic| plastic.rule.clone()),
                 retention: plastic.is_some_and(|plastic| {
                     plastic.rate.learned || plastic.rule.retention_depends_on_output()
                 }),

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::network::{Extents, Role};
 use crate::optimiser::{DEVICE_CONSTANTS, Method, Schedule};
 use crate::random::ROTATIONS;
+use crate::rule::Rule;
 use crate::tasks::TaskKernel;
 use minijinja::value::merge_maps;
 use minijinja::{Value, context};
@@ -138,7 +139,7 @@ fn of_layer(layer: &LayerLayout) -> Value {
     context! {
         plastic => layer.has_trace(),
         is_bias => !layer.has_synapses(),
-        rule => layer.rule.map_or("", |rule| rule.name()),
+        rule => layer.rule.as_ref().map(|rule| of_rule(rule, "")),
         plasticity => extents_of(layer, Role::Plasticity),
         rate_per => extents_of(layer, Role::Rate),
         activation => layer.activation.name(),
@@ -158,6 +159,12 @@ fn of_layer(layer: &LayerLayout) -> Value {
             partial_rows_at => layer.partial_rows_at,
         }
     }
+}
+
+/// The functions of a rule, whose names `of` ends.
+fn of_rule(rule: &Rule, of: &str) -> Value {
+    let (functions, takes_tangents) = rule.wgsl(of);
+    context! { of, functions, takes_tangents }
 }
 
 /// Which arrays a sweep has.
@@ -193,19 +200,27 @@ fn of_shared_parameters(layout: &DeviceLayout, layer: &LayerLayout) -> Value {
 
 /// Whole meta-steps of networks that are small enough.
 fn of_meta_step(layout: &DeviceLayout, work: &Work, packing: Packing) -> Value {
-    let layers = layout.layers.iter().enumerate();
-    let layers = layers.map(|(index, layer)| of_fused_layer(index, layer, work));
-    let activations = layout.layers.iter().map(|layer| layer.activation.name());
-    let rules = layout.layers.iter().filter_map(|layer| layer.rule);
-    let mut activations: Vec<_> = activations.collect();
-    let mut rules: Vec<_> = rules.map(|rule| rule.name()).collect();
-    for names in [&mut activations, &mut rules] {
-        names.sort_unstable();
-        names.dedup();
+    let mut rules: Vec<&Rule> = Vec::new();
+    let mut layers = Vec::new();
+    for (index, layer) in layout.layers.iter().enumerate() {
+        let known = layer.rule.as_ref().map(|rule| {
+            let known = rules.iter().position(|known| *known == rule);
+            known.unwrap_or_else(|| {
+                rules.push(rule);
+                rules.len() - 1
+            })
+        });
+        layers.push(of_fused_layer(index, layer, known.map(name_of_rule), work));
     }
+    let rules = rules.into_iter().enumerate();
+    let rules = rules.map(|(index, rule)| of_rule(rule, &format!("_{}", name_of_rule(index))));
+    let activations = layout.layers.iter().map(|layer| layer.activation.name());
+    let mut activations: Vec<_> = activations.collect();
+    activations.sort_unstable();
+    activations.dedup();
     context! {
-        layers => layers.collect::<Vec<_>>(),
-        activations, rules,
+        layers, activations,
+        rules => rules.collect::<Vec<_>>(),
         loss => layout.loss.name(),
         learn => work.learn,
         steps => work.request.steps,
@@ -218,10 +233,15 @@ fn of_meta_step(layout: &DeviceLayout, work: &Work, packing: Packing) -> Value {
     }
 }
 
+/// What ends the names of a rule's functions in a kernel of several rules.
+fn name_of_rule(index: usize) -> String {
+    format!("rule{index}")
+}
+
 /// A layer as the kernel `meta_step` sees it.
-fn of_fused_layer(index: usize, layer: &LayerLayout, work: &Work) -> Value {
+fn of_fused_layer(index: usize, layer: &LayerLayout, rule: Option<String>, work: &Work) -> Value {
     context! {
-        index,
+        index, rule,
         quads => layer.inputs.div_ceil(4),
         drive => layer.retention && work.learn,
         kept => kept_traces(layer, work, work.request.steps),
@@ -295,7 +315,7 @@ mod tests {
             lanes: 8,
             networks: 1,
         };
-        let layer = of_fused_layer(0, &layout.layers[0], &work);
+        let layer = of_fused_layer(0, &layout.layers[0], Some(name_of_rule(0)), &work);
         let with = |other: Value| {
             let known = of_meta_step(&layout, &work, packing);
             templates::render("meta_step", Vec::new(), 1, merge_maps([known, other]))
@@ -304,7 +324,6 @@ mod tests {
         for (what, other) in [
             ("losses/hinge", context! { loss => "hinge" }),
             ("activation", context! { activations => ["tanh", "gelu"] }),
-            ("rule", context! { rules => ["hebb", "bcm"] }),
             (
                 "methods/lion",
                 context! { methods => [context! { name => "lion", moments => 2 }] },

@@ -48,6 +48,7 @@ fn environment() -> Environment<'static> {
         "give_output.wgsl",
         "head.wgsl",
         "in_order.wgsl",
+        "hyperbolic_tangent.wgsl",
         "input_gradient.wgsl",
         "learning.wgsl",
         "loss.wgsl",

@@ -1,6 +1,7 @@
 //! Layers, setting by setting: what is not said is what it is in TOML.
 
-use super::{Activation, Bias, Dense, Layer, Plastic, Plasticity, Rate, Rule};
+use super::{Activation, Bias, Dense, Layer, Plastic, Plasticity, Rate};
+use crate::rule::Rule;
 
 impl Plastic {
     /// A plastic layer with a bias: linear, decaying Hebb, one plasticity coefficient per connection.
@@ -139,11 +140,11 @@ mod tests {
     fn settings_are_set() {
         let plastic = Plastic::new(3, 2, Rate::fixed(0.5))
             .activation(Activation::Tanh)
-            .rule(Rule::Oja)
+            .rule(Rule::oja())
             .plasticity(Plasticity::Neuron)
             .without_bias();
         assert_eq!(plastic.activation, Activation::Tanh);
-        assert_eq!((plastic.rule, plastic.bias), (Rule::Oja, false));
+        assert_eq!((plastic.rule, plastic.bias), (Rule::oja(), false));
         assert_eq!(plastic.plasticity, Plasticity::Neuron);
         let dense = Dense::new(2, 2).activation(Activation::Relu).without_bias();
         assert_eq!((dense.activation, dense.bias), (Activation::Relu, false));

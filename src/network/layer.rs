@@ -1,7 +1,8 @@
 //! The layers of a network, as values.
 
-use super::{Activation, Rule};
+use super::Activation;
 use crate::named::named;
+use crate::rule::Rule;
 use serde::{Deserialize, Serialize};
 
 /// One layer of a feed-forward network.
@@ -159,7 +160,7 @@ impl Layer {
             inputs,
             outputs,
             activation: Activation::Tanh,
-            rule: Rule::Hebb,
+            rule: Rule::hebb(),
             plasticity: Plasticity::Connection,
             rate,
             bias: true,

@@ -9,7 +9,7 @@
 //! inputs = 10
 //! outputs = 2
 //! activation = "tanh"
-//! rule = "hebb"
+//! rule = "hebb" # or { trace = "…" }, see `Rule`
 //! plasticity = "connection"
 //! rate = { value = 0.02, per = "layer", learned = false }
 //! bias = true
@@ -26,13 +26,11 @@ mod build;
 mod layer;
 mod loss;
 mod resize;
-mod rule;
 mod tensors;
 
 pub use activation::Activation;
 pub use layer::{Bias, Dense, Layer, Plastic, Plasticity, Rate, RatePer};
 pub use loss::Loss;
-pub use rule::Rule;
 pub use tensors::Role;
 #[cfg(feature = "gpu")]
 pub(crate) use tensors::{Extents, TensorSpec};

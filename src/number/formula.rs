@@ -2,6 +2,13 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+/// A computation for [`Number::apart`].
+#[doc(hidden)]
+pub trait Apart<N> {
+    /// Its result; always inlined.
+    fn compute(self) -> N;
+}
+
 /// What rules and activations are formulas of: one number, or one in each lane of a vector.
 pub trait Number:
     Copy
@@ -26,9 +33,18 @@ pub trait Number:
     /// The square root.
     fn square_root(self) -> Self;
 
+    /// What `work` computes, in code that is there once for each kind of number, not wherever it is called.
+    #[doc(hidden)]
+    fn apart<W: Apart<Self>>(self, work: W) -> Self {
+        work.compute()
+    }
+
     /// `then` where `self < bound`, `otherwise` elsewhere: also where one of the two is NaN.
     fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self;
+}
 
+/// What the CPU engine needs of a number beside formulas.
+pub trait EngineNumber: Number {
     /// `self · b + c`, rounded once where the processor does that in one instruction for vectors.
     fn product_plus(self, b: Self, c: Self) -> Self;
 

@@ -20,6 +20,11 @@ impl<S: Simd, R: Lanes> Pair<S, R> {
         Self { simd, vectors }
     }
 
+    #[inline(always)]
+    pub(crate) fn simd(self) -> S {
+        self.simd
+    }
+
     /// The first elements of `values`.
     #[inline(always)]
     pub(crate) fn load(simd: S, values: &[R]) -> Self {

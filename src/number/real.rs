@@ -1,16 +1,17 @@
 //! The two floating-point types that the CPU engine computes in.
 
-use super::formula::Number;
+use super::formula::{Apart, EngineNumber, Number};
 use super::lanes::Lanes;
 use super::pair::Pair;
 use super::tanh::rational_hyperbolic_tangent;
 use num_traits::{Float, NumAssign};
-use pulp::Simd;
+use pulp::{NullaryFnOnce, Simd};
 use std::iter::Sum;
+use std::marker::PhantomData;
 
 /// A floating-point type of the engines: `f32` or `f64`.
 pub trait Real:
-    Number
+    EngineNumber
     + Lanes
     + Float
     + NumAssign
@@ -78,11 +79,18 @@ macro_rules! number {
                 self.sqrt()
             }
 
+            #[inline(never)]
+            fn apart<W: Apart<Self>>(self, work: W) -> Self {
+                work.compute()
+            }
+
             #[inline(always)]
             fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
                 if self < bound { then } else { otherwise }
             }
+        }
 
+        impl EngineNumber for $real {
             #[inline(always)]
             fn product_plus(self, b: Self, c: Self) -> Self {
                 self * b + c
@@ -131,10 +139,27 @@ impl<S: Simd, R: Real> Number for Pair<S, R> {
     }
 
     #[inline(always)]
+    fn apart<W: Apart<Self>>(self, work: W) -> Self {
+        struct Work<W, N>(W, PhantomData<N>);
+        impl<N, W: Apart<N>> NullaryFnOnce for Work<W, N> {
+            type Output = N;
+
+            #[inline(always)]
+            fn call(self) -> N {
+                self.0.compute()
+            }
+        }
+        // A function of its own that has the instruction set.
+        self.simd().vectorize(Work(work, PhantomData))
+    }
+
+    #[inline(always)]
     fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
         self.choose_less(bound, then, otherwise)
     }
+}
 
+impl<S: Simd, R: Real> EngineNumber for Pair<S, R> {
     #[inline(always)]
     fn product_plus(self, b: Self, c: Self) -> Self {
         self.multiply_add(b, c)

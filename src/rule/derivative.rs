@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 impl Expressions {
     /// `∂root/∂variable`, simplified. Where two branches of `abs`, `min`, `max` or `where_less` meet, it is that of the
-    /// branch whose value is taken; `abs` has 0 at 0.
+    /// branch whose value is taken: `a` for `abs(a)` at 0.
     pub fn derivative(&mut self, root: Id, variable: Variable) -> Id {
         self.derivatives(root, variable)[&root]
     }
@@ -62,8 +62,7 @@ impl Expressions {
             }
             Unary::Abs => {
                 let minus = self.negative(by);
-                let not_negative = self.where_less([zero, a, by, zero]);
-                self.where_less([a, zero, minus, not_negative])
+                self.where_less([a, zero, minus, by])
             }
         }
     }

@@ -134,10 +134,6 @@ impl Expressions {
         self.push(Node::Number(value.to_bits()))
     }
 
-    pub fn variable(&mut self, variable: Variable) -> Id {
-        self.push(Node::Variable(variable))
-    }
-
     /// The value, if it is a number.
     pub fn value(&self, id: Id) -> Option<f64> {
         match self.node(id) {

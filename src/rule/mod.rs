@@ -1,30 +1,7 @@
 //! Plasticity rules, as texts.
 //!
-//! A rule says what a synapse's trace becomes after each step. It is one line:
-//!
-//! | rule | text | source |
-//! |---|---|---|
-//! | `hebb` | `(1 - rate) * h + rate * m * y * x` | Miconi 2016, eq. 1 |
-//! | `oja` | `h + rate * m * y * (x - y * h)` | Miconi, Stanley and Clune 2018, eq. 3 |
-//!
-//! The language:
-//!
-//! | | |
-//! |---|---|
-//! | `h` | the trace of the synapse so far |
-//! | `x` | activity of the presynaptic neuron |
-//! | `y` | activity of the postsynaptic neuron |
-//! | `rate` | the plasticity rate `η` |
-//! | `m` | the modulator, which is 1 |
-//! | `0.5`, `1e-3` | numbers, in the range of `f32` |
-//! | `a + b`, `a - b`, `a * b`, `a / b`, `-a`, `( )` | arithmetic, by the usual precedence |
-//! | `a^2`, `a^-1` | whole powers; `-a^2` is `-(a^2)` |
-//! | `tanh(a)`, `exp(a)`, `log(a)`, `sqrt(a)`, `abs(a)` | functions; `log` is the natural one |
-//! | `min(a, b)`, `max(a, b)`, `clamp(a, low, high)` | the lesser, the greater, what `low` and `high` leave of `a` |
-//! | `where_less(a, b, c, d)` | `c` where `a < b`, else `d` |
-//!
-//! The engines take rules that are **row-affine**: `d * h + g * x`, where the *retention* `d` and the *gain* `g` depend on `y`,
-//! `m` and `rate` alone. That is found symbolically, and so are the derivatives. Other rules are refused.
+//! [`Rule`] describes the language. A text is parsed into an arena of expressions; symbolic derivatives find its retention and
+//! gain, which the engines compute as formulas over a number (`RowRule`) or as WGSL.
 
 mod derivative;
 mod expression;
@@ -39,21 +16,45 @@ mod text;
 #[cfg(feature = "gpu")]
 mod wgsl;
 
-#[allow(unused_imports, reason = "as above")]
-#[allow(unused_imports, reason = "as above")]
-pub(crate) use row::{Hebb, Interpreted, Oja, RowRule};
+pub(crate) use row::RowRule;
 
 use crate::error::Result;
 use crate::number::Number;
 use program::{Program, Values};
-use row::Row;
+use row::{Hebb, Interpreted, Oja, Row};
 use std::sync::{Arc, LazyLock};
 
 /// How a trace follows activity.
 ///
+/// It says what a synapse's trace becomes after each step, in one line:
+///
+/// | rule | text | source |
+/// |---|---|---|
+/// | `hebb` | `(1 - rate) * h + rate * m * y * x` | Miconi 2016, eq. 1 |
+/// | `oja` | `h + rate * m * y * (x - y * h)` | Miconi, Stanley and Clune 2018, eq. 3 |
+///
+/// The language:
+///
+/// | | |
+/// |---|---|
+/// | `h` | the trace of the synapse so far |
+/// | `x` | activity of the presynaptic neuron |
+/// | `y` | activity of the postsynaptic neuron |
+/// | `rate` | the plasticity rate `η` |
+/// | `m` | the modulator, which is 1 |
+/// | `0.5`, `1e-3` | numbers, in the range of `f32` |
+/// | `a + b`, `a - b`, `a * b`, `a / b`, `-a`, `( )` | arithmetic, by the usual precedence |
+/// | `a^2`, `a^-1` | whole powers; `-a^2` is `-(a^2)` |
+/// | `tanh(a)`, `exp(a)`, `log(a)`, `sqrt(a)`, `abs(a)` | functions; `log` is the natural one |
+/// | `min(a, b)`, `max(a, b)`, `clamp(a, low, high)` | the lesser, the greater, what `low` and `high` leave of `a` |
+/// | `where_less(a, b, c, d)` | `c` where `a < b`, else `d` |
+///
+/// The engines take rules that are **row-affine**: `d * h + g * x`, where the *retention* `d` and the *gain* `g` depend on `y`,
+/// `m` and `rate` alone. That is found symbolically, and so are the derivatives. Other rules are refused.
+///
 /// Two rules are equal if their texts are, but for spaces and superfluous parentheses. Clones share everything.
 ///
-/// ```ignore
+/// ```
 /// use metaplastic::Rule;
 ///
 /// let rule = Rule::parse("0.9 * h + rate * tanh(y) * x")?;
@@ -125,7 +126,7 @@ impl Rule {
         Some(RULES[index].clone())
     }
 
-    /// The rule by which the trace becomes the value of this text (see the [module](self) for the language).
+    /// The rule by which the trace becomes the value of this text (see [`Rule`] for the language).
     ///
     /// # Errors
     /// [`crate::Error::Rule`] with a column of the text, if it is not in the language, or not row-affine.
@@ -195,7 +196,7 @@ impl Rule {
     }
 
     /// The retention, the gain and their derivatives as WGSL functions of `y` and `rate`, whose names `of` ends; and whether
-    /// they call `hyperbolic_tangent`.
+    /// they call `hyperbolic_tangent_rule`.
     #[cfg(feature = "gpu")]
     pub(crate) fn wgsl(&self, of: &str) -> (String, bool) {
         self.0.row.wgsl(of)

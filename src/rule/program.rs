@@ -1,7 +1,7 @@
 //! Expressions as programs: one operation after the other, over any [`Number`].
 
 use super::expression::{Binary, Expressions, Id, Node, Unary, Variable};
-use crate::number::Number;
+use crate::number::{Apart, Number};
 use std::collections::HashMap;
 
 /// Values that a program may keep without allocating.
@@ -87,17 +87,30 @@ impl Program {
     /// The value of the expression.
     #[inline(always)]
     pub fn run<N: Number>(&self, values: Values<N>) -> N {
-        let anything = values.postsynaptic;
-        if self.kept <= FEW {
-            self.run_with(values, &mut [anything; FEW])
-        } else {
-            self.run_with(values, &mut vec![anything; self.kept])
-        }
+        let program = self;
+        values.rate.apart(Run { program, values })
     }
+}
 
+/// A program and what it is a function of.
+struct Run<'a, N> {
+    program: &'a Program,
+    values: Values<N>,
+}
+
+impl<N: Number> Apart<N> for Run<'_, N> {
     #[inline(always)]
-    fn run_with<N: Number>(&self, values: Values<N>, kept: &mut [N]) -> N {
-        for step in &self.steps {
+    fn compute(self) -> N {
+        let Self { program, values } = self;
+        let (mut few, mut many);
+        let kept: &mut [N] = if program.kept <= FEW {
+            few = [values.rate; FEW];
+            &mut few
+        } else {
+            many = vec![values.rate; program.kept];
+            &mut many
+        };
+        for step in &program.steps {
             let value = match step.operation {
                 Operation::Number(value) => values.rate.constant(value),
                 Operation::Variable(variable) => match variable {
@@ -136,6 +149,6 @@ impl Program {
             };
             kept[usize::from(step.to)] = value;
         }
-        kept[usize::from(self.result)]
+        kept[usize::from(program.result)]
     }
 }

@@ -258,16 +258,12 @@ impl Row {
         self.is_not_zero(Function::RetentionByOutput)
     }
 
-    pub fn retention_depends_on_rate(&self) -> bool {
-        self.is_not_zero(Function::RetentionByRate)
-    }
-
     /// The text of a function.
     pub fn print(&self, function: Function) -> String {
         self.expressions.print(self.function(function))
     }
 
-    /// Every function in WGSL, and whether some of them call `hyperbolic_tangent`.
+    /// Every function in WGSL, and whether some of them call `hyperbolic_tangent_rule`.
     #[cfg(feature = "gpu")]
     pub fn wgsl(&self, of: &str) -> (String, bool) {
         let texts = Function::ALL.map(|function| {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 /// `fn name(y: f32, rate: f32) -> f32` for an expression without powers. `of` ends the names of the functions that it calls:
-/// `hyperbolic_tangent` and `from_bits`.
+/// `hyperbolic_tangent_rule` and `from_bits`.
 pub(super) fn function(expressions: &Expressions, root: Id, name: &str, of: &str) -> String {
     let mut text = format!("fn {name}(y: f32, rate: f32) -> f32 {{\n");
     let mut printer = Printer {
@@ -34,7 +34,7 @@ pub(super) fn function(expressions: &Expressions, root: Id, name: &str, of: &str
     text
 }
 
-/// Whether some of the functions call `hyperbolic_tangent`.
+/// Whether some of the functions call `hyperbolic_tangent_rule`.
 pub(super) fn takes_tangents(expressions: &Expressions, roots: &[Id]) -> bool {
     let mut needed = roots.iter().flat_map(|root| expressions.needed(*root));
     needed.any(|id| matches!(expressions.node(id), Node::Unary(Unary::Tanh, _)))
@@ -118,7 +118,7 @@ impl Printer<'_> {
             .operands()
             .all(|id| self.expressions.value(id).is_some());
         let operand = |id| match self.expressions.value(id) {
-            Some(value) if is_constant => self.from_bits(value),
+            Some(value) if is_constant => self.left_to_device(value),
             _ => self.operand(id),
         };
         match node {
@@ -128,7 +128,7 @@ impl Printer<'_> {
                 let a = operand(a);
                 match function {
                     Unary::Negative => format!("-{a}"),
-                    Unary::Tanh => format!("hyperbolic_tangent{}({a})", self.of),
+                    Unary::Tanh => format!("hyperbolic_tangent_rule{}({a})", self.of),
                     Unary::Exp => format!("exp({a})"),
                     Unary::Log => format!("log({a})"),
                     Unary::Sqrt => format!("sqrt({a})"),
@@ -164,11 +164,11 @@ impl Printer<'_> {
         match single.is_finite() {
             true if single.is_sign_negative() => format!("({single:?}f)"),
             true => format!("{single:?}f"),
-            false => self.from_bits(value),
+            false => self.left_to_device(value),
         }
     }
 
-    fn from_bits(&self, value: f64) -> String {
+    fn left_to_device(&self, value: f64) -> String {
         format!("from_bits{}({}u)", self.of, (value as f32).to_bits())
     }
 }

@@ -38,6 +38,7 @@ fn optional(
 }
 
 const LAYER: &str = "network.layer";
+const RULE: &str = "network.layer.rule";
 const RATE: &str = "network.layer.rate";
 const METHOD: &str = "optimiser.method";
 const SCHEDULE: &str = "optimiser.schedule";
@@ -168,7 +169,16 @@ fn settings(task: &dyn Task) -> Vec<Setting> {
             "activation",
             listed(Activation::ALL.map(Activation::name)),
         ),
-        setting(LAYER, "rule", "\"hebb\" or \"oja\""),
+        setting(
+            LAYER,
+            "rule",
+            "\"hebb\", \"oja\" or { trace = \"0.9 * h + rate * y * x\" }",
+        ),
+        setting(
+            RULE,
+            "trace",
+            "what the trace h becomes, from h, x, y, m and rate",
+        ),
         setting(
             LAYER,
             "plasticity",

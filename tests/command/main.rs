@@ -7,6 +7,7 @@ mod gradient;
 #[cfg(feature = "gpu")]
 mod plan;
 mod reproduce;
+mod rules;
 mod runs;
 mod settings;
 // Signals are set by `env` of the GNU tools.

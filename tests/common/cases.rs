@@ -52,13 +52,28 @@ pub struct Case {
     pub seed: u64,
 }
 
+/// The named rules and others: with a retention that is fixed, one, negative, zero, and dependent on the output, and gains
+/// that are not proportional to it. None has a step or a kink, on whose sides `f32` and `f64` may differ.
+pub fn rules() -> Vec<Rule> {
+    let own = [
+        "0.9 * h + rate * y * x",
+        "h + rate * m * y * x",
+        "(1 - rate * y^2) * h + rate * tanh(y) * x",
+        "rate * (y * x - h) - 0.5 * h",
+        "rate * exp(-y^2) * x",
+        "h / (1 + rate * sqrt(1 + y^2)) - x * log(2 + tanh(rate + y)) / 4",
+    ];
+    let own = own.map(|text| Rule::parse(text).expect("a rule"));
+    Rule::named().into_iter().chain(own).collect()
+}
+
 /// A plastic layer; whether it has a bias follows from its size, so that both occur everywhere.
 pub fn plastic(inputs: usize, outputs: usize) -> Plastic {
     Plastic {
         inputs,
         outputs,
         activation: Activation::Tanh,
-        rule: Rule::Hebb,
+        rule: Rule::hebb(),
         plasticity: Plasticity::Connection,
         rate: Rate::learned(0.02),
         bias: !(inputs + outputs).is_multiple_of(3),
@@ -87,7 +102,7 @@ impl Case {
         Network::new(loss, self.layers.iter().cloned()).expect("a valid network")
     }
 
-    /// Parameters, exact in `f32`, of a size at which no trace blows up, as Oja's rule is unstable where `η y² > 2`, and at
+    /// Parameters, exact in `f32`, of a size at which no trace blows up, as Oja's rule is unstable where `η y² > 2` and others only add, and at
     /// which `f32` can tell the results.
     pub fn parameters(&self) -> Parameters<f64> {
         self.parameters_that(|parameters| {
@@ -115,10 +130,10 @@ impl Case {
     fn may_diverge(&self) -> bool {
         let unbounded =
             |layer: &Layer| matches!(layer.activation(), Activation::Linear | Activation::Relu);
-        let oja = |layer: &Layer| layer.as_plastic().is_some_and(|it| it.rule == Rule::Oja);
+        let grows = |layer: &Layer| layer.as_plastic().is_some_and(|it| it.rule != Rule::hebb());
         self.layers
             .iter()
-            .any(|layer| unbounded(layer) && oja(layer))
+            .any(|layer| unbounded(layer) && grows(layer))
     }
 
     fn parameters_of_size(&self, gain: f64) -> Parameters<f64> {
@@ -221,7 +236,7 @@ impl fmt::Display for Case {
                     ..
                 }) => {
                     let learned = if rate.learned { "learned" } else { "fixed" };
-                    let (rule, per) = (rule.name(), rate.per);
+                    let per = rate.per;
                     format!("{rule}-{plasticity}-{}-{per}-{learned}", rate.value)
                 }
                 Layer::Dense(_) => "dense".to_owned(),
@@ -346,7 +361,7 @@ pub fn close_to_instability(batch: usize) -> Vec<Case> {
             for rate in [Rate::learned(rate), Rate::fixed(rate).per_neuron()] {
                 for _ in 0..8 {
                     let mut layer = plastic(10, 4);
-                    (layer.rule, layer.activation, layer.rate) = (Rule::Oja, activation, rate);
+                    (layer.rule, layer.activation, layer.rate) = (Rule::oja(), activation, rate);
                     let index = cases.len();
                     cases.push(Case {
                         goal: Goal::ALL[index % Goal::ALL.len()],
@@ -367,10 +382,10 @@ pub fn close_to_instability(batch: usize) -> Vec<Case> {
 /// Single layers with learned rates from small to large, in episodes of `steps` steps.
 pub fn learned_rates(steps: usize) -> Vec<Case> {
     let mut cases = Vec::new();
-    for rule in Rule::ALL {
+    for rule in Rule::named() {
         for rate in [0.003, 0.02, 0.1, 0.3, 0.5, 0.9] {
             let mut layer = plastic(6, 2);
-            (layer.rule, layer.rate) = (rule, Rate::learned(rate));
+            (layer.rule, layer.rate) = (rule.clone(), Rate::learned(rate));
             cases.push(Case {
                 goal: Goal::Target(Loss::SquaredError, MaskKind::Steps),
                 population: 12,
@@ -410,7 +425,7 @@ pub fn stacks() -> Vec<Vec<Layer>> {
     vec![
         vec![plastic(10, 2, |_| {}), dense(2, 2, Activation::Linear)],
         vec![
-            plastic(5, 18, |layer| layer.rule = Rule::Oja),
+            plastic(5, 18, |layer| layer.rule = Rule::oja()),
             plastic(18, 7, |layer| layer.rate = Rate::learned(0.5).per_neuron()),
             dense(7, 3, Activation::Tanh),
         ],
@@ -430,7 +445,7 @@ pub fn stacks() -> Vec<Vec<Layer>> {
             plastic(4, 35, |layer| layer.activation = Activation::Relu),
             bias(35, Activation::Logistic),
             plastic(35, 3, |layer| {
-                layer.rule = Rule::Oja;
+                layer.rule = Rule::oja();
                 layer.plasticity = Plasticity::Layer;
             }),
             dense(3, 4, Activation::Logistic),

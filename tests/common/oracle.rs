@@ -1,11 +1,13 @@
 //! The reference: serial, in float64, one line per equation, and another derivation than the engines'.
 //!
 //! Plain back-propagation through the stored trace of every step, with `∂L/∂H` itself going backwards: no adjoint trace
-//! `M`, no recurrence for `S`, no division by the retention. Every layer is treated as plastic: a dense layer has
-//! `α = η = 0`, a bias layer the identity as its weights besides. All of it is generic over the number type: complex-step
+//! `M`, no recurrence for `S`, no division by the retention, and no retention or gain: the rule is what its text says a
+//! synapse's trace becomes, differentiated by forward accumulation (dual numbers). Every layer is treated as plastic: a dense
+//! layer has `α = 0` and no trace, a bias layer the identity as its weights besides. All of it is generic over the number type: complex-step
 //! derivatives check the gradients, and in `f32` it shows what precision plain back-propagation has.
 
 use super::compare::Tensors;
+use metaplastic::Number as Formula;
 use metaplastic::{
     Activation, Episodes, Layer, Layout, Loss, Mask, Network, Objective, Parameters, Plasticity,
     RatePer, Role, Rule,
@@ -13,7 +15,7 @@ use metaplastic::{
 use ndarray::{Array4, ArrayBase, CowArray, Data, Ix4, s};
 use num_complex::ComplexFloat;
 use num_traits::Zero;
-use std::ops::AddAssign;
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 /// A real or complex number.
 pub trait Number: ComplexFloat<Real: PartialOrd + Zero> + Default + AddAssign {}
@@ -56,20 +58,122 @@ fn slope<N: RealNumber>(activation: Activation, z: N) -> N {
     }
 }
 
-/// The retention `d` and the gain `g` of a rule.
-fn follow<N: Number>(rule: Rule, y: N, eta: N) -> (N, N) {
-    match rule {
-        Rule::Hebb => (N::one() - eta, eta * y),
-        Rule::Oja => (N::one() - eta * y * y, eta * y),
+/// A number with its derivatives by `K` others.
+#[derive(Clone, Copy)]
+struct Dual<N, const K: usize> {
+    value: N,
+    slopes: [N; K],
+}
+
+impl<N: Number, const K: usize> Dual<N, K> {
+    fn fixed(value: N) -> Self {
+        let slopes = [N::zero(); K];
+        Self { value, slopes }
+    }
+
+    /// The variable with this index.
+    fn variable(value: N, index: usize) -> Self {
+        let mut slopes = [N::zero(); K];
+        slopes[index] = N::one();
+        Self { value, slopes }
+    }
+
+    /// `value` with the derivatives `a · self' + b · other'`.
+    fn chain(self, value: N, a: N, other: Self, b: N) -> Self {
+        let slopes = std::array::from_fn(|k| a * self.slopes[k] + b * other.slopes[k]);
+        Self { value, slopes }
+    }
+
+    /// `value` with the derivatives `slope · self'`.
+    fn function(self, value: N, slope: N) -> Self {
+        let slopes = self.slopes.map(|its| slope * its);
+        Self { value, slopes }
     }
 }
 
-/// `(∂d/∂y, ∂d/∂η, ∂g/∂y, ∂g/∂η)`.
-fn follow_slopes<N: RealNumber>(rule: Rule, y: N, eta: N) -> (N, N, N, N) {
-    match rule {
-        Rule::Hebb => (N::zero(), -N::one(), eta, y),
-        Rule::Oja => (number::<N>(-2.0) * eta * y, -y * y, eta, y),
+impl<N: Number, const K: usize> Add for Dual<N, K> {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        self.chain(self.value + other.value, N::one(), other, N::one())
     }
+}
+
+impl<N: Number, const K: usize> Sub for Dual<N, K> {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        self.chain(self.value - other.value, N::one(), other, -N::one())
+    }
+}
+
+impl<N: Number, const K: usize> Mul for Dual<N, K> {
+    type Output = Self;
+
+    fn mul(self, other: Self) -> Self {
+        self.chain(self.value * other.value, other.value, other, self.value)
+    }
+}
+
+impl<N: Number, const K: usize> Div for Dual<N, K> {
+    type Output = Self;
+
+    fn div(self, other: Self) -> Self {
+        let value = self.value / other.value;
+        self.chain(value, N::one() / other.value, other, -value / other.value)
+    }
+}
+
+impl<N: Number, const K: usize> Neg for Dual<N, K> {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        self.function(-self.value, -N::one())
+    }
+}
+
+impl<N: Number, const K: usize> Formula for Dual<N, K> {
+    fn constant(self, value: f64) -> Self {
+        Self::fixed(number(value))
+    }
+
+    fn hyperbolic_tangent(self) -> Self {
+        self.function(self.value.tanh(), self.value.cosh().powi(-2))
+    }
+
+    fn exponential(self) -> Self {
+        self.function(self.value.exp(), self.value.exp())
+    }
+
+    fn logarithm(self) -> Self {
+        self.function(self.value.ln(), N::one() / self.value)
+    }
+
+    fn square_root(self) -> Self {
+        let root = self.value.sqrt();
+        self.function(root, number::<N>(0.5) / root)
+    }
+
+    fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
+        if self.value.re() < bound.value.re() {
+            then
+        } else {
+            otherwise
+        }
+    }
+}
+
+/// What a rule makes of the trace `h`.
+fn follow<N: Number>(rule: &Rule, h: N, x: N, y: N, eta: N) -> N {
+    let [h, x, y, eta] = [h, x, y, eta].map(Dual::<N, 0>::fixed);
+    rule.evaluate(h, x, y, eta).value
+}
+
+/// The derivatives of [`follow`] by `h`, `x`, `y` and `eta`.
+fn follow_slopes<N: Number>(rule: &Rule, h: N, x: N, y: N, eta: N) -> [N; 4] {
+    let variable = Dual::<N, 4>::variable;
+    let (h, x) = (variable(h, 0), variable(x, 1));
+    rule.evaluate(h, x, variable(y, 2), variable(eta, 3)).slopes
 }
 
 /// The loss of one step.
@@ -136,8 +240,8 @@ struct Connections<N> {
     eta: Vec<N>,
 }
 
-fn rule(layer: &Layer) -> Rule {
-    layer.as_plastic().map_or(Rule::Hebb, |layer| layer.rule)
+fn rule(layer: &Layer) -> Option<&Rule> {
+    layer.as_plastic().map(|layer| &layer.rule)
 }
 
 /// Where connection `(i, j)` of a layer takes its value of `role` from, as an index into the tensor.
@@ -232,9 +336,10 @@ fn forward<N: Number>(
                 z[t][i] += (w[i][j] + alpha[i][j] * h[t][i][j]) * x[t][j];
             }
             y[t][i] = activate(layer.activation(), z[t][i]);
-            let (d, g) = follow(rule(layer), y[t][i], eta[i]);
-            for j in 0..inputs {
-                next[i][j] = d * h[t][i][j] + g * x[t][j];
+            if let Some(rule) = rule(layer) {
+                for j in 0..inputs {
+                    next[i][j] = follow(rule, h[t][i][j], x[t][j], y[t][i], eta[i]);
+                }
             }
         }
         h.push(next);
@@ -264,15 +369,26 @@ fn backward<N: RealNumber>(
     let mut by_input = matrix(steps, inputs);
     for t in (0..steps).rev() {
         for i in 0..outputs {
-            let (d, g) = follow(rule(layer), y[t][i], eta[i]);
-            let (d_y, d_eta, g_y, g_eta) = follow_slopes(rule(layer), y[t][i], eta[i]);
-            let by_d = sum((0..inputs).map(|j| by_trace[i][j] * h[t][i][j]));
-            let by_g = sum((0..inputs).map(|j| by_trace[i][j] * x[t][j]));
-            let by_y = by_output[t][i] + by_d * d_y + by_g * g_y;
+            let mut by_y = by_output[t][i];
+            // The part of `h` and the part of `x` in the gradient of the rate.
+            let mut by_eta = [N::zero(); 2];
+            if let Some(rule) = rule(layer) {
+                for j in 0..inputs {
+                    let (by_next, eta) = (by_trace[i][j], eta[i]);
+                    let [by_h, by_x, f_y, f_eta] =
+                        follow_slopes(rule, h[t][i][j], x[t][j], y[t][i], eta);
+                    let of_x = follow_slopes(rule, N::zero(), x[t][j], y[t][i], eta)[3];
+                    by_y += by_next * f_y;
+                    by_eta[0] += by_next * (f_eta - of_x);
+                    by_eta[1] += by_next * of_x;
+                    by_input[t][j] += by_next * by_x;
+                    by_trace[i][j] = by_next * by_h;
+                }
+            }
             let delta = by_y * slope(layer.activation(), z[t][i]);
-            gradient.eta[i] += by_d * d_eta + by_g * g_eta;
+            gradient.eta[i] += by_eta[0] + by_eta[1];
+            magnitude.eta[i] += by_eta[0].abs() + by_eta[1].abs();
             gradient.b[i] += delta;
-            magnitude.eta[i] += (by_d * d_eta).abs() + (by_g * g_eta).abs();
             magnitude.b[i] += delta.abs();
             for j in 0..inputs {
                 gradient.w[i][j] += delta * x[t][j];
@@ -280,8 +396,7 @@ fn backward<N: RealNumber>(
                 magnitude.w[i][j] += (delta * x[t][j]).abs();
                 magnitude.alpha[i][j] += (delta * h[t][i][j] * x[t][j]).abs();
                 by_input[t][j] += delta * (w[i][j] + alpha[i][j] * h[t][i][j]);
-                by_input[t][j] += by_trace[i][j] * g;
-                by_trace[i][j] = by_trace[i][j] * d + delta * alpha[i][j] * x[t][j];
+                by_trace[i][j] += delta * alpha[i][j] * x[t][j];
             }
         }
     }

@@ -9,7 +9,7 @@ use metaplastic::tasks::{Association, Draw, EpisodeSource, Setup, Task};
 use metaplastic::training::{Event, Recipe, Training};
 use metaplastic::{
     Activation, Engine, Episodes, Error, Failure, Initial, Layer, Learner, Loss, Mask, Method,
-    Network, Objective, Optimiser, Parameters, Rate, Role, Schedule, Selector, Tensor, Want,
+    Network, Objective, Optimiser, Parameters, Rate, Role, Rule, Schedule, Selector, Tensor, Want,
 };
 use ndarray::{Array1, Array4, Axis};
 use std::ops::ControlFlow;
@@ -706,6 +706,35 @@ pub fn one_shot_is_learned(engine: &Engine, population: usize, episodes: u32) {
     assert!(median < 0.2, "median {median}, chance {chance}: {last:?}");
     assert!(lower < 0.15, "lower quartile {lower}: {last:?}");
     assert_eq!(learner.failures().expect("failures"), []);
+}
+
+/// A rule that has no value for some outputs stops its network as anything does that is not finite.
+pub fn a_rule_without_a_value_freezes_its_network(engine: &Engine) {
+    for text in [
+        "log(y - 3) * h + rate * y * x",
+        "h + 1e30 * exp(y) * 1e30 * x",
+    ] {
+        let mut layer = plastic(3, 2);
+        layer.rule = Rule::parse(text).expect("a rule");
+        let network = Network::new(Loss::SquaredError, [Layer::Plastic(layer)]).expect("valid");
+        let initial = Initial::default();
+        let parameters = Parameters::initialise(&network, &initial, 2, 1).expect("it fits");
+        let optimisers = [Optimiser::sgd(0.01, 0.0)];
+        let learner = engine.learner(&network, &parameters, &optimisers);
+        let mut learner = learner.expect("a learner");
+        let input = Array4::from_elem((2, 4, 5, 3), 0.5);
+        let episodes = Episodes::new(input).with_target(Array4::zeros((2, 4, 5, 2)));
+        learner
+            .step(&episodes)
+            .expect("a failing network is no error");
+        let failures = learner.failures().expect("failures");
+        let networks: Vec<_> = failures.iter().map(|failure| failure.network).collect();
+        assert_eq!(networks, [0, 1], "{text}: {failures:?}");
+        assert!(
+            learner.parameters().expect("parameters") == parameters,
+            "{text}"
+        );
+    }
 }
 
 /// A population of three of which the second fails; the others must not notice.

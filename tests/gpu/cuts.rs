@@ -198,7 +198,7 @@ fn stack((inputs, outputs): (usize, usize), traces: bool, goal: Goal) -> Case {
 fn long(rate: f64, inputs: usize) -> Case {
     let first = Plastic {
         rate: Rate::learned(rate),
-        rule: Rule::Oja,
+        rule: Rule::oja(),
         ..plastic(inputs, 4)
     };
     let mut case = Case::new([

@@ -1,7 +1,7 @@
 //! Whole meta-steps in one kernel: against separate kernels, against the CPU engine, and however they are packed into
 //! workgroups and dispatches.
 
-use crate::common::cases::{Case, Goal, MaskKind, plastic};
+use crate::common::cases::{Case, Goal, MaskKind, plastic, rules};
 use crate::common::compare::{GPU_LEARNING, Tensors, compare};
 use crate::common::pairwise::pairwise;
 use crate::common::training::with_factors;
@@ -11,7 +11,7 @@ use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, Completion, EpisodeSource, Task};
 use metaplastic::{
     Activation, Engine, Initial, Layer, Learner, Loss, Network, Optimiser, Parameters, PlanReport,
-    Plastic, Plasticity, Profile, Rate, RatePer, Rule, Schedule,
+    Plastic, Plasticity, Profile, Rate, RatePer, Schedule,
 };
 use std::sync::Arc;
 
@@ -294,7 +294,7 @@ fn same_changes(start: &Parameters<f32>, reference: &Parameters<f32>, other: &Pa
 fn given() -> Vec<Case> {
     let rates = [0.0, 0.02, 0.5, 0.9, 1.0];
     let factors = [
-        Rule::ALL.len(),
+        rules().len(),
         Activation::ALL.len(),
         Plasticity::ALL.len(),
         2, // One rate or one per neuron.
@@ -313,7 +313,7 @@ fn given() -> Vec<Case> {
         let activation = Activation::ALL[row[1]];
         let first = Plastic {
             activation,
-            rule: Rule::ALL[row[0]],
+            rule: rules()[row[0]].clone(),
             plasticity: Plasticity::ALL[row[2]],
             rate: Rate {
                 value: rates[row[5]],

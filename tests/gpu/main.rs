@@ -20,7 +20,7 @@ use common::bodies::{
     results_are_made_where_they_are_wanted, tanh_is_right_everywhere,
     what_networks_have_in_common_is_given_once,
 };
-use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
+use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, rules, stacks};
 use common::compare::{GPU, GPU_LEARNING, GPU_PRECISION, OPTIMISER};
 use common::pairwise::pairwise;
 use common::training;
@@ -156,7 +156,7 @@ const RATES: [f64; 5] = [0.0, 0.02, 0.5, 0.9, 1.0];
 /// Every pair of choices in few cases: each new shader costs a software driver up to half a second.
 fn pairs() -> Vec<Case> {
     let factors = [
-        Rule::ALL.len(),
+        rules().len(),
         Activation::ALL.len(),
         Plasticity::ALL.len(),
         2, // One rate or one per neuron.
@@ -176,7 +176,7 @@ fn pairs() -> Vec<Case> {
             inputs,
             outputs,
             activation: Activation::ALL[row[1]],
-            rule: Rule::ALL[row[0]],
+            rule: rules()[row[0]].clone(),
             plasticity: Plasticity::ALL[row[2]],
             rate: Rate {
                 value: RATES[row[5]],
@@ -243,9 +243,9 @@ fn sizes() -> Vec<Case> {
             goal: Goal::Target(Loss::SquaredError, MaskKind::All),
             ..Case::new([Layer::Plastic(plastic(300, 5))])
         },
-        long(Rule::Hebb, 0.01),
-        long(Rule::Hebb, 0.9),
-        long(Rule::Oja, 0.5),
+        long(Rule::hebb(), 0.01),
+        long(Rule::hebb(), 0.9),
+        long(Rule::oja(), 0.5),
     ]
 }
 
@@ -253,13 +253,25 @@ fn sizes() -> Vec<Case> {
 fn tiles() -> Vec<Case> {
     let per_neuron = |rate: f64| Rate::learned(rate).per_neuron();
     let layers = [
-        (24, 8, Rule::Hebb, Plasticity::Connection, per_neuron(0.95)),
-        (24, 2, Rule::Oja, Plasticity::Connection, per_neuron(0.3)),
-        (48, 10, Rule::Oja, Plasticity::Neuron, Rate::learned(0.9)),
-        (64, 6, Rule::Hebb, Plasticity::Layer, Rate::learned(0.02)),
-        (64, 6, Rule::Oja, Plasticity::Neuron, Rate::fixed(0.1)),
-        (256, 4, Rule::Hebb, Plasticity::Connection, Rate::fixed(0.1)),
-        (256, 4, Rule::Hebb, Plasticity::Neuron, per_neuron(1.0)),
+        (
+            24,
+            8,
+            Rule::hebb(),
+            Plasticity::Connection,
+            per_neuron(0.95),
+        ),
+        (24, 2, Rule::oja(), Plasticity::Connection, per_neuron(0.3)),
+        (48, 10, Rule::oja(), Plasticity::Neuron, Rate::learned(0.9)),
+        (64, 6, Rule::hebb(), Plasticity::Layer, Rate::learned(0.02)),
+        (64, 6, Rule::oja(), Plasticity::Neuron, Rate::fixed(0.1)),
+        (
+            256,
+            4,
+            Rule::hebb(),
+            Plasticity::Connection,
+            Rate::fixed(0.1),
+        ),
+        (256, 4, Rule::hebb(), Plasticity::Neuron, per_neuron(1.0)),
     ];
     let layers = layers.into_iter().enumerate();
     let mut cases: Vec<_> = layers
@@ -358,7 +370,7 @@ fn learning() -> Vec<Body> {
         ));
     }
     type Named = (&'static str, fn(&Engine));
-    let named: [Named; 13] = [
+    let named: [Named; 14] = [
         (
             "frozen parameters keep their bits",
             training::frozen_parameters_keep_their_bits,
@@ -391,6 +403,10 @@ fn learning() -> Vec<Body> {
         (
             "a huge learning rate freezes its network",
             training::a_huge_learning_rate_freezes_its_network,
+        ),
+        (
+            "a rule without a value freezes its network",
+            training::a_rule_without_a_value_freezes_its_network,
         ),
         ("parameters stay finite", training::parameters_stay_finite),
         (

@@ -55,11 +55,11 @@ fn cases() -> Vec<Case> {
         ..Case::new(layers)
     };
     vec![
-        case(layers(20, 7, Rule::Hebb), 5, 40),
+        case(layers(20, 7, Rule::hebb()), 5, 40),
         // In tiles of two rows; several blocks of episodes.
-        case(layers(24, 6, Rule::Oja), 37, 17),
+        case(layers(24, 6, Rule::oja()), 37, 17),
         // Rows over several subgroups.
-        case(layers(300, 4, Rule::Oja), 2, 3),
+        case(layers(300, 4, Rule::oja()), 2, 3),
     ]
 }
 

@@ -48,25 +48,25 @@ fn cases() -> Vec<(&'static str, Case)> {
         goal: Goal::Target(loss, MaskKind::All),
         ..case
     };
-    let wide = || vec![layer(6, 1024, Rule::Hebb, 0.02)];
+    let wide = || vec![layer(6, 1024, Rule::hebb(), 0.02)];
     vec![
         (
             "forward",
-            case(vec![layer(3, 2, Rule::Hebb, 0.1)], 1, 70_000),
+            case(vec![layer(3, 2, Rule::hebb(), 0.1)], 1, 70_000),
         ),
         (
             "forward",
             // As many as one dispatch takes.
-            case(vec![layer(3, 2, Rule::Oja, 0.3), bias.clone()], 1, 65_534),
+            case(vec![layer(3, 2, Rule::oja(), 0.3), bias.clone()], 1, 65_534),
         ),
         (
             "backward",
-            case(vec![layer(3, 2, Rule::Hebb, 0.02)], 16, 4200),
+            case(vec![layer(3, 2, Rule::hebb(), 0.02)], 16, 4200),
         ),
         // Whose retention is small, so that each step looks back over earlier ones.
         (
             "backward",
-            case(vec![layer(3, 2, Rule::Hebb, 0.9)], 16, 300),
+            case(vec![layer(3, 2, Rule::hebb(), 0.9)], 16, 300),
         ),
         (
             "backward",

@@ -6,7 +6,7 @@ use crate::common::bodies::{
     results_are_made_where_they_are_wanted, run, tanh_is_right_everywhere,
     what_networks_have_in_common_is_given_once,
 };
-use crate::common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, stacks};
+use crate::common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, rules, stacks};
 use crate::common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
 use crate::common::random::Random;
 use crate::common::threads::pool;
@@ -39,7 +39,7 @@ fn rates(value: f64) -> [Rate; 4] {
 #[test]
 fn every_rule_activation_and_granularity() {
     let mut cases = Vec::new();
-    for rule in Rule::ALL {
+    for rule in rules() {
         for activation in Activation::ALL {
             for plasticity in Plasticity::ALL {
                 for rate in rates(0.1) {
@@ -48,7 +48,7 @@ fn every_rule_activation_and_granularity() {
                             inputs: 7,
                             outputs: 5,
                             activation,
-                            rule,
+                            rule: rule.clone(),
                             plasticity,
                             rate,
                             bias,
@@ -71,7 +71,7 @@ fn awkward_sizes() {
                 for batch in [1, 5, 17, 40] {
                     let index = cases.len();
                     let mut layer = plastic(inputs, outputs);
-                    layer.rule = Rule::ALL[index % 2];
+                    layer.rule = Rule::named()[index % 2].clone();
                     layer.plasticity = Plasticity::ALL[index % 3];
                     layer.rate = rates(0.05)[index / 2 % 4];
                     cases.push(Case {
@@ -119,10 +119,10 @@ fn every_rate() {
     let mut cases = Vec::new();
     for value in [0.0, 1e-3, 0.02, 0.5, 0.7, 0.75, 0.8, 0.9, 0.99, 0.999, 1.0] {
         for rate in rates(value) {
-            for rule in Rule::ALL {
+            for rule in Rule::named() {
                 for activation in Activation::ALL {
                     let mut layer = plastic(10, 4);
-                    (layer.rule, layer.activation, layer.rate) = (rule, activation, rate);
+                    (layer.rule, layer.activation, layer.rate) = (rule.clone(), activation, rate);
                     cases.push(Case {
                         steps: 20,
                         batch: 3,
@@ -154,7 +154,7 @@ fn retention_around_zero() {
         for rate in [0.25, 1.0] {
             for offset in [0.0, 1e-7, -1e-4, 1e-3, -0.01, 0.03, 0.3] {
                 let mut layer = plastic(4, 3);
-                (layer.rule, layer.activation, layer.bias) = (Rule::Oja, activation, true);
+                (layer.rule, layer.activation, layer.bias) = (Rule::oja(), activation, true);
                 layer.rate = Rate::learned(rate);
                 let case = Case {
                     steps: 12,
@@ -206,9 +206,9 @@ fn long_episodes() {
     let mut cases = Vec::new();
     for value in [0.01, 0.5, 0.9, 0.99, 1.0] {
         for rate in [Rate::learned(value), Rate::learned(value).per_neuron()] {
-            for rule in Rule::ALL {
+            for rule in Rule::named() {
                 let mut layer = plastic(10, 4);
-                (layer.rule, layer.rate) = (rule, rate);
+                (layer.rule, layer.rate) = (rule.clone(), rate);
                 let index = cases.len();
                 cases.push(Case {
                     steps: 1000,
@@ -229,9 +229,9 @@ fn long_episodes() {
 fn episodes_of_several_segments() {
     let mut cases = Vec::new();
     for batch in [1, 8] {
-        for rule in Rule::ALL {
+        for rule in Rule::named() {
             let (mut first, mut second) = (plastic(40, 35), plastic(35, 3));
-            (first.rule, first.rate) = (rule, Rate::learned(0.1).per_neuron());
+            (first.rule, first.rate) = (rule.clone(), Rate::learned(0.1).per_neuron());
             second.rule = rule;
             let bias = Layer::Bias(Bias {
                 inputs: 40,
@@ -264,7 +264,7 @@ fn episodes_of_several_segments() {
 #[test]
 fn lanes_without_an_episode_do_not_show() {
     let mut layer = plastic(4, 3);
-    (layer.rule, layer.activation) = (Rule::Oja, Activation::Linear);
+    (layer.rule, layer.activation) = (Rule::oja(), Activation::Linear);
     layer.rate = Rate::learned(0.5);
     let below = Layer::Bias(Bias {
         inputs: 4,
@@ -307,7 +307,7 @@ fn lanes_without_an_episode_do_not_show() {
 #[test]
 fn a_diverging_episode_spoils_no_other() {
     let mut layer = plastic(4, 3);
-    (layer.rule, layer.activation, layer.bias) = (Rule::Oja, Activation::Linear, true);
+    (layer.rule, layer.activation, layer.bias) = (Rule::oja(), Activation::Linear, true);
     layer.rate = Rate::learned(1.0);
     let case = Case {
         steps: 9,
@@ -387,7 +387,7 @@ fn random_case(seed: u64) -> Case {
                     inputs,
                     outputs,
                     activation,
-                    rule: random.pick(&Rule::ALL),
+                    rule: random.pick(&rules()),
                     plasticity: random.pick(&Plasticity::ALL),
                     rate: Rate {
                         value: random.pick(&[0.0, 0.01, 0.1, 0.5, 0.9, 1.0]),
@@ -431,9 +431,9 @@ fn parallel_cases() -> Vec<Case> {
         (20, 33, 1, 33),
     ] {
         for (rule, goal) in [
-            (Rule::Hebb, Goal::OutputGradient),
+            (Rule::hebb(), Goal::OutputGradient),
             (
-                Rule::Oja,
+                Rule::oja(),
                 Goal::Target(Loss::SoftmaxCrossEntropy, MaskKind::Steps),
             ),
         ] {

@@ -133,6 +133,11 @@ fn a_huge_learning_rate_freezes_its_network() {
 }
 
 #[test]
+fn a_rule_without_a_value_freezes_its_network() {
+    body::a_rule_without_a_value_freezes_its_network(&Engine::cpu());
+}
+
+#[test]
 fn parameters_stay_finite() {
     body::parameters_stay_finite(&Engine::cpu());
 }

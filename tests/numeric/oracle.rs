@@ -1,20 +1,20 @@
 //! Checks what the other tests rely on: the oracle against derivatives taken without calculus, the comparison against
 //! results known to be wrong, and the pairwise matrix against its definition.
 
-use crate::common::cases::{Case, Goal, MaskKind, plastic, stacks};
+use crate::common::cases::{Case, Goal, MaskKind, plastic, rules, stacks};
 use crate::common::compare::{
     CPU_F32, CPU_F64, CPU_PRECISION, GPU, GPU_PRECISION, Tensors, Tolerance, compare,
     compare_precision,
 };
 use crate::common::oracle::{Number, Variables, objective, solve};
 use crate::common::pairwise::pairwise;
-use metaplastic::{Activation, Layer, Loss, Plasticity, Rate, Rule};
+use metaplastic::{Activation, Layer, Loss, Plasticity, Rate};
 use num_complex::Complex;
 
 /// Small cases: every rule, activation and granularity, then stacks; the goals and traces in turn.
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for rule in Rule::ALL {
+    for rule in rules() {
         for activation in Activation::ALL {
             for plasticity in Plasticity::ALL {
                 for rate in [
@@ -23,7 +23,7 @@ fn cases() -> Vec<Case> {
                     Rate::fixed(0.02),
                 ] {
                     let mut layer = plastic(3, 2);
-                    (layer.rule, layer.activation) = (rule, activation);
+                    (layer.rule, layer.activation) = (rule.clone(), activation);
                     (layer.plasticity, layer.rate) = (plasticity, rate);
                     cases.push(Case::new([Layer::Plastic(layer)]));
                 }

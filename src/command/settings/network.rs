@@ -29,8 +29,8 @@ pub(super) struct NetworkSettings {
     #[arg(long, value_name = "PER", value_parser = one_of(RatePer::ALL.map(|one| (one.name(), one))))]
     rate_per: Option<RatePer>,
 
-    /// How traces follow activity
-    #[arg(long, value_parser = one_of(Rule::ALL.map(|rule| (rule.name(), rule))))]
+    /// How traces follow activity: hebb, oja, or what h becomes, as in "0.9 * h + rate * tanh(y) * x"
+    #[arg(long, value_name = "RULE", allow_hyphen_values = true)]
     rule: Option<Rule>,
 
     /// Activation of the plastic layers
@@ -71,7 +71,7 @@ impl NetworkSettings {
                 set(&mut plastic.rate.value, self.rate);
                 set(&mut plastic.rate.learned, self.rate_learned);
                 set(&mut plastic.rate.per, self.rate_per);
-                set(&mut plastic.rule, self.rule);
+                set(&mut plastic.rule, self.rule.clone());
                 set(&mut plastic.activation, self.activation);
                 set(&mut plastic.plasticity, self.plasticity);
             }

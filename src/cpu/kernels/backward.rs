@@ -15,7 +15,7 @@ use crate::cpu::arrays::{Activity, Adjoint};
 use crate::cpu::chunks;
 use crate::cpu::layers::{Kind, Synapses};
 use crate::cpu::retention::{CHECKPOINT, SMALL};
-use crate::number::{Lanes, Number, Real};
+use crate::number::{EngineNumber, Lanes, Number, Real};
 use crate::rule::RowRule;
 use std::ops::Range;
 
@@ -52,7 +52,7 @@ pub(crate) fn backward<R: Real>(
             rows,
             scratch,
         };
-        way::run(pass.along, pass.shape.kind, sweep);
+        way::run(pass.along, &pass.shape.kind, sweep);
     });
 }
 
@@ -330,7 +330,7 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
             upstream: row.upstream,
             decay: state.decay,
         };
-        if t + 1 < pass.steps && (t + 1) % CHECKPOINT == 0 {
+        if t + 1 < pass.steps && (t + 1).is_multiple_of(CHECKPOINT) {
             let at = (t + 1) / CHECKPOINT - 1;
             retained = gradient.with(part(row.checkpoints, at, W::row(pass.shape)));
         }
@@ -419,7 +419,7 @@ struct State<N> {
     by_rate: N,
 }
 
-impl<N: Number> State<N> {
+impl<N: EngineNumber> State<N> {
     /// Before the last step.
     #[inline(always)]
     fn last(zero: N) -> Self {

@@ -1,6 +1,6 @@
 //! Sums that keep what rounding takes away.
 
-use crate::number::Number;
+use crate::number::EngineNumber;
 
 /// A sum in twice the precision of its numbers: the sum as it was rounded, and what it lacks.
 #[derive(Clone, Copy)]
@@ -9,7 +9,7 @@ pub(super) struct Compensated<N> {
     pub low: N,
 }
 
-impl<N: Number> Compensated<N> {
+impl<N: EngineNumber> Compensated<N> {
     /// Nothing, in as many lanes as `like` has.
     #[inline(always)]
     pub fn zero(like: N) -> Self {

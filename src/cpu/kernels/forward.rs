@@ -36,7 +36,7 @@ pub(crate) fn forward<R: Real>(pass: Pass<'_, R>, activity: &mut Activity<R>, sc
             rows,
             scratch,
         };
-        way::run(pass.along, pass.shape.kind, sweep);
+        way::run(pass.along, &pass.shape.kind, sweep);
     });
 }
 
@@ -173,7 +173,7 @@ impl<W: Way, P: RowRule> RowSweep<W, 4> for Plastic<'_, W, P> {
                 plastic[k] = W::Real::multiply_add(simd, plastic_weight, x[k], plastic[k]);
             }
         }
-        if !row.checkpoints.is_empty() && t > 0 && t % CHECKPOINT == 0 {
+        if !row.checkpoints.is_empty() && t > 0 && t.is_multiple_of(CHECKPOINT) {
             part_mut(row.checkpoints, t / CHECKPOINT - 1, size).copy_from_slice(row.trace);
         }
         let p = way.gather(plastic);

@@ -43,7 +43,7 @@ pub(crate) fn input_gradient<R: Real>(
             gradient,
             scratch,
         };
-        way::run(pass.along, pass.shape.kind, sweep);
+        way::run(pass.along, &pass.shape.kind, sweep);
     });
     chunks::sum_in_order(partial, chunks::count(outputs), input_gradient);
 }

@@ -3,7 +3,7 @@
 use super::compensated::Compensated;
 use super::rows::part;
 use super::way::{Way, pairs};
-use crate::number::{Number, Real};
+use crate::number::{EngineNumber, Number, Real};
 use crate::rule::RowRule;
 
 /// The gradient on one row's trace, `G_ij = α_ij M_ij + e_i Ḡ_ij`.

@@ -3,9 +3,8 @@
 use super::compensated::Compensated;
 use crate::cpu::along::Along;
 use crate::cpu::layers::{Kind, Shape};
-use crate::network::Rule;
-use crate::number::{Kernel, Lanes, Number, Pair, Real, vectorise};
-use crate::rule::{Hebb, Oja, RowRule};
+use crate::number::{EngineNumber, Kernel, Lanes, Pair, Real, vectorise};
+use crate::rule::{Compiled, RowRule};
 use pulp::Simd;
 use std::marker::PhantomData;
 
@@ -39,7 +38,7 @@ pub(crate) trait Way: Copy {
     type Real: Real;
     type Simd: Simd;
     /// What a row has once a step: of one episode, or of each in its lane.
-    type Value: Number;
+    type Value: EngineNumber;
     /// What is loaded of a row's coefficients to fill one pair of vectors.
     type Coefficient: Copy;
     /// Where a pass over a row adds up the gradient of the weights of one pair of vectors; nothing where
@@ -297,37 +296,40 @@ pub(super) trait Sweep<R: Real>: Sized {
 }
 
 /// Runs `sweep` with the widest vectors that the processor has.
-pub(super) fn run<R: Real>(along: Along, kind: Kind, sweep: impl Sweep<R>) {
+pub(super) fn run<R: Real>(along: Along, kind: &Kind, sweep: impl Sweep<R>) {
     match along {
         Along::Synapses => vectorise(AlongSynapses(kind, sweep, PhantomData)),
         Along::Episodes => vectorise(AlongEpisodes(kind, sweep, PhantomData)),
     }
 }
 
-struct AlongSynapses<K, R>(Kind, K, PhantomData<R>);
+struct AlongSynapses<'a, K, R>(&'a Kind, K, PhantomData<R>);
 
-impl<R: Real, K: Sweep<R>> Kernel for AlongSynapses<K, R> {
+impl<R: Real, K: Sweep<R>> Kernel for AlongSynapses<'_, K, R> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         with_rule(self.0, self.1, OverSynapses(simd, PhantomData::<R>));
     }
 }
 
-struct AlongEpisodes<K, R>(Kind, K, PhantomData<R>);
+struct AlongEpisodes<'a, K, R>(&'a Kind, K, PhantomData<R>);
 
-impl<R: Real, K: Sweep<R>> Kernel for AlongEpisodes<K, R> {
+impl<R: Real, K: Sweep<R>> Kernel for AlongEpisodes<'_, K, R> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         with_rule(self.0, self.1, OverEpisodes(simd, PhantomData::<R>));
     }
 }
 
-/// Each rule is a type of its own, so that its formulas are compiled in.
+/// Each form of a rule is a type of its own, so that the formulas of named rules are compiled in.
 #[inline(always)]
-fn with_rule<W: Way>(kind: Kind, sweep: impl Sweep<W::Real>, way: W) {
+fn with_rule<W: Way>(kind: &Kind, sweep: impl Sweep<W::Real>, way: W) {
     match kind {
-        Kind::Plastic(Rule::Hebb) => sweep.plastic(way, Hebb),
-        Kind::Plastic(Rule::Oja) => sweep.plastic(way, Oja),
+        Kind::Plastic(rule) => match rule.compiled() {
+            Compiled::Hebb(rule) => sweep.plastic(way, rule),
+            Compiled::Oja(rule) => sweep.plastic(way, rule),
+            Compiled::Interpreted(rule) => sweep.plastic(way, rule),
+        },
         Kind::Dense | Kind::Bias => sweep.fixed(way),
     }
 }
