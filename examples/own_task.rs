@@ -1,8 +1,5 @@
-//! A task of one's own: trained, evaluated, and saved with figures and a summary.
-//!
-//! ```sh
-//! cargo run --release --example own_task
-//! ```
+//! A task of one's own: trained, evaluated, and saved with figures and a summary
+//! (`cargo run --release --example own_task`).
 
 use metaplastic::runs::{Run, StoredRun, Wanted, figure, staging};
 use metaplastic::tasks::{Draw, Setup, Task};
@@ -12,8 +9,8 @@ use std::{ops::ControlFlow, path::Path, sync::Arc, time::Instant};
 
 /// Echo: one of some tones sounds at the first step, then there is silence; the target is always that tone.
 #[derive(Debug)]
-struct Echo {
-    tones: usize,
+pub(crate) struct Echo {
+    pub(crate) tones: usize,
 }
 
 impl Task for Echo {
@@ -60,8 +57,10 @@ impl Task for Echo {
 }
 
 fn main() -> metaplastic::Result<()> {
-    let folder = std::env::args().nth(1);
-    let folder = Path::new(folder.as_deref().unwrap_or("runs/echo"));
+    run(Path::new("runs/echo"))
+}
+
+pub(crate) fn run(folder: &Path) -> metaplastic::Result<()> {
     let task: Arc<dyn Task> = Arc::new(Echo { tones: 4 });
     let recipe = Recipe::new(task.clone())?;
     let choice = Engine::choose(EngineKind::Auto, None, recipe.synapse_steps())?;
@@ -71,8 +70,8 @@ fn main() -> metaplastic::Result<()> {
     let run = Run::new(&recipe, &trained, &choice, start.elapsed().as_secs_f64());
     println!("{}", claimed.save(&run, |note| eprintln!("{note}"))?);
 
-    let stored = StoredRun::read_for(&task, folder)?;
-    let (network, parameters) = (&stored.recipe.network, &stored.parameters);
+    let run = StoredRun::read_for(&task, folder)?;
+    let (network, parameters) = (&run.recipe.network, &run.parameters);
     let evaluation = Evaluation::new(engine, network, parameters, &task, 7, 1_000)?;
     let steps = figure::steps(&evaluation, "echo: within an episode", "1,000 episodes");
     staging::write_text(&folder.join("steps.svg"), &steps)

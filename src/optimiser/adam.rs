@@ -1,6 +1,8 @@
 //! Adam, with its correction of the moments' bias.
 
-use super::update::{DEVICE_CONSTANTS, Update};
+#[cfg(feature = "gpu")]
+use super::update::DEVICE_CONSTANTS;
+use super::update::Update;
 use crate::zip::zip_eq;
 
 pub(super) fn step(
@@ -23,6 +25,7 @@ pub(super) fn step(
 }
 
 /// The shader takes powers of the betas from their logarithms.
+#[cfg(feature = "gpu")]
 pub(super) fn for_device(constants: &[f64]) -> [f64; DEVICE_CONSTANTS] {
     let [beta1, beta2, epsilon] = [constants[0], constants[1], constants[2]];
     [1.0 - beta1, 1.0 - beta2, epsilon, beta1.ln(), beta2.ln()]

@@ -3,7 +3,9 @@
 //! Everything that knows the methods follows from the table: the enum, the checks, TOML and its comments, the command
 //! line, the device's settings and the branches of `shaders/update.wgsl`.
 
-use super::update::{DEVICE_CONSTANTS, Step};
+#[cfg(feature = "gpu")]
+use super::update::DEVICE_CONSTANTS;
+use super::update::Step;
 use super::{adam, rmsprop, sgd};
 use crate::error::{Error, Result};
 use crate::named::unknown;
@@ -50,8 +52,10 @@ pub(crate) struct Entry {
     pub moments: usize,
     pub step: Step,
     /// The constants as the shader has them.
+    #[cfg(feature = "gpu")]
     pub for_device: fn(constants: &[f64]) -> [f64; DEVICE_CONSTANTS],
     /// The same step in WGSL, of four parameters.
+    #[cfg(feature = "gpu")]
     pub wgsl: &'static str,
 }
 
@@ -110,7 +114,9 @@ macro_rules! methods {
                         name: $name,
                         moments: $moments,
                         step: $module::step,
+                        #[cfg(feature = "gpu")]
                         for_device: $module::for_device,
+                        #[cfg(feature = "gpu")]
                         wgsl: include_str!(concat!("../../shaders/methods/", $name, ".wgsl")),
                     },)+
                 }

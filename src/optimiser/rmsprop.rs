@@ -1,6 +1,8 @@
 //! RMSprop as in Miconi 2016: the mean square begins at the first square.
 
-use super::update::{DEVICE_CONSTANTS, Update};
+#[cfg(feature = "gpu")]
+use super::update::DEVICE_CONSTANTS;
+use super::update::Update;
 use crate::zip::zip_eq;
 
 pub(super) fn step(
@@ -21,6 +23,7 @@ pub(super) fn step(
     }
 }
 
+#[cfg(feature = "gpu")]
 pub(super) fn for_device(constants: &[f64]) -> [f64; DEVICE_CONSTANTS] {
     [constants[0], constants[1], 0.0, 0.0, 0.0]
 }

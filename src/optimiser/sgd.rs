@@ -1,6 +1,8 @@
 //! Gradient descent with momentum.
 
-use super::update::{DEVICE_CONSTANTS, Update};
+#[cfg(feature = "gpu")]
+use super::update::DEVICE_CONSTANTS;
+use super::update::Update;
 use crate::zip::zip_eq;
 
 pub(super) fn step(
@@ -16,6 +18,7 @@ pub(super) fn step(
     }
 }
 
+#[cfg(feature = "gpu")]
 pub(super) fn for_device(constants: &[f64]) -> [f64; DEVICE_CONSTANTS] {
     [constants[0], 0.0, 0.0, 0.0, 0.0]
 }

@@ -1,6 +1,7 @@
 //! What a method's step is, for the engines.
 
 /// Numbers that a method may have on the device.
+#[cfg(feature = "gpu")]
 pub(crate) const DEVICE_CONSTANTS: usize = 5;
 
 /// What a step is taken with, beside the gradient.

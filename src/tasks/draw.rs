@@ -64,7 +64,7 @@ impl Sequence {
     /// If `count` is 0.
     pub fn below(&mut self, count: u32) -> u32 {
         assert!(count > 0, "no number is below 0");
-        (u64::from(self.bits()) * u64::from(count) >> 32) as u32
+        ((u64::from(self.bits()) * u64::from(count)) >> 32) as u32
     }
 
     /// A number from 0 up to, and without, 1.

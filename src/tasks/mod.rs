@@ -25,7 +25,9 @@ pub use pattern::MAX_BITS;
 pub use registry::{all, named};
 pub use right::{has_right_label, right_signs};
 pub use source::EpisodeSource;
-pub(crate) use source::{check_loss, check_network, mask};
+#[cfg(feature = "gpu")]
+pub(crate) use source::mask;
+pub(crate) use source::{check_loss, check_network};
 pub(crate) use task::frozen_episodes;
 pub use task::{Setup, Task, TaskKernel, TaskSetting};
 pub(crate) use written::{read_table, table_of};

@@ -19,11 +19,11 @@ impl<'a> Sizes<'a> {
 
     /// The size of a name.
     pub fn take(&mut self, name: &str) -> Result<usize> {
-        let own = self.task.settings().into_iter();
-        let own = own
-            .filter(|setting| setting.name == name)
-            .map(|setting| setting.value);
-        let value = self.settings.get(name).cloned().or_else(|| own.last());
+        let own = || {
+            let mut all = self.task.settings().into_iter();
+            Some(all.find(|setting| setting.name == name)?.value)
+        };
+        let value = self.settings.get(name).cloned().or_else(own);
         match &value {
             Some(Value::Integer(size)) if *size >= 0 => Ok(*size as usize),
             _ => Err(Error::setting(

@@ -16,6 +16,21 @@ struct Setting {
     example: Option<&'static str>,
 }
 
+impl Setting {
+    /// Whether it is the one of this table and key, or a table whose keys are the user's.
+    fn is(&self, table: &str, key: &str) -> bool {
+        let is_this = self.table == table && self.key == key;
+        is_this || table.strip_prefix(self.table) == Some(&format!(".{}", self.key))
+    }
+
+    /// The same; without an example if it is among `tables`, and so not absent.
+    fn unless_a_table(self, tables: &[&str]) -> Self {
+        let own = format!("{}.{}", self.table, self.key);
+        let example = self.example.filter(|_| !tables.contains(&&*own));
+        Self { example, ..self }
+    }
+}
+
 fn setting(table: &'static str, key: &'static str, account: impl Into<String>) -> Setting {
     Setting {
         table,
@@ -216,7 +231,14 @@ impl Recipe {
         let mut text = String::new();
         let mut table = String::new();
         let mut keys: Vec<String> = Vec::new();
-        for line in self.to_toml().lines() {
+        let plain = self.to_toml();
+        let tables = plain.lines().filter(|line| line.starts_with('['));
+        let tables: Vec<_> = tables.map(|line| line.trim_matches(['[', ']'])).collect();
+        let settings: Vec<_> = settings
+            .into_iter()
+            .map(|setting| setting.unless_a_table(&tables))
+            .collect();
+        for line in plain.lines() {
             if line.starts_with('[') {
                 push_absent(&mut text, &settings, &table, &keys);
                 table = line.trim_matches(['[', ']']).to_owned();
@@ -228,7 +250,7 @@ impl Recipe {
                 text.push('\n');
             } else if let Some((key, _)) = line.split_once(" = ") {
                 keys.push(key.to_owned());
-                let known = settings.iter().find(|s| s.table == table && s.key == key);
+                let known = settings.iter().find(|setting| setting.is(&table, key));
                 push(
                     &mut text,
                     line,
@@ -266,7 +288,8 @@ fn push(text: &mut String, line: &str, account: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optimiser::Schedule;
+    use crate::optimiser::{Schedule, Selector};
+    use crate::parameters::Role;
     use crate::tasks::Association;
     use std::sync::Arc;
 
@@ -300,6 +323,9 @@ mod tests {
             recipe.optimiser.schedule = schedule;
             recipe.optimiser.method = method;
             recipe.frozen = Some(3);
+            recipe.optimiser.frozen = vec![Selector::role(Role::Bias)];
+            let plasticity = Selector::tensor(0, Role::Plasticity);
+            recipe.optimiser.factors.insert(plasticity, 0.5);
             recipes.push(recipe);
         }
         recipes

@@ -4,6 +4,7 @@ mod bench;
 mod devices;
 mod folders;
 mod gradient;
+mod own_task;
 #[cfg(feature = "gpu")]
 mod plan;
 mod reproduce;

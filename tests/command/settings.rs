@@ -196,6 +196,79 @@ fn every_setting_is_open_to_the_command_line() {
 }
 
 #[test]
+fn parameters_are_frozen_or_learn_at_a_rate_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = [
+        "one-shot",
+        "--freeze",
+        "layer0.weight,bias",
+        "--learning-rate-factor",
+        "plasticity=0.5,layer1.weight=2",
+    ];
+    let optimiser = table(&options)["optimiser"].clone();
+    let frozen = optimiser["frozen"].as_array().unwrap();
+    let frozen: Vec<_> = frozen.iter().filter_map(|name| name.as_str()).collect();
+    assert_eq!(frozen, ["layer0.weight", "bias"]);
+    assert_eq!(optimiser["factors"]["plasticity"].as_float(), Some(0.5));
+    assert_eq!(optimiser["factors"]["layer1.weight"].as_float(), Some(2.0));
+
+    // From a recipe file, with any learning rate, what is frozen stays as it was drawn.
+    let file = folder.path().join("frozen.toml");
+    std::fs::write(&file, recipe(&options)).unwrap();
+    let [slow, fast] = ["0.001", "0.1"].map(|rate| {
+        let run = folder.path().join(rate);
+        let small = [
+            "--population",
+            "2",
+            "--episodes",
+            "200",
+            "--learning-rate",
+            rate,
+        ];
+        let file = ["one-shot", "--recipe", file.to_str().unwrap()];
+        let recipe = trained(&run, &[&file[..], &small].concat());
+        assert_eq!(recipe["optimiser"]["frozen"], optimiser["frozen"]);
+        crate::support::read(&run.join("parameters.safetensors"))
+    });
+    for (name, tensor) in &slow {
+        let stays = ["layer0.weight", "layer0.bias", "layer1.bias", "layer0.rate"];
+        let is_same = tensor.values == fast[name].values;
+        assert_eq!(is_same, stays.contains(&name.as_str()), "{name}");
+    }
+
+    for (arguments, parts) in [
+        (
+            ["--freeze", "layer5.weight"],
+            ["optimiser.frozen", "layer0.plasticity"],
+        ),
+        (
+            ["--freeze", "rate"],
+            ["optimiser.frozen", "layer0.plasticity"],
+        ),
+        (["--freeze", "alpha"], ["--freeze", "\"plasticity\""]),
+        (
+            ["--learning-rate-factor", "bias"],
+            ["--learning-rate-factor", "plasticity=0.1"],
+        ),
+        (
+            ["--learning-rate-factor", "bias=0"],
+            ["optimiser.factors.bias", "freeze"],
+        ),
+        (
+            ["--learning-rate-factor", "layer1.rate=2"],
+            ["optimiser.factors", "layer1.weight"],
+        ),
+    ] {
+        let output = metaplastic(&[&["recipe", "one-shot"], &arguments[..]].concat());
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        for part in parts {
+            assert!(message.contains(part), "{part:?} in {message}");
+        }
+    }
+}
+
+#[test]
 fn the_command_line_overrides_a_recipe_file_and_the_file_the_paper() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clipped.toml");
