@@ -11,6 +11,7 @@ use crate::episodes::Episodes;
 use crate::error::Result;
 use crate::memory;
 use crate::network::Network;
+use crate::number::Real;
 use crate::optimiser::Optimiser;
 use crate::parameters::{Layout, Parameters};
 use crate::tasks::EpisodeSource;
@@ -19,25 +20,25 @@ use std::ops::Range;
 
 /// A population in training on the CPU engine.
 #[derive(Debug)]
-pub struct CpuLearner {
+pub struct CpuLearner<R: Real> {
     network: Network,
-    parameters: Parameters<f32>,
-    states: Vec<State>,
-    workspaces: Workspaces<f32>,
+    parameters: Parameters<R>,
+    states: Vec<State<R>>,
+    workspaces: Workspaces<R>,
     /// Episodes that each network has seen.
     episodes: u64,
 }
 
 /// What all networks share.
-struct Common<'a> {
+struct Common<'a, R: Real> {
     network: &'a Network,
     layout: &'a Layout,
-    workspaces: &'a Workspaces<f32>,
+    workspaces: &'a Workspaces<R>,
 }
 
-impl Common<'_> {
+impl<R: Real> Common<'_, R> {
     /// The computation of a meta-step.
-    fn run<'a, 's>(&'a self, (job, work, source): MetaStep<'a, 's>) -> Run<'a, 's, f32> {
+    fn run<'a, 's>(&'a self, (job, work, source): MetaStep<'a, 's, R>) -> Run<'a, 's, R> {
         Run {
             job,
             work,
@@ -47,36 +48,38 @@ impl Common<'_> {
     }
 }
 
-type MetaStep<'a, 's> = (&'a Job, &'a Work, &'a Source<'s, f32>);
+type MetaStep<'a, 's, R> = (&'a Job, &'a Work, &'a Source<'s, R>);
 
 /// What one network has beside its parameters.
 #[derive(Debug)]
-struct State {
+struct State<R> {
     optimiser: Optimiser,
-    moments: Moments<f32>,
-    gradient: Vec<f32>,
+    moments: Moments<R>,
+    gradient: Vec<R>,
     /// The losses of the meta-steps since the one that means begin at.
     losses: f64,
     failure: Option<Failure>,
 }
 
-impl CpuLearner {
+impl<R: Real> CpuLearner<R> {
     pub(crate) fn new(
         network: &Network,
-        parameters: &Parameters<f32>,
+        parameters: &Parameters<R>,
         optimisers: Vec<Optimiser>,
     ) -> Result<Self> {
         let layout = parameters.layout();
         memory::require(
             "the optimiser's state",
-            (16 * layout.size() + 4 * layout.tensors().len() + size_of::<State>()) as u128
+            (4 * size_of::<R>() * layout.size()
+                + 4 * layout.tensors().len()
+                + size_of::<State<R>>()) as u128
                 * parameters.population() as u128,
         )?;
         let states = optimisers
             .into_iter()
             .map(|optimiser| State {
                 moments: Moments::new(&optimiser, layout),
-                gradient: vec![0.0; layout.size()],
+                gradient: vec![R::zero(); layout.size()],
                 losses: 0.0,
                 failure: None,
                 optimiser,
@@ -91,11 +94,11 @@ impl CpuLearner {
         })
     }
 
-    pub(crate) fn step(&mut self, episodes: &Episodes<f32>) -> Result<Vec<f32>> {
+    pub(crate) fn step(&mut self, episodes: &Episodes<'_, R>) -> Result<Vec<R>> {
         let batch = episodes.batch();
         let population = self.states.len();
         let request = Request::on(&self.network, episodes, Want::NOTHING, true);
-        let job = Job::new::<f32>(&self.network, population, request);
+        let job = Job::new::<R>(&self.network, population, request);
         self.workspaces
             .require("the CPU engine's working memory", &job, population, 0)?;
         let run = (&job, &job.whole(), &Source::given(episodes));
@@ -115,10 +118,10 @@ impl CpuLearner {
             loss
         });
         self.workspaces.trim(&job);
-        Ok(losses.into_iter().map(|loss| loss as f32).collect())
+        Ok(losses.into_iter().map(R::from_f64).collect())
     }
 
-    pub(crate) fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
+    pub(crate) fn apply(&mut self, gradients: &Parameters<R>) -> Result<()> {
         let episode = self.episodes;
         self.each(|index, common, values, state| {
             state.gradient.copy_from_slice(gradients.network(index));
@@ -140,7 +143,7 @@ impl CpuLearner {
             gradient: learn,
             ..Request::training(&self.network, source.batch, source.task.steps())
         };
-        let job = Job::new::<f32>(&self.network, population, request);
+        let job = Job::new::<R>(&self.network, population, request);
         self.workspaces
             .require("the CPU engine's working memory", &job, population, 0)?;
         let run = (&job, &job.whole(), &Source::Generated(source));
@@ -193,7 +196,7 @@ impl CpuLearner {
     /// Calls `work` on every network, in parallel.
     fn each<T: Send>(
         &mut self,
-        work: impl Fn(usize, &Common<'_>, &mut [f32], &mut State) -> T + Send + Sync,
+        work: impl Fn(usize, &Common<'_, R>, &mut [R], &mut State<R>) -> T + Send + Sync,
     ) -> Vec<T> {
         let layout = self.parameters.shared_layout().clone();
         let common = Common {
@@ -215,7 +218,7 @@ impl CpuLearner {
         false
     }
 
-    pub(crate) fn parameters(&self) -> Result<Parameters<f32>> {
+    pub(crate) fn parameters(&self) -> Result<Parameters<R>> {
         Ok(self.parameters.clone())
     }
 
@@ -228,16 +231,9 @@ impl CpuLearner {
     }
 }
 
-impl State {
+impl<R: Real> State<R> {
     /// One update, unless the network has failed or fails now.
-    fn learn(
-        &mut self,
-        layout: &Layout,
-        values: &mut [f32],
-        index: usize,
-        episode: u64,
-        loss: f64,
-    ) {
+    fn learn(&mut self, layout: &Layout, values: &mut [R], index: usize, episode: u64, loss: f64) {
         self.check_loss(index, episode, loss);
         self.check_gradient(layout, index, episode);
         if self.failure.is_none() {

@@ -9,9 +9,11 @@ use crate::error::{Error, Result};
 use crate::gpu::GpuLearner;
 use crate::memory;
 use crate::network::Network;
+use crate::number::{PerPrecision, Real};
 use crate::optimiser::Optimiser;
 use crate::parameters::{Layout, Parameters};
 use crate::tasks::EpisodeSource;
+use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,31 +21,105 @@ use std::sync::Arc;
 /// in the middle of one, networks may be at different meta-steps: what can be read can still be read, but every further
 /// change is refused with [`Error::Unfinished`].
 #[derive(Debug)]
-pub struct Learner {
+pub struct Learner<R: Real = f32> {
     network: Network,
     layout: Arc<Layout>,
     population: usize,
-    engine: LearnerEngine,
+    engine: Box<dyn Backend<R>>,
     /// What the device said when it failed in the middle of a call, if it did.
     unfinished: Option<String>,
 }
 
-#[derive(Debug)]
-enum LearnerEngine {
-    Cpu(Box<CpuLearner>),
-    #[cfg(feature = "gpu")]
-    Gpu(Box<GpuLearner>),
+/// What an engine does of a learner.
+trait Backend<R: Real>: Debug + Send {
+    fn step(&mut self, episodes: &Episodes<'_, R>) -> Result<Vec<R>>;
+    fn apply(&mut self, gradients: &Parameters<R>) -> Result<()>;
+    fn run(
+        &mut self,
+        source: &EpisodeSource,
+        since: u32,
+        meta_steps: Range<u32>,
+        learn: bool,
+    ) -> Result<Vec<f64>>;
+    /// Whether a call failed when it had begun to change something.
+    fn is_under_way(&self) -> bool;
+    fn parameters(&self) -> Result<Parameters<R>>;
+    fn failures(&self) -> Result<Vec<Failure>>;
 }
 
-/// Calls the same method of whichever engine there is.
-macro_rules! on_engine {
-    ($self:expr, $learner:ident => $call:expr) => {
-        match $self {
-            LearnerEngine::Cpu($learner) => $call,
-            #[cfg(feature = "gpu")]
-            LearnerEngine::Gpu($learner) => $call,
+/// The methods of a [`Backend`] are those of the engine's learner by the same names.
+macro_rules! backend {
+    ($learner:ty, $real:ident $(, $generic:ident)?) => {
+        impl$(<$generic: Real>)? Backend<$real> for $learner {
+            fn step(&mut self, episodes: &Episodes<'_, $real>) -> Result<Vec<$real>> {
+                self.step(episodes)
+            }
+
+            fn apply(&mut self, gradients: &Parameters<$real>) -> Result<()> {
+                self.apply(gradients)
+            }
+
+            fn run(
+                &mut self,
+                source: &EpisodeSource,
+                since: u32,
+                meta_steps: Range<u32>,
+                learn: bool,
+            ) -> Result<Vec<f64>> {
+                self.run(source, since, meta_steps, learn)
+            }
+
+            fn is_under_way(&self) -> bool {
+                self.is_under_way()
+            }
+
+            fn parameters(&self) -> Result<Parameters<$real>> {
+                self.parameters()
+            }
+
+            fn failures(&self) -> Result<Vec<Failure>> {
+                self.failures()
+            }
         }
     };
+}
+
+backend!(CpuLearner<R>, R, R);
+#[cfg(feature = "gpu")]
+backend!(GpuLearner, f32);
+
+/// [`Engine::learner`] in one precision.
+struct Open;
+
+impl PerPrecision for Open {
+    type Of<R: Real> =
+        fn(&Engine, &Network, &Parameters<R>, Vec<Optimiser>) -> Result<Box<dyn Backend<R>>>;
+}
+
+fn open_in_single(
+    engine: &Engine,
+    network: &Network,
+    parameters: &Parameters<f32>,
+    optimisers: Vec<Optimiser>,
+) -> Result<Box<dyn Backend<f32>>> {
+    Ok(match engine {
+        Engine::Cpu(_) => Box::new(CpuLearner::new(network, parameters, optimisers)?),
+        #[cfg(feature = "gpu")]
+        Engine::Gpu(gpu) => Box::new(GpuLearner::new(gpu, network, parameters, optimisers)?),
+    })
+}
+
+fn open_in_double(
+    engine: &Engine,
+    network: &Network,
+    parameters: &Parameters<f64>,
+    optimisers: Vec<Optimiser>,
+) -> Result<Box<dyn Backend<f64>>> {
+    Ok(match engine {
+        Engine::Cpu(_) => Box::new(CpuLearner::new(network, parameters, optimisers)?),
+        #[cfg(feature = "gpu")]
+        Engine::Gpu(_) => return Err(super::dispatch::single_precision_only()),
+    })
 }
 
 impl Engine {
@@ -52,22 +128,23 @@ impl Engine {
     /// `optimisers` holds one optimiser for the whole population, or one for each of its networks.
     ///
     /// # Errors
-    /// If the parameters do not fit the network, an optimiser's setting is out of range, or memory is short.
-    pub fn learner(
+    /// If the parameters do not fit the network, an optimiser's setting is out of range, or memory is short. The GPU engine
+    /// computes in `f32` only.
+    pub fn learner<R: Real>(
         &self,
         network: &Network,
-        parameters: &Parameters<f32>,
+        parameters: &Parameters<R>,
         optimisers: &[Optimiser],
-    ) -> Result<Learner> {
+    ) -> Result<Learner<R>> {
         Learner::new(self, network, parameters, optimisers)
     }
 }
 
-impl Learner {
+impl<R: Real> Learner<R> {
     fn new(
         engine: &Engine,
         network: &Network,
-        parameters: &Parameters<f32>,
+        parameters: &Parameters<R>,
         optimisers: &[Optimiser],
     ) -> Result<Self> {
         parameters.check(network)?;
@@ -98,15 +175,8 @@ impl Learner {
         for (index, optimiser) in optimisers.iter().enumerate() {
             optimiser.check_start(index, parameters)?;
         }
-        let engine = match engine {
-            Engine::Cpu(_) => {
-                LearnerEngine::Cpu(Box::new(CpuLearner::new(network, parameters, optimisers)?))
-            }
-            #[cfg(feature = "gpu")]
-            Engine::Gpu(gpu) => LearnerEngine::Gpu(Box::new(GpuLearner::new(
-                gpu, network, parameters, optimisers,
-            )?)),
-        };
+        let open = R::choose::<Open>(open_in_single, open_in_double);
+        let engine = open(engine, network, parameters, optimisers)?;
         Ok(Self {
             network: network.clone(),
             layout: parameters.shared_layout().clone(),
@@ -121,7 +191,7 @@ impl Learner {
     /// # Errors
     /// If the episodes do not fit the network or have no target, or the device fails. A loss or gradient that is not
     /// finite is no error: see [`Learner::failures`].
-    pub fn step(&mut self, episodes: &Episodes<f32>) -> Result<Vec<f32>> {
+    pub fn step(&mut self, episodes: &Episodes<'_, R>) -> Result<Vec<R>> {
         episodes.check(&self.network, self.population)?;
         if !matches!(episodes.objective, Objective::Target { .. }) {
             return Err(Error::setting(
@@ -129,16 +199,16 @@ impl Learner {
                 "no target, but a meta-step learns from the network's loss; gradients of another objective go to `apply`",
             ));
         }
-        self.change(|engine| on_engine!(engine, learner => learner.step(episodes)))
+        self.change(|engine| engine.step(episodes))
     }
 
     /// One optimiser update with the caller's gradients.
     ///
     /// # Errors
     /// If the gradients belong to another network or population, or the device fails.
-    pub fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
+    pub fn apply(&mut self, gradients: &Parameters<R>) -> Result<()> {
         gradients.check_shape("gradients", &self.layout, self.population)?;
-        self.change(|engine| on_engine!(engine, learner => learner.apply(gradients)))
+        self.change(|engine| engine.apply(gradients))
     }
 
     /// Meta-steps `meta_steps` on episodes that the engine generates. Returns each network's loss per counted step,
@@ -175,20 +245,18 @@ impl Learner {
                 format!("{meta_steps:?} has none, expected at least 1"),
             ));
         }
-        self.change(
-            |engine| on_engine!(engine, learner => learner.run(source, since, meta_steps, learn)),
-        )
+        self.change(|engine| engine.run(source, since, meta_steps, learn))
     }
 
     /// A call that may change what is on the device. After one that failed when something had changed there is no other.
-    fn change<T>(&mut self, call: impl FnOnce(&mut LearnerEngine) -> Result<T>) -> Result<T> {
+    fn change<T>(&mut self, call: impl FnOnce(&mut dyn Backend<R>) -> Result<T>) -> Result<T> {
         if let Some(reason) = &self.unfinished {
             return Err(Error::Unfinished {
                 reason: reason.clone(),
             });
         }
-        let result = call(&mut self.engine);
-        let under_way = on_engine!(&self.engine, learner => learner.is_under_way());
+        let result = call(&mut *self.engine);
+        let under_way = self.engine.is_under_way();
         match &result {
             Err(error) if under_way || matches!(error, Error::DeviceLost { .. }) => {
                 self.unfinished = Some(error.to_string());
@@ -202,8 +270,8 @@ impl Learner {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn parameters(&self) -> Result<Parameters<f32>> {
-        on_engine!(&self.engine, learner => learner.parameters())
+    pub fn parameters(&self) -> Result<Parameters<R>> {
+        self.engine.parameters()
     }
 
     /// The networks that stopped learning because a loss or gradient was not finite, in order.
@@ -211,7 +279,7 @@ impl Learner {
     /// # Errors
     /// If the device fails.
     pub fn failures(&self) -> Result<Vec<Failure>> {
-        on_engine!(&self.engine, learner => learner.failures())
+        self.engine.failures()
     }
 }
 
