@@ -22,8 +22,11 @@
 {% endif %}
     for (var tile = 0u; tile < {{ (outputs + 3) // 4 }}u; tile++) {
 {% for r in range(4) %}
-        // Rows beyond the last repeat it: their signal and output are zero.
+        // Rows beyond the last repeat it, without signal, retention and gain.
         let i{{ r }} = min(tile * 4u + {{ r }}u, {{ outputs - 1 }}u);
+{% if plastic %}
+        let is_row{{ r }} = tile * 4u + {{ r }}u < {{ outputs }}u;
+{% endif %}
         let w{{ r }} = parameters[at + {{ weight_at // 4 }}u + i{{ r }} * {{ row // 4 }}u + column];
 {% if plastic %}
 {% if plasticity == "connection" %}
@@ -54,7 +57,9 @@
 {% for r in range(4) %}
 {% if plastic %}
             gradient = fma(vec4<f32>(delta[{{ r }}]), fma(a{{ r }}, h{{ r }}, w{{ r }}), gradient);
-            h{{ r }} = fma(vec4<f32>(gain(y[{{ r }}], rate{{ r }})), x, retention(y[{{ r }}], rate{{ r }}) * h{{ r }});
+            let d{{ r }} = select(0.0, retention(y[{{ r }}], rate{{ r }}), is_row{{ r }});
+            let g{{ r }} = select(0.0, gain(y[{{ r }}], rate{{ r }}), is_row{{ r }});
+            h{{ r }} = fma(vec4<f32>(g{{ r }}), x, d{{ r }} * h{{ r }});
 {% else %}
             gradient = fma(vec4<f32>(delta[{{ r }}]), w{{ r }}, gradient);
 {% endif %}
@@ -88,8 +93,9 @@
             let x = input[here];
             let y = output[step * {{ output_row // 4 }}u + tile];
 {% for r in range(4) %}
-            let d{{ r }} = retention(y[{{ r }}], rate{{ r }});
-            gradient = fma(vec4<f32>(gain(y[{{ r }}], rate{{ r }})), {% if upstream %}fma(vec4<f32>(decay{{ r }}), u{{ r }}, a{{ r }} * m{{ r }}){% else %}a{{ r }} * m{{ r }}{% endif %}, gradient);
+            let d{{ r }} = select(0.0, retention(y[{{ r }}], rate{{ r }}), is_row{{ r }});
+            let g{{ r }} = select(0.0, gain(y[{{ r }}], rate{{ r }}), is_row{{ r }});
+            gradient = fma(vec4<f32>(g{{ r }}), {% if upstream %}fma(vec4<f32>(decay{{ r }}), u{{ r }}, a{{ r }} * m{{ r }}){% else %}a{{ r }} * m{{ r }}{% endif %}, gradient);
             m{{ r }} = fma(vec4<f32>(delta[{{ r }}]), x, d{{ r }} * m{{ r }});
             decay{{ r }} *= d{{ r }};
 {% endfor %}

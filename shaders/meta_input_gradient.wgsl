@@ -24,7 +24,7 @@ fn input_gradient{{ layer.index }}(lane: u32, slot: u32) {
             var a = vec4<f32>();
             var rate = vec4<f32>();
 {% for r in range(4) %}
-            // Rows beyond the last repeat it, without signal and output.
+            // Rows beyond the last repeat it, without signal, retention and gain.
             let i{{ r }} = min(tile * 4u + {{ r }}u, {{ layer.outputs - 1 }}u);
             let is_row{{ r }} = tile * 4u + {{ r }}u < {{ layer.outputs }}u;
             w[{{ r }}] = held_one({{ layer.weight_at }}u + i{{ r }} * {{ layer.row }}u + j, slot);
@@ -40,10 +40,12 @@ fn input_gradient{{ layer.index }}(lane: u32, slot: u32) {
                 let x = {{ one(layer, "j", "t", packed) }};
                 var gradient = select({{ below }}, 0.0, tile == 0u);
 {% for r in range(4) %}
-                let y{{ r }} = select(0.0, {{ row("output", layer, "i" ~ r, "t", packed) }}, is_row{{ r }});
+                let y{{ r }} = {{ row("output", layer, "i" ~ r, "t", packed) }};
+                let d{{ r }} = select(0.0, retention_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]), is_row{{ r }});
+                let g{{ r }} = select(0.0, gain_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]), is_row{{ r }});
                 let delta{{ r }} = select(0.0, {{ row("signal", layer, "i" ~ r, "t", packed) }}, is_row{{ r }});
                 gradient = fma(delta{{ r }}, fma(a[{{ r }}], h[{{ r }}], w[{{ r }}]), gradient);
-                h[{{ r }}] = fma(gain_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]), x, retention_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]) * h[{{ r }}]);
+                h[{{ r }}] = fma(g{{ r }}, x, d{{ r }} * h[{{ r }}]);
 {% endfor %}
                 {{ below }} = gradient;
             }
@@ -53,10 +55,12 @@ fn input_gradient{{ layer.index }}(lane: u32, slot: u32) {
                 let x = {{ one(layer, "j", "t", packed) }};
                 var gradient = {{ below }};
 {% for r in range(4) %}
-                let y{{ r }} = select(0.0, {{ row("output", layer, "i" ~ r, "t", packed) }}, is_row{{ r }});
+                let y{{ r }} = {{ row("output", layer, "i" ~ r, "t", packed) }};
+                let d{{ r }} = select(0.0, retention_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]), is_row{{ r }});
+                let g{{ r }} = select(0.0, gain_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]), is_row{{ r }});
                 let delta{{ r }} = select(0.0, {{ row("signal", layer, "i" ~ r, "t", packed) }}, is_row{{ r }});
-                gradient = fma(gain_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]), a[{{ r }}] * m[{{ r }}], gradient);
-                m[{{ r }}] = fma(delta{{ r }}, x, retention_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]) * m[{{ r }}]);
+                gradient = fma(g{{ r }}, a[{{ r }}] * m[{{ r }}], gradient);
+                m[{{ r }}] = fma(delta{{ r }}, x, d{{ r }} * m[{{ r }}]);
 {% endfor %}
                 {{ below }} = gradient;
             }

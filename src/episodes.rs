@@ -5,7 +5,9 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::network::{Loss, Network};
 use crate::number::Real;
-use ndarray::{Array1, Array3, ArrayBase, ArrayView, CowArray, Data, Dimension, Ix4};
+#[cfg(feature = "gpu")]
+use ndarray::ArrayView;
+use ndarray::{Array1, Array3, ArrayBase, CowArray, Data, Dimension, Ix4};
 use std::collections::BTreeMap;
 
 /// `B` episodes of `T` steps for each network of a population, and what is differentiated on their outputs.
@@ -278,6 +280,7 @@ fn cast<R: Real, S: Real, T: Data<Elem = R>, D: Dimension>(
 
 /// An array as if each of `population` networks had its own: one that is common to them is repeated along the first axis,
 /// without a copy.
+#[cfg(feature = "gpu")]
 pub(crate) fn of_each_network<'b, R, T: Data<Elem = R>, D: Dimension>(
     array: &'b ArrayBase<T, D>,
     population: usize,

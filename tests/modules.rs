@@ -396,3 +396,13 @@ fn circles_are_found_through_exports_and_names_of_modules() {
         assert_eq!(!found.is_empty(), is_circle, "{text}: {found:?}");
     }
 }
+
+#[test]
+fn no_two_files_need_each_other() {
+    let circles = circles(&Source::read().needs());
+    assert!(
+        circles.is_empty(),
+        "circles of imports:\n{}",
+        circles.join("\n\n")
+    );
+}

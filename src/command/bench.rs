@@ -2,7 +2,7 @@
 
 use super::engine::{EngineArguments, describe};
 use super::number::whole;
-use super::{Ending, note, say};
+use super::output::{Ending, note, say};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use metaplastic::Result;

@@ -3,7 +3,7 @@
 use super::driver::hearing;
 use super::engine::device_from_environment;
 use super::message::shortened;
-use super::{Ending, say};
+use super::output::{Ending, say};
 use clap::Args;
 use indicatif::HumanCount;
 use metaplastic::{Choice, Cpu, Engine, EngineKind, GPU_PAYS_FROM, Result};

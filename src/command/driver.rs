@@ -45,7 +45,7 @@ impl Drop for Diverted {
             .and_then(|()| self.heard.read_to_end(&mut bytes));
         if read.is_ok() {
             for line in of_interest(&String::from_utf8_lossy(&bytes)) {
-                super::note(format_args!("driver: {line}"));
+                super::output::note(format_args!("driver: {line}"));
             }
         }
     }

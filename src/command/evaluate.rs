@@ -2,8 +2,8 @@
 
 use super::engine::{EngineArguments, describe};
 use super::number::whole;
+use super::output::{Ending, note, say};
 use super::table::table;
-use super::{Ending, note, say};
 use clap::Args;
 use metaplastic::file::require_writable;
 use metaplastic::runs::StoredRun as Run;

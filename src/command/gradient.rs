@@ -2,7 +2,7 @@
 
 use super::engine::{EngineArguments, describe};
 use super::input::read_network;
-use super::{Ending, note, say};
+use super::output::{Ending, note, say};
 use clap::{Args, ValueEnum};
 use metaplastic::file::require_writable;
 use metaplastic::tensors::{

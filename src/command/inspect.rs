@@ -1,8 +1,8 @@
 //! `metaplastic inspect`.
 
 use super::number::whole;
+use super::output::{Ending, say};
 use super::table::table;
-use super::{Ending, say};
 use clap::Args;
 use metaplastic::file::require_writable;
 use metaplastic::runs::StoredRun as Run;

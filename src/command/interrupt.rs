@@ -1,6 +1,6 @@
 //! Ctrl-C, requests to terminate, and terminals that are closed.
 
-use super::note;
+use super::output::note;
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -12,6 +12,7 @@ mod inspect;
 mod interrupt;
 mod message;
 mod number;
+mod output;
 #[cfg(feature = "gpu")]
 mod plan;
 mod progress;
@@ -28,9 +29,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 use message::shortened;
 use metaplastic::Error;
+use output::{Ending, note};
 use std::borrow::Cow;
-use std::fmt::Display;
-use std::io::Write;
 use std::process::ExitCode;
 
 /// Trains neural networks that keep learning after training.
@@ -70,14 +70,6 @@ enum Command {
 const EXIT_STATUS: &str = "\
 Exit status: 0 done; 1 a device or a file failed; 2 bad input, nothing was written; \
 3 the results of some network are not finite; 130 stopped by a signal.";
-
-/// How a command ended, if not by an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    Done,
-    NotFinite,
-    Interrupted,
-}
 
 pub fn main() -> ExitCode {
     arena::have_one();
@@ -148,22 +140,5 @@ fn exit_status(error: &Error) -> u8 {
         #[cfg(feature = "gpu")]
         Error::Shader { .. } => 1,
         _ => 2,
-    }
-}
-
-/// Writes a line to standard error, shortened if need be. Where nobody listens, there is nobody to tell.
-fn note(line: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", shortened(&line.to_string()));
-}
-
-/// Writes text and a line's end to standard output. A reader that has gone away is no error.
-fn say(text: impl Display) -> metaplastic::Result<()> {
-    let mut output = std::io::stdout().lock();
-    match writeln!(output, "{text}").and_then(|()| output.flush()) {
-        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Write {
-            path: "standard output".into(),
-            source,
-        }),
-        _ => Ok(()),
     }
 }

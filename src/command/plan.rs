@@ -2,8 +2,8 @@
 
 use super::input::read_network;
 use super::number::whole;
+use super::output::{Ending, say};
 use super::task::{TaskName, task_name};
-use super::{Ending, say};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use metaplastic::training::Recipe;

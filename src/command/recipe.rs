@@ -1,8 +1,8 @@
 //! `metaplastic recipe`.
 
+use super::output::{Ending, say};
 use super::settings::Settings;
 use super::task::{TaskName, task_name};
-use super::{Ending, say};
 use clap::Args;
 use metaplastic::Result;
 

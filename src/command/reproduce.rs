@@ -3,9 +3,10 @@
 use super::engine::{EngineArguments, describe};
 use super::interrupt::Interrupt;
 use super::number::whole;
+use super::output::{Ending, note, say};
 use super::report::{self, Section, Unsolved};
 use super::table::table;
-use super::{Ending, note, say, train};
+use super::train;
 use clap::Args;
 use metaplastic::runs::decimal::decimal;
 use metaplastic::runs::figure::{self, Picture};

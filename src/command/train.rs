@@ -2,10 +2,10 @@
 
 use super::engine::{EngineArguments, describe};
 use super::interrupt::Interrupt;
+use super::output::{Ending, note, say};
 use super::progress::Progress;
 use super::settings::Settings;
 use super::task::{TaskName, task_name};
-use super::{Ending, note, say};
 use clap::Args;
 use metaplastic::Result;
 use metaplastic::runs::files::holds_a_run;

@@ -14,6 +14,8 @@ use super::variant::{CHECKPOINT, Variant, sweeps};
 use super::work::Work;
 use crate::computation::{GivenTraces, ObjectiveKind, Request, Want};
 use crate::network::{Activation, Bias, Layer, Loss, Network, Plastic, Plasticity, Rate, RatePer};
+use crate::optimiser::Optimiser;
+use crate::parameters::Layout;
 use crate::rule::Rule;
 use crate::tasks::{Association, Completion, Task};
 use naga::front::wgsl;
@@ -414,4 +416,28 @@ fn every_task_has_a_valid_kernel_of_whole_meta_steps() {
             texts.validate_fused(&Network::new(loss, layers).unwrap(), Some(&**task));
         }
     }
+}
+
+#[test]
+fn optimisers_take_as_much_room_as_the_hosts() {
+    let layers = [
+        Layer::plastic(10, 4, Rate::learned(0.1)),
+        Layer::dense(4, 3, Activation::Linear),
+    ];
+    let network = Network::new(Loss::SquaredError, layers).unwrap();
+    let host = Layout::new(&network).unwrap();
+    let layout = DeviceLayout::new(&network, &Profile::default());
+    let work = Work::training(&network, 1, 1, 5);
+    let sweeps = sweeps(&layout, &work, 5);
+    let stages = Stages::new(&layout, &work, &sweeps);
+    let kernel = Renderer::new(&Profile::default()).kernel(&stages, Purpose::Check);
+    let module = wgsl::parse_str(&kernel.unwrap().source).unwrap();
+    let mut types = module.types.iter();
+    let optimiser = types.find(|(_, kind)| kind.name.as_deref() == Some("Optimiser"));
+    let size = optimiser.unwrap().1.inner.size(module.to_ctx()) as usize;
+    assert_eq!(size, Settings::bytes_with_factors(host.tensors().len()));
+    assert_eq!(
+        size,
+        Settings::with_factors(&Optimiser::adam(0.1), &host).len()
+    );
 }

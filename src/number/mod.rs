@@ -16,4 +16,5 @@ pub(crate) use pair::Pair;
 pub(crate) use range::{beyond_range, require_in_range};
 pub(crate) use real::PerPrecision;
 pub use real::Real;
+#[cfg(feature = "gpu")]
 pub(crate) use tanh::{TANH_EVEN, TANH_LAST, TANH_ODD};

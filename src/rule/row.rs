@@ -182,6 +182,7 @@ pub(super) enum Function {
 }
 
 impl Function {
+    #[cfg(any(test, feature = "gpu"))]
     pub const ALL: [Self; 6] = [
         Self::Retention,
         Self::Gain,
@@ -192,6 +193,7 @@ impl Function {
     ];
 
     /// The name in shaders.
+    #[cfg(feature = "gpu")]
     pub fn name(self) -> &'static str {
         match self {
             Self::Retention => "retention",

@@ -1,11 +1,11 @@
 //! Test bodies that run on any engine.
 
-use super::cases::{Case, Goal, MaskKind, learned_rates, of_episode, of_network, stacks};
+use super::cases::{Case, Goal, MaskKind, learned_rates, of_episode, of_network, plastic, stacks};
 use super::compare::{CPU_F32, Report, Tensors, Tolerance, compare, compare_precision};
 use super::oracle;
 use metaplastic::{
     Activation, Bias, Engine, Episodes, Gradients, Layer, Loss, Mask, Network, Objective,
-    Optimiser, Parameters, Real, Want,
+    Optimiser, Parameters, Plastic, Rate, Real, Rule, Want,
 };
 use ndarray::{Array, Array4, ArrayView, Axis, CowArray, Ix4, RemoveAxis};
 
@@ -90,6 +90,29 @@ pub fn all_match_oracle(title: &str, cases: &[Case], double: &Tolerance, single:
         "{title}: {} cases\nf64\n{doubles}f32\n{singles}",
         cases.len()
     );
+}
+
+/// A rule that has no value at an output of zero, which no neuron has: what is computed beside the neurons, in lanes that have
+/// none, must not show.
+pub fn a_rule_need_have_no_value_at_zero(engine: &Engine, tolerance: &Tolerance) {
+    let rule = Rule::parse("0.5 * h + rate * x / y").expect("a rule");
+    for (inputs, outputs, batch) in [(3, 1, 1), (5, 6, 3), (18, 7, 17)] {
+        for rate in [Rate::learned(0.1), Rate::fixed(0.1).per_neuron()] {
+            let layer = Plastic {
+                rule: rule.clone(),
+                activation: Activation::Logistic,
+                rate,
+                ..plastic(inputs, outputs)
+            };
+            let case = Case {
+                batch,
+                initial_trace: true,
+                trace_gradient: true,
+                ..Case::new([Layer::Plastic(layer)])
+            };
+            matches_oracle(engine, &case, tolerance);
+        }
+    }
 }
 
 /// The engine in `f32` is about as precise as back-propagation through stored traces in `f32`, also where Oja's rule is so

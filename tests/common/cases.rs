@@ -102,8 +102,8 @@ impl Case {
         Network::new(loss, self.layers.iter().cloned()).expect("a valid network")
     }
 
-    /// Parameters, exact in `f32`, of a size at which no trace blows up, as Oja's rule is unstable where `η y² > 2` and others only add, and at
-    /// which `f32` can tell the results.
+    /// Parameters, exact in `f32`, of a size at which no trace blows up, as Oja's rule is unstable where `η y² > 2` and others
+    /// only add, and at which `f32` can tell the results.
     pub fn parameters(&self) -> Parameters<f64> {
         self.parameters_that(|parameters| {
             largest_trace(self, parameters) < 4.0 && is_settled(self, parameters)

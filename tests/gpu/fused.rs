@@ -311,9 +311,16 @@ fn given() -> Vec<Case> {
         let [inputs, outputs, batch, steps] =
             [[3, 2, 16, 5], [32, 9, 1, 6], [10, 4, 2, 20]][row[10]];
         let activation = Activation::ALL[row[1]];
+        let rule = rules()[row[0]].clone();
+        // The parameters are small enough for other episodes than these; where outputs have no bound, most rules make them grow.
+        let is_bounded = matches!(activation, Activation::Tanh | Activation::Logistic);
+        let steps = match is_bounded || rule.name().is_some() {
+            true => steps,
+            false => steps.min(6),
+        };
         let first = Plastic {
             activation,
-            rule: rules()[row[0]].clone(),
+            rule,
             plasticity: Plasticity::ALL[row[2]],
             rate: Rate {
                 value: rates[row[5]],

@@ -15,10 +15,10 @@ mod session;
 mod turns;
 
 use common::bodies::{
-    arrays_may_lie_in_any_order, batch_is_the_mean_of_its_episodes,
-    is_as_precise_as_back_propagation, is_reproducible, matches_oracle, networks_are_independent,
-    results_are_made_where_they_are_wanted, tanh_is_right_everywhere,
-    what_networks_have_in_common_is_given_once,
+    a_rule_need_have_no_value_at_zero, arrays_may_lie_in_any_order,
+    batch_is_the_mean_of_its_episodes, is_as_precise_as_back_propagation, is_reproducible,
+    matches_oracle, networks_are_independent, results_are_made_where_they_are_wanted,
+    tanh_is_right_everywhere, what_networks_have_in_common_is_given_once,
 };
 use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, rules, stacks};
 use common::compare::{GPU, GPU_LEARNING, GPU_PRECISION, OPTIMISER};
@@ -117,6 +117,9 @@ fn bodies() -> Vec<Body> {
     // 3.0e-7 where multiply-adds are rounded once, and two units in the last place more for the device's division.
     bodies.push(body("tanh is right everywhere", |engine| {
         tanh_is_right_everywhere(engine, 2, 6e-7);
+    }));
+    bodies.push(body("a rule need have no value at zero", |engine| {
+        a_rule_need_have_no_value_at_zero(engine, &GPU);
     }));
     bodies.push(body("arrays may lie in any order", |engine| {
         arrays_may_lie_in_any_order(engine);

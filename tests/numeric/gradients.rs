@@ -1,10 +1,10 @@
 //! The CPU engine, in both precisions, against the oracle.
 
 use crate::common::bodies::{
-    all_match_oracle, arrays_may_lie_in_any_order, batch_is_the_mean_of_its_episodes,
-    is_as_precise_as_back_propagation, is_reproducible, networks_are_independent,
-    results_are_made_where_they_are_wanted, run, tanh_is_right_everywhere,
-    what_networks_have_in_common_is_given_once,
+    a_rule_need_have_no_value_at_zero, all_match_oracle, arrays_may_lie_in_any_order,
+    batch_is_the_mean_of_its_episodes, is_as_precise_as_back_propagation, is_reproducible,
+    networks_are_independent, results_are_made_where_they_are_wanted, run,
+    tanh_is_right_everywhere, what_networks_have_in_common_is_given_once,
 };
 use crate::common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, rules, stacks};
 use crate::common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
@@ -536,6 +536,11 @@ fn jobs_at_once_on_one_engine_are_their_own() {
             });
         }
     });
+}
+
+#[test]
+fn a_rule_that_has_no_value_at_zero_is_right_elsewhere() {
+    a_rule_need_have_no_value_at_zero(&Engine::cpu(), &CPU_F32);
 }
 
 #[test]
