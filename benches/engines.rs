@@ -153,7 +153,7 @@ fn one_shot(criterion: &mut Criterion, engines: &[Engine]) {
         let mut done = 0;
         let mut learner = None;
         let make = || {
-            let parameters = metaplastic::Parameters::initialise(
+            let parameters = metaplastic::Parameters::<f32>::initialise(
                 &recipe.network,
                 &recipe.initial,
                 recipe.population,

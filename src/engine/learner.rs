@@ -293,7 +293,7 @@ mod tests {
     fn nothing_goes_on_where_the_device_failed() {
         let layer = Layer::plastic(3, 2, Rate::fixed(0.1));
         let network = Network::new(Loss::SquaredError, [layer]).unwrap();
-        let parameters = Parameters::new(&network, 1).unwrap();
+        let parameters = Parameters::<f32>::new(&network, 1).unwrap();
         let optimisers = [Optimiser::sgd(0.1, 0.0)];
         let mut learner = Engine::cpu()
             .learner(&network, &parameters, &optimisers)

@@ -855,7 +855,7 @@ pub fn a_huge_learning_rate_freezes_its_network(engine: &Engine) {
 /// Gradients and learning rates near the largest float move parameters no further than that.
 pub fn parameters_stay_finite(engine: &Engine) {
     let network = Failing::new().network;
-    let parameters = Parameters::new(&network, 3).expect("it fits");
+    let parameters = Parameters::<f32>::new(&network, 3).expect("it fits");
     let optimisers = [
         Optimiser::rmsprop(1e38),
         Optimiser::sgd(1e38, 0.9),

@@ -231,7 +231,8 @@ fn cut_training(engine: &Engine) {
         Layer::dense(2, 2, Activation::Linear),
     ];
     let network = Network::new(Loss::SoftmaxCrossEntropy, layers).expect("a valid network");
-    let parameters = Parameters::initialise(&network, &Initial::default(), 5, 3).expect("it fits");
+    let parameters =
+        Parameters::<f32>::initialise(&network, &Initial::default(), 5, 3).expect("it fits");
     let source = EpisodeSource {
         task: std::sync::Arc::new(Association::ONE_SHOT),
         seed: 3,

@@ -95,7 +95,8 @@ fn generated_episodes(engine: &Engine) {
         Layer::dense(2, 2, Activation::Linear),
     ];
     let network = Network::new(source.task.loss(), layers).expect("a valid network");
-    let start = Parameters::initialise(&network, &Initial::default(), 1, 3).expect("it fits");
+    let start =
+        Parameters::<f32>::initialise(&network, &Initial::default(), 1, 3).expect("it fits");
     let [cpu, gpu] = [&Engine::cpu(), engine].map(|engine| {
         let mut learner = engine
             .learner(&network, &start, &[Optimiser::sgd(1e-4, 0.0)])
