@@ -3,13 +3,11 @@
 mod contract;
 mod failure;
 mod outcome;
-#[allow(dead_code)]
 mod request;
 mod sample;
 
 pub(crate) use contract::EPISODE_BLOCK;
 pub use failure::Failure;
 pub use outcome::{Gradients, Outcome, Want};
-#[allow(unused_imports)]
 pub(crate) use request::{GivenTraces, ObjectiveKind, Request};
 pub use sample::Sample;

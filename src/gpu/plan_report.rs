@@ -314,8 +314,9 @@ mod tests {
         let parameters = 2 * 64 * 32 + 32 + 4;
         // Parameters, gradients and two moments of 2 networks; what each parameter is.
         let values = 2 * 4 * 4 * parameters + 12 * parameters;
-        // Two workgroups look at a network's gradients, and leave 12 bytes each.
-        let state = 2 * (18 * 4 + 16 + 8 + 16 + 2 * 12) + 12;
+        // Settings, and a factor of the learning rate for each of four tensors and for what belongs to none. Two workgroups look
+        // at a network's gradients, and leave 12 bytes each.
+        let state = 2 * ((18 + 5) * 4 + 16 + 8 + 16 + 2 * 12) + 12;
         assert_eq!(report.resident_bytes, values + state);
         let losses = 2 * 48 * 4;
         let partials = 2 * 3 * 4 * (2 * 64 * 32 + 4 * 32);
