@@ -7,6 +7,7 @@
 //! derivatives check the gradients, and in `f32` it shows what precision plain back-propagation has.
 
 use super::compare::Tensors;
+use super::laws::Law;
 use metaplastic::Number as Formula;
 use metaplastic::{
     Activation, Episodes, Layer, Layout, Loss, Mask, Network, Objective, Parameters, Plasticity,
@@ -164,16 +165,16 @@ impl<N: Number, const K: usize> Formula for Dual<N, K> {
 }
 
 /// What a rule makes of the trace `h`.
-fn follow<N: Number>(rule: &Rule, h: N, x: N, y: N, eta: N) -> N {
+fn follow<N: Number>(law: Law<'_>, h: N, x: N, y: N, eta: N) -> N {
     let [h, x, y, eta] = [h, x, y, eta].map(Dual::<N, 0>::fixed);
-    rule.evaluate(h, x, y, eta).value
+    law.follow(h, x, y, eta).value
 }
 
 /// The derivatives of [`follow`] by `h`, `x`, `y` and `eta`.
-fn follow_slopes<N: Number>(rule: &Rule, h: N, x: N, y: N, eta: N) -> [N; 4] {
+fn follow_slopes<N: Number>(law: Law<'_>, h: N, x: N, y: N, eta: N) -> [N; 4] {
     let variable = Dual::<N, 4>::variable;
     let (h, x) = (variable(h, 0), variable(x, 1));
-    rule.evaluate(h, x, variable(y, 2), variable(eta, 3)).slopes
+    law.follow(h, x, variable(y, 2), variable(eta, 3)).slopes
 }
 
 /// The loss of one step.
@@ -325,6 +326,7 @@ fn forward<N: Number>(
 ) -> Record<N> {
     let Connections { w, alpha, b, eta } = connections;
     let (outputs, inputs, steps) = (layer.outputs(), layer.inputs(), x.len());
+    let law = rule(layer).map(Law::of);
     let mut z = matrix(steps, outputs);
     let mut y = matrix(steps, outputs);
     let mut h = vec![initial];
@@ -336,9 +338,9 @@ fn forward<N: Number>(
                 z[t][i] += (w[i][j] + alpha[i][j] * h[t][i][j]) * x[t][j];
             }
             y[t][i] = activate(layer.activation(), z[t][i]);
-            if let Some(rule) = rule(layer) {
+            if let Some(law) = law {
                 for j in 0..inputs {
-                    next[i][j] = follow(rule, h[t][i][j], x[t][j], y[t][i], eta[i]);
+                    next[i][j] = follow(law, h[t][i][j], x[t][j], y[t][i], eta[i]);
                 }
             }
         }
@@ -366,18 +368,19 @@ fn backward<N: RealNumber>(
     } = connections;
     let Record { x, z, y, h } = record;
     let (outputs, inputs, steps) = (layer.outputs(), layer.inputs(), x.len());
+    let law = rule(layer).map(Law::of);
     let mut by_input = matrix(steps, inputs);
     for t in (0..steps).rev() {
         for i in 0..outputs {
             let mut by_y = by_output[t][i];
             // The part of `h` and the part of `x` in the gradient of the rate.
             let mut by_eta = [N::zero(); 2];
-            if let Some(rule) = rule(layer) {
+            if let Some(law) = law {
                 for j in 0..inputs {
                     let (by_next, eta) = (by_trace[i][j], eta[i]);
                     let [by_h, by_x, f_y, f_eta] =
-                        follow_slopes(rule, h[t][i][j], x[t][j], y[t][i], eta);
-                    let of_x = follow_slopes(rule, N::zero(), x[t][j], y[t][i], eta)[3];
+                        follow_slopes(law, h[t][i][j], x[t][j], y[t][i], eta);
+                    let of_x = follow_slopes(law, N::zero(), x[t][j], y[t][i], eta)[3];
                     by_y += by_next * f_y;
                     by_eta[0] += by_next * (f_eta - of_x);
                     by_eta[1] += by_next * of_x;

@@ -480,7 +480,7 @@ fn source(seed: u64, batch: usize) -> EpisodeSource {
 
 fn one_shot_learner(engine: &Engine, population: usize, seed: u64) -> Learner {
     let (network, initial, optimiser) = one_shot();
-    let parameters = Parameters::initialise(&network, &initial, population, seed);
+    let parameters = Parameters::<f32>::initialise(&network, &initial, population, seed);
     engine
         .learner(
             &network,
@@ -655,7 +655,7 @@ fn reports_are_those_of_single_calls(engine: &Engine, batch: u32, meta_steps: u3
         seed,
         ..
     } = &recipe;
-    let parameters = Parameters::initialise(network, initial, 2, *seed).expect("it fits");
+    let parameters = Parameters::<f32>::initialise(network, initial, 2, *seed).expect("it fits");
     let learner = engine.learner(network, &parameters, std::slice::from_ref(optimiser));
     let (mut learner, source) = (learner.expect("it fits"), recipe.source(Purpose::Training));
     assert_eq!(trained.history.len(), 2);
@@ -718,7 +718,7 @@ pub fn a_rule_without_a_value_freezes_its_network(engine: &Engine) {
         layer.rule = Rule::parse(text).expect("a rule");
         let network = Network::new(Loss::SquaredError, [Layer::Plastic(layer)]).expect("valid");
         let initial = Initial::default();
-        let parameters = Parameters::initialise(&network, &initial, 2, 1).expect("it fits");
+        let parameters = Parameters::<f32>::initialise(&network, &initial, 2, 1).expect("it fits");
         let optimisers = [Optimiser::sgd(0.01, 0.0)];
         let learner = engine.learner(&network, &parameters, &optimisers);
         let mut learner = learner.expect("a learner");
@@ -758,7 +758,7 @@ impl Failing {
         };
         let network =
             Network::new(Loss::SquaredError, [neuron(), neuron()]).expect("a valid network");
-        let mut parameters = Parameters::new(&network, 3).expect("it fits");
+        let mut parameters = Parameters::<f32>::new(&network, 3).expect("it fits");
         parameters.values_mut().fill(1.0);
         Self {
             network,
@@ -882,7 +882,7 @@ pub fn parameters_stay_finite(engine: &Engine) {
 /// A frozen network stays frozen while the engine generates episodes, and in evaluations.
 pub fn a_failure_in_generated_episodes_is_reported(engine: &Engine) {
     let (network, initial, optimiser) = one_shot();
-    let mut parameters = Parameters::initialise(&network, &initial, 3, 5).expect("it fits");
+    let mut parameters = Parameters::<f32>::initialise(&network, &initial, 3, 5).expect("it fits");
     let weight = parameters.layout().find(1, Role::Weight).expect("dense");
     let (offset, size) = (weight.offset, parameters.layout().size());
     parameters.values_mut()[size + offset..][..4].fill(3e38);
@@ -965,7 +965,7 @@ impl Task for Odd {
 /// Every wrong call on a learner is an error that names what is wrong, and changes nothing.
 pub fn wrong_calls_are_refused(engine: &Engine) {
     let (network, initial, optimiser) = one_shot();
-    let parameters = Parameters::initialise(&network, &initial, 3, 3).expect("it fits");
+    let parameters = Parameters::<f32>::initialise(&network, &initial, 3, 3).expect("it fits");
     let optimiser = Optimiser {
         rate_bounds: [0.0, 0.5],
         ..optimiser
@@ -994,7 +994,7 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
     bad[0].frozen = selectors(&["layer0.rate"]);
     assert_eq!(learner(&network, &parameters, &bad), "optimiser.frozen");
     let other = rates(Rate::learned(0.6).per_neuron());
-    let of_other = Parameters::initialise(&other, &initial, 3, 3).expect("it fits");
+    let of_other = Parameters::<f32>::initialise(&other, &initial, 3, 3).expect("it fits");
     let optimisers = std::slice::from_ref(&optimiser);
     assert_eq!(learner(&other, &of_other, optimisers), "layer0.rate");
     assert_eq!(learner(&network, &of_other, optimisers), "parameters");
@@ -1029,7 +1029,7 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
     }
     for gradients in [
         parameters.slice(0..2),
-        Parameters::new(&network, 4).expect("it fits"),
+        Parameters::<f32>::new(&network, 4).expect("it fits"),
         of_other,
     ] {
         assert_eq!(named(learner.apply(&gradients)), "gradients");
@@ -1083,7 +1083,7 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
 /// with batches of several sizes: each is an update with the gradient of its episodes.
 pub fn calls_may_come_in_any_order(engine: &Engine, tolerance: &Tolerance) {
     let (network, initial, optimiser) = one_shot();
-    let start = Parameters::initialise(&network, &initial, 3, 3).expect("it fits");
+    let start = Parameters::<f32>::initialise(&network, &initial, 3, 3).expect("it fits");
     let optimisers = [Optimiser {
         schedule: Schedule::Step {
             every: 4,

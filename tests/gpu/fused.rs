@@ -134,7 +134,7 @@ impl Run {
             plasticity_scale: Some(0.1),
             ..Initial::default()
         };
-        let parameters = Parameters::initialise(&network, &initial, POPULATION, 3);
+        let parameters = Parameters::<f32>::initialise(&network, &initial, POPULATION, 3);
         Self {
             network,
             parameters: parameters.expect("it fits"),

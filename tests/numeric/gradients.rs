@@ -489,7 +489,7 @@ fn large(batch: usize) -> (Network, Parameters<f32>, Episodes<'static, f32>) {
         scale: 0.02,
         ..Initial::default()
     };
-    let parameters = Parameters::initialise(&network, &initial, 1, 5).unwrap();
+    let parameters = Parameters::<f32>::initialise(&network, &initial, 1, 5).unwrap();
     let wave = |batch: usize, by: f32| {
         let mut phase = 0.0f32;
         Array4::from_shape_simple_fn((1, batch, 2, 512), || {

@@ -84,7 +84,7 @@ fn a_learner_serves_pools_of_any_size() {
         scale: 0.02,
         ..Initial::default()
     };
-    let parameters = Parameters::initialise(&network, &initial, 2, 5).unwrap();
+    let parameters = Parameters::<f32>::initialise(&network, &initial, 2, 5).unwrap();
     let learn = |threads: [usize; 5]| {
         let optimisers = [Optimiser::adam(1e-3)];
         let learner = Engine::cpu().learner(&network, &parameters, &optimisers);

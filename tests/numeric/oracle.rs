@@ -6,10 +6,29 @@ use crate::common::compare::{
     CPU_F32, CPU_F64, CPU_PRECISION, GPU, GPU_PRECISION, Tensors, Tolerance, compare,
     compare_precision,
 };
+use crate::common::laws::Law;
 use crate::common::oracle::{Number, Variables, objective, solve};
 use crate::common::pairwise::pairwise;
+use crate::common::random::Random;
 use metaplastic::{Activation, Layer, Loss, Plasticity, Rate};
 use num_complex::Complex;
+
+#[test]
+fn rules_written_by_hand_are_their_texts() {
+    let mut random = Random::new(5);
+    for rule in rules() {
+        for _ in 0..1_000 {
+            let [h, x, y, eta] = [(); 4].map(|()| random.between(-1.5, 1.5));
+            let (by_hand, text) = (
+                Law::of(&rule).follow(h, x, y, eta),
+                rule.evaluate(h, x, y, eta),
+            );
+            let close = |a: f64, b: f64| (a - b).abs() <= 1e-13 * (1.0 + a.abs());
+            let neither = by_hand.is_nan() && text.is_nan();
+            assert!(neither || close(by_hand, text), "{rule}: {by_hand} {text}");
+        }
+    }
+}
 
 /// Small cases: every rule, activation and granularity, then stacks; the goals and traces in turn.
 fn cases() -> Vec<Case> {
