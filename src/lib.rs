@@ -1,16 +1,74 @@
 //! Trains neural networks that keep learning after training.
 //!
-//! A plastic connection has a fixed weight *and* a Hebbian trace that follows activity during an episode:
-//! `y_i(t) = f(b_i + Σ_j (w_ij + α_ij H_ij(t)) x_j(t))`, then `H_ij(t+1) = d_i(t) H_ij(t) + g_i(t) x_j(t)`. Gradient
-//! descent acts on the weights and on the plasticity, so that the network learns to learn (Miconi 2016).
+//! A plastic connection has a fixed weight `w` *and* a Hebbian trace `H` that follows activity during an episode:
 //!
-//! Gradients are exact and need no stored trace: memory is `O(B·T·(I + O))`, not `O(B·T·I·O)`. Only where the retention is
-//! differentiated (a learned rate, Oja's rule) is one trace in many kept, for the digits of that gradient: on the CPU one in
-//! 64 steps, of the few episodes in progress, on the GPU one in 16.
+//! ```text
+//! y_i(t)    = f( b_i + Σ_j (w_ij + α_ij H_ij(t)) x_j(t) )
+//! H_ij(t+1) = d_i(t) H_ij(t) + g_i(t) x_j(t)                 for decaying Hebb: d = 1 − η, g = η y
+//! ```
+//!
+//! Gradient descent acts on the weights, the plasticity coefficients `α`, the biases and the rate `η`, so that the network
+//! learns to learn (Miconi 2016). Gradients are exact and need no stored trace: memory is `O(B·T·(I + O))`, not
+//! `O(B·T·I·O)`. Only where the retention `d` is differentiated (a learned rate, Oja's rule) is one trace in many kept, for
+//! the digits of that gradient: on the CPU one in 64 steps, of the few episodes in progress, on the GPU one in 16.
+//!
+//! # What there is, and where
+//!
+//! A **description** is made of plain values; an **engine** computes on it.
+//!
+//! | to | use | example |
+//! |---|---|---|
+//! | describe networks | [`Network`] of [`Plastic`], [`Dense`] and [`Bias`] layers; [`Loss`], [`Activation`], [`Rule`], [`Rate`] | below |
+//! | hold their parameters | [`Parameters`], [`Initial`], [`Layout`] | below |
+//! | give them episodes | [`Episodes`]: arrays or views of them; [`Mask`], [`Objective`] | below |
+//! | get outputs and gradients | [`Engine::forward`], [`Engine::gradient`]; [`Want`], [`Outcome`], [`Gradients`] | below |
+//! | apply a loss of one's own | [`Session`]: forward now, backward later | `examples/own_loss.rs` |
+//! | act in an environment | [`Session::step`]: one step at a time | `examples/environment.rs` |
+//! | learn | [`Learner`] with an [`Optimiser`] for each network | `examples/sweep.rs`, `examples/double_precision.rs` |
+//! | write a plasticity rule | [`Rule::parse`] | `examples/own_rule.rs` |
+//! | train on tasks | [`tasks`], [`training`] | `examples/own_task.rs` |
+//! | keep runs, draw figures | `runs` (feature `runs`) | `examples/own_task.rs` |
+//! | read and write files | [`tensors`] | `examples/sweep.rs` |
+//! | measure | [`measure`] | |
+//!
+//! ```
+//! use metaplastic::{Activation, Engine, Episodes, Initial, Loss, Network, Optimiser, Parameters, Plastic, Rate, Role, Want};
+//! use metaplastic::ndarray::Array4;
+//!
+//! // A population of 3 networks, and 4 episodes of 10 steps that they have in common.
+//! let layer = Plastic::new(5, 2, Rate::learned(0.1)).activation(Activation::Tanh);
+//! let network = Network::new(Loss::SquaredError, [layer])?;
+//! let parameters = Parameters::<f32>::initialise(&network, &Initial::default(), 3, 0)?;
+//! let input = Array4::from_shape_fn((1, 4, 10, 5), |(_, b, t, i)| ((b + t * i) as f32).sin());
+//! let target = Array4::from_elem((1, 4, 10, 2), 0.5);
+//! let episodes = Episodes::new(&input).with_target(&target);
+//!
+//! let engine = Engine::cpu(); // or Engine::gpu(None)?
+//! let gradients = engine.gradient(&network, &parameters, &episodes, Want::ALL)?;
+//! assert_eq!(gradients.parameters.view(0, Role::Weight).unwrap().shape(), [3, 2, 5]);
+//!
+//! let mut learner = engine.learner(&network, &parameters, &[Optimiser::adam(0.01)])?;
+//! let losses = learner.step(&episodes)?; // one for each network
+//! assert_eq!(losses.len(), 3);
+//! # Ok::<(), metaplastic::Error>(())
+//! ```
+//!
+//! # Words and shapes
 //!
 //! Shapes are written with these letters throughout: `P` networks of a **population** (one shape, each with its own
 //! parameters), `B` **episodes** for each, `T` **steps** of an episode, `I` **presynaptic** and `O` **postsynaptic**
-//! neurons.
+//! neurons. A meta-step is one update of the parameters.
+//!
+//! # Features
+//!
+//! * `gpu` (default): the GPU engine, through wgpu.
+//! * `runs`: folders of runs, figures and summaries.
+//! * `command` (default): the `metaplastic` command.
+//!
+//! # Results and errors
+//!
+//! Equal inputs give equal bits on one engine and device, on any number of threads. Every fallible call returns an
+//! [`Error`] that names the thing and the numbers; [`Error::kind`] says what a program can do about it.
 
 mod check;
 mod computation;
@@ -38,6 +96,8 @@ pub mod tasks;
 pub mod tensors;
 pub mod training;
 mod zip;
+
+pub use ndarray;
 
 pub use computation::{Failure, Gradients, Outcome, Want};
 pub use cpu::Cpu;
