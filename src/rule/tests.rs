@@ -545,6 +545,8 @@ mod shaders {
     use super::*;
 
     const TANGENT: &str = "fn hyperbolic_tangent_rule_own(z: f32) -> f32 { return z; }\n\
+        fn logarithm_rule_own(z: f32) -> f32 { return z; }\n\
+        fn square_root_rule_own(z: f32) -> f32 { return z; }\n\
                            fn from_bits_own(bits: u32) -> f32 { return bitcast<f32>(bits); }\n\
                            @compute @workgroup_size(1) fn main() {\n\
                                _ = retention_own(0.0, 0.0) + gain_own(0.0, 0.0);\n\

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 /// `fn name(y: f32, rate: f32) -> f32` for an expression without powers. `of` ends the names of the functions that it calls:
-/// `hyperbolic_tangent_rule` and `from_bits`.
+/// `hyperbolic_tangent_rule`, `logarithm_rule`, `square_root_rule` and `from_bits`.
 pub(super) fn function(expressions: &Expressions, root: Id, name: &str, of: &str) -> String {
     let mut text = format!("fn {name}(y: f32, rate: f32) -> f32 {{\n");
     let mut printer = Printer {
@@ -130,8 +130,8 @@ impl Printer<'_> {
                     Unary::Negative => format!("-{a}"),
                     Unary::Tanh => format!("hyperbolic_tangent_rule{}({a})", self.of),
                     Unary::Exp => format!("exp({a})"),
-                    Unary::Log => format!("log({a})"),
-                    Unary::Sqrt => format!("sqrt({a})"),
+                    Unary::Log => format!("logarithm_rule{}({a})", self.of),
+                    Unary::Sqrt => format!("square_root_rule{}({a})", self.of),
                     Unary::Abs => format!("abs({a})"),
                 }
             }
