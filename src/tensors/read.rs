@@ -1,7 +1,7 @@
 //! Reading, with everything checked.
 
 use super::elements::{Accepted, Stored};
-use crate::check::{require_shape, shape_error};
+use crate::check::{require_shape_of_networks, shape_error};
 use crate::episodes::{Episodes, Mask};
 use crate::error::{Error, Result};
 use crate::memory;
@@ -169,7 +169,8 @@ fn episodes<R: Real>(
     };
     let mut episodes = Episodes::new(input.array::<R, _>("[P, B, T, I]", Accepted::Numbers)?);
     if let Some(stored) = file.get("target") {
-        let target = target(&stored, network, episodes.input.shape())?;
+        let sizes = [population, episodes.batch(), episodes.steps()];
+        let target = target(&stored, network, &sizes)?;
         episodes = episodes.with_masked_target(target, mask(file)?);
     }
     if let Some(stored) = file.get("output_gradient") {
@@ -195,8 +196,12 @@ fn episodes<R: Real>(
     Ok(episodes)
 }
 
-/// The target, whose values may be classes where the loss is a softmax's; `input` is the input's shape.
-fn target<R: Real>(stored: &Stored<'_>, network: &Network, input: &[usize]) -> Result<Array4<R>> {
+/// The target, whose values may be classes where the loss is a softmax's; `sizes` are `[P, B, T]`.
+fn target<R: Real>(
+    stored: &Stored<'_>,
+    network: &Network,
+    sizes: &[usize; 3],
+) -> Result<Array4<R>> {
     if network.loss() != Loss::SoftmaxCrossEntropy {
         return stored.array("[P, B, T, O]", Accepted::Numbers);
     }
@@ -204,7 +209,7 @@ fn target<R: Real>(stored: &Stored<'_>, network: &Network, input: &[usize]) -> R
         let axes = "[P, B, T, O], or [P, B, T] of classes";
         return stored.array(axes, Accepted::Numbers);
     }
-    require_shape("target", stored.shape(), "[P, B, T]", &input[..3])?;
+    require_shape_of_networks("target", stored.shape(), "[P, B, T]", sizes)?;
     stored.one_hot(network.outputs())
 }
 

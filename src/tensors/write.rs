@@ -179,6 +179,12 @@ impl<R: Real> View for Stored<'_, R> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
+        // The bytes of the file are those in memory, where a tensor lies in one piece: that of a single network.
+        if cfg!(target_endian = "little")
+            && let Some(values) = self.0.as_slice()
+        {
+            return Cow::Borrowed(bytemuck::cast_slice(values));
+        }
         let values = self.0.iter().map(|value| value.as_f64());
         let mut bytes = Vec::with_capacity(self.data_len());
         match self.dtype() {

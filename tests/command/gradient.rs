@@ -441,6 +441,47 @@ fn masks_inputs_and_targets_may_be_integers_or_booleans() {
     assert_status(&signed.command().args(CPU64).output().unwrap(), 0);
 }
 
+/// Every tensor of the episodes that the networks have in common, one after the other; the classes of a target too.
+#[test]
+fn what_networks_have_in_common_is_given_once() {
+    let of_first = |tensor: &Tensor| {
+        let count = tensor.values.len() / 3;
+        let shape = [&[1], &tensor.shape[1..]].concat();
+        let values = tensor.values[..count].to_vec();
+        Tensor {
+            shape,
+            values,
+            ..tensor.clone()
+        }
+    };
+    let mut classes = everything();
+    let target = Tensor {
+        dtype: Dtype::I64,
+        ..zeros_and_ones(&[3, 2, 5])
+    };
+    classes.episodes.insert("target".into(), target);
+    for inputs in [everything(), classes] {
+        for name in inputs.episodes.keys() {
+            let (mut once, mut copied) = (everything(), everything());
+            once.episodes.clone_from(&inputs.episodes);
+            copied.episodes.clone_from(&inputs.episodes);
+            let first = of_first(&inputs.episodes[name]);
+            copied.episodes.get_mut(name).unwrap().values = first.values.repeat(3);
+            once.episodes.insert(name.clone(), first);
+            assert_eq!(once.gradient(&CPU), copied.gradient(&CPU), "{name}");
+        }
+    }
+    let mut two = everything();
+    let input = two.episodes.get_mut("input").unwrap();
+    input.shape[0] = 2;
+    input.values.truncate(2 * 2 * 5 * 4);
+    two.write();
+    two.refused(
+        &CPU,
+        &["e.safetensors: input", "P = 3 or 1", "[2, 2, 5, 4]"],
+    );
+}
+
 #[test]
 fn targets_of_a_softmax_may_be_classes() {
     let mut one_hot = Inputs::new();
