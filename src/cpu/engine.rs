@@ -6,7 +6,7 @@ use super::job::Job;
 use super::layers::unpack;
 use super::results::ResultArrays;
 use super::source::Source;
-use crate::computation::{Gradients, Outcome, Request, Want};
+use crate::computation::{Gradients, Outcome, Request};
 use crate::episodes::{Episodes, Objective};
 use crate::error::Result;
 use crate::network::Network;
@@ -49,30 +49,8 @@ impl Cpu {
         format!("{threads} thread{plural}, {}", self.instruction_set())
     }
 
-    pub(crate) fn forward<R: Real>(
-        &self,
-        network: &Network,
-        parameters: &Parameters<R>,
-        episodes: &Episodes<R>,
-        want: Want,
-    ) -> Result<Outcome<R>> {
-        let request = Request::on(network, episodes, want, false);
-        let gradients = self.compute(network, parameters, episodes, request)?;
-        Ok(gradients.outcome)
-    }
-
-    pub(crate) fn gradient<R: Real>(
-        &self,
-        network: &Network,
-        parameters: &Parameters<R>,
-        episodes: &Episodes<R>,
-        want: Want,
-    ) -> Result<Gradients<R>> {
-        let request = Request::on(network, episodes, want, true);
-        self.compute(network, parameters, episodes, request)
-    }
-
-    fn compute<R: Real>(
+    /// What `request` says, which was made of the episodes; they fit the network.
+    pub(crate) fn compute<R: Real>(
         &self,
         network: &Network,
         parameters: &Parameters<R>,

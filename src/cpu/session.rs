@@ -185,7 +185,7 @@ fn keep<R>(array: Array4<R>) -> Option<Array4<R>> {
 mod tests {
     use super::*;
     use crate::computation::Want;
-    use crate::cpu::Cpu;
+    use crate::engine::Engine;
     use crate::network::{Activation, Layer, Loss, Plastic, Rate};
     use crate::parameters::Initial;
     use crate::rule::Rule;
@@ -227,7 +227,7 @@ mod tests {
                 .with_initial_trace(1, waves([population, batch, 40, 7], 0.2))
                 .with_trace_gradient(0, waves([population, batch, 7, 5], 0.1));
             let request = Request::on(&network, &episodes, Want::ALL, true);
-            let whole = Cpu::new()
+            let whole = Engine::cpu()
                 .gradient(&network, &parameters, &episodes, Want::ALL)
                 .unwrap();
             for part in [steps, 30, 1] {
@@ -285,7 +285,7 @@ mod tests {
                 }
             };
             let short = of(9);
-            let whole = Cpu::new()
+            let whole = Engine::cpu()
                 .gradient(&network, &parameters, &short, Want::ALL)
                 .unwrap();
             let request = Request::on(&network, &of(90), Want::ALL, true);

@@ -1,6 +1,6 @@
 //! What every engine offers.
 
-use crate::computation::{Gradients, Outcome, Want};
+use crate::computation::{Gradients, Outcome, Request, Want};
 use crate::cpu::Cpu;
 use crate::episodes::Episodes;
 #[cfg(feature = "gpu")]
@@ -75,8 +75,9 @@ impl Engine {
         episodes: &Episodes<R>,
         want: Want,
     ) -> Result<Outcome<R>> {
-        let forward = R::choose::<Forward>(forward_in_single, forward_in_double);
-        forward(self, network, parameters, episodes, want)
+        let compute = R::choose::<Compute>(compute_in_single, compute_in_double);
+        let gradients = compute(self, network, parameters, episodes, want, false)?;
+        Ok(gradients.outcome)
     }
 
     /// Runs the episodes forward and takes the gradient of their objective, per network: every learned parameter and
@@ -91,89 +92,52 @@ impl Engine {
         episodes: &Episodes<R>,
         want: Want,
     ) -> Result<Gradients<R>> {
-        let gradient = R::choose::<Gradient>(gradient_in_single, gradient_in_double);
-        gradient(self, network, parameters, episodes, want)
+        let compute = R::choose::<Compute>(compute_in_single, compute_in_double);
+        compute(self, network, parameters, episodes, want, true)
     }
 }
 
-/// [`Engine::forward`] in one precision.
-struct Forward;
+/// [`Engine::forward`] or, if the last argument says so, [`Engine::gradient`] in one precision.
+struct Compute;
 
-impl PerPrecision for Forward {
+impl PerPrecision for Compute {
     type Of<R: Real> =
-        fn(&Engine, &Network, &Parameters<R>, &Episodes<R>, Want) -> Result<Outcome<R>>;
+        fn(&Engine, &Network, &Parameters<R>, &Episodes<R>, Want, bool) -> Result<Gradients<R>>;
 }
 
-/// [`Engine::gradient`] in one precision.
-struct Gradient;
-
-impl PerPrecision for Gradient {
-    type Of<R: Real> =
-        fn(&Engine, &Network, &Parameters<R>, &Episodes<R>, Want) -> Result<Gradients<R>>;
-}
-
-// The four below are compiled once, in this crate: a program that calls the generic functions would compile all kernels
-// again.
+// These two are compiled once, in this crate: a program that calls the generic functions would compile all kernels again.
 
 #[inline(never)]
-fn forward_in_single(
+fn compute_in_single(
     engine: &Engine,
     network: &Network,
     parameters: &Parameters<f32>,
     episodes: &Episodes<f32>,
     want: Want,
-) -> Result<Outcome<f32>> {
-    check(network, parameters, episodes)?;
-    match engine {
-        Engine::Cpu(cpu) => cpu.forward(network, parameters, episodes, want),
-        #[cfg(feature = "gpu")]
-        Engine::Gpu(gpu) => gpu.forward(network, parameters, episodes, want),
-    }
-}
-
-#[inline(never)]
-fn forward_in_double(
-    engine: &Engine,
-    network: &Network,
-    parameters: &Parameters<f64>,
-    episodes: &Episodes<f64>,
-    want: Want,
-) -> Result<Outcome<f64>> {
-    check(network, parameters, episodes)?;
-    match engine {
-        Engine::Cpu(cpu) => cpu.forward(network, parameters, episodes, want),
-        #[cfg(feature = "gpu")]
-        Engine::Gpu(_) => Err(single_precision_only()),
-    }
-}
-
-#[inline(never)]
-fn gradient_in_single(
-    engine: &Engine,
-    network: &Network,
-    parameters: &Parameters<f32>,
-    episodes: &Episodes<f32>,
-    want: Want,
+    gradient: bool,
 ) -> Result<Gradients<f32>> {
     check(network, parameters, episodes)?;
+    let request = Request::on(network, episodes, want, gradient);
     match engine {
-        Engine::Cpu(cpu) => cpu.gradient(network, parameters, episodes, want),
+        Engine::Cpu(cpu) => cpu.compute(network, parameters, episodes, request),
         #[cfg(feature = "gpu")]
-        Engine::Gpu(gpu) => gpu.gradient(network, parameters, episodes, want),
+        Engine::Gpu(gpu) => gpu.compute(network, parameters, episodes, request),
     }
 }
 
 #[inline(never)]
-fn gradient_in_double(
+fn compute_in_double(
     engine: &Engine,
     network: &Network,
     parameters: &Parameters<f64>,
     episodes: &Episodes<f64>,
     want: Want,
+    gradient: bool,
 ) -> Result<Gradients<f64>> {
     check(network, parameters, episodes)?;
+    let request = Request::on(network, episodes, want, gradient);
     match engine {
-        Engine::Cpu(cpu) => cpu.gradient(network, parameters, episodes, want),
+        Engine::Cpu(cpu) => cpu.compute(network, parameters, episodes, request),
         #[cfg(feature = "gpu")]
         Engine::Gpu(_) => Err(single_precision_only()),
     }

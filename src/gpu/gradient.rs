@@ -4,7 +4,7 @@ use super::arrays::Working;
 use super::engine::Gpu;
 use super::placed::Placed;
 use super::work::Work;
-use crate::computation::{Gradients, Outcome, Request, Want};
+use crate::computation::{Gradients, Outcome, Request};
 use crate::episodes::Episodes;
 use crate::error::Result;
 use crate::memory;
@@ -13,30 +13,8 @@ use crate::parameters::Parameters;
 use ndarray::{Array1, Array4};
 
 impl Gpu {
-    pub(crate) fn forward(
-        &self,
-        network: &Network,
-        parameters: &Parameters<f32>,
-        episodes: &Episodes<'_, f32>,
-        want: Want,
-    ) -> Result<Outcome<f32>> {
-        let request = Request::on(network, episodes, want, false);
-        let results = self.compute(network, parameters, episodes, request)?;
-        Ok(results.outcome)
-    }
-
-    pub(crate) fn gradient(
-        &self,
-        network: &Network,
-        parameters: &Parameters<f32>,
-        episodes: &Episodes<'_, f32>,
-        want: Want,
-    ) -> Result<Gradients<f32>> {
-        let request = Request::on(network, episodes, want, true);
-        self.compute(network, parameters, episodes, request)
-    }
-
-    fn compute(
+    /// What `request` says, which was made of the episodes; they fit the network.
+    pub(crate) fn compute(
         &self,
         network: &Network,
         parameters: &Parameters<f32>,

@@ -154,7 +154,7 @@ fn yes() -> bool {
 }
 
 impl Layer {
-    /// A plastic layer with the crate's defaults: tanh, decaying Hebb, one plasticity coefficient per connection, bias.
+    /// A plastic layer of tanh neurons: [`Plastic::new`], whose settings are those of the TOML form, but for the activation.
     pub fn plastic(inputs: usize, outputs: usize, rate: Rate) -> Self {
         Self::Plastic(Plastic {
             inputs,

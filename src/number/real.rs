@@ -15,6 +15,7 @@ pub trait Real:
     + Lanes
     + Float
     + NumAssign
+    + bytemuck::NoUninit
     + Sum
     + Default
     + Send

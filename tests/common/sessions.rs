@@ -171,6 +171,41 @@ pub fn episodes_may_end_early<R: Real>(engine: &Engine, case: &Case) {
     assert!(gradients.input == expected.input);
 }
 
+/// Episodes that overflowed leave nothing behind in those that follow, which end earlier.
+pub fn nothing_is_left_of_episodes_that_overflowed(engine: &Engine) {
+    let layer = Plastic {
+        activation: Activation::Linear,
+        ..plastic(6, 4)
+    };
+    let case = Case {
+        goal: Goal::OutputGradient,
+        steps: 12,
+        ..Case::new([Layer::Plastic(layer)])
+    };
+    let mut trial = Trial::<f32>::new(engine, &case, true);
+    let huge = trial.input(0).mapv(|value| 1e38 * value.signum());
+    for _ in 0..case.steps {
+        let output = trial.session.step(&huge).expect("a step");
+        assert!(
+            output
+                .iter()
+                .any(|value| value.abs() > 1e30 || value.is_nan())
+        );
+    }
+    let gradient = trial.output_gradient.slice(s![.., .., ..3, ..]).to_owned();
+    let short = Episodes::new(trial.episodes.input.slice(s![.., .., ..3, ..]));
+    let short = short.with_output_gradient(&gradient);
+    let (network, parameters) = (case.network(), &trial.parameters);
+    let expected = engine.gradient(&network, parameters, &short, Want::ALL);
+    let expected = expected.expect("gradients");
+    trial.session.begin();
+    for t in 0..3 {
+        trial.session.step(&trial.input(t)).expect("a step");
+    }
+    let gradients = trial.session.backward(&gradient).expect("gradients");
+    assert!(gradients.parameters == expected.parameters);
+}
+
 /// Calls that a session cannot carry out are refused with what is wrong, and leave it as it was.
 pub fn wrong_calls_are_refused(engine: &Engine) {
     let case = small();

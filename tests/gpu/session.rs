@@ -1,7 +1,8 @@
 //! Sessions whose arrays stay on the device.
 
 use crate::common::sessions::{
-    cases, episodes_may_end_early, halves_are_the_engines, small, steps_are_all_at_once,
+    cases, episodes_may_end_early, halves_are_the_engines,
+    nothing_is_left_of_episodes_that_overflowed, small, steps_are_all_at_once,
     wrong_calls_are_refused,
 };
 use crate::cuts::restricted;
@@ -32,6 +33,12 @@ pub fn bodies() -> Vec<Body> {
         steps_are_all_at_once::<f32>(&narrow, &case);
         episodes_may_end_early::<f32>(&narrow, &case);
     }));
+    bodies.push(body(
+        "episodes that overflowed leave nothing behind",
+        |engine| {
+            nothing_is_left_of_episodes_that_overflowed(engine);
+        },
+    ));
     bodies.push(body("wrong calls of a session are refused", |engine| {
         wrong_calls_are_refused(engine);
         let (case, narrow) = (

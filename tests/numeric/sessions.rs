@@ -1,7 +1,8 @@
 //! Sessions of the CPU engine, in both precisions.
 
 use crate::common::sessions::{
-    cases, episodes_may_end_early, halves_are_the_engines, small, steps_are_all_at_once,
+    cases, episodes_may_end_early, halves_are_the_engines,
+    nothing_is_left_of_episodes_that_overflowed, small, steps_are_all_at_once,
     wrong_calls_are_refused,
 };
 use metaplastic::Engine;
@@ -28,6 +29,11 @@ fn episodes_end_when_they_end() {
         episodes_may_end_early::<f32>(&Engine::cpu(), &case);
         episodes_may_end_early::<f64>(&Engine::cpu(), &case);
     }
+}
+
+#[test]
+fn episodes_that_overflowed_leave_nothing_behind() {
+    nothing_is_left_of_episodes_that_overflowed(&Engine::cpu());
 }
 
 #[test]
