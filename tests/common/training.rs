@@ -449,7 +449,7 @@ pub fn engines_agree(
 }
 
 /// The network, task and optimiser of Miconi 2016's one-shot experiment.
-fn one_shot() -> (Network, Initial, Optimiser) {
+pub fn one_shot() -> (Network, Initial, Optimiser) {
     let network = Network::new(
         Loss::SoftmaxCrossEntropy,
         [

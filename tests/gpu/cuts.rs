@@ -3,12 +3,13 @@
 use crate::common::bodies::{matches_oracle, run};
 use crate::common::cases::{Case, Goal, MaskKind, of_network, plastic};
 use crate::common::compare::GPU;
+use crate::common::training::{episodes_from_the_host_are_learned_alike, one_shot};
 use crate::{Body, body};
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, EpisodeSource};
 use metaplastic::{
     Activation, Engine, Episodes, Error, Initial, Layer, Loss, Network, Optimiser, Parameters,
-    Plastic, Profile, Rate, Rule,
+    Plastic, Profile, Rate, Rule, plan,
 };
 
 pub fn bodies() -> Vec<Body> {
@@ -48,6 +49,18 @@ pub fn bodies() -> Vec<Body> {
     bodies.push(body(
         "a network of a large population learns as alone",
         |engine| large_populations_learn_as_alone(&with_bindings_of(engine, 60_000)),
+    ));
+    bodies.push(body(
+        "episodes from the host are learned alike by every group",
+        |engine| {
+            let narrow = with_bindings_of(engine, 6_000);
+            let Engine::Gpu(gpu) = &narrow else {
+                unreachable!("GPU trials run on a GPU")
+            };
+            let report = plan(&one_shot().0, gpu.profile(), 3, 3, 20).expect("a plan");
+            assert!(report.groups > 1, "{} group", report.groups);
+            episodes_from_the_host_are_learned_alike(&narrow, 3);
+        },
     ));
     for (rate, inputs) in [(0.3, 5), (0.95, 5), (0.3, 24), (0.95, 24)] {
         let case = long(rate, inputs);
