@@ -1,11 +1,9 @@
 //! A computation whose arrays stay on the device: planned, allocated and uploaded once, run in halves.
 
-use super::arrays::Resident;
 use super::cuts::{split, whole_group_size};
 use super::engine::Gpu;
 use super::gradient::results;
 use super::placed::Placed;
-use super::residents::packed;
 use super::work::Work;
 use crate::computation::{Gradients, Outcome, Request, Want};
 use crate::episodes::{Episodes, Objective, of_each_network};
@@ -41,7 +39,16 @@ impl GpuSession {
         };
         let size = whole_group_size(network, gpu.profile(), &work);
         let groups = split(0..work.networks, size)
-            .map(|networks| Placed::new(gpu, network, parameters, &work, networks))
+            .map(|networks| {
+                Placed::new(
+                    &gpu.device,
+                    &gpu.profile,
+                    network,
+                    parameters,
+                    &work,
+                    networks,
+                )
+            })
             .collect::<Result<_>>()?;
         Ok(Self {
             gpu: gpu.clone(),
@@ -55,10 +62,7 @@ impl GpuSession {
 
     pub(crate) fn set_parameters(&mut self, parameters: &Parameters<f32>) -> Result<()> {
         for group in &self.groups {
-            let layout = &group.loaded.plan.layout;
-            let values = packed(layout, &parameters.slice(group.networks.clone()));
-            let buffer = group.residents.get(Resident::Parameters);
-            self.gpu.device.write(buffer, &values)?;
+            group.write_parameters(parameters)?;
         }
         Ok(())
     }
@@ -171,7 +175,7 @@ impl GpuSession {
             let record = |encoder: &mut _| group.loaded.record_backward(encoder, 0);
             self.gpu.device.submit(record)?;
             transfer.download(&mut results)?;
-            group.read_gradients(&self.gpu, &mut results.parameters)?;
+            group.read_gradients(&mut results.parameters)?;
         }
         self.gpu.device.check()?;
         if let Some(input) = &mut results.input {

@@ -10,6 +10,7 @@ mod command;
 mod common;
 mod cuts;
 mod fused;
+mod kept;
 mod precision;
 mod session;
 mod turns;
@@ -135,6 +136,7 @@ fn bodies() -> Vec<Body> {
     }));
     bodies.extend(cuts::bodies());
     bodies.extend(fused::bodies());
+    bodies.extend(kept::bodies());
     bodies.extend(precision::bodies());
     bodies.extend(session::bodies());
     bodies.extend(turns::bodies());
