@@ -9,5 +9,5 @@ mod sample;
 pub(crate) use contract::EPISODE_BLOCK;
 pub use failure::Failure;
 pub use outcome::{Gradients, Outcome, Want};
-pub(crate) use request::{GivenTraces, ObjectiveKind, Request};
+pub(crate) use request::{GivenTraces, InCommon, ObjectiveKind, Request};
 pub use sample::Sample;

@@ -2,7 +2,7 @@
 
 use super::dispatch::Engine;
 use crate::check::{require_finite, require_shape_of_networks};
-use crate::computation::{GivenTraces, Gradients, ObjectiveKind, Outcome, Request, Want};
+use crate::computation::{GivenTraces, Gradients, InCommon, ObjectiveKind, Outcome, Request, Want};
 use crate::cpu::CpuSession;
 use crate::episodes::{Episodes, Objective};
 use crate::error::{Error, Result};
@@ -95,6 +95,7 @@ impl Extent {
             traces: layers
                 .map(|layer| given(layer.as_plastic().is_some()))
                 .collect(),
+            in_common: InCommon::default(),
         })
     }
 }

@@ -160,7 +160,7 @@ fn require_dispatches(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::computation::{EPISODE_BLOCK, ObjectiveKind, Request};
+    use crate::computation::{EPISODE_BLOCK, InCommon, ObjectiveKind, Request};
     use crate::gpu::cuts::group_size;
     use crate::network::{Activation, Layer, Loss, Rate};
 
@@ -298,6 +298,51 @@ mod tests {
             segments.len() > 1 && segments.iter().all(|&planes| planes <= 8),
             "{segments:?}"
         );
+    }
+
+    #[test]
+    fn what_networks_have_in_common_is_there_once() {
+        let bytes = |networks: usize, in_common: InCommon, is_meta_step: bool| {
+            let layers = match is_meta_step {
+                true => vec![Layer::plastic(8, 4, Rate::learned(0.1))],
+                false => vec![Layer::plastic(64, 32, Rate::learned(0.1))],
+            };
+            let network = Network::new(Loss::SquaredError, layers).unwrap();
+            let mut request = Request::training(&network, 3, 10);
+            request.objective = ObjectiveKind::Target {
+                mask_per_episode: true,
+            };
+            request.in_common = in_common;
+            let work = Work {
+                is_meta_step,
+                learn: is_meta_step,
+                ..Work::new(networks, request)
+            };
+            let plan = Plan::new(&network, &Profile::default(), work).unwrap();
+            assert_eq!(plan.fused.is_some(), is_meta_step);
+            plan.bytes()
+        };
+        let own = InCommon::default();
+        let [input, target, mask] = [
+            (true, false, false),
+            (false, true, false),
+            (false, false, true),
+        ]
+        .map(|(input, target, mask)| InCommon {
+            input,
+            target,
+            mask,
+        });
+        // Episodes, steps, and neurons of the input and the output.
+        for (is_meta_step, [inputs, outputs]) in [(true, [8, 4]), (false, [64, 32])] {
+            let of_network = |neurons: u64| 3 * 10 * 4 * neurons;
+            for (in_common, neurons) in [(input, inputs), (target, outputs), (mask, 1)] {
+                let saved = bytes(7, own, is_meta_step) - bytes(7, in_common, is_meta_step);
+                assert_eq!(saved, 6 * of_network(neurons), "{in_common:?}");
+                let alone = bytes(1, in_common, is_meta_step);
+                assert_eq!(alone, bytes(1, own, is_meta_step));
+            }
+        }
     }
 
     #[test]

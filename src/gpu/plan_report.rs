@@ -130,8 +130,8 @@ fn name_of(plan: &Plan, dispatch: &Dispatch) -> String {
     }
 }
 
-/// Plans one meta-step of training: `population` networks, on `batch` episodes of `steps` steps for each. No device is
-/// needed or asked.
+/// Plans one meta-step of training: `population` networks, each on `batch` episodes of its own of `steps` steps; what networks
+/// have in common takes the room of one. No device is needed or asked.
 ///
 /// Where the network has no loss, what is differentiated is `Σ output_gradient · output`.
 ///

@@ -180,6 +180,7 @@ fn of_variant(variant: &Variant) -> Value {
         initial_gradient => variant.initial_gradient,
         signal_out => variant.input_signal,
         input_signal => variant.input_signal,
+        common_input => variant.common_input,
         kept => variant.kept,
         first_kept => usize::from(variant.upstream),
     }

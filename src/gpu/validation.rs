@@ -12,7 +12,7 @@ use super::state::{Control, Part, Progress, Settings, State};
 use super::throughput::multiply_add;
 use super::variant::{CHECKPOINT, Variant, sweeps};
 use super::work::Work;
-use crate::computation::{GivenTraces, ObjectiveKind, Request, Want};
+use crate::computation::{GivenTraces, InCommon, ObjectiveKind, Request, Want};
 use crate::network::{Activation, Bias, Layer, Loss, Network, Plastic, Plasticity, Rate, RatePer};
 use crate::optimiser::Optimiser;
 use crate::parameters::Layout;
@@ -128,7 +128,7 @@ fn agrees<S: Shared>(module: &Module) -> bool {
 fn works(network: &Network) -> Vec<(Work, usize)> {
     let layers = network.layers().len();
     let mut works = Vec::new();
-    for bits in 0..64u32 {
+    for bits in 0..128u32 {
         let on = |bit: u32| bits >> bit & 1 == 1;
         // With traces that are kept in between, and without.
         let steps = if on(0) { 2 * CHECKPOINT } else { CHECKPOINT };
@@ -150,6 +150,10 @@ fn works(network: &Network) -> Vec<(Work, usize)> {
                     };
                     layers
                 ],
+                in_common: InCommon {
+                    input: on(6),
+                    ..InCommon::default()
+                },
             };
             let work = Work {
                 stepwise: segment == steps,

@@ -1,11 +1,11 @@
 //! Sessions: halves of a computation one after the other, and steps one at a time.
 
-use super::cases::{Case, Goal, plastic};
+use super::cases::{Case, Goal, of_network, plastic};
 use metaplastic::{
     Activation, Engine, Episodes, Error, Extent, Gradients, Layer, Objective, Parameters, Plastic,
     Rate, Real, Rule, Session, Want,
 };
-use ndarray::{Array3, Array4, Axis, Slice, s};
+use ndarray::{Array3, Array4, Axis, CowArray, Ix4, Slice, s};
 
 /// Every kind of layer, with a retention that is differentiated and one that is not; long enough for kept traces.
 pub fn cases() -> Vec<Case> {
@@ -128,6 +128,47 @@ pub fn halves_are_the_engines<R: Real>(engine: &Engine, case: &Case) {
         assert!(outcome.output == expected.output);
         trial.backward_is_the_engines();
     }
+}
+
+/// What networks have in common may be given once to every call, with the results of a copy for each.
+pub fn what_networks_have_in_common_is_given_once(engine: &Engine) {
+    let case = Case {
+        initial_trace: true,
+        ..cases()[1].clone()
+    };
+    let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
+    let one = of_network(&case.episodes().cast(), 0);
+    let Objective::OutputGradient(gradient) = &one.objective else {
+        unreachable!("the cases have a gradient on the output")
+    };
+    let copies = |array: &CowArray<'static, f32, Ix4>| {
+        let copies = vec![array.view(); case.population];
+        ndarray::concatenate(Axis(0), &copies).expect("arrays of one shape")
+    };
+    let traces = one.initial_traces.iter();
+    let copied = traces.fold(
+        Episodes::new(copies(&one.input)),
+        |episodes, (&layer, it)| episodes.with_initial_trace(layer, copies(it)),
+    );
+    let extent = Extent::new(case.batch, case.steps).want(Want::ALL);
+    let session = |extent| engine.session(&network, &parameters, extent);
+    let mut whole = session(extent.with_initial_traces()).expect("a session");
+    let mut halves = |episodes: &Episodes<'_, f32>, gradient: &Array4<f32>| {
+        let outcome = whole.forward(episodes).expect("outputs");
+        (outcome, whole.backward(gradient).expect("gradients"))
+    };
+    let expected = halves(&copied, &copies(gradient));
+    assert!(halves(&one, &gradient.to_owned()) == expected);
+    let mut stepwise = session(extent.step_by_step()).expect("a session");
+    let mut step = |input: &CowArray<'static, f32, Ix4>| {
+        stepwise.begin();
+        let input = input.index_axis(Axis(2), 0);
+        let output = stepwise.step(input).expect("a step");
+        let gradient = gradient.slice(s![.., .., ..1, ..]).to_owned();
+        (output, stepwise.backward(gradient).expect("gradients"))
+    };
+    let expected = step(&copies(&one.input).into());
+    assert!(step(&one.input) == expected);
 }
 
 /// Steps one at a time give the bits of all steps at once, and so does what is differentiated at the end.

@@ -1,6 +1,6 @@
 //! Runs that limits cut over networks, episodes and time, and rows spread over lanes in other ways.
 
-use crate::common::bodies::{matches_oracle, run};
+use crate::common::bodies::{matches_oracle, run, what_is_in_common_is_as_copied};
 use crate::common::cases::{Case, Goal, MaskKind, of_network, plastic};
 use crate::common::compare::GPU;
 use crate::common::training::{episodes_from_the_host_are_learned_alike, one_shot};
@@ -46,6 +46,21 @@ pub fn bodies() -> Vec<Body> {
             },
         ));
     }
+    bodies.push(body("cuts change nothing of what is in common", |engine| {
+        let case = stack(
+            (20, 7),
+            true,
+            Goal::Target(Loss::SquaredError, MaskKind::Episodes),
+        );
+        for bytes in BINDINGS {
+            let choices = [
+                [false; 4],
+                [false, true, true, true],
+                [true, false, false, true],
+            ];
+            what_is_in_common_is_as_copied(&with_bindings_of(engine, bytes), &case, choices);
+        }
+    }));
     bodies.push(body(
         "a network of a large population learns as alone",
         |engine| large_populations_learn_as_alone(&with_bindings_of(engine, 60_000)),

@@ -1,6 +1,7 @@
 //! Whole meta-steps in one kernel: against separate kernels, against the CPU engine, and however they are packed into
 //! workgroups and dispatches.
 
+use crate::common::bodies::{all_copied, what_is_in_common_is_as_copied};
 use crate::common::cases::{Case, Goal, MaskKind, plastic, rules};
 use crate::common::compare::{GPU_LEARNING, Tensors, compare};
 use crate::common::pairwise::pairwise;
@@ -43,7 +44,30 @@ pub fn bodies() -> Vec<Body> {
             move |engine| steps_agree(engine, &case),
         ));
     }
+    bodies.push(body(
+        "fused steps on what networks have in common",
+        |engine| {
+            steps_on_what_is_in_common(engine);
+        },
+    ));
     bodies
+}
+
+/// One kernel of whole meta-steps reads what networks have in common as it reads copies.
+fn steps_on_what_is_in_common(engine: &Engine) {
+    for (loss, mask) in [
+        (Loss::SquaredError, MaskKind::Episodes),
+        (Loss::SoftmaxCrossEntropy, MaskKind::Steps),
+    ] {
+        let case = Case {
+            goal: Goal::Target(loss, mask),
+            population: 3,
+            ..Case::new([Layer::Plastic(plastic(6, 3))])
+        };
+        let plan = metaplastic::plan(&case.network(), profile(engine), 3, case.batch, case.steps);
+        assert!(plan.expect("it fits").meta_steps_per_dispatch.is_some());
+        what_is_in_common_is_as_copied(engine, &case, all_copied());
+    }
 }
 
 fn tasks() -> [Arc<dyn Task>; 3] {

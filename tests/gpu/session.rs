@@ -3,7 +3,7 @@
 use crate::common::sessions::{
     cases, episodes_may_end_early, halves_are_the_engines,
     nothing_is_left_of_episodes_that_overflowed, small, steps_are_all_at_once,
-    wrong_calls_are_refused,
+    what_networks_have_in_common_is_given_once, wrong_calls_are_refused,
 };
 use crate::cuts::restricted;
 use crate::{Body, body};
@@ -37,6 +37,12 @@ pub fn bodies() -> Vec<Body> {
         "episodes that overflowed leave nothing behind",
         |engine| {
             nothing_is_left_of_episodes_that_overflowed(engine);
+        },
+    ));
+    bodies.push(body(
+        "what networks have in common is given once to a session",
+        |engine| {
+            what_networks_have_in_common_is_given_once(engine);
         },
     ));
     bodies.push(body("wrong calls of a session are refused", |engine| {

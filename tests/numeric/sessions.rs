@@ -3,7 +3,7 @@
 use crate::common::sessions::{
     cases, episodes_may_end_early, halves_are_the_engines,
     nothing_is_left_of_episodes_that_overflowed, small, steps_are_all_at_once,
-    wrong_calls_are_refused,
+    what_networks_have_in_common_is_given_once, wrong_calls_are_refused,
 };
 use metaplastic::Engine;
 
@@ -34,6 +34,11 @@ fn episodes_end_when_they_end() {
 #[test]
 fn episodes_that_overflowed_leave_nothing_behind() {
     nothing_is_left_of_episodes_that_overflowed(&Engine::cpu());
+}
+
+#[test]
+fn data_common_to_a_population_is_given_once_to_a_session() {
+    what_networks_have_in_common_is_given_once(&Engine::cpu());
 }
 
 #[test]
