@@ -1,4 +1,7 @@
 //! A batch of episodes, as the caller supplies it.
+//!
+//! [`Episodes`] hold inputs and an [`Objective`], the quantity that is differentiated. A [`Mask`] says which steps count
+//! towards a loss.
 
 use crate::check::{require_finite, require_shape, require_shape_of_networks, shape_error};
 use crate::error::{Error, Result};

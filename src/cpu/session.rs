@@ -106,7 +106,7 @@ impl<R: Real> CpuSession<R> {
     }
 
     /// The gradients of `objective` over all steps that have been run, and of `trace_gradients` on the traces after the last
-    /// one; as [`Engine::gradient`](crate::Engine::gradient) has them for the same steps.
+    /// one; as [`Engine::gradient`](crate::engine::Engine::gradient) has them for the same steps.
     pub(crate) fn backward(
         &mut self,
         objective: &Objective<'_, R>,

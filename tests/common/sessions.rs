@@ -1,9 +1,12 @@
 //! Sessions: halves of a computation one after the other, and steps one at a time.
 
 use super::cases::{Case, Goal, plastic};
+use metaplastic::engine::Gradients;
+use metaplastic::episodes::Objective;
+use metaplastic::number::Real;
 use metaplastic::{
-    Activation, Engine, Episodes, Error, Extent, Gradients, Layer, Objective, Parameters, Plastic,
-    Rate, Real, Rule, Session, Want,
+    Activation, Engine, Episodes, Error, Extent, Layer, Parameters, Plastic, Rate, Rule, Session,
+    Want,
 };
 use ndarray::{Array3, Array4, Axis, Slice, s};
 
