@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 /// let episodes = Episodes::new(&input).with_target(target.view());
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Episodes<'a, R> {
     /// Presynaptic activity of the first layer, `[P, B, T, I]`.
     pub input: CowArray<'a, R, Ix4>,
@@ -41,6 +42,7 @@ pub struct Episodes<'a, R> {
 
 /// The quantity whose gradient is taken.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Objective<'a, R> {
     /// The network's loss against a target: the mean over episodes of the masked sum over steps.
     Target {
@@ -57,6 +59,7 @@ pub enum Objective<'a, R> {
 
 /// Which steps count towards the loss: each step's loss is multiplied by its mask.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Mask<R> {
     /// Every step counts once.
     #[default]
@@ -204,7 +207,7 @@ impl<'a, R: Real> Episodes<'a, R> {
         match &self.objective {
             Objective::Target { target, mask } => {
                 if network.loss() == Loss::None {
-                    return Err(Error::setting(
+                    return Err(Error::objective(
                         "target",
                         "given, but the network's loss is \"none\": give output_gradient, or choose a loss",
                     ));

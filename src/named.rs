@@ -57,7 +57,11 @@ pub(crate) fn unknown(
     text: &str,
     known: impl IntoIterator<Item = &'static str>,
 ) -> Error {
-    Error::setting(what, format!("{text:?}, expected {}", listed(known)))
+    Error::UnknownName {
+        what: what.to_owned(),
+        name: text.to_owned(),
+        known: listed(known),
+    }
 }
 
 /// Names as a sentence has them: `"a", "b" or "c"`.

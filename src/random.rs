@@ -7,6 +7,7 @@ use std::convert::Infallible;
 /// What a stream of random words is for; the third key word, so that purposes never share words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Purpose {
     /// Initial parameters.
     Initial = 0,

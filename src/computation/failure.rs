@@ -3,6 +3,7 @@
 /// Why a network of a population stopped learning: its loss or a gradient was not finite. That update was skipped and
 /// the network keeps the parameters it had.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Failure {
     /// Index of the network in the population.
     pub network: usize,

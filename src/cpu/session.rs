@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::computation::Want;
     use crate::engine::Engine;
-    use crate::network::{Activation, Layer, Loss, Plastic, Rate};
+    use crate::network::{Activation, Dense, Layer, Loss, Plastic, Rate};
     use crate::parameters::Initial;
     use crate::rule::Rule;
     use ndarray::{Axis, Slice, concatenate};
@@ -203,15 +203,17 @@ mod tests {
         let plastic = |inputs, outputs, rule| {
             Layer::Plastic(Plastic {
                 rule,
-                ..*Layer::plastic(inputs, outputs, Rate::learned(0.9))
-                    .as_plastic()
-                    .expect("a plastic layer")
+                ..*Layer::from(
+                    Plastic::new(inputs, outputs, Rate::learned(0.9)).activation(Activation::Tanh),
+                )
+                .as_plastic()
+                .expect("a plastic layer")
             })
         };
         let layers = [
             plastic(5, 7, Rule::oja()),
             plastic(7, 40, Rule::hebb()),
-            Layer::dense(40, 3, Activation::Linear),
+            Layer::from(Dense::new(40, 3)),
         ];
         Network::new(Loss::SquaredError, layers).unwrap()
     }

@@ -194,7 +194,7 @@ impl<R: Real> Learner<R> {
     pub fn step(&mut self, episodes: &Episodes<'_, R>) -> Result<Vec<R>> {
         episodes.check(&self.network, self.population)?;
         if !matches!(episodes.objective, Objective::Target { .. }) {
-            return Err(Error::setting(
+            return Err(Error::objective(
                 "objective",
                 "no target, but a meta-step learns from the network's loss; gradients of another objective go to `apply`",
             ));
@@ -286,12 +286,12 @@ impl<R: Real> Learner<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Layer, Loss, Rate};
+    use crate::network::{Activation, Layer, Loss, Plastic, Rate};
     use ndarray::Array4;
 
     #[test]
     fn nothing_goes_on_where_the_device_failed() {
-        let layer = Layer::plastic(3, 2, Rate::fixed(0.1));
+        let layer = Layer::from(Plastic::new(3, 2, Rate::fixed(0.1)).activation(Activation::Tanh));
         let network = Network::new(Loss::SquaredError, [layer]).unwrap();
         let parameters = Parameters::<f32>::new(&network, 1).unwrap();
         let optimisers = [Optimiser::sgd(0.1, 0.0)];

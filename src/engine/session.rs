@@ -210,6 +210,11 @@ impl<R: Real> Session<R> {
         self.extent
     }
 
+    /// The network of which the population is.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// The parameters that it computes with.
     pub fn parameters(&self) -> &Parameters<R> {
         &self.parameters
@@ -291,7 +296,7 @@ impl<R: Real> Session<R> {
                     });
                 }
                 (false, Some(_)) if layer.as_plastic().is_some() => {
-                    return Err(Error::setting(
+                    return Err(Error::out_of_turn(
                         name(),
                         "given, but the session's extent says that episodes begin with traces of zero",
                     ));
@@ -330,15 +335,15 @@ impl<R: Real> Session<R> {
         Ok(output.index_axis_move(Axis(2), 0))
     }
 
-    fn require_step(&self) -> Result<()> {
+    pub(super) fn require_step(&self) -> Result<()> {
         if !self.extent.step_by_step || self.extent.initial_traces {
-            return Err(Error::setting(
+            return Err(Error::out_of_turn(
                 "extent",
                 "steps one at a time need an extent that is step by step and begins with traces of zero",
             ));
         }
         if self.done == self.extent.steps {
-            return Err(Error::setting(
+            return Err(Error::out_of_turn(
                 "steps",
                 format!(
                     "all {} of the extent are done: begin new episodes",
@@ -364,7 +369,7 @@ impl<R: Real> Session<R> {
     {
         let gradient = output_gradient.into();
         if self.done == 0 {
-            return Err(Error::setting(
+            return Err(Error::out_of_turn(
                 "steps",
                 "none was run yet: run episodes forward first",
             ));

@@ -5,24 +5,20 @@ use metaplastic::engine::Gradients;
 use metaplastic::episodes::Objective;
 use metaplastic::number::Real;
 use metaplastic::{
-    Activation, Engine, Episodes, Error, Extent, Layer, Parameters, Plastic, Rate, Rule, Session,
-    Want,
+    Activation, Bias, Dense, Engine, Episodes, Error, Extent, Layer, Parameters, Plastic, Rate,
+    Rule, Session, Want,
 };
 use ndarray::{Array3, Array4, Axis, Slice, s};
 
 /// Every kind of layer, with a retention that is differentiated and one that is not; long enough for kept traces.
 pub fn cases() -> Vec<Case> {
     let layers = |inputs: usize, outputs: usize, rule: Rule| {
-        let first = Plastic {
-            rule,
-            rate: Rate::learned(0.3),
-            ..plastic(inputs, outputs)
-        };
+        let first = plastic(inputs, outputs).rule(rule).rate(Rate::learned(0.3));
         [
             Layer::Plastic(first),
-            Layer::plastic(outputs, 6, Rate::fixed(0.9)),
-            Layer::dense(6, 3, Activation::Tanh),
-            Layer::bias(3),
+            Layer::from(Plastic::new(outputs, 6, Rate::fixed(0.9)).activation(Activation::Tanh)),
+            Layer::from(Dense::new(6, 3).activation(Activation::Tanh)),
+            Layer::from(Bias::new(3)),
         ]
     };
     let case = |layers: [Layer; 4], batch: usize, steps: usize| Case {
@@ -176,10 +172,7 @@ pub fn episodes_may_end_early<R: Real>(engine: &Engine, case: &Case) {
 
 /// Episodes that overflowed leave nothing behind in those that follow, which end earlier.
 pub fn nothing_is_left_of_episodes_that_overflowed(engine: &Engine) {
-    let layer = Plastic {
-        activation: Activation::Linear,
-        ..plastic(6, 4)
-    };
+    let layer = plastic(6, 4).activation(Activation::Linear);
     let case = Case {
         goal: Goal::OutputGradient,
         steps: 12,
@@ -218,10 +211,9 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
     };
     let step = trial.input(0);
     let gradient = trial.output_gradient.clone();
-    named(
-        trial.session.backward(&gradient).unwrap_err(),
-        "none was run",
-    );
+    let early = trial.session.backward(&gradient).unwrap_err();
+    assert!(matches!(early, Error::OutOfTurn { .. }), "{early:?}");
+    named(early, "none was run");
     let wide = Array3::ones((5, 3, 7));
     named(trial.session.step(&wide).unwrap_err(), "input");
     let short = Episodes::new(trial.episodes.input.slice(s![.., .., ..1, ..]));

@@ -227,9 +227,9 @@ fn arrays<R: Real>(episodes: &Episodes<R>) -> Vec<(String, Vec<usize>, Vec<f64>)
         Objective::Target { target, mask } => {
             push("target".into(), target.shape(), &mut target.iter());
             match mask {
-                Mask::All => {}
                 Mask::Steps(mask) => push("mask".into(), mask.shape(), &mut mask.iter()),
                 Mask::Episodes(mask) => push("mask".into(), mask.shape(), &mut mask.iter()),
+                _ => {}
             }
         }
         Objective::OutputGradient(gradient) => push(
@@ -237,7 +237,7 @@ fn arrays<R: Real>(episodes: &Episodes<R>) -> Vec<(String, Vec<usize>, Vec<f64>)
             gradient.shape(),
             &mut gradient.iter(),
         ),
-        Objective::None => {}
+        _ => {}
     }
     for (traces, suffix) in [
         (&episodes.initial_traces, "trace"),

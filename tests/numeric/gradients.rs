@@ -6,7 +6,9 @@ use crate::common::bodies::{
     networks_are_independent, results_are_made_where_they_are_wanted, run,
     tanh_is_right_everywhere, what_networks_have_in_common_is_given_once,
 };
-use crate::common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, rules, stacks};
+use crate::common::cases::{
+    Case, Goal, MaskKind, any_rate, close_to_instability, plastic, rules, stacks,
+};
 use crate::common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
 use crate::common::random::Random;
 use crate::common::threads::pool;
@@ -46,15 +48,12 @@ fn every_rule_activation_and_granularity() {
             for plasticity in Plasticity::ALL {
                 for rate in rates(0.1) {
                     for bias in [true, false] {
-                        cases.push(Case::new([Layer::Plastic(Plastic {
-                            inputs: 7,
-                            outputs: 5,
-                            activation,
-                            rule: rule.clone(),
-                            plasticity,
-                            rate,
-                            bias,
-                        })]));
+                        let mut layer = Plastic::new(7, 5, rate)
+                            .activation(activation)
+                            .rule(rule.clone())
+                            .plasticity(plasticity);
+                        layer.bias = bias;
+                        cases.push(Case::new([Layer::Plastic(layer)]));
                     }
                 }
             }
@@ -235,13 +234,11 @@ fn episodes_of_several_segments() {
             let (mut first, mut second) = (plastic(40, 35), plastic(35, 3));
             (first.rule, first.rate) = (rule.clone(), Rate::learned(0.1).per_neuron());
             second.rule = rule;
-            let bias = Layer::Bias(Bias {
-                inputs: 40,
-                outputs: 40,
-                activation: Activation::Linear,
-                bias: true,
-            });
-            for below in [bias, Layer::dense(40, 40, Activation::Tanh)] {
+            let bias = Layer::from(Bias::new(40));
+            for below in [
+                bias,
+                Layer::from(Dense::new(40, 40).activation(Activation::Tanh)),
+            ] {
                 let index = cases.len();
                 cases.push(Case {
                     steps: 1500,
@@ -268,12 +265,7 @@ fn lanes_without_an_episode_do_not_show() {
     let mut layer = plastic(4, 3);
     (layer.rule, layer.activation) = (Rule::oja(), Activation::Linear);
     layer.rate = Rate::learned(0.5);
-    let below = Layer::Bias(Bias {
-        inputs: 4,
-        outputs: 4,
-        activation: Activation::Linear,
-        bias: true,
-    });
+    let below = Layer::from(Bias::new(4));
     let case = Case {
         steps: 200,
         batch: 7,
@@ -373,31 +365,27 @@ fn random_case(seed: u64) -> Case {
             let activation = random.pick(&Activation::ALL);
             let bias = random.one_in(2);
             let layer = match random.below(5) {
-                0 => Layer::Dense(Dense {
-                    inputs,
-                    outputs,
-                    activation,
-                    bias,
-                }),
-                1 => Layer::Bias(Bias {
-                    inputs,
-                    outputs: inputs,
-                    activation,
-                    bias: true,
-                }),
-                _ => Layer::Plastic(Plastic {
-                    inputs,
-                    outputs,
-                    activation,
-                    rule: random.pick(&rules()),
-                    plasticity: random.pick(&Plasticity::ALL),
-                    rate: Rate {
-                        value: random.pick(&[0.0, 0.01, 0.1, 0.5, 0.9, 1.0]),
-                        per: random.pick(&[RatePer::Layer, RatePer::Neuron]),
-                        learned: random.one_in(2),
-                    },
-                    bias,
-                }),
+                0 => {
+                    let mut layer = Dense::new(inputs, outputs).activation(activation);
+                    layer.bias = bias;
+                    Layer::Dense(layer)
+                }
+                1 => Layer::from(Bias::new(inputs).activation(activation)),
+                _ => {
+                    let rule = random.pick(&rules());
+                    let plasticity = random.pick(&Plasticity::ALL);
+                    let rate = any_rate(
+                        random.pick(&[0.0, 0.01, 0.1, 0.5, 0.9, 1.0]),
+                        random.pick(&[RatePer::Layer, RatePer::Neuron]),
+                        random.one_in(2),
+                    );
+                    let mut layer = Plastic::new(inputs, outputs, rate)
+                        .activation(activation)
+                        .rule(rule)
+                        .plasticity(plasticity);
+                    layer.bias = bias;
+                    Layer::Plastic(layer)
+                }
             };
             inputs = layer.outputs();
             layer
@@ -450,7 +438,7 @@ fn parallel_cases() -> Vec<Case> {
                 trace_gradient: true,
                 ..Case::new([
                     Layer::Plastic(layer),
-                    Layer::dense(outputs, 3, Activation::Tanh),
+                    Layer::from(Dense::new(outputs, 3).activation(Activation::Tanh)),
                 ])
             });
         }
@@ -485,7 +473,7 @@ fn number_of_threads_does_not_matter() {
 
 /// So many synapses that the sums of few blocks of episodes are held at a time: of more blocks where there are more threads.
 fn large(batch: usize) -> (Network, Parameters<f32>, Episodes<'static, f32>) {
-    let layer = Layer::plastic(512, 512, Rate::fixed(0.1));
+    let layer = Layer::from(Plastic::new(512, 512, Rate::fixed(0.1)).activation(Activation::Tanh));
     let network = Network::new(Loss::SquaredError, [layer]).unwrap();
     let initial = Initial {
         scale: 0.02,

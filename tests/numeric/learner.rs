@@ -3,7 +3,10 @@
 use crate::common::compare::{CPU_LEARNING, OPTIMISER};
 use crate::common::threads::pool;
 use crate::common::training as body;
-use metaplastic::{Engine, Episodes, Initial, Layer, Loss, Network, Optimiser, Parameters, Rate};
+use metaplastic::{
+    Activation, Engine, Episodes, Initial, Layer, Loss, Network, Optimiser, Parameters, Plastic,
+    Rate,
+};
 use ndarray::Array4;
 
 #[test]
@@ -78,7 +81,8 @@ fn failures_count_episodes() {
 /// time.
 #[test]
 fn a_learner_serves_pools_of_any_size() {
-    let layer = Layer::plastic(300, 300, Rate::learned(0.1));
+    let layer =
+        Layer::from(Plastic::new(300, 300, Rate::learned(0.1)).activation(Activation::Tanh));
     let network = Network::new(Loss::SquaredError, [layer]).unwrap();
     let initial = Initial {
         scale: 0.02,
