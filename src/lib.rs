@@ -98,14 +98,20 @@ pub mod training;
 mod zip;
 
 pub use ndarray;
+#[cfg(feature = "gpu")]
+pub use wgpu;
 
-pub use computation::{Failure, Gradients, Outcome, Want};
+pub use computation::{EpisodeGradients, Failure, Gradients, Outcome, TrainingState, Want};
 pub use cpu::Cpu;
-pub use engine::{Choice, Engine, EngineKind, Extent, GPU_PAYS_FROM, Learner, Session};
-pub use episodes::{Episodes, Mask, Objective};
+pub use engine::{
+    Choice, Engine, EngineKind, Extent, GPU_PAYS_FROM, HeldEpisodes, Learner, Session,
+};
+pub use episodes::{Episodes, Mask, Objective, Upstream};
 pub use error::{Cause, Error, ErrorKind, Result};
 #[cfg(feature = "gpu")]
-pub use gpu::{AdapterReport, Gpu, KernelReport, PlanReport, Profile, adapters, plan, plan_task};
+pub use gpu::{
+    AdapterReport, DeviceArrays, Gpu, KernelReport, PlanReport, Profile, adapters, plan, plan_task,
+};
 pub use network::{
     Activation, Bias, Dense, Layer, Loss, MAX_NEURONS, Network, Plastic, Plasticity, Rate, RatePer,
 };
