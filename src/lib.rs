@@ -22,9 +22,10 @@
 //! | hold their parameters | [`Parameters`], [`Initial`], [`Layout`] | below |
 //! | give them episodes | [`Episodes`]: arrays or views of them; [`Mask`], [`Objective`] | below |
 //! | get outputs and gradients | [`Engine::forward`], [`Engine::gradient`]; [`Want`], [`Outcome`], [`Gradients`] | below |
-//! | apply a loss of one's own | [`Session`]: forward now, backward later | `examples/own_loss.rs` |
+//! | apply a loss of one's own | [`Session`]: forward now, [`learn`](Session::learn) later | `examples/own_loss.rs` |
 //! | act in an environment | [`Session::step`]: one step at a time | `examples/environment.rs` |
 //! | learn | [`Learner`] with an [`Optimiser`] for each network | `examples/sweep.rs`, `examples/double_precision.rs` |
+//! | stop, and go on later | [`TrainingState`] of a learner or a session | |
 //! | write a plasticity rule | [`Rule::parse`] | `examples/own_rule.rs` |
 //! | train on tasks | [`tasks`], [`training`] | `examples/own_task.rs` |
 //! | keep runs, draw figures | `runs` (feature `runs`) | `examples/own_task.rs` |
