@@ -13,6 +13,7 @@ mod job;
 mod kernels;
 mod layers;
 mod learner;
+mod learning;
 mod optimiser;
 mod pool;
 mod results;

@@ -9,14 +9,18 @@
 //! * A [`Learner`] trains a population: a meta-step is a gradient and an update of every network. A [`Failure`] tells which
 //!   network stopped, and why.
 
+mod changes;
 mod choice;
 mod dispatch;
+mod extent;
 mod learner;
+mod optimisers;
 mod session;
 
-pub use crate::computation::{Failure, Gradients, Outcome, Want};
+pub use crate::computation::{EpisodeGradients, Failure, Gradients, Outcome, TrainingState, Want};
 pub use crate::cpu::Cpu;
 pub use choice::{Choice, EngineKind, GPU_PAYS_FROM};
 pub use dispatch::Engine;
-pub use learner::Learner;
-pub use session::{Extent, Session};
+pub use extent::Extent;
+pub use learner::{HeldEpisodes, Learner};
+pub use session::Session;

@@ -31,6 +31,16 @@ impl Gpu {
         &self.device.name
     }
 
+    /// The device as [`wgpu`] has it, for kernels of a program's own.
+    pub fn wgpu_device(&self) -> &wgpu::Device {
+        &self.device.device
+    }
+
+    /// Its queue: what is submitted there runs in order with what the engine submits.
+    pub fn wgpu_queue(&self) -> &wgpu::Queue {
+        &self.device.queue
+    }
+
     /// The adapter's index among [`adapters`](crate::gpu::adapters).
     pub fn index(&self) -> usize {
         self.device.index

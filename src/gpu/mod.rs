@@ -26,6 +26,7 @@ mod pace;
 mod placed;
 mod plan;
 mod plan_report;
+mod population;
 mod profile;
 mod record;
 mod render;
@@ -50,8 +51,9 @@ mod work;
 
 pub use adapter::{AdapterReport, adapters};
 pub use engine::Gpu;
-pub(crate) use learner::GpuLearner;
+pub(crate) use learner::{GpuLearner, HeldBatch};
 pub use plan_report::{KernelReport, PlanReport, plan, plan_task};
 pub use profile::Profile;
 pub(crate) use repeat::GpuRun;
+pub use session::DeviceArrays;
 pub(crate) use session::GpuSession;
