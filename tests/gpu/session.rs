@@ -1,6 +1,7 @@
 //! Sessions whose arrays stay on the device.
 
 use crate::common::cases::Case;
+use crate::common::environment::acting_is_a_loop_by_hand;
 use crate::common::sessions::{
     a_session_learns_as_a_learner_does, a_session_says_which_network_failed, cases, episodes_go_on,
     episodes_may_end_early, halves_are_the_engines, nothing_is_left_of_episodes_that_overflowed,
@@ -63,6 +64,10 @@ pub fn bodies() -> Vec<Body> {
             let narrow = restricted(engine, |profile| profile.binding_bytes = 8_000);
             outputs_are_differentiated_where_they_are(&narrow, &small());
         },
+    ));
+    bodies.push(body(
+        "acting in an environment is a loop by hand",
+        acting_is_a_loop_by_hand::<f32>,
     ));
     bodies.push(body("wrong calls of a session are refused", |engine| {
         wrong_calls_are_refused(engine);
