@@ -1,4 +1,7 @@
 //! A batch of episodes, as the caller supplies it.
+//!
+//! [`Episodes`] hold inputs and an [`Objective`], the quantity that is differentiated. A [`Mask`] says which steps count
+//! towards a loss.
 
 use crate::check::{require_finite, require_shape, require_shape_of_networks, shape_error};
 use crate::error::{Error, Result};
@@ -334,7 +337,7 @@ impl<'a, R: Real> Upstream<'a, R> {
     }
 
     /// A gradient on the output that the program has written to the device's own array of it, after the forward half
-    /// ([`Session::device_arrays`](crate::Session::device_arrays)).
+    /// ([`Session::device_arrays`](crate::engine::Session::device_arrays)).
     #[cfg(feature = "gpu")]
     pub fn on_device() -> Self {
         Self {

@@ -14,7 +14,7 @@ use ndarray::ArrayView1;
 pub struct TrainingState<R> {
     /// The networks' parameters.
     pub parameters: Parameters<R>,
-    /// What the optimisers remember of each parameter, as [`Method`](crate::Method) says; zeros where a method remembers less.
+    /// What the optimisers remember of each parameter, as [`Method`](crate::optimiser::Method) says; zeros where a method remembers less.
     pub moments: [Parameters<R>; 2],
     /// Updates that each network has made, `[P]`.
     pub updates: Vec<u32>,

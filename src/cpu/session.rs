@@ -130,7 +130,7 @@ impl<R: Real> CpuSession<R> {
         })
     }
 
-    /// The gradients of `upstream` over all steps that have been run; as [`Engine::gradient`](crate::Engine::gradient) has them for the same steps.
+    /// The gradients of `upstream` over all steps that have been run; as [`Engine::gradient`](crate::engine::Engine::gradient) has them for the same steps.
     pub(crate) fn backward(&mut self, upstream: &Upstream<'_, R>) -> Result<Gradients<R>> {
         let mut parameters = Parameters::zeros(self.layout().clone(), self.batches.len())?;
         let (mut outcome, episodes) = self.sweep_back(upstream)?;

@@ -13,7 +13,7 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens the best hardware adapter, or the one that `wanted` asks for: digits are an index among [`adapters`](crate::adapters), anything
+    /// Opens the best hardware adapter, or the one that `wanted` asks for: digits are an index among [`adapters`](crate::gpu::adapters), anything
     /// else is a part of the name, in any case, of which the first is taken.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Gpu {
         &self.device.queue
     }
 
-    /// The adapter's index among [`adapters`](crate::adapters).
+    /// The adapter's index among [`adapters`](crate::gpu::adapters).
     pub fn index(&self) -> usize {
         self.device.index
     }

@@ -26,12 +26,11 @@ mod build;
 mod layer;
 mod loss;
 mod resize;
-mod tensors;
+pub(crate) mod tensors;
 
 pub use activation::Activation;
 pub use layer::{Bias, Dense, Layer, Plastic, Plasticity, Rate, RatePer};
 pub use loss::Loss;
-pub use tensors::Role;
 #[cfg(feature = "gpu")]
 pub(crate) use tensors::{Extents, TensorSpec};
 

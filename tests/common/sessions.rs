@@ -1,9 +1,14 @@
 //! Sessions: halves of a computation one after the other, and steps one at a time.
 
 use super::cases::{Case, Goal, plastic};
+use metaplastic::engine::Gradients;
+use metaplastic::engine::TrainingState;
+use metaplastic::episodes::Objective;
+use metaplastic::episodes::Upstream;
+use metaplastic::number::Real;
 use metaplastic::{
-    Activation, Engine, Episodes, Error, Extent, Gradients, Layer, Objective, Optimiser, Outcome,
-    Parameters, Plastic, Rate, Real, Rule, Session, Upstream, Want,
+    Activation, Engine, Episodes, Error, Extent, Layer, Optimiser, Parameters, Plastic, Rate, Rule,
+    Session, Want,
 };
 use ndarray::{Array3, Array4, Axis, Slice, s};
 
@@ -182,7 +187,7 @@ pub fn episodes_go_on<R: Real>(engine: &Engine, case: &Case) {
         ..case.clone()
     };
     let mut trial = Trial::<R>::new(engine, &case, true);
-    let whole: Outcome<R> = trial.whole.outcome.clone();
+    let whole = trial.whole.outcome.clone();
     let output = whole.output.as_ref().expect("outputs");
     let half = case.steps / 2;
     trial.begin();
@@ -337,8 +342,7 @@ pub fn a_session_says_which_network_failed(engine: &Engine) {
     assert!(session.state().expect("a state") == other.state().expect("a state"));
     // States of others, or broken ones, are refused and change nothing.
     let kept = session.state().expect("a state");
-    let refused = |session: &mut Session<f32>,
-                   change: &dyn Fn(&mut metaplastic::TrainingState<f32>)| {
+    let refused = |session: &mut Session<f32>, change: &dyn Fn(&mut TrainingState<f32>)| {
         let mut state = kept.clone();
         change(&mut state);
         let error = session.set_state(&state).unwrap_err();

@@ -4,12 +4,16 @@ use super::cases::{Case, Goal, MaskKind, plastic};
 use super::compare::{Report, Tensors, Tolerance, compare};
 use super::oracle;
 use super::random::Random;
+use metaplastic::engine::Failure;
+use metaplastic::episodes::Objective;
+use metaplastic::optimiser::{Method, Schedule, Selector};
+use metaplastic::parameters::Tensor;
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, Draw, EpisodeSource, Setup, Task};
 use metaplastic::training::{Event, Recipe, Training};
 use metaplastic::{
-    Activation, Engine, Episodes, Error, Failure, Initial, Layer, Learner, Loss, Mask, Method,
-    Network, Objective, Optimiser, Parameters, Rate, Role, Rule, Schedule, Selector, Tensor, Want,
+    Activation, Engine, Episodes, Error, Initial, Layer, Learner, Loss, Mask, Network, Optimiser,
+    Parameters, Rate, Role, Rule, Want,
 };
 use ndarray::{Array1, Array4, Axis};
 use std::ops::ControlFlow;

@@ -25,9 +25,9 @@ use common::compare::{GPU, GPU_LEARNING, GPU_PRECISION, OPTIMISER};
 use common::pairwise::pairwise;
 use common::training;
 use libtest_mimic::{Arguments, Trial};
-use metaplastic::{
-    Activation, Engine, EngineKind, Layer, Loss, Plastic, Plasticity, Rate, RatePer, Rule,
-};
+use metaplastic::engine::EngineKind;
+use metaplastic::network::{Plasticity, RatePer};
+use metaplastic::{Activation, Engine, Layer, Loss, Plastic, Rate, Rule};
 use std::env;
 use std::process::ExitCode;
 

@@ -8,7 +8,8 @@ use crate::common::sessions::{
 };
 use crate::cuts::restricted;
 use crate::{Body, body};
-use metaplastic::{Engine, Error, Extent, Optimiser, Upstream, Want};
+use metaplastic::episodes::Upstream;
+use metaplastic::{Engine, Error, Extent, Optimiser, Want};
 
 pub fn bodies() -> Vec<Body> {
     let mut bodies = Vec::new();
