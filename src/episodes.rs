@@ -341,7 +341,7 @@ impl<'a, R: Real> Upstream<'a, R> {
     }
 
     /// A gradient on the output that the program has written to the device's own array of it, after the forward half
-    /// ([`Session::device_arrays`](crate::Session::device_arrays)).
+    /// ([`Session::device_arrays`](crate::engine::Session::device_arrays)).
     #[cfg(feature = "gpu")]
     pub fn on_device() -> Self {
         Self {

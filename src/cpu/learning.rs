@@ -157,8 +157,8 @@ impl<R: Real> NetworkLearning<R> {
             let values = &self.gradient[tensor.range()];
             values.iter().all(|value| value.is_finite())
         };
-        let learned = self.moments.learned(layout);
-        let failed = learned.filter(|(_, tensor)| !finite(tensor)).next();
+        let mut learned = self.moments.learned(layout);
+        let failed = learned.find(|(_, tensor)| !finite(tensor));
         if let Some((number, _)) = failed {
             self.failure = Some(Failure::new(layout, index, episode, number + 1));
         }

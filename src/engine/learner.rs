@@ -263,8 +263,11 @@ impl<R: Real> Learner<R> {
     /// # Errors
     /// If they are held for another learner, for which they do not fit this one, or the device fails.
     pub fn step_on(&mut self, held: &HeldEpisodes<R>) -> Result<Vec<R>> {
-        if let Place::Host(episodes) = &held.place {
-            require_batch(&self.network, self.population, episodes)?;
+        match &held.place {
+            Place::Host(episodes) => require_batch(&self.network, self.population, episodes)?,
+            // Its learner looks at what it is held for.
+            #[cfg(feature = "gpu")]
+            Place::Device(_) => {}
         }
         self.change(|engine| engine.step_on(&held.place))
     }

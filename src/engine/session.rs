@@ -470,7 +470,7 @@ impl<R: Real> Session<R> {
     /// go on from there ([`Session::begin_from`]).
     ///
     /// # Errors
-    /// If the extent does not want them ([`Want::final_traces`](crate::Want::final_traces)), no step was run, memory is short, or
+    /// If the extent does not want them ([`Want::final_traces`](crate::engine::Want::final_traces)), no step was run, memory is short, or
     /// the device fails.
     pub fn traces(&self) -> Result<Vec<Option<Array4<R>>>> {
         if !self.extent.want.final_traces {
@@ -512,7 +512,7 @@ impl<R: Real> Session<R> {
     /// The session's arrays on a GPU, for each group of its networks: kernels of the program's own may read the outputs there
     /// and write the gradient on them ([`Upstream::on_device`]), so that nothing travels. None on the CPU.
     ///
-    /// An extent that does not want the output ([`Want::output`](crate::Want::output)) leaves it there.
+    /// An extent that does not want the output ([`Want::output`](crate::engine::Want::output)) leaves it there.
     #[cfg(feature = "gpu")]
     pub fn device_arrays(&self) -> Vec<DeviceArrays> {
         self.backend.device_arrays()
@@ -592,7 +592,7 @@ impl<R: Real> Session<R> {
         self.backend.failures()
     }
 
-    /// Everything that the population is now: as [`Learner::state`](crate::Learner::state).
+    /// Everything that the population is now: as [`Learner::state`](crate::engine::Learner::state).
     ///
     /// # Errors
     /// If there are no optimisers, memory is short, or the device fails.
@@ -601,7 +601,7 @@ impl<R: Real> Session<R> {
         self.backend.state()
     }
 
-    /// Goes on from `state`, which may be a [`Learner`](crate::Learner)'s. Episodes that are under way are given up.
+    /// Goes on from `state`, which may be a [`Learner`](crate::engine::Learner)'s. Episodes that are under way are given up.
     ///
     /// # Errors
     /// If there are no optimisers, it is a state of another network or population or not finite, or the device fails.

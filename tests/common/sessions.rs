@@ -1,7 +1,7 @@
 //! Sessions: halves of a computation one after the other, and steps one at a time.
 
 use super::cases::{Case, Goal, plastic};
-use metaplastic::engine::{Gradients, Outcome};
+use metaplastic::engine::{Gradients, TrainingState};
 use metaplastic::episodes::{Objective, Upstream};
 use metaplastic::number::Real;
 use metaplastic::{
@@ -181,7 +181,7 @@ pub fn episodes_go_on<R: Real>(engine: &Engine, case: &Case) {
         ..case.clone()
     };
     let mut trial = Trial::<R>::new(engine, &case, true);
-    let whole: Outcome<R> = trial.whole.outcome.clone();
+    let whole = trial.whole.outcome.clone();
     let output = whole.output.as_ref().expect("outputs");
     let half = case.steps / 2;
     trial.begin();
@@ -333,15 +333,13 @@ pub fn a_session_says_which_network_failed(engine: &Engine) {
     assert!(session.state().expect("a state") == other.state().expect("a state"));
     // States of others, or broken ones, are refused and change nothing.
     let kept = session.state().expect("a state");
-    let refused =
-        |session: &mut Session<f32>,
-         change: &dyn Fn(&mut metaplastic::engine::TrainingState<f32>)| {
-            let mut state = kept.clone();
-            change(&mut state);
-            let error = session.set_state(&state).unwrap_err();
-            assert!(session.state().expect("a state") == kept);
-            error.to_string()
-        };
+    let refused = |session: &mut Session<f32>, change: &dyn Fn(&mut TrainingState<f32>)| {
+        let mut state = kept.clone();
+        change(&mut state);
+        let error = session.set_state(&state).unwrap_err();
+        assert!(session.state().expect("a state") == kept);
+        error.to_string()
+    };
     let named = |text: String, name: &str| assert!(text.contains(name), "{text}");
     named(
         refused(&mut session, &|it| {
