@@ -541,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn no_memory_holds_everything() {
+    fn parameters_that_no_memory_holds_are_refused() {
         let network =
             Network::new(Loss::None, [Layer::from(Dense::new(1 << 24, 1 << 24))]).unwrap();
         let error = Parameters::<f32>::new(&network, 1 << 12).unwrap_err();

@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn packing_round_trips() {
+    fn packed_parameters_unpack_to_themselves() {
         let network = network(60);
         let layout = Layout::new(&network).unwrap();
         let device_layout = DeviceLayout::new(&network, &Profile::default());

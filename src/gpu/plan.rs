@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_workgroups_than_allowed() {
+    fn a_dispatch_has_no_more_workgroups_than_allowed() {
         let profile = Profile {
             workgroups: 3,
             ..Profile::default()

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_set() {
+    fn every_builder_sets_what_it_names() {
         let plastic = Plastic::new(3, 2, Rate::fixed(0.5))
             .activation(Activation::Tanh)
             .rule(Rule::oja())

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn toml_round_trip() {
+    fn a_network_written_as_toml_reads_back_equal() {
         let network = one_shot();
         assert_eq!(
             Network::from_toml(&network.to_toml(), "test").unwrap(),

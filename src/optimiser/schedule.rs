@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schedules() {
+    fn schedules_follow_their_formulas() {
         let cosine = Schedule::Cosine {
             updates: 100,
             floor: 0.1,
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_files() {
+    fn names_of_schedules_are_those_in_files() {
         for schedule in Schedule::all(40) {
             let text = toml::to_string(&schedule).unwrap();
             let kind = format!("kind = {:?}", schedule.to_string());

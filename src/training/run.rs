@@ -588,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_memory_holds_is_refused() {
+    fn a_run_that_no_memory_holds_is_refused() {
         let recipe = Recipe {
             population: 1 << 50,
             ..short()

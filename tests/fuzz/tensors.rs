@@ -121,7 +121,7 @@ fn with_header(mut header: Vec<u8>, changes: &[Mutation], data: &[u8]) -> Vec<u8
 }
 
 #[test]
-fn parameters() {
+fn mutated_files_of_parameters_are_read_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     for seed in parameter_files() {
         assert!(check_parameters::<f32>(folder.path(), &seed).unwrap());
@@ -160,7 +160,7 @@ fn names_its_file(path: &Path, error: &metaplastic::Error) -> Result<(), TestCas
 }
 
 #[test]
-fn episodes() {
+fn mutated_files_of_episodes_are_read_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     for seed in episode_files() {
         assert!(check_episodes::<f32>(folder.path(), &seed).unwrap());

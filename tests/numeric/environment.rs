@@ -7,7 +7,7 @@ use crate::common::environment::{
 use metaplastic::Engine;
 
 #[test]
-fn acting_in_an_environment_is_a_loop_by_hand() {
+fn acting_in_an_environment_gives_the_bits_of_a_loop_by_hand() {
     acting_is_a_loop_by_hand::<f32>(&Engine::cpu());
     acting_is_a_loop_by_hand::<f64>(&Engine::cpu());
 }

@@ -41,7 +41,7 @@ fn rates(value: f64) -> [Rate; 4] {
 }
 
 #[test]
-fn every_rule_activation_and_granularity() {
+fn gradients_are_right_for_every_rule_activation_and_number_of_coefficients() {
     let mut cases = Vec::new();
     for rule in rules() {
         for activation in Activation::ALL {
@@ -64,7 +64,7 @@ fn every_rule_activation_and_granularity() {
 }
 
 #[test]
-fn awkward_sizes() {
+fn gradients_are_right_at_awkward_sizes() {
     let mut cases = Vec::new();
     for inputs in [1, 3, 60, 129] {
         for outputs in [1, 2, 33, 70] {
@@ -93,7 +93,7 @@ fn awkward_sizes() {
 }
 
 #[test]
-fn stacks_of_layers() {
+fn gradients_are_right_through_stacks_of_layers() {
     let mut cases = Vec::new();
     for goal in Goal::ALL {
         for stack in stacks() {
@@ -116,7 +116,7 @@ fn stacks_of_layers() {
 
 /// Rates up to 1: the retention is small, zero, and for Oja of either sign.
 #[test]
-fn every_rate() {
+fn gradients_are_right_at_every_rate() {
     let mut cases = Vec::new();
     for value in [0.0, 1e-3, 0.02, 0.5, 0.7, 0.75, 0.8, 0.9, 0.99, 0.999, 1.0] {
         for rate in rates(value) {
@@ -139,7 +139,7 @@ fn every_rate() {
 
 /// With vectors over synapses, and over episodes.
 #[test]
-fn as_precise_as_back_propagation() {
+fn gradients_are_as_precise_as_those_of_back_propagation() {
     for batch in [3, 32] {
         let cases = close_to_instability(batch);
         is_as_precise_as_back_propagation(&Engine::cpu(), &cases, CPU_PRECISION);
@@ -149,7 +149,7 @@ fn as_precise_as_back_propagation() {
 /// Oja's retention `1 − η y²` exactly zero, near zero and negative: a linear or rectified output around `1 / √η`, set
 /// by the bias.
 #[test]
-fn retention_around_zero() {
+fn gradients_are_right_where_a_retention_is_nearly_zero() {
     let engine = Engine::cpu();
     for activation in [Activation::Linear, Activation::Relu] {
         for rate in [0.25, 1.0] {
@@ -203,7 +203,7 @@ fn retention_around_zero() {
 }
 
 #[test]
-fn long_episodes() {
+fn gradients_are_right_over_long_episodes() {
     let mut cases = Vec::new();
     for value in [0.01, 0.5, 0.9, 0.99, 1.0] {
         for rate in [Rate::learned(value), Rate::learned(value).per_neuron()] {
@@ -227,7 +227,7 @@ fn long_episodes() {
 
 /// So many steps that rows are taken through a part of them at a time, one episode by itself and several together.
 #[test]
-fn episodes_of_several_segments() {
+fn gradients_are_right_over_several_segments_of_steps() {
     let mut cases = Vec::new();
     for batch in [1, 8] {
         for rule in Rule::named() {
@@ -404,7 +404,7 @@ fn random_case(seed: u64) -> Case {
 }
 
 #[test]
-fn random_networks() {
+fn gradients_of_random_networks_are_right() {
     check(
         "random networks",
         &(0..300).map(random_case).collect::<Vec<_>>(),
@@ -534,23 +534,23 @@ fn a_rule_that_has_no_value_at_zero_is_right_elsewhere() {
 }
 
 #[test]
-fn arrays_in_any_order_are_the_same() {
+fn arrays_in_any_memory_order_give_the_same_bits() {
     arrays_may_lie_in_any_order(&Engine::cpu());
 }
 
 #[test]
-fn data_common_to_a_population_is_given_once() {
+fn data_common_to_a_population_need_be_given_only_once() {
     what_networks_have_in_common_is_given_once(&Engine::cpu());
 }
 
 #[test]
-fn traces_where_they_are_wanted() {
+fn results_are_made_only_where_they_are_wanted() {
     results_are_made_where_they_are_wanted(&Engine::cpu());
 }
 
 /// Over all numbers `examples/tanh.rs` finds 3.3e-7, and 3.0e-7 where multiply-adds are rounded once.
 #[test]
-fn tanh_everywhere() {
+fn tanh_is_accurate_everywhere() {
     for episodes in [1, 16] {
         tanh_is_right_everywhere(&Engine::cpu(), episodes, 3.5e-7);
     }
@@ -558,7 +558,7 @@ fn tanh_everywhere() {
 
 /// A layer's number may be any: one that is not there is an error.
 #[test]
-fn traces_of_no_layer_are_refused() {
+fn traces_for_layers_that_have_none_are_refused() {
     let case = Case::new([Layer::Plastic(plastic(3, 2))]);
     let trace = || Array4::zeros((case.population, case.batch, 2, 3));
     for layer in [1, usize::MAX] {

@@ -32,7 +32,7 @@ fn learning_follows_its_equations() {
 }
 
 #[test]
-fn generated_episodes_are_given_ones() {
+fn generated_episodes_train_as_the_same_ones_given() {
     for batch in [1, 5, 40] {
         body::generated_episodes_are_given_ones(&Engine::cpu(), batch);
     }
@@ -56,7 +56,7 @@ fn evaluation_changes_nothing() {
 }
 
 #[test]
-fn networks_train_as_alone() {
+fn networks_of_a_population_train_as_they_would_alone() {
     for batch in [1, 40] {
         body::networks_train_as_alone(&Engine::cpu(), batch);
     }
@@ -78,7 +78,7 @@ fn calls_may_come_in_any_order() {
 }
 
 #[test]
-fn failures_count_episodes() {
+fn failures_say_how_many_episodes_were_seen() {
     body::failures_count_episodes(&Engine::cpu());
 }
 

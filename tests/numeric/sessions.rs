@@ -16,7 +16,7 @@ fn halves_of_a_session_are_the_engines_gradient() {
 }
 
 #[test]
-fn steps_one_at_a_time_are_all_at_once() {
+fn steps_one_at_a_time_give_the_bits_of_all_at_once() {
     for case in cases().into_iter().chain([small()]) {
         steps_are_all_at_once::<f32>(&Engine::cpu(), &case);
         steps_are_all_at_once::<f64>(&Engine::cpu(), &case);
@@ -24,7 +24,7 @@ fn steps_one_at_a_time_are_all_at_once() {
 }
 
 #[test]
-fn episodes_end_when_they_end() {
+fn episodes_may_end_before_the_last_step() {
     for case in cases().into_iter().chain([small()]) {
         episodes_may_end_early::<f32>(&Engine::cpu(), &case);
         episodes_may_end_early::<f64>(&Engine::cpu(), &case);
