@@ -3,7 +3,8 @@
 use super::driver::hearing;
 use super::values::one_of;
 use clap::Args;
-use metaplastic::{Choice, Engine, EngineKind, Error, Result};
+use metaplastic::engine::{Choice, EngineKind};
+use metaplastic::{Engine, Error, Result};
 
 /// Asks for an adapter, as `--device` does.
 const VARIABLE: &str = "METAPLASTIC_DEVICE";
@@ -46,10 +47,10 @@ impl EngineArguments {
             });
         }
         if double && self.engine == EngineKind::Auto {
-            return Ok(Choice {
-                engine: Engine::cpu(),
-                reason: "f64 was asked for, which GPUs do not compute in".into(),
-            });
+            return Ok(Choice::new(
+                Engine::cpu(),
+                "f64 was asked for, which GPUs do not compute in",
+            ));
         }
         let device = self.device.clone().or_else(device_from_environment);
         hearing(|| Engine::choose(self.engine, device.as_deref(), synapse_steps))

@@ -8,6 +8,7 @@ use super::report::{self, Section, Unsolved};
 use super::table::table;
 use super::train;
 use clap::Args;
+use metaplastic::engine::Choice;
 use metaplastic::runs::decimal::decimal;
 use metaplastic::runs::figure::{self, Picture};
 use metaplastic::runs::files::{FIGURES, REPORT, SUMMARY, holds_a_run};
@@ -15,7 +16,7 @@ use metaplastic::runs::staging::{self, Staging};
 use metaplastic::runs::{Folder, Run, Summary, Wanted, remove, typical};
 use metaplastic::tasks;
 use metaplastic::training::{Recipe, Trained, Training};
-use metaplastic::{Choice, Error, Result};
+use metaplastic::{Error, Result};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -189,8 +190,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         ));
     } else if replaces {
         // What was said of other runs must not stay beside these.
-        remove(&whole.path().join(REPORT))?;
-        remove(&whole.path().join(SUMMARY))?;
+        remove(whole.path().join(REPORT))?;
+        remove(whole.path().join(SUMMARY))?;
     }
     save(&mut ended, &mut done, &mut folders)?;
 
@@ -291,13 +292,8 @@ impl Done {
         } = ended;
         let [network, heat_maps] = draw(&recipe, &trained);
         let summary = folder.save(
-            &Run {
-                recipe: &recipe,
-                trained: &trained,
-                choice: &choice,
-                seconds,
-                figures: &[(FIGURES[0], &network), (FIGURES[1], &heat_maps)],
-            },
+            &Run::new(&recipe, &trained, &choice, seconds)
+                .figures(&[(FIGURES[0], &network), (FIGURES[1], &heat_maps)]),
             |text| note(text),
         )?;
         Ok(Self {

@@ -133,12 +133,12 @@ impl ObjectiveKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Layer, Loss, Rate};
+    use crate::network::{Loss, Plastic, Rate};
     use ndarray::{Array3, Array4};
 
     #[test]
     fn arrays_of_one_network_are_in_common() {
-        let layer = Layer::plastic(3, 2, Rate::fixed(0.1));
+        let layer = Plastic::new(3, 2, Rate::fixed(0.1));
         let network = Network::new(Loss::SquaredError, [layer]).unwrap();
         let in_common = |input: usize, target: usize, mask: Mask<f32>| {
             let episodes = Episodes::new(Array4::zeros((input, 4, 5, 3)));

@@ -13,6 +13,7 @@ mod job;
 mod kernels;
 mod layers;
 mod learner;
+mod learning;
 mod optimiser;
 mod pool;
 mod results;
@@ -24,5 +25,5 @@ mod table;
 mod workspace;
 
 pub use engine::Cpu;
-pub use learner::CpuLearner;
+pub(crate) use learner::CpuLearner;
 pub(crate) use session::CpuSession;

@@ -31,12 +31,36 @@ impl<R: Real> Moments<R> {
         }
     }
 
-    /// The tensors that are learned.
-    pub fn learned<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = &'a Tensor> + Clone {
-        let tensors = zip_eq(layout.tensors(), &self.factors);
+    /// What is remembered of every parameter: the first number, or the second; nothing where the method has no such.
+    pub fn get(&self, which: usize) -> Option<&[R]> {
+        let moments = &self.moments[which];
+        (!moments.is_empty()).then_some(moments)
+    }
+
+    /// Updates made.
+    pub fn updates(&self) -> u32 {
+        self.updates
+    }
+
+    /// Goes on from what was remembered after so many updates.
+    pub fn set(&mut self, moments: [&[R]; 2], updates: u32) {
+        for (to, from) in zip_eq(&mut self.moments, moments) {
+            if !to.is_empty() {
+                to.copy_from_slice(from);
+            }
+        }
+        self.updates = updates;
+    }
+
+    /// The tensors that are learned, with their numbers.
+    pub fn learned<'a>(
+        &'a self,
+        layout: &'a Layout,
+    ) -> impl Iterator<Item = (usize, &'a Tensor)> + Clone {
+        let tensors = zip_eq(layout.tensors(), &self.factors).enumerate();
         tensors
-            .filter(|(_, factor)| **factor != 0.0)
-            .map(|(tensor, _)| tensor)
+            .filter(|(_, (_, factor))| **factor != 0.0)
+            .map(|(number, (tensor, _))| (number, tensor))
     }
 
     /// Changes `values` by one update with `gradient`.
@@ -48,7 +72,11 @@ impl<R: Real> Moments<R> {
         gradient: &[R],
     ) {
         let scale = match optimiser.max_gradient_norm {
-            Some(largest) => clip_factor(self.learned(layout), gradient, largest),
+            Some(largest) => clip_factor(
+                self.learned(layout).map(|(_, tensor)| tensor),
+                gradient,
+                largest,
+            ),
             None => R::one(),
         };
         let rate = R::from_f64(optimiser.learning_rate * optimiser.schedule.factor(self.updates));

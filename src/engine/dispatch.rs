@@ -14,6 +14,7 @@ use crate::parameters::Parameters;
 
 /// An engine that computes on a population of networks.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Engine {
     /// The built-in multi-threaded engine.
     Cpu(Cpu),

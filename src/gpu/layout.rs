@@ -6,8 +6,8 @@
 use super::profile::Profile;
 use super::tile::{QUADS_PER_LANE, Tile, most_lanes};
 use crate::error::{Error, Result};
-use crate::network::{Activation, Extents, Layer, Loss, Network, Role, TensorSpec};
-use crate::parameters::Layout;
+use crate::network::{Activation, Extents, Layer, Loss, Network, TensorSpec};
+use crate::parameters::{Layout, Role};
 use crate::rule::Rule;
 use crate::zip::zip_eq;
 
@@ -343,15 +343,19 @@ pub(super) fn role_code(role: Role) -> u32 {
 mod tests {
     use super::*;
     use crate::network::Rate;
+    use crate::network::{Activation, Bias, Dense, Plastic};
     use crate::parameters::Parameters;
 
     fn network(inputs: usize) -> Network {
         Network::new(
             Loss::SquaredError,
             [
-                Layer::plastic(inputs, 5, Rate::learned(0.1).per_neuron()),
-                Layer::dense(5, 3, Activation::Linear),
-                Layer::bias(3),
+                Layer::from(
+                    Plastic::new(inputs, 5, Rate::learned(0.1).per_neuron())
+                        .activation(Activation::Tanh),
+                ),
+                Layer::from(Dense::new(5, 3)),
+                Layer::from(Bias::new(3)),
             ],
         )
         .unwrap()
@@ -393,12 +397,13 @@ mod tests {
     }
 
     #[test]
-    fn packing_round_trips() {
+    fn packed_parameters_unpack_to_themselves() {
         let network = network(60);
         let layout = Layout::new(&network).unwrap();
         let device_layout = DeviceLayout::new(&network, &Profile::default());
         let parameters =
-            Parameters::<f32>::initialise(&network, &crate::Initial::default(), 1, 1).unwrap();
+            Parameters::<f32>::initialise(&network, &crate::parameters::Initial::default(), 1, 1)
+                .unwrap();
         let mut device = Vec::new();
         device_layout.pack(&layout, parameters.values(), &mut device);
         assert_eq!(device.len() % 4, 0);

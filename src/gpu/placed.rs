@@ -71,8 +71,13 @@ impl Placed {
     pub fn read_gradients(&self, gradients: &mut Parameters<f32>) -> Result<()> {
         let (device, layout) = (self.loaded.device(), &self.loaded.plan.layout);
         let networks = self.networks.clone();
-        self.residents
-            .read(device, layout, Resident::Gradients, networks, gradients)
+        self.residents.read(
+            device,
+            layout,
+            (Resident::Gradients, 0),
+            networks,
+            gradients,
+        )
     }
 
     /// Bytes of all buffers.

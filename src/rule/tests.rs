@@ -491,7 +491,7 @@ fn what_has_no_value_is_not_a_number() {
 }
 
 #[test]
-fn files_have_the_name_or_the_text() {
+fn files_hold_the_name_of_a_rule_or_its_text() {
     #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq)]
     struct Layer {
         rule: Rule,

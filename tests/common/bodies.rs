@@ -3,9 +3,12 @@
 use super::cases::{Case, Goal, MaskKind, learned_rates, of_episode, of_network, plastic, stacks};
 use super::compare::{CPU_F32, Report, Tensors, Tolerance, compare, compare_precision};
 use super::oracle;
+use metaplastic::engine::Gradients;
+use metaplastic::episodes::Objective;
+use metaplastic::number::Real;
 use metaplastic::{
-    Activation, Bias, Engine, Episodes, Gradients, Layer, Loss, Mask, Network, Objective,
-    Optimiser, Parameters, Plastic, Rate, Real, Rule, Want,
+    Activation, Bias, Engine, Episodes, Layer, Loss, Mask, Network, Optimiser, Parameters, Rate,
+    Rule, Want,
 };
 use ndarray::{Array, Array4, ArrayView, Axis, CowArray, Ix4, RemoveAxis};
 
@@ -98,12 +101,10 @@ pub fn a_rule_need_have_no_value_at_zero(engine: &Engine, tolerance: &Tolerance)
     let rule = Rule::parse("0.5 * h + rate * x / y").expect("a rule");
     for (inputs, outputs, batch) in [(3, 1, 1), (5, 6, 3), (18, 7, 17)] {
         for rate in [Rate::learned(0.1), Rate::fixed(0.1).per_neuron()] {
-            let layer = Plastic {
-                rule: rule.clone(),
-                activation: Activation::Logistic,
-                rate,
-                ..plastic(inputs, outputs)
-            };
+            let layer = plastic(inputs, outputs)
+                .rule(rule.clone())
+                .activation(Activation::Logistic)
+                .rate(rate);
             let case = Case {
                 batch,
                 initial_trace: true,
@@ -277,7 +278,7 @@ pub fn arrays_may_lie_in_any_order(engine: &Engine) {
                 }
             }
             Objective::OutputGradient(gradient) => *gradient = turned(gradient),
-            Objective::None => {}
+            _ => {}
         }
         let traces = other.initial_traces.values_mut();
         for trace in traces.chain(other.trace_gradients.values_mut()) {
@@ -347,7 +348,7 @@ fn in_common(case: &Case, copied: Copied) -> Episodes<'static, f32> {
             }
         }
         Objective::OutputGradient(gradient) => repeat(gradient, target),
-        Objective::None => {}
+        _ => {}
     }
     let given = episodes.initial_traces.values_mut();
     let given = given.chain(episodes.trace_gradients.values_mut());
@@ -410,10 +411,7 @@ pub fn results_are_made_where_they_are_wanted(engine: &Engine) {
         outcome.unwrap_or_else(|error| panic!("{case}: {error}"))
     };
     let without = forward(Want::default());
-    let mut with = forward(Want {
-        final_traces: true,
-        ..Want::default()
-    });
+    let mut with = forward(Want::default().final_traces());
     assert_eq!(with, forward(Want::ALL));
     for (trace, layer) in with.traces.iter_mut().zip(network.layers()) {
         assert_eq!(trace.take().is_some(), layer.as_plastic().is_some());
@@ -438,12 +436,7 @@ pub fn results_are_made_where_they_are_wanted(engine: &Engine) {
 /// where that is what `tanh` rounds to, so that no gradient passes there.
 pub fn tanh_is_right_everywhere(engine: &Engine, episodes: usize, most: f64) {
     const COLUMNS: usize = 64;
-    let layer = Layer::Bias(Bias {
-        inputs: COLUMNS,
-        outputs: COLUMNS,
-        activation: Activation::Tanh,
-        bias: true,
-    });
+    let layer = Bias::new(COLUMNS).activation(Activation::Tanh);
     let network = Network::new(Loss::None, [layer]).expect("a valid network");
     let parameters = Parameters::<f32>::new(&network, 1).expect("it fits");
     let mut values: Vec<f32> = (-130_000..=130_000).map(|k| k as f32 * 1e-4).collect();

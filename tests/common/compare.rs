@@ -1,6 +1,8 @@
 //! The comparison of an engine's results with the oracle's, and all its tolerances.
 
-use metaplastic::{Gradients, Parameters, Real};
+use metaplastic::Parameters;
+use metaplastic::engine::Gradients;
+use metaplastic::number::Real;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -131,6 +133,7 @@ impl Tensors {
             parameters,
             input,
             initial_traces,
+            ..
         } = gradients;
         let population = parameters.population();
         let mut tensors = Self::new(population);

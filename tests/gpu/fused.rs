@@ -2,17 +2,20 @@
 //! workgroups and dispatches.
 
 use crate::common::bodies::{all_copied, what_is_in_common_is_as_copied};
-use crate::common::cases::{Case, Goal, MaskKind, plastic, rules};
+use crate::common::cases::{Case, Goal, MaskKind, any_rate, plastic, rules};
 use crate::common::compare::{GPU_LEARNING, Tensors, compare};
 use crate::common::pairwise::pairwise;
 use crate::common::training::with_factors;
 use crate::cuts::restricted;
 use crate::{Body, body};
+use metaplastic::gpu::{PlanReport, Profile};
+use metaplastic::network::{Plasticity, RatePer};
+use metaplastic::optimiser::Schedule;
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, Completion, EpisodeSource, Task};
 use metaplastic::{
-    Activation, Engine, Initial, Layer, Learner, Loss, Network, Optimiser, Parameters, PlanReport,
-    Plastic, Plasticity, Profile, Rate, RatePer, Schedule,
+    Activation, Bias, Dense, Engine, Initial, Layer, Learner, Loss, Network, Optimiser, Parameters,
+    Plastic, Rate,
 };
 use std::sync::Arc;
 
@@ -64,7 +67,8 @@ fn steps_on_what_is_in_common(engine: &Engine) {
             population: 3,
             ..Case::new([Layer::Plastic(plastic(6, 3))])
         };
-        let plan = metaplastic::plan(&case.network(), profile(engine), 3, case.batch, case.steps);
+        let plan =
+            metaplastic::gpu::plan(&case.network(), profile(engine), 3, case.batch, case.steps);
         assert!(plan.expect("it fits").meta_steps_per_dispatch.is_some());
         what_is_in_common_is_as_copied(engine, &case, all_copied());
     }
@@ -147,10 +151,12 @@ struct Outcome {
 impl Run {
     fn new(task: Arc<dyn Task>, optimiser: Optimiser) -> Self {
         let layers = [
-            Layer::plastic(task.inputs(), 5, Rate::learned(0.3)),
-            Layer::plastic(5, 4, Rate::fixed(0.1)),
-            Layer::dense(4, task.outputs(), Activation::Linear),
-            Layer::bias(task.outputs()),
+            Layer::from(
+                Plastic::new(task.inputs(), 5, Rate::learned(0.3)).activation(Activation::Tanh),
+            ),
+            Layer::from(Plastic::new(5, 4, Rate::fixed(0.1)).activation(Activation::Tanh)),
+            Layer::from(Dense::new(4, task.outputs())),
+            Layer::from(Bias::new(task.outputs())),
         ];
         let network = Network::new(task.loss(), layers).expect("a valid network");
         let initial = Initial {
@@ -191,7 +197,8 @@ impl Run {
             network, source, ..
         } = self;
         let (batch, task) = (source.batch, &*source.task);
-        metaplastic::plan_task(network, profile(engine), POPULATION, batch, task).expect("it fits")
+        metaplastic::gpu::plan_task(network, profile(engine), POPULATION, batch, task)
+            .expect("it fits")
     }
 
     fn agrees(&self, engine: &Engine) {
@@ -342,32 +349,22 @@ fn given() -> Vec<Case> {
             true => steps,
             false => steps.min(6),
         };
-        let first = Plastic {
-            activation,
-            rule,
-            plasticity: Plasticity::ALL[row[2]],
-            rate: Rate {
-                value: rates[row[5]],
-                per: [RatePer::Layer, RatePer::Neuron][row[3]],
-                learned: row[4] == 1,
-            },
-            bias: row[6] == 1,
-            ..plastic(inputs, outputs)
-        };
+        let per = [RatePer::Layer, RatePer::Neuron][row[3]];
+        let mut first = Plastic::new(inputs, outputs, any_rate(rates[row[5]], per, row[4] == 1))
+            .activation(activation)
+            .rule(rule)
+            .plasticity(Plasticity::ALL[row[2]]);
+        first.bias = row[6] == 1;
         let mut layers = vec![Layer::Plastic(first.clone())];
         match row[9] {
             0 => {}
-            1 => layers.push(Layer::dense(outputs, 3, activation)),
-            2 => layers.push(Layer::bias(outputs)),
-            _ => layers.extend([
-                Layer::Plastic(Plastic {
-                    inputs: outputs,
-                    outputs: 6,
-                    activation: Activation::Tanh,
-                    ..first
-                }),
-                Layer::bias(6),
-            ]),
+            1 => layers.push(Layer::from(Dense::new(outputs, 3).activation(activation))),
+            2 => layers.push(Layer::from(Bias::new(outputs))),
+            _ => {
+                let mut second = first.activation(Activation::Tanh);
+                (second.inputs, second.outputs) = (outputs, 6);
+                layers.extend([Layer::Plastic(second), Layer::from(Bias::new(6))]);
+            }
         }
         let loss = [Loss::SquaredError, Loss::SoftmaxCrossEntropy][row[7]];
         let mask = [MaskKind::All, MaskKind::Steps, MaskKind::Episodes][row[8]];
@@ -385,7 +382,7 @@ fn given() -> Vec<Case> {
 
 fn steps_agree(engine: &Engine, case: &Case) {
     let network = case.network();
-    let plan = metaplastic::plan(&network, profile(engine), 3, case.batch, case.steps);
+    let plan = metaplastic::gpu::plan(&network, profile(engine), 3, case.batch, case.steps);
     let plan = plan.expect("it fits");
     assert_eq!(
         (plan.kernels[0].name.as_str(), plan.dispatches),

@@ -3,7 +3,9 @@
 use crate::common::cases::{Case, Goal, MaskKind, plastic, stacks};
 use crate::cuts::restricted;
 use crate::{Body, body};
-use metaplastic::{Engine, Episodes, Gradients, Layer, Loss, Mask, Objective, Rate, Want};
+use metaplastic::engine::Gradients;
+use metaplastic::episodes::Objective;
+use metaplastic::{Engine, Episodes, Layer, Loss, Mask, Want};
 use std::thread;
 
 pub fn bodies() -> Vec<Body> {
@@ -45,7 +47,7 @@ fn case() -> Case {
         trace_gradient: true,
         ..Case::new([
             Layer::Plastic(plastic(20, 7)),
-            Layer::plastic(7, 3, Rate::learned(0.3)),
+            Layer::Plastic(plastic(7, 3)),
         ])
     }
 }
@@ -148,9 +150,9 @@ fn nothing_is_left(engine: &Engine) {
             }
             if let Objective::Target { mask, .. } = &mut huge.objective {
                 match mask {
-                    Mask::All => {}
                     Mask::Steps(mask) => *mask *= 1e38,
                     Mask::Episodes(mask) => *mask *= 1e38,
+                    _ => {}
                 }
             }
             let overflowed = gradients(&engine, case, &huge).parameters;

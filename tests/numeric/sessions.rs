@@ -1,9 +1,10 @@
 //! Sessions of the CPU engine, in both precisions.
 
 use crate::common::sessions::{
-    cases, episodes_may_end_early, halves_are_the_engines,
-    nothing_is_left_of_episodes_that_overflowed, small, steps_are_all_at_once,
-    what_networks_have_in_common_is_given_once, wrong_calls_are_refused,
+    a_session_learns_as_a_learner_does, a_session_says_which_network_failed, cases, episodes_go_on,
+    episodes_may_end_early, halves_are_the_engines, nothing_is_left_of_episodes_that_overflowed,
+    small, steps_are_all_at_once, what_networks_have_in_common_is_given_once,
+    wrong_calls_are_refused,
 };
 use metaplastic::Engine;
 
@@ -16,7 +17,7 @@ fn halves_of_a_session_are_the_engines_gradient() {
 }
 
 #[test]
-fn steps_one_at_a_time_are_all_at_once() {
+fn steps_one_at_a_time_give_the_bits_of_all_at_once() {
     for case in cases().into_iter().chain([small()]) {
         steps_are_all_at_once::<f32>(&Engine::cpu(), &case);
         steps_are_all_at_once::<f64>(&Engine::cpu(), &case);
@@ -24,11 +25,32 @@ fn steps_one_at_a_time_are_all_at_once() {
 }
 
 #[test]
-fn episodes_end_when_they_end() {
+fn episodes_may_end_before_the_last_step() {
     for case in cases().into_iter().chain([small()]) {
         episodes_may_end_early::<f32>(&Engine::cpu(), &case);
         episodes_may_end_early::<f64>(&Engine::cpu(), &case);
     }
+}
+
+#[test]
+fn episodes_go_on_from_where_they_were() {
+    for case in cases().into_iter().chain([small()]) {
+        episodes_go_on::<f32>(&Engine::cpu(), &case);
+        episodes_go_on::<f64>(&Engine::cpu(), &case);
+    }
+}
+
+#[test]
+fn a_session_with_optimisers_learns_as_a_learner_does() {
+    for case in cases().into_iter().chain([small()]) {
+        a_session_learns_as_a_learner_does::<f32>(&Engine::cpu(), &case);
+        a_session_learns_as_a_learner_does::<f64>(&Engine::cpu(), &case);
+    }
+}
+
+#[test]
+fn a_network_that_fails_in_a_session_stops_learning() {
+    a_session_says_which_network_failed(&Engine::cpu());
 }
 
 #[test]

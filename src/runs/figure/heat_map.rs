@@ -161,7 +161,7 @@ fn colour_bar(svg: &mut Svg, (x, y): (f64, f64), largest: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Activation, Layer, Loss, Network, Rate};
+    use crate::network::{Activation, Dense, Layer, Loss, Network, Plastic, Rate};
     use crate::parameters::Parameters;
     use crate::tasks::Association;
     use crate::training::Recipe;
@@ -203,8 +203,8 @@ mod tests {
     fn large_matrices_are_cut() {
         let task = Recipe::new(Arc::new(Association::REVERSAL)).unwrap().task;
         let layers = [
-            Layer::plastic(300, 2, Rate::fixed(0.1)),
-            Layer::dense(2, 80, Activation::Linear),
+            Layer::from(Plastic::new(300, 2, Rate::fixed(0.1)).activation(Activation::Tanh)),
+            Layer::from(Dense::new(2, 80)),
         ];
         let network = Network::new(Loss::SoftmaxCrossEntropy, layers).unwrap();
         let parameters = Parameters::<f32>::new(&network, 1).unwrap();
