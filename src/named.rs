@@ -99,7 +99,9 @@ mod tests {
             assert!(!names.contains(&name), "{name} twice");
             names.push(name);
         }
-        let error = "no-such-name".parse::<T>().unwrap_err().to_string();
+        let error = "no-such-name".parse::<T>().unwrap_err();
+        assert!(matches!(error, Error::UnknownName { .. }), "{error:?}");
+        let error = error.to_string();
         assert!(
             names
                 .iter()

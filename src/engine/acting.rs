@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::number::Real;
-use crate::tasks::{Draws, Environment};
+use crate::tasks::{Draw, Draws, Environment};
 use ndarray::{Array, Array1, Array2, Array3, Array4, Dimension, s};
 use rayon::prelude::*;
 
@@ -30,6 +30,19 @@ struct UnderWay<S> {
     state: S,
     steps: usize,
     has_ended: bool,
+}
+
+/// All episodes of a population, under way.
+struct Acting<'a, E: Environment<R>, R: Real> {
+    environment: &'a E,
+    /// Network after network.
+    episodes: Vec<UnderWay<E::Episode>>,
+    /// The inputs of the next step, `[P, B, I]`; zero after the end of an episode.
+    input: Array3<R>,
+    /// The outputs so far, `[P, B, T, O]`, with room for the most steps.
+    output: Array4<R>,
+    /// Steps that were run.
+    done: usize,
 }
 
 impl<R: Real> Session<R> {
@@ -95,68 +108,14 @@ impl<R: Real> Session<R> {
         self.check_environment(inputs, outputs, most)?;
         self.begin();
         self.require_step()?;
-        let (population, batch) = (self.population(), self.extent().batch);
-        let shape = (population, batch, most, outputs);
-        let size = memory::elements("episodes", &[population, batch, most, outputs])?;
-        memory::require("episodes", 2 * size as u128 * size_of::<R>() as u128)?;
-
-        let mut input = Array3::zeros((population, batch, inputs));
-        let first_inputs = values(&mut input).par_chunks_exact_mut(inputs).enumerate();
-        let mut episodes: Vec<_> = first_inputs
-            .map(|(index, input)| {
-                let (network, episode) = (index / batch, (index % batch) as u32);
-                let state = environment.begin(draws.draw(network, meta_step, episode), input);
-                UnderWay {
-                    state,
-                    steps: 0,
-                    has_ended: false,
-                }
-            })
-            .collect();
-
-        let mut output = Array4::zeros(shape);
-        let mut done = 0;
-        while done < most && episodes.iter().any(|episode| !episode.has_ended) {
-            let answers = self.step(&input)?.into_raw_vec_and_offset().0;
-            done += 1;
-            input.fill(R::zero());
-            let inputs = values(&mut input).par_chunks_exact_mut(inputs);
-            let kept = values(&mut output).par_chunks_exact_mut(most * outputs);
-            let each = episodes.par_iter_mut().zip_eq(inputs).zip_eq(kept);
-            each.zip_eq(answers.par_chunks_exact(outputs))
-                .filter(|(((episode, _), _), _)| !episode.has_ended)
-                .for_each(|(((episode, input), kept), answer)| {
-                    kept[(done - 1) * outputs..done * outputs].copy_from_slice(answer);
-                    episode.steps = done;
-                    let flow = environment.respond(&mut episode.state, answer, input);
-                    if flow.is_break() || done == most {
-                        episode.has_ended = true;
-                        input.fill(R::zero());
-                    }
-                });
+        let shape = [self.population(), self.extent().batch, most, outputs];
+        let draw = |network, episode| draws.draw(network, meta_step, episode);
+        let mut acting = Acting::begin(environment, inputs, shape, draw)?;
+        while acting.goes_on() {
+            let answers = self.step(&acting.input)?;
+            acting.respond(&answers);
         }
-
-        let steps: Vec<_> = episodes.iter().map(|episode| episode.steps).collect();
-        let mut output_gradient = Array4::zeros(shape);
-        let gradients = values(&mut output_gradient).par_chunks_exact_mut(most * outputs);
-        let kept = values(&mut output).par_chunks_exact(most * outputs);
-        let each = episodes.into_par_iter().zip_eq(kept).zip_eq(gradients);
-        let losses: Vec<R> = each
-            .map(|((episode, kept), gradient)| {
-                let size = episode.steps * outputs;
-                let gradient = &mut gradient[..size];
-                let loss = environment.end(episode.state, &kept[..size], gradient);
-                let count = R::from_f64(batch as f64);
-                gradient.iter_mut().for_each(|value| *value /= count);
-                loss
-            })
-            .collect();
-        Ok(Acted {
-            output: first_steps(output, done),
-            loss: losses.chunks_exact(batch).map(mean).collect(),
-            output_gradient: first_steps(output_gradient, done),
-            steps: Array2::from_shape_vec((population, batch), steps).expect("one for each"),
-        })
+        Ok(acting.end())
     }
 
     fn check_environment(&self, inputs: usize, outputs: usize, most: usize) -> Result<()> {
@@ -177,6 +136,92 @@ impl<R: Real> Session<R> {
             return Err(Error::setting("steps of the environment", reason));
         }
         Ok(())
+    }
+}
+
+impl<'a, E: Environment<R>, R: Real> Acting<'a, E, R> {
+    /// `shape` is that of the outputs, `[P, B, T, O]`.
+    fn begin(
+        environment: &'a E,
+        inputs: usize,
+        shape: [usize; 4],
+        draw: impl Fn(usize, u32) -> Draw + Sync,
+    ) -> Result<Self> {
+        let [population, batch, ..] = shape;
+        let size = memory::elements("episodes", &shape)?;
+        // The outputs and the gradient on them.
+        memory::require("episodes", 2 * size as u128 * size_of::<R>() as u128)?;
+        let mut input = Array3::zeros((population, batch, inputs));
+        let first = values(&mut input).par_chunks_exact_mut(inputs).enumerate();
+        let begin = |(index, input): (usize, &mut [R])| UnderWay {
+            state: environment.begin(draw(index / batch, (index % batch) as u32), input),
+            steps: 0,
+            has_ended: false,
+        };
+        Ok(Self {
+            environment,
+            episodes: first.map(begin).collect(),
+            input,
+            output: Array4::zeros(shape),
+            done: 0,
+        })
+    }
+
+    fn goes_on(&self) -> bool {
+        self.episodes.iter().any(|episode| !episode.has_ended)
+    }
+
+    /// Every episode that goes on takes its answer, of `[P, B, O]`, and gives its next input.
+    fn respond(&mut self, answers: &Array3<R>) {
+        let answers = answers.as_standard_layout();
+        let answers = answers.as_slice().expect("it has the standard layout");
+        let Self {
+            environment, done, ..
+        } = *self;
+        let (_, _, inputs) = self.input.dim();
+        let (_, _, most, outputs) = self.output.dim();
+        self.input.fill(R::zero());
+        let next = values(&mut self.input).par_chunks_exact_mut(inputs);
+        let kept = values(&mut self.output).par_chunks_exact_mut(most * outputs);
+        let each = self.episodes.par_iter_mut().zip_eq(next).zip_eq(kept);
+        let each = each.zip_eq(answers.par_chunks_exact(outputs));
+        each.for_each(|(((episode, next), kept), answer)| {
+            if episode.has_ended {
+                return;
+            }
+            kept[done * outputs..][..outputs].copy_from_slice(answer);
+            episode.steps += 1;
+            let flow = environment.respond(&mut episode.state, answer, next);
+            if flow.is_break() || episode.steps == most {
+                episode.has_ended = true;
+                next.fill(R::zero());
+            }
+        });
+        self.done += 1;
+    }
+
+    fn end(mut self) -> Acted<R> {
+        let (population, batch, most, outputs) = self.output.dim();
+        let steps = self.episodes.iter().map(|episode| episode.steps).collect();
+        let mut output_gradient = Array4::zeros(self.output.raw_dim());
+        let gradients = values(&mut output_gradient).par_chunks_exact_mut(most * outputs);
+        let kept = values(&mut self.output).par_chunks_exact(most * outputs);
+        let each = self.episodes.into_par_iter().zip_eq(kept).zip_eq(gradients);
+        let count = R::from_f64(batch as f64);
+        let losses = each.map(|((episode, kept), gradient)| {
+            let size = episode.steps * outputs;
+            let gradient = &mut gradient[..size];
+            let loss = self.environment.end(episode.state, &kept[..size], gradient);
+            gradient.iter_mut().for_each(|value| *value /= count);
+            loss
+        });
+        let losses: Vec<R> = losses.collect();
+        Acted {
+            output: first_steps(self.output, self.done),
+            loss: losses.chunks_exact(batch).map(mean).collect(),
+            output_gradient: first_steps(output_gradient, self.done),
+            steps: Array2::from_shape_vec((population, batch), steps).expect("one for each"),
+        }
     }
 }
 

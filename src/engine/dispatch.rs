@@ -1,4 +1,4 @@
-//! What every engine offers.
+//! [`Engine`], and its calls on whole episodes.
 
 use crate::computation::{Gradients, Outcome, Request, Want};
 use crate::cpu::Cpu;

@@ -1,4 +1,4 @@
-//! The engine as its user holds it.
+//! The GPU engine as its user holds it.
 
 use super::device::Device;
 use super::kept::Kept;

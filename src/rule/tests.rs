@@ -1,3 +1,5 @@
+//! Rules of random texts and of known ones: parsed, simplified, differentiated, printed.
+
 use super::expression::{Expressions, Id, Node, Variable};
 use super::parse::parse;
 use super::program::{Program, Values};

@@ -1,4 +1,4 @@
-//! What is random in one episode.
+//! The random words of one episode.
 
 use crate::random::threefry;
 

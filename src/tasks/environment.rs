@@ -1,4 +1,4 @@
-//! What an environment is.
+//! Environments: episodes whose next input depends on the network's last output.
 
 use super::draw::Draw;
 use crate::number::Real;

@@ -3,11 +3,12 @@
 //! [`Task`] is what everything else knows of a task. The three of Miconi 2016 are one file each and one line of the
 //! registry; a task of one's own needs neither.
 //!
-//! A task's episodes are there as a whole. Where the next input depends on the last output, there is an [`Environment`] instead.
+//! An episode of a task is there as a whole. Where the next input depends on the last output, there is an [`Environment`]
+//! instead.
 //!
-//! Every episode is a function of (seed of the network, purpose, meta-step, index in the batch), made from the
-//! counter-based generator, so that any of them can be made alone, in any order. A task may give the same in WGSL, bit for
-//! bit; then a GPU makes its episodes.
+//! Every episode is a function of the network's seed, its purpose, the meta-step and its index in the batch. A counter-based
+//! generator makes it, so that any episode can be made alone, in any order. A task may give its episodes in WGSL too, bit
+//! for bit; then a GPU makes them.
 
 mod association;
 mod completion;

@@ -1,4 +1,4 @@
-//! What counts as right.
+//! Which outputs count as right.
 
 use crate::zip::zip_eq;
 

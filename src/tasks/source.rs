@@ -1,4 +1,4 @@
-//! Where a run's episodes come from.
+//! Where a run's episodes come from: a task, a seed, a purpose.
 
 use super::draw::Draw;
 use super::environment::Draws;

@@ -1,4 +1,4 @@
-//! What a task is.
+//! The trait of tasks: distributions of episodes, and how a network is judged by them.
 
 use super::draw::Draw;
 use super::right::{has_right_label, right_signs};

@@ -1,4 +1,4 @@
-//! Reading, with everything checked.
+//! Files of tensors read, with everything checked.
 
 use super::elements::{Accepted, Stored};
 use crate::check::{require_shape_of_networks, shape_error};

@@ -25,6 +25,9 @@ const LEFT: f64 = 30.0;
 
 /// `w` and `α` of every layer: a row for each postsynaptic neuron, a column for each presynaptic one. `w` stands on the
 /// left, `α` on the right.
+///
+/// # Panics
+/// As [`Matrix::of`].
 pub fn heat_maps(picture: &Picture<'_>) -> String {
     let matrices = Matrix::of(picture.network, picture.parameters, picture.index);
     let mut svg = Svg::default();

@@ -50,6 +50,9 @@ pub struct Picture<'a> {
 }
 
 /// Nodes in layers from left to right; fixed weights are solid lines, plasticity coefficients dashed ones.
+///
+/// # Panics
+/// As [`Matrix::of`].
 pub fn network(picture: &Picture<'_>) -> String {
     let matrices = Matrix::of(picture.network, picture.parameters, picture.index);
     let columns = Columns::new(&matrices);
