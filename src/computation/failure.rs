@@ -1,5 +1,7 @@
 //! A network that stopped learning.
 
+use crate::parameters::Layout;
+
 /// Why a network of a population stopped learning: its loss or a gradient was not finite. That update was skipped and
 /// the network keeps the parameters it had.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -11,4 +13,25 @@ pub struct Failure {
     pub episode: u64,
     /// The tensor that was not finite: `loss`, or `gradient.layer0.weight`, ….
     pub tensor: String,
+}
+
+/// What [`Failure::tensor`] says of a loss.
+const LOSS: &str = "loss";
+
+impl Failure {
+    /// Of what `code` stands for: 0 for the loss, or the index of the parameter tensor, plus one, whose gradient it was.
+    pub(crate) fn new(layout: &Layout, network: usize, episode: u64, code: usize) -> Self {
+        Self {
+            network,
+            episode,
+            tensor: name(layout, code),
+        }
+    }
+}
+
+fn name(layout: &Layout, code: usize) -> String {
+    match code.checked_sub(1) {
+        None => LOSS.to_owned(),
+        Some(index) => format!("gradient.{}", layout.tensors()[index].name()),
+    }
 }

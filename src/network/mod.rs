@@ -31,6 +31,7 @@ mod tensors;
 pub use activation::Activation;
 pub use layer::{Bias, Dense, Layer, Plastic, Plasticity, Rate, RatePer};
 pub use loss::Loss;
+pub(crate) use loss::LossStep;
 pub use tensors::Role;
 #[cfg(feature = "gpu")]
 pub(crate) use tensors::{Extents, TensorSpec};
