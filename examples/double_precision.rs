@@ -1,7 +1,8 @@
 //! Training in double precision, on the CPU engine (`cargo run --release --example double_precision`).
 
+use metaplastic::number::Real;
 use metaplastic::{Activation, Engine, Episodes, Initial, Loss, Network, Optimiser, Parameters};
-use metaplastic::{Plastic, Rate, Real};
+use metaplastic::{Plastic, Rate};
 use ndarray::Array4;
 
 fn main() -> metaplastic::Result<()> {

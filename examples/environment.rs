@@ -26,15 +26,13 @@ pub(crate) fn train(meta_steps: usize) -> metaplastic::Result<[f32; 2]> {
     let parameters = Parameters::<f32>::initialise(&network, &Initial::default(), 1, 0)?;
     let engine = Engine::cpu(); // or Engine::gpu(None)?
     let extent = Extent::new(BATCH, STEPS).step_by_step();
-    let mut session = engine.session(&network, &parameters, extent)?;
-    let mut learner = engine.learner(&network, &parameters, &[Optimiser::adam(0.01)])?;
+    let optimisers = [Optimiser::adam(0.01)];
+    let mut session = engine.learning_session(&network, &parameters, &optimisers, extent)?;
     let mut distances = Vec::new();
     for meta_step in 0..meta_steps {
         let (distance, gradient) = episode(&mut session, meta_step)?;
         distances.push(distance);
-        let gradients = session.backward(&gradient)?;
-        learner.apply(&gradients.parameters)?;
-        session.set_parameters(&learner.parameters()?)?;
+        session.learn(&gradient)?;
     }
     let tail = &distances[distances.len() - 10..];
     Ok([distances[0], tail.iter().sum::<f32>() / 10.0])

@@ -54,8 +54,8 @@ pub(crate) fn train() -> metaplastic::Result<[f32; 2]> {
     let network = Network::new(Loss::None, [layer])?;
     let parameters = Parameters::<f32>::initialise(&network, &Initial::default(), 1, 0)?;
     let engine = Engine::cpu(); // or Engine::gpu(None)?
-    let mut session = engine.session(&network, &parameters, Extent::new(BATCH, STEPS))?;
-    let mut learner = engine.learner(&network, &parameters, &[Optimiser::adam(0.02)])?;
+    let (optimisers, extent) = ([Optimiser::adam(0.02)], Extent::new(BATCH, STEPS));
+    let mut session = engine.learning_session(&network, &parameters, &optimisers, extent)?;
     let mut losses = Vec::new();
     for meta_step in 0..200 {
         let (input, label) = episodes(meta_step);
@@ -63,9 +63,7 @@ pub(crate) fn train() -> metaplastic::Result<[f32; 2]> {
         let output = outcome.output.expect("a session returns the outputs");
         let (loss, gradient) = hinge(&output, &label);
         losses.push(loss);
-        let gradients = session.backward(&gradient)?;
-        learner.apply(&gradients.parameters)?;
-        session.set_parameters(&learner.parameters()?)?;
+        session.learn(&gradient)?;
     }
     Ok([losses[0], losses[losses.len() - 1]])
 }

@@ -1,10 +1,11 @@
 //! A task of one's own: trained, evaluated, and saved with figures and a summary
 //! (`cargo run --release --example own_task`).
 
+use metaplastic::engine::EngineKind;
 use metaplastic::runs::{Run, StoredRun, Wanted, figure, staging};
 use metaplastic::tasks::{Draw, Setup, Task};
 use metaplastic::training::{Evaluation, Recipe, Training};
-use metaplastic::{Activation, Engine, EngineKind, Initial, Layer, Loss, Network, Optimiser, Rate};
+use metaplastic::{Activation, Engine, Initial, Layer, Loss, Network, Optimiser, Rate};
 use std::{ops::ControlFlow, path::Path, sync::Arc, time::Instant};
 
 /// Echo: one of some tones sounds at the first step, then there is silence; the target is always that tone.

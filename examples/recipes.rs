@@ -5,9 +5,11 @@
 //! cargo run --release --example recipes > docs/recipes.svg
 //! ```
 
+use metaplastic::optimiser::Schedule;
+use metaplastic::parameters::Sign;
 use metaplastic::tasks::{self, Task};
 use metaplastic::training::{Recipe, Training};
-use metaplastic::{Engine, Initial, Result, Schedule, Sign};
+use metaplastic::{Engine, Initial, Result};
 use plotters::prelude::*;
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! A batch of episodes, as the caller supplies it.
+//!
+//! [`Episodes`] hold inputs and an [`Objective`], the quantity that is differentiated. A [`Mask`] says which steps count
+//! towards a loss.
 
 use crate::check::{require_finite, require_shape, require_shape_of_networks, shape_error};
 use crate::error::{Error, Result};
@@ -7,8 +10,11 @@ use crate::network::{Loss, Network};
 use crate::number::Real;
 #[cfg(feature = "gpu")]
 use ndarray::ArrayView;
-use ndarray::{Array1, Array3, ArrayBase, CowArray, Data, Dimension, Ix4};
+use ndarray::{Array1, Array3, Array4, ArrayBase, ArrayView4, CowArray, Data, Dimension, Ix4};
 use std::collections::BTreeMap;
+
+/// Arrays of plastic layers, `[P, B, O, I]`, by layer.
+pub(crate) type Traces<'a, R> = BTreeMap<usize, CowArray<'a, R, Ix4>>;
 
 /// `B` episodes of `T` steps for each network of a population, and what is differentiated on their outputs.
 ///
@@ -30,10 +36,10 @@ pub struct Episodes<'a, R> {
     /// What is differentiated.
     pub objective: Objective<'a, R>,
     /// By layer, the trace at the first step, `[P, B, O, I]`; zero where there is none. Plastic layers only.
-    pub initial_traces: BTreeMap<usize, CowArray<'a, R, Ix4>>,
+    pub initial_traces: Traces<'a, R>,
     /// By layer, the gradient on the trace after the last step, `[P, B, O, I]`; zero where there is none. Plastic layers
     /// only.
-    pub trace_gradients: BTreeMap<usize, CowArray<'a, R, Ix4>>,
+    pub trace_gradients: Traces<'a, R>,
 }
 
 /// The quantity whose gradient is taken.
@@ -128,23 +134,64 @@ impl<'a, R: Real> Episodes<'a, R> {
 
     /// The same values in another precision, as arrays of their own.
     pub fn cast<S: Real>(&self) -> Episodes<'static, S> {
-        let traces = |traces: &BTreeMap<usize, CowArray<'a, R, Ix4>>| {
+        self.map(
+            |array| CowArray::from(array.map(|value| S::from_f64(value.as_f64()))),
+            Mask::cast,
+        )
+    }
+
+    /// The same values as arrays of their own, in standard layout.
+    pub(crate) fn to_owned(&self) -> Episodes<'static, R> {
+        let own = |array: &CowArray<'_, R, Ix4>| array.as_standard_layout().into_owned().into();
+        self.map(own, Mask::clone)
+    }
+
+    fn map<S: Real>(
+        &self,
+        array: impl Fn(&CowArray<'a, R, Ix4>) -> CowArray<'static, S, Ix4>,
+        mask_as: impl Fn(&Mask<R>) -> Mask<S>,
+    ) -> Episodes<'static, S> {
+        let traces = |traces: &Traces<'a, R>| {
             let traces = traces.iter();
-            traces.map(|(&layer, trace)| (layer, cast(trace))).collect()
+            traces
+                .map(|(&layer, trace)| (layer, array(trace)))
+                .collect()
         };
         Episodes {
-            input: cast(&self.input),
+            input: array(&self.input),
             objective: match &self.objective {
                 Objective::Target { target, mask } => Objective::Target {
-                    target: cast(target),
-                    mask: mask.cast(),
+                    target: array(target),
+                    mask: mask_as(mask),
                 },
-                Objective::OutputGradient(gradient) => Objective::OutputGradient(cast(gradient)),
+                Objective::OutputGradient(gradient) => Objective::OutputGradient(array(gradient)),
                 Objective::None => Objective::None,
             },
             initial_traces: traces(&self.initial_traces),
             trace_gradients: traces(&self.trace_gradients),
         }
+    }
+
+    /// Bytes of all arrays.
+    pub(crate) fn bytes(&self) -> u128 {
+        let objective = match &self.objective {
+            Objective::Target { target, mask } => {
+                let mask = match mask {
+                    Mask::All => 0,
+                    Mask::Steps(mask) => mask.len(),
+                    Mask::Episodes(mask) => mask.len(),
+                };
+                target.len() as u128 + mask as u128
+            }
+            Objective::OutputGradient(gradient) => gradient.len() as u128,
+            Objective::None => 0,
+        };
+        let traces = self
+            .initial_traces
+            .values()
+            .chain(self.trace_gradients.values());
+        let traces: u128 = traces.map(|trace| trace.len() as u128).sum();
+        (self.input.len() as u128 + objective + traces) * size_of::<R>() as u128
     }
 
     /// Episodes per network `B`.
@@ -225,39 +272,135 @@ impl<'a, R: Real> Episodes<'a, R> {
                     }
                 }
             }
-            Objective::OutputGradient(gradient) => {
-                require_shape_of_networks(
-                    "output_gradient",
-                    gradient.shape(),
-                    "[P, B, T, O]",
-                    &output,
-                )?;
-                require_finite("output_gradient", gradient)?;
-            }
+            Objective::OutputGradient(gradient) => require_output_gradient(gradient, &output)?,
             Objective::None => {}
         }
-        for (traces, suffix) in [
-            (&self.initial_traces, "trace"),
-            (&self.trace_gradients, "trace_gradient"),
-        ] {
-            for (&index, trace) in traces {
-                let name = format!("layer{index}.{suffix}");
-                let Some(layer) = network
-                    .layers()
-                    .get(index)
-                    .and_then(|layer| layer.as_plastic())
-                else {
-                    return Err(Error::UnknownTensor {
-                        name,
-                        known: "traces of its plastic layers only".into(),
-                    });
-                };
-                let expected = [population, batch, layer.outputs, layer.inputs];
-                require_shape_of_networks(&name, trace.shape(), "[P, B, O, I]", &expected)?;
-                require_finite(&name, trace)?;
-            }
+        require_traces(&self.initial_traces, "trace", network, [population, batch])?;
+        let suffix = "trace_gradient";
+        require_traces(&self.trace_gradients, suffix, network, [population, batch])
+    }
+}
+
+fn require_output_gradient<R: Real>(
+    gradient: &CowArray<'_, R, Ix4>,
+    expected: &[usize; 4],
+) -> Result<()> {
+    let name = "output_gradient";
+    require_shape_of_networks(name, gradient.shape(), "[P, B, T, O]", expected)?;
+    require_finite(name, gradient)
+}
+
+/// Fails unless arrays of layers, whose names end with `suffix`, fit plastic layers of so many networks and episodes.
+pub(crate) fn require_traces<R: Real>(
+    traces: &Traces<'_, R>,
+    suffix: &str,
+    network: &Network,
+    [population, batch]: [usize; 2],
+) -> Result<()> {
+    for (&index, trace) in traces {
+        let name = format!("layer{index}.{suffix}");
+        let Some(layer) = network
+            .layers()
+            .get(index)
+            .and_then(|layer| layer.as_plastic())
+        else {
+            return Err(Error::UnknownTensor {
+                name,
+                known: "traces of its plastic layers only".into(),
+            });
+        };
+        let expected = [population, batch, layer.outputs, layer.inputs];
+        require_shape_of_networks(&name, trace.shape(), "[P, B, O, I]", &expected)?;
+        require_finite(&name, trace)?;
+    }
+    Ok(())
+}
+
+/// What is differentiated of episodes that were run: gradients on what they put out. Arrays are the caller's, and may be common
+/// to all networks, as in [`Episodes`]. An array alone is a gradient on the output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream<'a, R> {
+    pub(crate) objective: Objective<'a, R>,
+    pub(crate) trace_gradients: Traces<'a, R>,
+    /// Whether the gradient on the output is where the device has it.
+    pub(crate) on_device: bool,
+}
+
+impl<'a, R: Real> Upstream<'a, R> {
+    /// Nothing yet.
+    pub fn none() -> Self {
+        Self {
+            objective: Objective::None,
+            trace_gradients: BTreeMap::new(),
+            on_device: false,
         }
-        Ok(())
+    }
+
+    /// A gradient on the output that the program has written to the device's own array of it, after the forward half
+    /// ([`Session::device_arrays`](crate::engine::Session::device_arrays)).
+    #[cfg(feature = "gpu")]
+    pub fn on_device() -> Self {
+        Self {
+            on_device: true,
+            ..Self::none()
+        }
+    }
+
+    /// A gradient on the output of every step, `[P, B, T, O]`.
+    pub fn output_gradient(gradient: impl Into<CowArray<'a, R, Ix4>>) -> Self {
+        Self {
+            objective: Objective::OutputGradient(gradient.into()),
+            ..Self::none()
+        }
+    }
+
+    /// The same with a gradient on a layer's trace after the last step, `[P, B, O, I]`.
+    #[must_use]
+    pub fn with_trace_gradient(
+        mut self,
+        layer: usize,
+        gradient: impl Into<CowArray<'a, R, Ix4>>,
+    ) -> Self {
+        self.trace_gradients.insert(layer, gradient.into());
+        self
+    }
+
+    /// Fails unless it fits `steps` steps of `batch` episodes of each of `population` networks, and is finite.
+    pub(crate) fn check(
+        &self,
+        network: &Network,
+        [population, batch, steps]: [usize; 3],
+    ) -> Result<()> {
+        if let Objective::OutputGradient(gradient) = &self.objective {
+            let expected = [population, batch, steps, network.outputs()];
+            require_output_gradient(gradient, &expected)?;
+        }
+        let suffix = "trace_gradient";
+        require_traces(&self.trace_gradients, suffix, network, [population, batch])
+    }
+}
+
+impl<'a, R: Real> From<CowArray<'a, R, Ix4>> for Upstream<'a, R> {
+    fn from(gradient: CowArray<'a, R, Ix4>) -> Self {
+        Self::output_gradient(gradient)
+    }
+}
+
+impl<'a, R: Real> From<ArrayView4<'a, R>> for Upstream<'a, R> {
+    fn from(gradient: ArrayView4<'a, R>) -> Self {
+        Self::output_gradient(gradient)
+    }
+}
+
+impl<'a, R: Real> From<&'a Array4<R>> for Upstream<'a, R> {
+    fn from(gradient: &'a Array4<R>) -> Self {
+        Self::output_gradient(gradient)
+    }
+}
+
+impl<R: Real> From<Array4<R>> for Upstream<'_, R> {
+    fn from(gradient: Array4<R>) -> Self {
+        Self::output_gradient(gradient)
     }
 }
 

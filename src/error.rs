@@ -1,4 +1,7 @@
 //! Everything that can go wrong, each with the name of the thing and the numbers.
+//!
+//! Every fallible call returns an [`Error`]. Its text is for people. A program matches its variants, or asks what can be done
+//! about it ([`Error::kind`]).
 
 use std::path::PathBuf;
 

@@ -14,22 +14,25 @@
 //!
 //! # What there is, and where
 //!
-//! A **description** is made of plain values; an **engine** computes on it.
+//! A **description** is made of plain values; an **engine** computes on it. Names that most programs need are at the root of the
+//! crate; each has its page in one of the modules.
 //!
-//! | to | use | example |
-//! |---|---|---|
-//! | describe networks | [`Network`] of [`Plastic`], [`Dense`] and [`Bias`] layers; [`Loss`], [`Activation`], [`Rule`], [`Rate`] | below |
-//! | hold their parameters | [`Parameters`], [`Initial`], [`Layout`] | below |
-//! | give them episodes | [`Episodes`]: arrays or views of them; [`Mask`], [`Objective`] | below |
-//! | get outputs and gradients | [`Engine::forward`], [`Engine::gradient`]; [`Want`], [`Outcome`], [`Gradients`] | below |
-//! | apply a loss of one's own | [`Session`]: forward now, backward later | `examples/own_loss.rs` |
-//! | act in an environment | [`Session::step`]: one step at a time | `examples/environment.rs` |
-//! | learn | [`Learner`] with an [`Optimiser`] for each network | `examples/sweep.rs`, `examples/double_precision.rs` |
-//! | write a plasticity rule | [`Rule::parse`] | `examples/own_rule.rs` |
-//! | train on tasks | [`tasks`], [`training`] | `examples/own_task.rs` |
-//! | keep runs, draw figures | `runs` (feature `runs`) | `examples/own_task.rs` |
-//! | read and write files | [`tensors`] | `examples/sweep.rs` |
-//! | measure | [`measure`] | |
+//! | to | use | module | example |
+//! |---|---|---|---|
+//! | describe networks | [`Network`] of [`Plastic`], [`Dense`] and [`Bias`] layers; [`Loss`], [`Activation`], [`Rate`] | [`network`] | below |
+//! | write a plasticity rule | [`Rule::parse`] | [`rule`] | `examples/own_rule.rs` |
+//! | hold their parameters | [`Parameters`], [`Initial`], [`Role`] | [`parameters`] | below |
+//! | give them episodes | [`Episodes`]: arrays or views of them; [`Mask`] | [`episodes`] | below |
+//! | get outputs and gradients | [`Engine::forward`], [`Engine::gradient`]; [`Want`] | [`engine`] | below |
+//! | apply a loss of one's own | [`Session`]: forward now, [`learn`](Session::learn) later | [`engine`] | `examples/own_loss.rs` |
+//! | act in an environment | [`Session::step`]: one step at a time | [`engine`] | `examples/environment.rs` |
+//! | learn | [`Learner`] with an [`Optimiser`] for each network | [`engine`], [`optimiser`] | `examples/sweep.rs`, `examples/double_precision.rs` |
+//! | stop, and go on later | [`engine::TrainingState`] of a learner or a session | [`engine`] | |
+//! | train on tasks | [`tasks::Task`], [`training::Training`] | [`tasks`], [`training`] | `examples/own_task.rs` |
+//! | keep runs, draw figures | `runs::Run` (feature `runs`) | `runs` | `examples/own_task.rs` |
+//! | read and write files | [`tensors::read_parameters`], … | [`tensors`] | `examples/sweep.rs` |
+//! | plan for a GPU, list adapters | `gpu::plan`, `gpu::adapters` (feature `gpu`) | `gpu` | |
+//! | measure | [`measure::Problem`] | [`measure`] | |
 //!
 //! ```
 //! use metaplastic::{Activation, Engine, Episodes, Initial, Loss, Network, Optimiser, Parameters, Plastic, Rate, Role, Want};
@@ -68,28 +71,28 @@
 //! # Results and errors
 //!
 //! Equal inputs give equal bits on one engine and device, on any number of threads. Every fallible call returns an
-//! [`Error`] that names the thing and the numbers; [`Error::kind`] says what a program can do about it.
+//! [`Error`] that names the thing and the numbers; [`Error::kind`] says what a program can do about it ([`error`]).
 
 mod check;
 mod computation;
 mod cpu;
-mod engine;
-mod episodes;
-mod error;
+pub mod engine;
+pub mod episodes;
+pub mod error;
 pub mod file;
 #[cfg(feature = "gpu")]
-mod gpu;
+pub mod gpu;
 mod limits;
 pub mod measure;
 mod memory;
 mod named;
-mod network;
-mod number;
-mod optimiser;
+pub mod network;
+pub mod number;
+pub mod optimiser;
 mod optional;
-mod parameters;
+pub mod parameters;
 pub mod random;
-mod rule;
+pub mod rule;
 #[cfg(feature = "runs")]
 pub mod runs;
 pub mod tasks;
@@ -98,20 +101,23 @@ pub mod training;
 mod zip;
 
 pub use ndarray;
-
-pub use computation::{Failure, Gradients, Outcome, Want};
-pub use cpu::Cpu;
-pub use engine::{Choice, Engine, EngineKind, Extent, GPU_PAYS_FROM, Learner, Session};
-pub use episodes::{Episodes, Mask, Objective};
-pub use error::{Cause, Error, ErrorKind, Result};
 #[cfg(feature = "gpu")]
-pub use gpu::{AdapterReport, Gpu, KernelReport, PlanReport, Profile, adapters, plan, plan_task};
-pub use network::{
-    Activation, Bias, Dense, Layer, Loss, MAX_NEURONS, Network, Plastic, Plasticity, Rate, RatePer,
-};
-pub use number::{Number, Real};
-pub use optimiser::{Constant, Method, Optimiser, Schedule, Selector};
-pub use parameters::{Initial, Layout, Parameters, Role, Sign, Tensor};
+pub use wgpu;
+
+// What most programs need; everything else has its module's path.
+#[doc(no_inline)]
+pub use engine::{Engine, Extent, Learner, Session, Want};
+#[doc(no_inline)]
+pub use episodes::{Episodes, Mask};
+#[doc(no_inline)]
+pub use error::{Error, Result};
+#[doc(no_inline)]
+pub use network::{Activation, Bias, Dense, Layer, Loss, Network, Plastic, Rate};
+#[doc(no_inline)]
+pub use optimiser::Optimiser;
+#[doc(no_inline)]
+pub use parameters::{Initial, Parameters, Role};
+#[doc(no_inline)]
 pub use rule::Rule;
 
 /// The examples of the README are tests.

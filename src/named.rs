@@ -73,6 +73,7 @@ pub(crate) fn listed(names: impl IntoIterator<Item = impl AsRef<str>>) -> String
 
 #[cfg(test)]
 mod tests {
+    use crate::error::Error;
     use crate::network::{Activation, Loss, Plasticity, RatePer};
     use crate::parameters::{Role, Sign};
     use std::fmt::{Debug, Display};
@@ -81,7 +82,7 @@ mod tests {
     /// Every name is one in Display, FromStr and serde, and no other text is one.
     fn names_agree<T>(all: impl IntoIterator<Item = T>)
     where
-        T: Copy + Debug + Display + PartialEq + FromStr<Err = crate::Error>,
+        T: Copy + Debug + Display + PartialEq + FromStr<Err = Error>,
         T: serde::Serialize + for<'a> serde::Deserialize<'a>,
     {
         let mut names = Vec::new();

@@ -1,9 +1,12 @@
 //! The parameters of a population of networks, and their gradients, in one array each.
+//!
+//! [`Parameters`] have a [`Layout`], which lists the [`Tensor`]s of one network: each layer has one for every [`Role`] that its
+//! kind knows. [`Initial`] says how they start.
 
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::named::named;
-pub use crate::network::Role;
+pub use crate::network::tensors::Role;
 use crate::network::{Layer, Network};
 use crate::number::Real;
 use crate::number::require_in_range;

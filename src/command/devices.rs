@@ -6,7 +6,8 @@ use super::message::shortened;
 use super::output::{Ending, say};
 use clap::Args;
 use indicatif::HumanCount;
-use metaplastic::{Choice, Cpu, Engine, EngineKind, GPU_PAYS_FROM, Result};
+use metaplastic::engine::{Choice, Cpu, EngineKind, GPU_PAYS_FROM};
+use metaplastic::{Engine, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -109,7 +110,7 @@ fn adapters(choice: Option<&Choice>) -> Vec<Adapter> {
         Some(Engine::Gpu(gpu)) => Some(gpu.index()),
         _ => None,
     };
-    metaplastic::adapters()
+    metaplastic::gpu::adapters()
         .into_iter()
         .map(|adapter| Adapter {
             index: adapter.index,

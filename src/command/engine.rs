@@ -3,7 +3,8 @@
 use super::driver::hearing;
 use super::values::one_of;
 use clap::Args;
-use metaplastic::{Choice, Engine, EngineKind, Error, Result};
+use metaplastic::engine::{Choice, EngineKind};
+use metaplastic::{Engine, Error, Result};
 
 /// Asks for an adapter, as `--device` does.
 const VARIABLE: &str = "METAPLASTIC_DEVICE";

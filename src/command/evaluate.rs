@@ -5,13 +5,14 @@ use super::number::whole;
 use super::output::{Ending, note, say};
 use super::table::table;
 use clap::Args;
+use metaplastic::Result;
+use metaplastic::engine::Choice;
 use metaplastic::file::require_writable;
 use metaplastic::runs::StoredRun as Run;
 use metaplastic::runs::decimal::decimal;
 use metaplastic::runs::figure;
 use metaplastic::runs::staging::write_text;
 use metaplastic::training::{Evaluation, Statistics};
-use metaplastic::{Choice, Result};
 use serde::Serialize;
 use std::path::PathBuf;
 

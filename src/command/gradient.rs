@@ -4,11 +4,13 @@ use super::engine::{EngineArguments, describe};
 use super::input::read_network;
 use super::output::{Ending, note, say};
 use clap::{Args, ValueEnum};
+use metaplastic::engine::Gradients;
 use metaplastic::file::require_writable;
+use metaplastic::number::Real;
 use metaplastic::tensors::{
     read_episodes, read_parameters, require_room_for_gradients, write_gradients,
 };
-use metaplastic::{Error, Gradients, Real, Result, Want};
+use metaplastic::{Error, Result, Want};
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]

@@ -1,7 +1,8 @@
 //! Text files that a person hands in.
 
 use metaplastic::file::read_text;
-use metaplastic::{Error, Network, Real, Result};
+use metaplastic::number::Real;
+use metaplastic::{Error, Network, Result};
 use std::path::Path;
 
 /// The network that a TOML file describes, for compute in precision `R`.

@@ -6,11 +6,10 @@ use super::output::{Ending, say};
 use super::task::{TaskName, task_name};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
+use metaplastic::file::{require_writable, write_atomically};
+use metaplastic::gpu::{PlanReport, Profile};
 use metaplastic::training::Recipe;
-use metaplastic::{
-    Error, PlanReport, Profile, Result,
-    file::{require_writable, write_atomically},
-};
+use metaplastic::{Error, Result};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -111,12 +110,12 @@ impl WorkArguments {
             Some(task) => {
                 let recipe = Recipe::new(task.task())?;
                 let network = network.unwrap_or(recipe.network);
-                metaplastic::plan_task(&network, &profile, population, batch, &*recipe.task)
+                metaplastic::gpu::plan_task(&network, &profile, population, batch, &*recipe.task)
             }
             None => {
                 let network = network.expect("clap requires it without a task");
                 let steps = self.steps.expect("clap requires it without a task");
-                metaplastic::plan(&network, &profile, population, batch, steps)
+                metaplastic::gpu::plan(&network, &profile, population, batch, steps)
             }
         }
     }

@@ -27,6 +27,11 @@ impl Failure {
             tensor: name(layout, code),
         }
     }
+
+    /// The code of the tensor that was not finite, if there is such a tensor.
+    pub(crate) fn code(&self, layout: &Layout) -> Option<usize> {
+        (0..=layout.tensors().len()).find(|&code| name(layout, code) == self.tensor)
+    }
 }
 
 fn name(layout: &Layout, code: usize) -> String {

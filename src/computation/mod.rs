@@ -5,9 +5,11 @@ mod failure;
 mod outcome;
 mod request;
 mod sample;
+mod state;
 
 pub(crate) use contract::EPISODE_BLOCK;
 pub use failure::Failure;
-pub use outcome::{Gradients, Outcome, Want};
+pub use outcome::{EpisodeGradients, Gradients, Outcome, Want};
 pub(crate) use request::{GivenTraces, ObjectiveKind, Request};
 pub use sample::Sample;
+pub use state::TrainingState;

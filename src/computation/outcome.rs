@@ -29,6 +29,15 @@ pub struct Gradients<R> {
     pub initial_traces: Vec<Option<Array4<R>>>,
 }
 
+/// The gradients of what episodes are given as.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpisodeGradients<R> {
+    /// The gradient of the input, `[P, B, T, I]`, if wanted.
+    pub input: Option<Array4<R>>,
+    /// Per layer, the gradient of the initial trace, `[P, B, O, I]`, where one was given.
+    pub initial_traces: Vec<Option<Array4<R>>>,
+}
+
 /// Which results are wanted beyond the loss and the gradients of the parameters: by default the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Want {

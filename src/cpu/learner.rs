@@ -8,14 +8,16 @@ use super::layers::unpack;
 use super::learning::Learning;
 use super::networks::Learners;
 use super::source::{Block, Source};
-use crate::computation::{Failure, Request, Want};
+use crate::computation::{Failure, Request, TrainingState, Want};
 use crate::episodes::Episodes;
 use crate::error::Result;
+use crate::memory;
 use crate::network::Network;
 use crate::number::Real;
 use crate::optimiser::Optimiser;
 use crate::parameters::Parameters;
 use crate::tasks::EpisodeSource;
+use crate::zip::zip_eq;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -83,6 +85,30 @@ impl<R: Real> CpuLearner<R> {
         let losses = losses.collect();
         self.workspaces.trim(&job);
         Ok(losses)
+    }
+
+    /// A meta-step on each of some batches. Returns the sum of each network's losses.
+    pub(crate) fn steps<'a>(
+        &mut self,
+        all: &mut dyn Iterator<Item = Episodes<'a, R>>,
+    ) -> Result<Vec<f64>> {
+        let mut sums = vec![0.0; self.parameters.population()];
+        for episodes in all {
+            for (sum, loss) in zip_eq(&mut sums, self.step(&episodes)?) {
+                *sum += loss.as_f64();
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Takes episodes over, as arrays that no call has to copy.
+    pub(crate) fn hold(&mut self, episodes: &Episodes<'_, R>) -> Result<Episodes<'static, R>> {
+        memory::require("the episodes", episodes.bytes())?;
+        Ok(episodes.to_owned())
+    }
+
+    pub(crate) fn step_on(&mut self, held: &Episodes<'static, R>) -> Result<Vec<R>> {
+        self.step(held)
     }
 
     pub(crate) fn apply(&mut self, gradients: &Parameters<R>) -> Result<()> {
@@ -199,5 +225,15 @@ impl<R: Real> CpuLearner<R> {
 
     pub(crate) fn failures(&self) -> Result<Vec<Failure>> {
         Ok(self.learning.failures())
+    }
+
+    pub(crate) fn state(&self) -> Result<TrainingState<R>> {
+        self.learning.state(&self.parameters)
+    }
+
+    pub(crate) fn set_state(&mut self, state: &TrainingState<R>) -> Result<()> {
+        self.parameters.clone_from(&state.parameters);
+        self.learning.set_state(state);
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What a population that learns has beside its parameters: optimisers with their memory, and networks that failed.
 
 use super::optimiser::Moments;
-use crate::computation::Failure;
+use crate::computation::{Failure, TrainingState};
 use crate::error::Result;
 use crate::memory;
 use crate::number::Real;
@@ -107,6 +107,44 @@ impl<R: Real> Learning<R> {
         let networks = self.networks.iter();
         networks.filter_map(|it| it.failure.clone()).collect()
     }
+
+    /// Everything, of a population with these parameters.
+    pub fn state(&self, parameters: &Parameters<R>) -> Result<TrainingState<R>> {
+        let moments = |which: usize| -> Result<Parameters<R>> {
+            let (layout, population) = (parameters.shared_layout(), parameters.population());
+            let mut moments = Parameters::zeros(layout.clone(), population)?;
+            let values = moments.values_mut().chunks_exact_mut(layout.size());
+            for (values, network) in values.zip(&self.networks) {
+                if let Some(from) = network.moments.get(which) {
+                    values.copy_from_slice(from);
+                }
+            }
+            Ok(moments)
+        };
+        let networks = || self.networks.iter();
+        Ok(TrainingState {
+            moments: [moments(0)?, moments(1)?],
+            updates: networks().map(|it| it.moments.updates()).collect(),
+            episodes: self.episodes,
+            failures: self.failures(),
+            meta_steps: self.meta_steps,
+            losses: networks().map(|it| it.losses).collect(),
+            parameters: parameters.clone(),
+        })
+    }
+
+    /// Goes on from a state of this population.
+    pub fn set_state(&mut self, state: &TrainingState<R>) {
+        for (index, network) in self.networks.iter_mut().enumerate() {
+            let moments = [0, 1].map(|which| state.moments[which].network(index));
+            network.moments.set(moments, state.updates[index]);
+            network.losses = state.losses[index];
+            let failures = state.failures.iter();
+            network.failure = failures.clone().find(|it| it.network == index).cloned();
+        }
+        self.episodes = state.episodes;
+        self.meta_steps = state.meta_steps;
+    }
 }
 
 impl<R: Real> NetworkLearning<R> {
@@ -141,8 +179,8 @@ impl<R: Real> NetworkLearning<R> {
             let values = &self.gradient[tensor.range()];
             values.iter().all(|value| value.is_finite())
         };
-        let learned = self.moments.learned(layout);
-        let failed = learned.filter(|(_, tensor)| !finite(tensor)).next();
+        let mut learned = self.moments.learned(layout);
+        let failed = learned.find(|(_, tensor)| !finite(tensor));
         if let Some((number, _)) = failed {
             self.failure = Some(Failure::new(layout, index, episode, number + 1));
         }

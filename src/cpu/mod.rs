@@ -27,5 +27,5 @@ mod table;
 mod workspace;
 
 pub use engine::Cpu;
-pub use learner::CpuLearner;
+pub(crate) use learner::CpuLearner;
 pub(crate) use session::CpuSession;

@@ -54,6 +54,16 @@ impl<R: Real> Moments<R> {
         &self.factors
     }
 
+    /// Goes on from what was remembered after so many updates.
+    pub fn set(&mut self, moments: [&[R]; 2], updates: u32) {
+        for (to, from) in zip_eq(&mut self.moments, moments) {
+            if !to.is_empty() {
+                to.copy_from_slice(from);
+            }
+        }
+        self.updates = updates;
+    }
+
     /// The tensors that are learned, with their numbers.
     pub fn learned<'a>(
         &'a self,

@@ -102,7 +102,8 @@ impl ResultArrays<[usize; 4]> {
                 steps.end,
                 shapes[0].inputs,
             ),
-            traces: traces(&|_| want.final_traces && !steps.is_empty()),
+            // Of steps that come in parts, the traces are asked for afterwards.
+            traces: traces(&|_| want.final_traces && *steps == (0..request.steps)),
             initial: traces(&|layer| work.backward && request.traces[layer].initial),
         }
     }

@@ -4,27 +4,34 @@ use super::arrays::{Activity, GroupArrays};
 use super::batch::{Batch, Run};
 use super::budget::Workspaces;
 use super::job::{Job, Keeps, Work};
-use super::layers::unpack;
+use super::kernels::bring_out;
+use super::layers::{Shape, unpack};
+use super::learning::Learning;
 use super::pool::Pooled;
 use super::results::ResultArrays;
 use super::source::Source;
-use crate::computation::{Gradients, Outcome, Request};
-use crate::episodes::{Episodes, Objective};
+use crate::computation::{EpisodeGradients, Failure, Gradients, Outcome, Request, TrainingState};
+use crate::episodes::{Episodes, Objective, Upstream};
 use crate::error::Result;
 use crate::memory;
 use crate::network::Network;
 use crate::number::Real;
+use crate::optimiser::Optimiser;
 use crate::parameters::{Layout, Parameters};
-use ndarray::{Array1, Array4, CowArray, Ix4};
+use ndarray::{Array1, Array4};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Why optimisers are there: whoever calls has seen to it.
+const LEARNS: &str = "the session's networks learn";
 
 /// The activities of a population's episodes, `O(P·B·T·(I + O))` of them, from the forward sweep to the reverse one.
 #[derive(Debug)]
 pub(crate) struct CpuSession<R: Real> {
     network: Network,
-    layout: Arc<Layout>,
+    parameters: Parameters<R>,
+    /// Where the networks learn.
+    learning: Option<Learning<R>>,
     job: Job,
     workspaces: Workspaces<R>,
     /// Of each network.
@@ -37,10 +44,11 @@ pub(crate) struct CpuSession<R: Real> {
 
 impl<R: Real> CpuSession<R> {
     /// Room for what `request` says; `stepwise` where its steps do not come all at once, for which the traces of all episodes
-    /// are held.
+    /// are held. The networks learn by `optimisers`, one for each; none where they do not learn.
     pub(crate) fn new(
         network: &Network,
         parameters: &Parameters<R>,
+        optimisers: Option<Vec<Optimiser>>,
         request: Request,
         stepwise: bool,
     ) -> Result<Self> {
@@ -63,9 +71,11 @@ impl<R: Real> CpuSession<R> {
             let layers = sizes().into_iter();
             layers.map(|sizes| sizes.arrays()).collect()
         };
+        let learning = |optimisers| Learning::new(parameters.layout(), optimisers);
         let mut session = Self {
             network: network.clone(),
-            layout: parameters.shared_layout().clone(),
+            parameters: parameters.clone(),
+            learning: optimisers.map(learning).transpose()?,
             workspaces,
             batches: (0..population).map(|_| Batch::new(&job)).collect(),
             kept: (0..population)
@@ -74,15 +84,30 @@ impl<R: Real> CpuSession<R> {
             steps: 0,
             job,
         };
-        session.set_parameters(parameters);
+        session.pack();
         Ok(session)
     }
 
+    fn layout(&self) -> &Arc<Layout> {
+        self.parameters.shared_layout()
+    }
+
     /// Takes the parameters of every network in, for sweeps from now on.
-    pub(crate) fn set_parameters(&mut self, parameters: &Parameters<R>) {
+    fn pack(&mut self) {
+        let layout = self.layout().clone();
         for (index, batch) in self.batches.iter_mut().enumerate() {
-            batch.pack(&self.network, &self.layout, parameters.network(index));
+            batch.pack(&self.network, &layout, self.parameters.network(index));
         }
+    }
+
+    pub(crate) fn parameters(&self) -> Result<Parameters<R>> {
+        Ok(self.parameters.clone())
+    }
+
+    pub(crate) fn set_parameters(&mut self, parameters: &Parameters<R>) -> Result<()> {
+        self.parameters.clone_from(parameters);
+        self.pack();
+        Ok(())
     }
 
     /// Begins new episodes.
@@ -98,43 +123,141 @@ impl<R: Real> CpuSession<R> {
             backward: false,
         };
         self.steps = work.forward.end;
-        let (outcome, _) = self.run(&work, &Source::forward(episodes), None)?;
+        let (outcome, _) = self.run(&work, &Source::forward(episodes))?;
         Ok(Outcome {
             loss: None,
             ..outcome
         })
     }
 
-    /// The gradients of `objective` over all steps that have been run, and of `trace_gradients` on the traces after the last
-    /// one; as [`Engine::gradient`](crate::Engine::gradient) has them for the same steps.
-    pub(crate) fn backward(
+    /// The gradients of `upstream` over all steps that have been run; as [`Engine::gradient`](crate::engine::Engine::gradient) has them for the same steps.
+    pub(crate) fn backward(&mut self, upstream: &Upstream<'_, R>) -> Result<Gradients<R>> {
+        let mut parameters = Parameters::zeros(self.layout().clone(), self.batches.len())?;
+        let (mut outcome, episodes) = self.sweep_back(upstream)?;
+        if !matches!(upstream.objective, Objective::Target { .. }) {
+            outcome.loss = None;
+        }
+        let layout = self.layout();
+        let networks = parameters.values_mut().chunks_exact_mut(layout.size());
+        for (batch, values) in self.batches.iter().zip(networks) {
+            unpack(&self.network, layout, batch.gradients(), values);
+        }
+        let EpisodeGradients {
+            input,
+            initial_traces,
+        } = episodes;
+        Ok(Gradients {
+            outcome,
+            parameters,
+            input,
+            initial_traces,
+        })
+    }
+
+    /// The same, and an update of every network with its gradient, which stays here.
+    pub(crate) fn learn(&mut self, upstream: &Upstream<'_, R>) -> Result<EpisodeGradients<R>> {
+        let (_, episodes) = self.sweep_back(upstream)?;
+        let layout = self.layout().clone();
+        let (network, learning) = (&self.network, self.learning.as_mut().expect(LEARNS));
+        let episode = learning.episodes;
+        learning.episodes += self.job.request.batch as u64;
+        let networks = learning.networks(&mut self.parameters);
+        networks
+            .zip_eq(&mut self.batches)
+            .for_each(|((index, values, learning), batch)| {
+                unpack(network, &layout, batch.gradients(), &mut learning.gradient);
+                learning.learn(&layout, values, index, episode, 0.0);
+                batch.pack(network, &layout, values);
+            });
+        Ok(episodes)
+    }
+
+    /// One update with the caller's gradients.
+    pub(crate) fn apply(&mut self, gradients: &Parameters<R>) -> Result<()> {
+        let layout = self.layout().clone();
+        let learning = self.learning.as_mut().expect(LEARNS);
+        learning.apply(&layout, &mut self.parameters, gradients);
+        self.pack();
+        Ok(())
+    }
+
+    /// Whether a call failed when it had begun to change something: here none does.
+    pub(crate) fn is_under_way(&self) -> bool {
+        false
+    }
+
+    /// Everything of networks that learn.
+    pub(crate) fn state(&self) -> Result<TrainingState<R>> {
+        let learning = self.learning.as_ref().expect(LEARNS);
+        learning.state(&self.parameters)
+    }
+
+    pub(crate) fn set_state(&mut self, state: &TrainingState<R>) -> Result<()> {
+        let learning = self.learning.as_mut().expect(LEARNS);
+        learning.set_state(state);
+        self.set_parameters(&state.parameters)
+    }
+
+    pub(crate) fn failures(&self) -> Result<Vec<Failure>> {
+        let learning = self.learning.as_ref();
+        Ok(learning.map(Learning::failures).unwrap_or_default())
+    }
+
+    /// The traces after the last step that was run, where they are wanted.
+    pub(crate) fn traces(&self) -> Result<Vec<Option<Array4<R>>>> {
+        let Self { job, kept, .. } = self;
+        let (population, batch) = (kept.len(), job.request.batch);
+        let of_layer = |(layer, shape): (usize, &Shape)| -> Result<Option<Array4<R>>> {
+            if !shape.is_plastic() {
+                return Ok(None);
+            }
+            let [rows, inputs] = [shape.outputs, shape.inputs];
+            let bytes = [population, batch, rows, inputs, size_of::<R>()];
+            memory::require(
+                "the session's traces",
+                bytes.iter().map(|&size| size as u128).product(),
+            )?;
+            let mut traces = Array4::zeros([population, batch, rows, inputs]);
+            let width = job.along.width::<R>();
+            let all = traces.as_slice_mut().expect("fresh arrays are contiguous");
+            let groups = kept.iter().flatten();
+            let size = width * rows * inputs;
+            let places = all
+                .chunks_mut(batch * rows * inputs)
+                .flat_map(|of_network| of_network.chunks_mut(size));
+            for (group, to) in groups.zip(places) {
+                let columns = [inputs, job.along.columns(shape)];
+                let count = to.len() / (rows * inputs);
+                let to = (to, shape.outputs * shape.inputs);
+                bring_out(job.along, &group[layer].final_trace, count, columns, to);
+            }
+            Ok(Some(traces))
+        };
+        job.shapes.iter().enumerate().map(of_layer).collect()
+    }
+
+    /// The reverse half.
+    fn sweep_back(
         &mut self,
-        objective: &Objective<'_, R>,
-        trace_gradients: &BTreeMap<usize, CowArray<'_, R, Ix4>>,
-    ) -> Result<Gradients<R>> {
+        upstream: &Upstream<'_, R>,
+    ) -> Result<(Outcome<R>, EpisodeGradients<R>)> {
         let work = Work {
             forward: self.steps..self.steps,
             backward: true,
         };
-        let mut parameters = Parameters::zeros(self.layout.clone(), self.batches.len())?;
-        let source = Source::upstream(objective, trace_gradients);
-        let (mut outcome, arrays) = self.run(&work, &source, Some(&mut parameters))?;
-        if !matches!(objective, Objective::Target { .. }) {
-            outcome.loss = None;
-        }
-        Ok(Gradients {
-            outcome,
-            parameters,
+        let source = Source::upstream(&upstream.objective, &upstream.trace_gradients);
+        let (outcome, arrays) = self.run(&work, &source)?;
+        let episodes = EpisodeGradients {
             input: keep(arrays.input),
             initial_traces: arrays.initial.into_iter().map(keep).collect(),
-        })
+        };
+        Ok((outcome, episodes))
     }
 
     fn run(
         &mut self,
         work: &Work,
         source: &Source<'_, R>,
-        gradients: Option<&mut Parameters<R>>,
     ) -> Result<(Outcome<R>, ResultArrays<Array4<R>>)> {
         let (population, batch) = (self.batches.len(), self.job.request.batch);
         let shapes = ResultArrays::shapes(&self.job, work, population);
@@ -158,12 +281,6 @@ impl<R: Real> CpuSession<R> {
             .for_each(|(index, ((network, kept), results))| {
                 network.run(&run, (index, 0), results, kept);
             });
-        if let Some(gradients) = gradients {
-            let networks = gradients.values_mut().chunks_exact_mut(self.layout.size());
-            for (batch, values) in self.batches.iter().zip(networks) {
-                unpack(&self.network, &self.layout, batch.gradients(), values);
-            }
-        }
         let means = losses.chunks_exact(batch).map(|losses| {
             let sum: f64 = losses.iter().sum();
             R::from_f64(sum / batch as f64)
@@ -216,6 +333,14 @@ mod tests {
         Network::new(Loss::SquaredError, layers).unwrap()
     }
 
+    fn upstream<'a, R: Real>(episodes: &Episodes<'a, R>) -> Upstream<'a, R> {
+        Upstream {
+            objective: episodes.objective.clone(),
+            trace_gradients: episodes.trace_gradients.clone(),
+            ..Upstream::none()
+        }
+    }
+
     /// Steps in parts of each of these sizes, for groups over synapses and over episodes.
     fn halves_agree_with_the_whole<R: Real>() {
         let (network, population, steps) = (network(), 2, 67);
@@ -232,28 +357,25 @@ mod tests {
                 .unwrap();
             for part in [steps, 30, 1] {
                 let mut session =
-                    CpuSession::new(&network, &parameters, request.clone(), part < steps).unwrap();
+                    CpuSession::new(&network, &parameters, None, request.clone(), part < steps)
+                        .unwrap();
                 let input = episodes.input.clone();
                 // Twice: nothing of the first time is left.
                 for _ in 0..2 {
                     session.begin();
                     let mut outputs = Vec::new();
-                    let mut traces = Vec::new();
                     for first in (0..steps).step_by(part) {
                         let last = (first + part).min(steps);
                         let slice = Slice::from(first..last);
                         episodes.input = input.slice_axis(Axis(2), slice).to_owned().into();
                         let outcome = session.advance(&episodes).unwrap();
                         outputs.push(outcome.output.unwrap());
-                        traces = outcome.traces;
                     }
                     let views: Vec<_> = outputs.iter().map(|output| output.view()).collect();
                     let output = concatenate(Axis(2), &views).unwrap();
                     assert_eq!(Some(&output), whole.outcome.output.as_ref());
-                    assert_eq!(traces, whole.outcome.traces);
-                    let gradients = session
-                        .backward(&episodes.objective, &episodes.trace_gradients)
-                        .unwrap();
+                    assert_eq!(session.traces().unwrap(), whole.outcome.traces);
+                    let gradients = session.backward(&upstream(&episodes)).unwrap();
                     assert_eq!(gradients.parameters, whole.parameters, "{batch}, {part}");
                     assert_eq!(gradients.input, whole.input, "{batch}, {part}");
                     assert_eq!(gradients.initial_traces, whole.initial_traces);
@@ -289,11 +411,9 @@ mod tests {
                 .gradient(&network, &parameters, &short, Want::ALL)
                 .unwrap();
             let request = Request::on(&network, &of(90), Want::ALL, true);
-            let mut session = CpuSession::new(&network, &parameters, request, true).unwrap();
+            let mut session = CpuSession::new(&network, &parameters, None, request, true).unwrap();
             session.advance(&short).unwrap();
-            let gradients = session
-                .backward(&short.objective, &short.trace_gradients)
-                .unwrap();
+            let gradients = session.backward(&upstream(&short)).unwrap();
             assert_eq!(gradients.outcome.loss, whole.outcome.loss);
             assert_eq!(gradients.parameters, whole.parameters);
             assert_eq!(gradients.input, whole.input);

@@ -1,7 +1,7 @@
 //! Where episodes come from.
 
 use super::job::Job;
-use crate::episodes::{Episodes, Mask, Objective};
+use crate::episodes::{Episodes, Mask, Objective, Traces};
 use crate::number::Real;
 use crate::tasks::EpisodeSource;
 use ndarray::{ArrayView4, CowArray, Ix4};
@@ -22,9 +22,6 @@ pub(super) struct Task<'a, R> {
     /// How much each step counts.
     mask: Vec<R>,
 }
-
-/// By layer.
-type Traces<'a, R> = BTreeMap<usize, CowArray<'a, R, Ix4>>;
 
 /// The caller's arrays, in standard layout.
 pub(super) struct Given<'a, R> {
@@ -71,21 +68,18 @@ impl<'a, R: Real> Source<'a, R> {
     }
 
     /// What a reverse sweep begins with, for episodes that have been run.
-    pub fn upstream(
-        objective: &'a Objective<'_, R>,
-        trace_gradients: &'a BTreeMap<usize, CowArray<'_, R, Ix4>>,
-    ) -> Self {
+    pub fn upstream(objective: &'a Objective<'_, R>, trace_gradients: &'a Traces<'_, R>) -> Self {
         Self::of(None, objective, const { &BTreeMap::new() }, trace_gradients)
     }
 
     fn of(
         input: Option<&'a CowArray<'_, R, Ix4>>,
         objective: &'a Objective<'_, R>,
-        initial_traces: &'a BTreeMap<usize, CowArray<'_, R, Ix4>>,
-        trace_gradients: &'a BTreeMap<usize, CowArray<'_, R, Ix4>>,
+        initial_traces: &'a Traces<'_, R>,
+        trace_gradients: &'a Traces<'_, R>,
     ) -> Self {
         let contiguous = |array: &'a CowArray<'_, R, Ix4>| array.as_standard_layout();
-        let traces = |traces: &'a BTreeMap<usize, CowArray<'_, R, Ix4>>| {
+        let traces = |traces: &'a Traces<'_, R>| {
             let traces = traces.iter();
             traces
                 .map(|(&layer, trace)| (layer, contiguous(trace)))

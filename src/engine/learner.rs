@@ -1,13 +1,14 @@
 //! A population in training: parameters and optimiser state that stay on the engine's device.
 
+use super::changes::Changes;
 use super::dispatch::Engine;
-use crate::computation::Failure;
+use super::optimisers::one_for_each;
+use crate::computation::{Failure, TrainingState};
 use crate::cpu::CpuLearner;
 use crate::episodes::{Episodes, Objective};
 use crate::error::{Error, Result};
 #[cfg(feature = "gpu")]
-use crate::gpu::GpuLearner;
-use crate::memory;
+use crate::gpu::{GpuLearner, HeldBatch};
 use crate::network::Network;
 use crate::number::{PerPrecision, Real};
 use crate::optimiser::Optimiser;
@@ -26,13 +27,29 @@ pub struct Learner<R: Real = f32> {
     layout: Arc<Layout>,
     population: usize,
     engine: Box<dyn Backend<R>>,
-    /// What the device said when it failed in the middle of a call, if it did.
-    unfinished: Option<String>,
+    changes: Changes,
+}
+
+/// Episodes that an engine keeps for a learner, in the form that it computes on ([`Learner::hold`]).
+#[derive(Debug)]
+pub struct HeldEpisodes<R: Real = f32> {
+    place: Place<R>,
+}
+
+#[derive(Debug)]
+enum Place<R: Real> {
+    Host(Episodes<'static, R>),
+    #[cfg(feature = "gpu")]
+    Device(HeldBatch),
 }
 
 /// What an engine does of a learner.
 trait Backend<R: Real>: Debug + Send {
     fn step(&mut self, episodes: &Episodes<'_, R>) -> Result<Vec<R>>;
+    /// Returns the sum of each network's losses.
+    fn steps(&mut self, all: &mut dyn Iterator<Item = Episodes<'_, R>>) -> Result<Vec<f64>>;
+    fn hold(&mut self, episodes: &Episodes<'_, R>) -> Result<Place<R>>;
+    fn step_on(&mut self, held: &Place<R>) -> Result<Vec<R>>;
     fn apply(&mut self, gradients: &Parameters<R>) -> Result<()>;
     fn run(
         &mut self,
@@ -45,12 +62,33 @@ trait Backend<R: Real>: Debug + Send {
     fn is_under_way(&self) -> bool;
     fn parameters(&self) -> Result<Parameters<R>>;
     fn failures(&self) -> Result<Vec<Failure>>;
+    fn state(&self) -> Result<TrainingState<R>>;
+    fn set_state(&mut self, state: &TrainingState<R>) -> Result<()>;
 }
 
 /// The methods of a [`Backend`] are those of the engine's learner by the same names.
 macro_rules! backend {
-    ($learner:ty, $real:ident $(, $generic:ident)?) => {
+    ($learner:ty, $place:ident, $real:ident $(, $generic:ident)?) => {
         impl$(<$generic: Real>)? Backend<$real> for $learner {
+            fn steps(
+                &mut self,
+                all: &mut dyn Iterator<Item = Episodes<'_, $real>>,
+            ) -> Result<Vec<f64>> {
+                self.steps(all)
+            }
+
+            fn hold(&mut self, episodes: &Episodes<'_, $real>) -> Result<Place<$real>> {
+                Ok(Place::$place(self.hold(episodes)?))
+            }
+
+            fn step_on(&mut self, held: &Place<$real>) -> Result<Vec<$real>> {
+                match held {
+                    Place::$place(held) => self.step_on(held),
+                    #[cfg(feature = "gpu")]
+                    _ => Err(Error::setting("episodes", "held on another engine")),
+                }
+            }
+
             fn step(&mut self, episodes: &Episodes<'_, $real>) -> Result<Vec<$real>> {
                 self.step(episodes)
             }
@@ -80,13 +118,21 @@ macro_rules! backend {
             fn failures(&self) -> Result<Vec<Failure>> {
                 self.failures()
             }
+
+            fn state(&self) -> Result<TrainingState<$real>> {
+                self.state()
+            }
+
+            fn set_state(&mut self, state: &TrainingState<$real>) -> Result<()> {
+                self.set_state(state)
+            }
         }
     };
 }
 
-backend!(CpuLearner<R>, R, R);
+backend!(CpuLearner<R>, Host, R, R);
 #[cfg(feature = "gpu")]
-backend!(GpuLearner, f32);
+backend!(GpuLearner, Device, f32);
 
 /// [`Engine::learner`] in one precision.
 struct Open;
@@ -149,32 +195,7 @@ impl<R: Real> Learner<R> {
     ) -> Result<Self> {
         parameters.check(network)?;
         let population = parameters.population();
-        if optimisers.len() != 1 && optimisers.len() != population {
-            return Err(Error::setting(
-                "optimisers",
-                format!(
-                    "{} given, expected 1 or one for each of the {population} networks",
-                    optimisers.len()
-                ),
-            ));
-        }
-        for optimiser in optimisers {
-            optimiser.check()?;
-            optimiser.check_parameters(parameters.layout())?;
-        }
-        memory::require(
-            "the optimisers' settings",
-            population as u128 * size_of::<Optimiser>() as u128,
-        )?;
-        let optimisers: Vec<_> = optimisers
-            .iter()
-            .cloned()
-            .cycle()
-            .take(population)
-            .collect();
-        for (index, optimiser) in optimisers.iter().enumerate() {
-            optimiser.check_start(index, parameters)?;
-        }
+        let optimisers = one_for_each(optimisers, parameters)?;
         let open = R::choose::<Open>(open_in_single, open_in_double);
         let engine = open(engine, network, parameters, optimisers)?;
         Ok(Self {
@@ -182,7 +203,7 @@ impl<R: Real> Learner<R> {
             layout: parameters.shared_layout().clone(),
             population,
             engine,
-            unfinished: None,
+            changes: Changes::default(),
         })
     }
 
@@ -192,14 +213,63 @@ impl<R: Real> Learner<R> {
     /// If the episodes do not fit the network or have no target, or the device fails. A loss or gradient that is not
     /// finite is no error: see [`Learner::failures`].
     pub fn step(&mut self, episodes: &Episodes<'_, R>) -> Result<Vec<R>> {
-        episodes.check(&self.network, self.population)?;
-        if !matches!(episodes.objective, Objective::Target { .. }) {
-            return Err(Error::setting(
-                "objective",
-                "no target, but a meta-step learns from the network's loss; gradients of another objective go to `apply`",
-            ));
-        }
+        require_batch(&self.network, self.population, episodes)?;
         self.change(|engine| engine.step(episodes))
+    }
+
+    /// One meta-step on each of the caller's batches, one after the other: the bits of [`Learner::step`] on each. On a GPU the
+    /// next batch is asked for and made ready while the device computes on the one before, and nothing comes back in
+    /// between. Returns each network's loss, mean over all batches.
+    ///
+    /// # Errors
+    /// As [`Learner::step`], or if there is no batch. Where a batch is refused, those before it have been learned.
+    pub fn train_on<'a>(
+        &mut self,
+        batches: impl IntoIterator<Item = Episodes<'a, R>>,
+    ) -> Result<Vec<f64>>
+    where
+        R: 'a,
+    {
+        let (network, population) = (self.network.clone(), self.population);
+        let (mut count, mut refused) = (0u64, None);
+        let mut fitting = batches.into_iter().map_while(|episodes| {
+            refused = require_batch(&network, population, &episodes).err();
+            let fits = refused.is_none();
+            count += u64::from(fits);
+            fits.then_some(episodes)
+        });
+        let sums = self.change(|engine| engine.steps(&mut fitting))?;
+        match (refused, count) {
+            (Some(error), _) => Err(error),
+            (None, 0) => Err(Error::ZeroSize {
+                field: "batches".into(),
+            }),
+            _ => Ok(sums.into_iter().map(|sum| sum / count as f64).collect()),
+        }
+    }
+
+    /// Takes episodes to the engine's device and keeps them there, to be used for many meta-steps.
+    ///
+    /// # Errors
+    /// As [`Learner::step`], or if memory is short.
+    pub fn hold(&mut self, episodes: &Episodes<'_, R>) -> Result<HeldEpisodes<R>> {
+        require_batch(&self.network, self.population, episodes)?;
+        let place = self.change(|engine| engine.hold(episodes))?;
+        Ok(HeldEpisodes { place })
+    }
+
+    /// One meta-step on episodes that are on the device: the bits of [`Learner::step`] on them. Returns each network's loss.
+    ///
+    /// # Errors
+    /// If they are held for another learner, for which they do not fit this one, or the device fails.
+    pub fn step_on(&mut self, held: &HeldEpisodes<R>) -> Result<Vec<R>> {
+        match &held.place {
+            Place::Host(episodes) => require_batch(&self.network, self.population, episodes)?,
+            // Its learner looks at what it is held for.
+            #[cfg(feature = "gpu")]
+            Place::Device(_) => {}
+        }
+        self.change(|engine| engine.step_on(&held.place))
     }
 
     /// One optimiser update with the caller's gradients.
@@ -248,21 +318,10 @@ impl<R: Real> Learner<R> {
         self.change(|engine| engine.run(source, since, meta_steps, learn))
     }
 
-    /// A call that may change what is on the device. After one that failed when something had changed there is no other.
     fn change<T>(&mut self, call: impl FnOnce(&mut dyn Backend<R>) -> Result<T>) -> Result<T> {
-        if let Some(reason) = &self.unfinished {
-            return Err(Error::Unfinished {
-                reason: reason.clone(),
-            });
-        }
+        self.changes.require_finished()?;
         let result = call(&mut *self.engine);
-        let under_way = self.engine.is_under_way();
-        match &result {
-            Err(error) if under_way || matches!(error, Error::DeviceLost { .. }) => {
-                self.unfinished = Some(error.to_string());
-            }
-            _ => {}
-        }
+        self.changes.note(&result, self.engine.is_under_way());
         result
     }
 
@@ -281,12 +340,49 @@ impl<R: Real> Learner<R> {
     pub fn failures(&self) -> Result<Vec<Failure>> {
         self.engine.failures()
     }
+
+    /// Everything that the population is now. A learner of the same network, population and optimisers goes on from there, with
+    /// the same bits on the same engine and device.
+    ///
+    /// # Errors
+    /// If memory is short or the device fails.
+    pub fn state(&self) -> Result<TrainingState<R>> {
+        self.engine.state()
+    }
+
+    /// Goes on from `state`.
+    ///
+    /// # Errors
+    /// If it is one of another network or population or not finite, or the device fails.
+    pub fn set_state(&mut self, state: &TrainingState<R>) -> Result<()> {
+        state.check(&self.layout, self.population)?;
+        self.change(|engine| engine.set_state(state))
+    }
+}
+
+/// Fails unless a meta-step can be made of the episodes.
+fn require_batch<R: Real>(
+    network: &Network,
+    population: usize,
+    episodes: &Episodes<'_, R>,
+) -> Result<()> {
+    episodes.check(network, population)?;
+    match &episodes.objective {
+        Objective::Target { .. } => Ok(()),
+        _ => Err(Error::setting(
+            "objective",
+            "no target, but a meta-step learns from the network's loss; gradients of another objective go to `apply`",
+        )),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::network::{Layer, Loss, Rate};
+    use crate::parameters::Initial;
+    use crate::random::Purpose;
+    use crate::tasks::{Association, Task};
     use ndarray::Array4;
 
     #[test]
@@ -325,5 +421,39 @@ mod tests {
         learner.apply(&parameters).unwrap_err();
         learner.parameters().unwrap();
         assert_eq!(learner.failures().unwrap(), []);
+    }
+
+    #[test]
+    fn the_mean_of_a_report_goes_on_from_a_state() {
+        let task = Association::ONE_SHOT;
+        let network = Network::new(
+            task.loss(),
+            [Layer::plastic(
+                task.inputs(),
+                task.outputs(),
+                Rate::learned(0.1),
+            )],
+        );
+        let (network, optimisers) = (network.unwrap(), [Optimiser::adam(0.01)]);
+        let initial = Initial::default();
+        let parameters = Parameters::<f32>::initialise(&network, &initial, 2, 0).unwrap();
+        let open = || {
+            Engine::cpu()
+                .learner(&network, &parameters, &optimisers)
+                .unwrap()
+        };
+        let source = EpisodeSource {
+            task: Arc::new(task),
+            seed: 1,
+            purpose: Purpose::Training,
+            batch: 3,
+        };
+        let whole = open().train(&source, 4..10).unwrap();
+        let mut first = open();
+        first.go_on(&source, 4, 4..7, true).unwrap();
+        let mut second = open();
+        second.set_state(&first.state().unwrap()).unwrap();
+        let mean = second.go_on(&source, 4, 7..10, true).unwrap();
+        assert_eq!(mean, whole);
     }
 }

@@ -1,129 +1,134 @@
 //! Networks that an engine keeps between calls: run forward now, differentiated later, all at once or step by step.
 
+use super::changes::Changes;
 use super::dispatch::Engine;
+use super::extent::Extent;
+use super::optimisers::one_for_each;
 use crate::check::{require_finite, require_shape_of_networks};
-use crate::computation::{GivenTraces, Gradients, ObjectiveKind, Outcome, Request, Want};
+use crate::computation::{EpisodeGradients, Failure, Gradients, Outcome, Request, TrainingState};
 use crate::cpu::CpuSession;
-use crate::episodes::{Episodes, Objective};
+use crate::episodes::{Episodes, Traces, Upstream, require_traces};
 use crate::error::{Error, Result};
 #[cfg(feature = "gpu")]
-use crate::gpu::GpuSession;
+use crate::gpu::{DeviceArrays, GpuSession};
+use crate::memory;
 use crate::network::Network;
 use crate::number::{PerPrecision, Real};
-use crate::parameters::Parameters;
-use ndarray::{Array3, ArrayView3, Axis, CowArray, Ix4};
+use crate::optimiser::Optimiser;
+use crate::parameters::{Layout, Parameters};
+use ndarray::{Array3, Array4, ArrayView3, Axis, CowArray, Ix4};
 use std::fmt::Debug;
-
-/// How large the episodes of a session are, and what it makes of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Extent {
-    /// Episodes of each network `B`.
-    pub batch: usize,
-    /// The most steps of an episode `T`.
-    pub steps: usize,
-    /// Whether steps are run one at a time, for which the engine holds every episode's trace.
-    pub step_by_step: bool,
-    /// Whether every plastic layer's trace at the first step is given; zero otherwise.
-    pub initial_traces: bool,
-    /// Results beyond the outputs and the gradients of the parameters.
-    pub want: Want,
-}
-
-impl Extent {
-    /// `batch` episodes of each network, of `steps` steps.
-    pub fn new(batch: usize, steps: usize) -> Self {
-        Self {
-            batch,
-            steps,
-            step_by_step: false,
-            initial_traces: false,
-            want: Want::default(),
-        }
-    }
-
-    /// The same, run one step at a time, up to `steps` of them.
-    #[must_use]
-    pub fn step_by_step(self) -> Self {
-        Self {
-            step_by_step: true,
-            ..self
-        }
-    }
-
-    /// The same, beginning from given traces.
-    #[must_use]
-    pub fn with_initial_traces(self) -> Self {
-        Self {
-            initial_traces: true,
-            ..self
-        }
-    }
-
-    /// The same with other results; the outputs are always returned.
-    #[must_use]
-    pub fn want(self, want: Want) -> Self {
-        Self { want, ..self }
-    }
-
-    fn request(&self, network: &Network) -> Result<Request> {
-        for (field, size) in [("batch", self.batch), ("steps", self.steps)] {
-            if size == 0 {
-                return Err(Error::ZeroSize {
-                    field: field.into(),
-                });
-            }
-            if size > u32::MAX as usize / 2 {
-                let reason = format!("{size}, at most {} are supported", u32::MAX / 2);
-                return Err(Error::setting(field, reason));
-            }
-        }
-        let layers = network.layers().iter();
-        let given = |plastic| GivenTraces {
-            initial: plastic && self.initial_traces,
-            gradient: false,
-        };
-        Ok(Request {
-            batch: self.batch,
-            steps: self.steps,
-            gradient: true,
-            want: Want {
-                output: true,
-                ..self.want
-            },
-            objective: ObjectiveKind::OutputGradient,
-            traces: layers
-                .map(|layer| given(layer.as_plastic().is_some()))
-                .collect(),
-        })
-    }
-}
+use std::sync::Arc;
 
 /// What an engine does of a session.
 trait Backend<R: Real>: Debug + Send {
+    fn parameters(&self) -> Result<Parameters<R>>;
     fn set_parameters(&mut self, parameters: &Parameters<R>) -> Result<()>;
     /// Begins new episodes.
     fn begin(&mut self);
     /// Runs the steps of `episodes` after those that have been run.
     fn advance(&mut self, episodes: &Episodes<'_, R>) -> Result<Outcome<R>>;
-    /// From the gradient on the outputs of all steps that have been run.
-    fn backward(&mut self, objective: &Objective<'_, R>) -> Result<Gradients<R>>;
+    /// The traces after the last step that was run, where they are wanted.
+    fn traces(&self) -> Result<Vec<Option<Array4<R>>>>;
+    /// From gradients on what the steps that have been run put out.
+    fn backward(&mut self, upstream: &Upstream<'_, R>) -> Result<Gradients<R>>;
+    /// The same, and an update.
+    fn learn(&mut self, upstream: &Upstream<'_, R>) -> Result<EpisodeGradients<R>>;
+    fn apply(&mut self, gradients: &Parameters<R>) -> Result<()>;
+    /// Whether a call failed when it had begun to change something.
+    fn is_under_way(&self) -> bool;
+    fn failures(&self) -> Result<Vec<Failure>>;
+    /// Where the arrays are, if that is a GPU.
+    #[cfg(feature = "gpu")]
+    fn device_arrays(&self) -> Vec<DeviceArrays> {
+        Vec::new()
+    }
+    fn state(&self) -> Result<TrainingState<R>>;
+    fn set_state(&mut self, state: &TrainingState<R>) -> Result<()>;
 }
+
+/// The methods of a [`Backend`] are those of the engine's session by the same names.
+macro_rules! backend {
+    ($session:ty, $real:ident, { $($generic:tt)* }, { $($own:tt)* }) => {
+        impl<$($generic)*> Backend<$real> for $session {
+            fn parameters(&self) -> Result<Parameters<$real>> {
+                self.parameters()
+            }
+
+            fn set_parameters(&mut self, parameters: &Parameters<$real>) -> Result<()> {
+                self.set_parameters(parameters)
+            }
+
+            fn begin(&mut self) {
+                self.begin();
+            }
+
+            fn advance(&mut self, episodes: &Episodes<'_, $real>) -> Result<Outcome<$real>> {
+                self.advance(episodes)
+            }
+
+            fn traces(&self) -> Result<Vec<Option<Array4<$real>>>> {
+                self.traces()
+            }
+
+            fn backward(&mut self, upstream: &Upstream<'_, $real>) -> Result<Gradients<$real>> {
+                self.backward(upstream)
+            }
+
+            fn learn(&mut self, upstream: &Upstream<'_, $real>) -> Result<EpisodeGradients<$real>> {
+                self.learn(upstream)
+            }
+
+            fn apply(&mut self, gradients: &Parameters<$real>) -> Result<()> {
+                self.apply(gradients)
+            }
+
+            fn is_under_way(&self) -> bool {
+                self.is_under_way()
+            }
+
+            fn failures(&self) -> Result<Vec<Failure>> {
+                self.failures()
+            }
+
+            fn state(&self) -> Result<TrainingState<$real>> {
+                self.state()
+            }
+
+            fn set_state(&mut self, state: &TrainingState<$real>) -> Result<()> {
+                self.set_state(state)
+            }
+
+            $($own)*
+        }
+    };
+}
+
+backend!(CpuSession<R>, R, { R: Real }, {});
+#[cfg(feature = "gpu")]
+backend!(GpuSession, f32, {}, {
+    fn device_arrays(&self) -> Vec<DeviceArrays> {
+        self.device_arrays()
+    }
+});
 
 /// Networks with their parameters on an engine, and room for their episodes: planned, allocated and uploaded once.
 ///
 /// A session runs episodes forward, and differentiates what they did later, with a gradient on the outputs that the caller
 /// computes; nothing runs forward twice. Steps may come all at once, or one by one where each input depends on the outputs
 /// before it. Either way every number is that of [`Engine::forward`] and [`Engine::gradient`] on the same episodes, bit for
-/// bit.
+/// bit. With optimisers ([`Engine::learning_session`]) its networks learn from such gradients, which then need not leave the
+/// device.
 ///
 /// ```
-/// use metaplastic::{Engine, Extent, Initial, Loss, Network, Parameters, Plastic, Rate};
+/// use metaplastic::{Engine, Extent, Initial, Loss, Network, Optimiser, Parameters, Plastic, Rate};
 /// use ndarray::{Array3, Array4};
 ///
 /// let network = Network::new(Loss::None, [Plastic::new(3, 2, Rate::fixed(0.1))])?;
 /// let parameters = Parameters::<f32>::initialise(&network, &Initial::default(), 1, 0)?;
-/// let mut session = Engine::cpu().session(&network, &parameters, Extent::new(4, 10).step_by_step())?;
+/// let extent = Extent::new(4, 10).step_by_step();
+/// let optimisers = [Optimiser::adam(0.01)];
+/// let mut session = Engine::cpu().learning_session(&network, &parameters, &optimisers, extent)?;
 /// session.begin();
 /// let mut input = Array3::ones((1, 4, 3)); // [P, B, I]
 /// for _ in 0..10 {
@@ -131,38 +136,61 @@ trait Backend<R: Real>: Debug + Send {
 ///     input.fill(output.sum());
 /// }
 /// let output_gradient = Array4::ones((1, 4, 10, 2)); // [P, B, T, O]: of the sum of all outputs
-/// let gradients = session.backward(&output_gradient)?;
+/// let gradients = session.backward(&output_gradient)?; // to be looked at
 /// assert_eq!(gradients.parameters.population(), 1);
+/// session.learn(&output_gradient)?; // the same, and an update
+/// assert!(session.parameters()? != parameters);
 /// # Ok::<(), metaplastic::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Session<R: Real> {
     network: Network,
-    parameters: Parameters<R>,
+    layout: Arc<Layout>,
+    population: usize,
+    learns: bool,
     extent: Extent,
     /// Steps that the present episodes have run.
     done: usize,
+    /// What episodes that are driven step by step begin with; zeros where there is none.
+    start: Traces<'static, R>,
     backend: Box<dyn Backend<R>>,
+    changes: Changes,
 }
 
 /// [`Engine::session`] in one precision.
 struct Open;
 
 impl PerPrecision for Open {
-    type Of<R: Real> = fn(&Engine, &Network, &Parameters<R>, Extent) -> Result<Box<dyn Backend<R>>>;
+    type Of<R: Real> = fn(
+        &Engine,
+        &Network,
+        &Parameters<R>,
+        Option<Vec<Optimiser>>,
+        Request,
+        bool,
+    ) -> Result<Box<dyn Backend<R>>>;
 }
 
 fn open_in_single(
     engine: &Engine,
     network: &Network,
     parameters: &Parameters<f32>,
-    extent: Extent,
+    optimisers: Option<Vec<Optimiser>>,
+    request: Request,
+    step_by_step: bool,
 ) -> Result<Box<dyn Backend<f32>>> {
-    let (request, by_step) = (extent.request(network)?, extent.step_by_step);
     Ok(match engine {
-        Engine::Cpu(_) => Box::new(CpuSession::new(network, parameters, request, by_step)?),
+        Engine::Cpu(_) => Box::new(CpuSession::new(
+            network,
+            parameters,
+            optimisers,
+            request,
+            step_by_step,
+        )?),
         #[cfg(feature = "gpu")]
-        Engine::Gpu(gpu) => Box::new(GpuSession::new(gpu, network, parameters, request)?),
+        Engine::Gpu(gpu) => Box::new(GpuSession::new(
+            gpu, network, parameters, optimisers, request,
+        )?),
     })
 }
 
@@ -170,11 +198,18 @@ fn open_in_double(
     engine: &Engine,
     network: &Network,
     parameters: &Parameters<f64>,
-    extent: Extent,
+    optimisers: Option<Vec<Optimiser>>,
+    request: Request,
+    step_by_step: bool,
 ) -> Result<Box<dyn Backend<f64>>> {
-    let (request, by_step) = (extent.request(network)?, extent.step_by_step);
     Ok(match engine {
-        Engine::Cpu(_) => Box::new(CpuSession::new(network, parameters, request, by_step)?),
+        Engine::Cpu(_) => Box::new(CpuSession::new(
+            network,
+            parameters,
+            optimisers,
+            request,
+            step_by_step,
+        )?),
         #[cfg(feature = "gpu")]
         Engine::Gpu(_) => return Err(super::dispatch::single_precision_only()),
     })
@@ -193,26 +228,73 @@ impl Engine {
         extent: Extent,
     ) -> Result<Session<R>> {
         parameters.check(network)?;
-        let open = R::choose::<Open>(open_in_single, open_in_double);
-        Ok(Session {
-            backend: open(self, network, parameters, extent)?,
-            network: network.clone(),
-            parameters: parameters.clone(),
-            extent,
-            done: 0,
-        })
+        Session::open(self, network, parameters, None, extent)
+    }
+
+    /// The same, with optimisers: the networks learn by [`Session::learn`] and [`Session::apply`].
+    ///
+    /// `optimisers` holds one optimiser for the whole population, or one for each of its networks.
+    ///
+    /// # Errors
+    /// As [`Engine::session`], or if an optimiser's setting is out of range.
+    pub fn learning_session<R: Real>(
+        &self,
+        network: &Network,
+        parameters: &Parameters<R>,
+        optimisers: &[Optimiser],
+        extent: Extent,
+    ) -> Result<Session<R>> {
+        parameters.check(network)?;
+        let optimisers = one_for_each(optimisers, parameters)?;
+        Session::open(self, network, parameters, Some(optimisers), extent)
     }
 }
 
 impl<R: Real> Session<R> {
+    fn open(
+        engine: &Engine,
+        network: &Network,
+        parameters: &Parameters<R>,
+        optimisers: Option<Vec<Optimiser>>,
+        extent: Extent,
+    ) -> Result<Self> {
+        let request = extent.request(network)?;
+        let open = R::choose::<Open>(open_in_single, open_in_double);
+        let by_step = extent.step_by_step;
+        Ok(Self {
+            learns: optimisers.is_some(),
+            backend: open(engine, network, parameters, optimisers, request, by_step)?,
+            network: network.clone(),
+            layout: parameters.shared_layout().clone(),
+            population: parameters.population(),
+            extent,
+            done: 0,
+            start: Traces::default(),
+            changes: Changes::default(),
+        })
+    }
+
     /// How large its episodes are.
     pub fn extent(&self) -> Extent {
         self.extent
     }
 
-    /// The parameters that it computes with.
-    pub fn parameters(&self) -> &Parameters<R> {
-        &self.parameters
+    /// Networks `P`.
+    pub fn population(&self) -> usize {
+        self.population
+    }
+
+    /// Steps that the present episodes have run.
+    pub fn steps(&self) -> usize {
+        self.done
+    }
+
+    /// The parameters as they are now, read from the device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn parameters(&self) -> Result<Parameters<R>> {
+        self.backend.parameters()
     }
 
     /// Replaces the parameters. Episodes that are under way are given up.
@@ -220,22 +302,10 @@ impl<R: Real> Session<R> {
     /// # Errors
     /// If they do not fit the network or the population, or the device fails.
     pub fn set_parameters(&mut self, parameters: &Parameters<R>) -> Result<()> {
-        parameters.check_shape("parameters", self.parameters.layout(), self.population())?;
+        parameters.check_shape("parameters", &self.layout, self.population)?;
         parameters.check(&self.network)?;
         self.begin();
-        self.backend.set_parameters(parameters)?;
-        self.parameters.clone_from(parameters);
-        Ok(())
-    }
-
-    /// Networks `P`.
-    pub fn population(&self) -> usize {
-        self.parameters.population()
-    }
-
-    /// Steps that the present episodes have run.
-    pub fn steps(&self) -> usize {
-        self.done
+        self.backend.set_parameters(parameters)
     }
 
     /// Runs whole new episodes forward, [`Extent::steps`] steps of them. Their objective, if they have one, is not looked at.
@@ -257,17 +327,11 @@ impl<R: Real> Session<R> {
         }
         // What is differentiated comes later.
         let forward = Episodes {
-            input: episodes.input.view().into(),
-            objective: Objective::None,
-            initial_traces: episodes
-                .initial_traces
-                .iter()
-                .map(|(&layer, trace)| (layer, trace.view().into()))
-                .collect(),
-            trace_gradients: Default::default(),
+            initial_traces: views(&episodes.initial_traces),
+            ..Episodes::new(episodes.input.view())
         };
-        self.require_traces(&forward)?;
-        forward.check(&self.network, self.population())?;
+        self.require_traces(&forward.initial_traces)?;
+        forward.check(&self.network, self.population)?;
         self.begin();
         let outcome = self.backend.advance(&forward)?;
         self.done = self.extent.steps;
@@ -275,12 +339,14 @@ impl<R: Real> Session<R> {
     }
 
     /// Fails unless just those initial traces are given that the extent says.
-    fn require_traces(&self, episodes: &Episodes<'_, R>) -> Result<()> {
+    fn require_traces(&self, traces: &Traces<'_, R>) -> Result<()> {
         for (index, layer) in self.network.layers().iter().enumerate() {
-            let wanted = layer.as_plastic().is_some() && self.extent.initial_traces;
+            if layer.as_plastic().is_none() {
+                continue;
+            }
             let name = || format!("layer{index}.trace");
-            match (wanted, episodes.initial_trace(index)) {
-                (true, None) => {
+            match (self.extent.initial_traces, traces.contains_key(&index)) {
+                (true, false) => {
                     return Err(Error::MissingTensor {
                         name: name(),
                         expected: format!(
@@ -290,7 +356,7 @@ impl<R: Real> Session<R> {
                         ),
                     });
                 }
-                (false, Some(_)) if layer.as_plastic().is_some() => {
+                (false, true) => {
                     return Err(Error::setting(
                         name(),
                         "given, but the session's extent says that episodes begin with traces of zero",
@@ -305,7 +371,36 @@ impl<R: Real> Session<R> {
     /// Begins new episodes, with traces of zero, to be run with [`Session::step`].
     pub fn begin(&mut self) {
         self.done = 0;
+        self.start.clear();
         self.backend.begin();
+    }
+
+    /// The same with given traces, of each plastic layer, `[P, B, O, I]`; a first axis of length 1 is common to all networks.
+    /// The extent has to say so ([`Extent::with_initial_traces`]).
+    ///
+    /// # Errors
+    /// If traces do not fit the network or are not finite, lack a plastic layer, or are not what the extent says.
+    pub fn begin_from<'a>(
+        &mut self,
+        traces: impl IntoIterator<Item = (usize, impl Into<CowArray<'a, R, Ix4>>)>,
+    ) -> Result<()>
+    where
+        R: 'a,
+    {
+        let traces = traces.into_iter();
+        let traces = traces.map(|(layer, trace)| (layer, trace.into()));
+        let traces: Traces<'a, R> = traces.collect();
+        self.require_traces(&traces)?;
+        let sizes = [self.population, self.extent.batch];
+        require_traces(&traces, "trace", &self.network, sizes)?;
+        let elements = traces.values().map(|trace| trace.len() as u128);
+        let bytes = elements.sum::<u128>() * size_of::<R>() as u128;
+        memory::require("the session's initial traces", bytes)?;
+        self.begin();
+        let owned = |trace: CowArray<'a, R, Ix4>| CowArray::from(trace.into_owned());
+        let traces = traces.into_iter();
+        self.start = traces.map(|(layer, trace)| (layer, owned(trace))).collect();
+        Ok(())
     }
 
     /// One step of all episodes: from the inputs `[P, B, I]` the outputs `[P, B, O]`. An input whose first axis has length 1
@@ -320,10 +415,14 @@ impl<R: Real> Session<R> {
     {
         let input = input.into();
         self.require_step()?;
-        let expected = [self.population(), self.extent.batch, self.network.inputs()];
+        let expected = [self.population, self.extent.batch, self.network.inputs()];
         require_shape_of_networks("input", input.shape(), "[P, B, I]", &expected)?;
         require_finite("input", &input)?;
-        let episodes = Episodes::new(input.insert_axis(Axis(2)));
+        self.complete_start();
+        let episodes = Episodes {
+            initial_traces: views(&self.start),
+            ..Episodes::new(input.insert_axis(Axis(2)))
+        };
         let outcome = self.backend.advance(&episodes)?;
         self.done += 1;
         let output = outcome.output.expect("it is wanted");
@@ -331,10 +430,10 @@ impl<R: Real> Session<R> {
     }
 
     fn require_step(&self) -> Result<()> {
-        if !self.extent.step_by_step || self.extent.initial_traces {
+        if !self.extent.step_by_step {
             return Err(Error::setting(
                 "extent",
-                "steps one at a time need an extent that is step by step and begins with traces of zero",
+                "steps one at a time need an extent that is step by step",
             ));
         }
         if self.done == self.extent.steps {
@@ -349,69 +448,189 @@ impl<R: Real> Session<R> {
         Ok(())
     }
 
-    /// The gradients of `Σ output_gradient · output` over the steps that were run last, as often as wanted: of every
-    /// parameter, and of what else the extent says is wanted or given. `output_gradient` is `[P, B, T, O]` for the `T` steps
-    /// that were run; a first axis of length 1 is common to all networks.
+    /// Where the extent says that traces are given and there are none: zeros.
+    fn complete_start(&mut self) {
+        if self.done > 0 || !self.extent.initial_traces || !self.start.is_empty() {
+            return;
+        }
+        for (index, layer) in self.network.layers().iter().enumerate() {
+            if layer.as_plastic().is_some() {
+                let shape = (1, self.extent.batch, layer.outputs(), layer.inputs());
+                self.start.insert(index, Array4::zeros(shape).into());
+            }
+        }
+    }
+
+    /// Per layer, the trace after the last step that was run, `[P, B, O, I]`; `None` for layers without one. Episodes may
+    /// go on from there ([`Session::begin_from`]).
     ///
     /// # Errors
-    /// If no step was run, the gradient has another shape or is not finite, or the device fails.
-    pub fn backward<'a>(
-        &mut self,
-        output_gradient: impl Into<CowArray<'a, R, Ix4>>,
-    ) -> Result<Gradients<R>>
+    /// If the extent does not want them ([`Want::final_traces`](crate::engine::Want::final_traces)), no step was run, memory is short, or
+    /// the device fails.
+    pub fn traces(&self) -> Result<Vec<Option<Array4<R>>>> {
+        if !self.extent.want.final_traces {
+            return Err(Error::setting(
+                "extent",
+                "traces are there where the extent wants them: `want.final_traces`",
+            ));
+        }
+        self.require_steps()?;
+        self.backend.traces()
+    }
+
+    fn require_steps(&self) -> Result<()> {
+        match self.done {
+            0 => Err(Error::setting(
+                "steps",
+                "none was run yet with these parameters: run episodes forward first",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The gradients of `Σ output_gradient · output` over the steps that were run last, as often as wanted: of every
+    /// parameter, and of what else the extent says is wanted or given. `upstream` is the output gradient, `[P, B, T, O]` for the
+    /// `T` steps that were run, or an [`Upstream`] with gradients on the final traces, too, whose products are added.
+    ///
+    /// # Errors
+    /// If no step was run, a gradient has another shape or is not finite, gradients on traces are not what the extent says, or
+    /// the device fails.
+    pub fn backward<'a>(&mut self, upstream: impl Into<Upstream<'a, R>>) -> Result<Gradients<R>>
     where
         R: 'a,
     {
-        let gradient = output_gradient.into();
-        if self.done == 0 {
-            return Err(Error::setting(
-                "steps",
-                "none was run yet: run episodes forward first",
-            ));
-        }
-        let outputs = self.network.outputs();
-        let expected = [self.population(), self.extent.batch, self.done, outputs];
-        let name = "output_gradient";
-        require_shape_of_networks(name, gradient.shape(), "[P, B, T, O]", &expected)?;
-        require_finite(name, &gradient)?;
-        self.backend.backward(&Objective::OutputGradient(gradient))
+        let upstream = upstream.into();
+        self.require_upstream(&upstream)?;
+        self.backend.backward(&upstream)
     }
-}
 
-impl<R: Real> Backend<R> for CpuSession<R> {
-    fn set_parameters(&mut self, parameters: &Parameters<R>) -> Result<()> {
-        self.set_parameters(parameters);
+    /// The session's arrays on a GPU, for each group of its networks: kernels of the program's own may read the outputs there
+    /// and write the gradient on them ([`Upstream::on_device`]), so that nothing travels. None on the CPU.
+    ///
+    /// An extent that does not want the output ([`Want::output`](crate::engine::Want::output)) leaves it there.
+    #[cfg(feature = "gpu")]
+    pub fn device_arrays(&self) -> Vec<DeviceArrays> {
+        self.backend.device_arrays()
+    }
+
+    #[cfg(feature = "gpu")]
+    fn require_device_arrays(&self) -> Result<()> {
+        let reason = if self.backend.device_arrays().is_empty() {
+            "on the device, but the CPU engine has none: give an array"
+        } else if self.done < self.extent.steps {
+            "on the device, which has all steps of the extent, but some were not run: give an array"
+        } else {
+            return Ok(());
+        };
+        Err(Error::setting("output_gradient", reason))
+    }
+
+    fn require_upstream(&self, upstream: &Upstream<'_, R>) -> Result<()> {
+        self.require_steps()?;
+        #[cfg(feature = "gpu")]
+        if upstream.on_device {
+            self.require_device_arrays()?;
+        }
+        let sizes = [self.population, self.extent.batch, self.done];
+        upstream.check(&self.network, sizes)?;
+        let Some(layer) = upstream.trace_gradients.keys().next() else {
+            return Ok(());
+        };
+        let name = format!("layer{layer}.trace_gradient");
+        if !self.extent.trace_gradients {
+            let reason =
+                "given, but the session's extent says that there are none: `with_trace_gradients`";
+            return Err(Error::setting(name, reason));
+        }
+        if self.done < self.extent.steps {
+            let reason = format!(
+                "given after {} of {} steps, expected none before the last",
+                self.done, self.extent.steps
+            );
+            return Err(Error::setting(name, reason));
+        }
         Ok(())
     }
 
-    fn begin(&mut self) {
-        self.begin();
+    /// As [`Session::backward`], with one update of every network by its gradient, which need not leave the device. Returns what
+    /// else the extent says is wanted or given. What was run belongs to the parameters before: new episodes have to be run
+    /// before there is another gradient.
+    ///
+    /// # Errors
+    /// As [`Session::backward`], or if there are no optimisers. A gradient that is not finite is no error: see
+    /// [`Session::failures`].
+    pub fn learn<'a>(&mut self, upstream: impl Into<Upstream<'a, R>>) -> Result<EpisodeGradients<R>>
+    where
+        R: 'a,
+    {
+        let upstream = upstream.into();
+        self.require_optimisers()?;
+        self.require_upstream(&upstream)?;
+        self.change(|backend| backend.learn(&upstream))
     }
 
-    fn advance(&mut self, episodes: &Episodes<'_, R>) -> Result<Outcome<R>> {
-        self.advance(episodes)
+    /// One update with the caller's gradients. Episodes that are under way are given up.
+    ///
+    /// # Errors
+    /// If there are no optimisers, the gradients belong to another network or population, or the device fails.
+    pub fn apply(&mut self, gradients: &Parameters<R>) -> Result<()> {
+        self.require_optimisers()?;
+        gradients.check_shape("gradients", &self.layout, self.population)?;
+        self.change(|backend| backend.apply(gradients))
     }
 
-    fn backward(&mut self, objective: &Objective<'_, R>) -> Result<Gradients<R>> {
-        self.backward(objective, &Default::default())
+    /// The networks that stopped learning because a gradient was not finite, in order.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn failures(&self) -> Result<Vec<Failure>> {
+        self.backend.failures()
+    }
+
+    /// Everything that the population is now: as [`Learner::state`](crate::engine::Learner::state).
+    ///
+    /// # Errors
+    /// If there are no optimisers, memory is short, or the device fails.
+    pub fn state(&self) -> Result<TrainingState<R>> {
+        self.require_optimisers()?;
+        self.backend.state()
+    }
+
+    /// Goes on from `state`, which may be a [`Learner`](crate::engine::Learner)'s. Episodes that are under way are given up.
+    ///
+    /// # Errors
+    /// If there are no optimisers, it is a state of another network or population or not finite, or the device fails.
+    pub fn set_state(&mut self, state: &TrainingState<R>) -> Result<()> {
+        self.require_optimisers()?;
+        state.check(&self.layout, self.population)?;
+        self.change(|backend| backend.set_state(state))
+    }
+
+    fn require_optimisers(&self) -> Result<()> {
+        match self.learns {
+            true => Ok(()),
+            false => Err(Error::setting(
+                "optimisers",
+                "the session has none: open it with `Engine::learning_session`",
+            )),
+        }
+    }
+
+    /// A call that changes parameters. After one that failed when something had changed there is no other.
+    fn change<T>(&mut self, call: impl FnOnce(&mut dyn Backend<R>) -> Result<T>) -> Result<T> {
+        self.changes.require_finished()?;
+        let result = call(&mut *self.backend);
+        self.changes.note(&result, self.backend.is_under_way());
+        if result.is_ok() {
+            self.begin();
+        }
+        result
     }
 }
 
-#[cfg(feature = "gpu")]
-impl Backend<f32> for GpuSession {
-    fn set_parameters(&mut self, parameters: &Parameters<f32>) -> Result<()> {
-        self.set_parameters(parameters)
-    }
-
-    fn begin(&mut self) {
-        self.begin();
-    }
-
-    fn advance(&mut self, episodes: &Episodes<'_, f32>) -> Result<Outcome<f32>> {
-        self.advance(episodes)
-    }
-
-    fn backward(&mut self, objective: &Objective<'_, f32>) -> Result<Gradients<f32>> {
-        self.backward(objective)
-    }
+fn views<'a, R: Real>(traces: &'a Traces<'_, R>) -> Traces<'a, R> {
+    let traces = traces.iter();
+    traces
+        .map(|(&layer, trace)| (layer, trace.view().into()))
+        .collect()
 }

@@ -242,6 +242,18 @@ pub(super) fn resident_bytes(
 }
 
 impl Working {
+    /// Whether it may hold what the caller gives of episodes with a target.
+    pub fn is_given(self) -> bool {
+        matches!(
+            self,
+            Self::Episodes
+                | Self::Activity(0, _)
+                | Self::Target(_)
+                | Self::Mask(_)
+                | Self::Traces(..)
+        )
+    }
+
     /// The shape in `work`, whose layers have `sweeps`.
     pub fn shape(self, layout: &DeviceLayout, work: &Work, sweeps: &[Sweep]) -> Shape {
         let layers = &layout.layers;

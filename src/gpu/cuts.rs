@@ -58,10 +58,12 @@ fn whole_limits(
     work: &Work,
 ) -> [Limit; 3] {
     let (batch, steps) = (work.request.batch, work.request.steps);
+    let resident = resident_bytes(layout, work.networks, work.learn).into_iter();
+    let resident = resident.map(|(_, bytes)| bytes).max().unwrap_or(0);
     [
         Limit {
             what: "bytes of a buffer",
-            asked: largest_buffer(layout, work, batch, steps),
+            asked: largest_buffer(layout, work, batch, steps).max(resident),
             limit: profile.binding_bytes,
         },
         Limit {

@@ -13,7 +13,7 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens the best hardware adapter, or the one that `wanted` asks for: digits are an index among [`adapters`](crate::adapters), anything
+    /// Opens the best hardware adapter, or the one that `wanted` asks for: digits are an index among [`adapters`](crate::gpu::adapters), anything
     /// else is a part of the name, in any case, of which the first is taken.
     ///
     /// # Errors
@@ -31,7 +31,17 @@ impl Gpu {
         &self.device.name
     }
 
-    /// The adapter's index among [`adapters`](crate::adapters).
+    /// The device as [`wgpu`] has it, for kernels of a program's own.
+    pub fn wgpu_device(&self) -> &wgpu::Device {
+        &self.device.device
+    }
+
+    /// Its queue: what is submitted there runs in order with what the engine submits.
+    pub fn wgpu_queue(&self) -> &wgpu::Queue {
+        &self.device.queue
+    }
+
+    /// The adapter's index among [`adapters`](crate::gpu::adapters).
     pub fn index(&self) -> usize {
         self.device.index
     }

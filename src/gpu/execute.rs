@@ -26,6 +26,9 @@ pub(super) struct Loaded {
     finish: Vec<Bound>,
 }
 
+/// Copies of a plan's arrays.
+pub(super) type Copies = Vec<(Working, wgpu::Buffer)>;
+
 #[derive(Debug)]
 struct BoundCut {
     forward: Vec<Bound>,
@@ -159,6 +162,34 @@ impl Loaded {
 
     pub fn buffer(&self, buffer: Working) -> &wgpu::Buffer {
         &self.working[&buffer]
+    }
+
+    /// Copies of the arrays that `is_wanted` says, on the device.
+    pub fn copies(&self, is_wanted: impl Fn(Working) -> bool) -> Result<Copies> {
+        let buffers = self.plan.buffers.iter();
+        let wanted = || buffers.clone().filter(|&&(array, _)| is_wanted(array));
+        let bytes = wanted().map(|&(_, bytes)| u128::from(bytes));
+        self.device.require(bytes.sum())?;
+        let mut copies = Vec::new();
+        for &(array, bytes) in wanted() {
+            let copy = self.device.buffer(&format!("copy of {array:?}"), bytes)?;
+            copies.push((array, copy));
+        }
+        self.device.submit(|encoder| {
+            for (array, copy) in &copies {
+                let from = &self.working[array];
+                encoder.copy_buffer_to_buffer(from, 0, copy, 0, copy.size());
+            }
+        })?;
+        Ok(copies)
+    }
+
+    /// Records that arrays are put back as they were when they were copied.
+    pub fn record_restore(&self, encoder: &mut CommandEncoder, copies: &Copies) {
+        for (array, copy) in copies {
+            let to = &self.working[array];
+            encoder.copy_buffer_to_buffer(copy, 0, to, 0, copy.size());
+        }
     }
 
     /// Records one cut.

@@ -1,9 +1,10 @@
-//! A group of networks in training: those whose buffers fit one binding each.
+//! A group of networks: those whose buffers fit one binding each.
 
 use super::arrays::{Resident, Working};
 use super::cuts::split;
+use super::device::Device;
 use super::engine::Gpu;
-use super::execute::Loaded;
+use super::execute::{Copies, Loaded};
 use super::layout::DeviceLayout;
 use super::pace::Pace;
 use super::plan::Plan;
@@ -20,8 +21,9 @@ use crate::tasks::{EpisodeSource, mask};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
+use wgpu::SubmissionIndex;
 
-/// Networks in training that share buffers.
+/// Networks that share buffers.
 #[derive(Debug)]
 pub(super) struct Group {
     /// Networks of the population.
@@ -44,24 +46,63 @@ pub(super) struct Run<'a> {
 }
 
 impl Group {
-    /// Takes networks to the device, to be trained.
+    /// Takes networks of a population to the device; to be trained, if there are optimisers.
     pub fn new(
         gpu: &Gpu,
         layout: &DeviceLayout,
         parameters: &Parameters<f32>,
-        optimisers: &[Optimiser],
+        optimisers: Option<&[Optimiser]>,
         networks: Range<usize>,
     ) -> Result<Self> {
         let device = &gpu.device;
-        let residents = Residents::new(device, layout, &parameters.slice(networks.clone()), true)?;
-        let optimisers = optimisers[networks.clone()].iter();
-        let settings: Vec<u8> = optimisers
-            .flat_map(|optimiser| Settings::with_factors(optimiser, parameters.layout()))
-            .collect();
-        device.write(residents.get(Resident::Settings), &settings)?;
-        let states = vec![State::fresh(); networks.len()];
-        device.write(residents.get(Resident::States), &states)?;
-        Ok(Self::with(networks, layout.clone(), residents))
+        let values = parameters.slice(networks.clone());
+        let residents = Residents::new(device, layout, &values, optimisers.is_some())?;
+        let group = Self::with(networks.clone(), layout.clone(), residents);
+        if let Some(optimisers) = optimisers {
+            let optimisers = optimisers[networks.clone()].iter();
+            let settings: Vec<u8> = optimisers
+                .flat_map(|optimiser| Settings::with_factors(optimiser, parameters.layout()))
+                .collect();
+            device.write(group.residents.get(Resident::Settings), &settings)?;
+            let (states, progress) = (State::fresh(), Progress::default());
+            let count = networks.len();
+            group.set_states(gpu, &vec![states; count], &vec![progress; count])?;
+        }
+        Ok(group)
+    }
+
+    /// How far each network has come.
+    pub fn set_states(&self, gpu: &Gpu, states: &[State], progress: &[Progress]) -> Result<()> {
+        let device = &gpu.device;
+        device.write(self.residents.get(Resident::States), states)?;
+        device.write(self.residents.get(Resident::Progress), progress)
+    }
+
+    /// Reads one of the planes of an array that lies like the parameters, into the networks' part of the population's.
+    pub fn read(
+        &self,
+        gpu: &Gpu,
+        resident: Resident,
+        plane: usize,
+        to: &mut Parameters<f32>,
+    ) -> Result<()> {
+        let networks = self.networks.clone();
+        self.residents
+            .read(&gpu.device, &self.layout, (resident, plane), networks, to)
+    }
+
+    /// Writes such a plane.
+    pub fn write(
+        &self,
+        gpu: &Gpu,
+        resident: Resident,
+        plane: usize,
+        from: &Parameters<f32>,
+    ) -> Result<()> {
+        let values = packed(&self.layout, &from.slice(self.networks.clone()));
+        let at = plane * self.networks.len() * self.layout.stride;
+        let buffer = self.residents.get(resident);
+        gpu.device.write_at(buffer, at as u64, &values)
     }
 
     fn with(networks: Range<usize>, layout: DeviceLayout, residents: Residents) -> Self {
@@ -107,17 +148,63 @@ impl Group {
         Ok(loaded)
     }
 
-    /// One meta-step on the caller's episodes. Returns each network's loss.
+    /// Tells the device of meta-steps of training to come, from number `first` on.
+    pub fn begin(&self, gpu: &Gpu, first: u32) -> Result<()> {
+        let control = Control {
+            first_meta_step: first,
+            learn: 1,
+            meta_steps: 1,
+        };
+        let controls = self.residents.get(Resident::Control);
+        gpu.device.write(controls, &[control])?;
+        self.clear_progress(gpu)
+    }
+
+    /// One of these meta-steps, on the caller's episodes. It need not be done yet.
     pub fn step(
         &self,
         gpu: &Gpu,
         loaded: &Loaded,
+        in_flight: &mut InFlight,
         episodes: &Episodes<'_, f32>,
-        meta_step: u32,
-    ) -> Result<Vec<f32>> {
-        self.begin_one(gpu, meta_step)?;
-        meta_step_on(gpu, loaded, episodes, self.networks.clone())?;
-        let progress = self.progress(gpu, 1)?;
+    ) -> Result<()> {
+        meta_step_on(gpu, loaded, in_flight, episodes, self.networks.clone())
+    }
+
+    /// Takes the caller's episodes to the device, to be kept there: of each cut, what it takes of them.
+    pub fn hold(&self, loaded: &Loaded, episodes: &Episodes<'_, f32>) -> Result<Vec<Copies>> {
+        let cuts = 0..loaded.plan.cuts.len();
+        let hold = |cut| {
+            Transfer::new(loaded, self.networks.clone(), cut).upload(episodes)?;
+            loaded.copies(|array| array.is_given())
+        };
+        cuts.map(hold).collect()
+    }
+
+    /// One meta-step on episodes that are kept on the device.
+    pub fn step_on(
+        &self,
+        gpu: &Gpu,
+        loaded: &Loaded,
+        in_flight: &mut InFlight,
+        held: &[Copies],
+    ) -> Result<()> {
+        for (cut, copies) in held.iter().enumerate() {
+            let submission = gpu.device.submit(|encoder| {
+                loaded.record_restore(encoder, copies);
+                loaded.record_cut(encoder, cut);
+                if cut + 1 == held.len() {
+                    loaded.record_finish(encoder);
+                }
+            })?;
+            in_flight.push(&gpu.device, submission)?;
+        }
+        Ok(())
+    }
+
+    /// Each network's losses in the `meta_steps` meta-steps since they began, which are done; their sum.
+    pub fn losses(&self, gpu: &Gpu, meta_steps: usize) -> Result<Vec<f32>> {
+        let progress = self.reported(gpu, meta_steps)?;
         Ok(progress.into_iter().map(|progress| progress.loss).collect())
     }
 
@@ -129,29 +216,29 @@ impl Group {
         gradients: &Parameters<f32>,
         meta_step: u32,
     ) -> Result<()> {
-        let device = &gpu.device;
-        let values = packed(&self.layout, &gradients.slice(self.networks.clone()));
-        self.begin_one(gpu, meta_step)?;
-        device.write(self.residents.get(Resident::Gradients), &values)?;
-        let submission = device.submit(|encoder| {
-            encoder.clear_buffer(loaded.buffer(Working::Losses), 0, None);
-            loaded.record_finish(encoder);
-        })?;
-        device.wait(submission)?;
-        self.progress(gpu, 1)?;
-        Ok(())
+        self.begin(gpu, meta_step)?;
+        self.write(gpu, Resident::Gradients, 0, gradients)?;
+        self.finish(gpu, loaded, false)
     }
 
-    /// Tells the device of one meta-step of training to come.
-    fn begin_one(&self, gpu: &Gpu, meta_step: u32) -> Result<()> {
-        let control = Control {
-            first_meta_step: meta_step,
-            learn: 1,
-            meta_steps: 1,
-        };
-        let controls = self.residents.get(Resident::Control);
-        gpu.device.write(controls, &[control])?;
-        self.clear_progress(gpu)
+    /// The reverse half of episodes that were run, whose upstream gradients are there, and an update.
+    pub fn learn(&self, gpu: &Gpu, loaded: &Loaded, meta_step: u32) -> Result<()> {
+        self.begin(gpu, meta_step)?;
+        self.finish(gpu, loaded, true)
+    }
+
+    /// An update, after the reverse half if that is asked for. There is no loss.
+    fn finish(&self, gpu: &Gpu, loaded: &Loaded, backward: bool) -> Result<()> {
+        let submission = gpu.device.submit(|encoder| {
+            encoder.clear_buffer(loaded.buffer(Working::Losses), 0, None);
+            if backward {
+                loaded.record_backward(encoder, 0);
+            }
+            loaded.record_finish(encoder);
+        })?;
+        gpu.device.wait(submission)?;
+        self.reported(gpu, 1)?;
+        Ok(())
     }
 
     fn clear_progress(&self, gpu: &Gpu) -> Result<()> {
@@ -188,13 +275,15 @@ impl Group {
             self.submit(gpu, loaded, control, run.meta_steps.len())?;
         } else {
             device.write(self.residents.get(Resident::Control), &[control])?;
+            let mut in_flight = InFlight::default();
             for meta_step in run.meta_steps.clone() {
                 let episodes = run.source.episodes_of(self.networks.clone(), meta_step)?;
-                meta_step_on(gpu, loaded, &episodes, 0..self.networks.len())?;
+                let networks = 0..self.networks.len();
+                meta_step_on(gpu, loaded, &mut in_flight, &episodes, networks)?;
             }
+            in_flight.finish(device)?;
         }
-        let progress = self.progress(gpu, (run.meta_steps.end - run.since) as usize)?;
-        Ok(progress.into_iter().map(|progress| progress.loss).collect())
+        self.losses(gpu, (run.meta_steps.end - run.since) as usize)
     }
 
     /// Submits meta-steps, several to a submission, with two submissions in flight.
@@ -243,10 +332,15 @@ impl Group {
         }
     }
 
-    /// What the networks report of the last `meta_steps` meta-steps.
-    fn progress(&self, gpu: &Gpu, meta_steps: usize) -> Result<Vec<Progress>> {
+    /// What each network reports of the last meta-steps.
+    pub fn progress(&self, gpu: &Gpu) -> Result<Vec<Progress>> {
         let buffer = self.residents.get(Resident::Progress);
-        let progress: Vec<Progress> = gpu.device.read(buffer, self.networks.len())?;
+        gpu.device.read(buffer, self.networks.len())
+    }
+
+    /// What each network reports of the last `meta_steps` meta-steps, which were all done.
+    fn reported(&self, gpu: &Gpu, meta_steps: usize) -> Result<Vec<Progress>> {
+        let progress = self.progress(gpu)?;
         // A driver that drops a submission in silence leaves the count behind.
         match progress
             .iter()
@@ -267,10 +361,33 @@ impl Group {
     }
 }
 
+/// Submissions under way, two at most, so that the host makes a batch ready while the device computes on the one before.
+#[derive(Debug, Default)]
+pub(super) struct InFlight(Option<SubmissionIndex>);
+
+impl InFlight {
+    /// One more, after the one before the last is done.
+    pub fn push(&mut self, device: &Device, submission: SubmissionIndex) -> Result<()> {
+        match self.0.replace(submission) {
+            Some(earlier) => device.wait(earlier),
+            None => Ok(()),
+        }
+    }
+
+    /// All are done.
+    pub fn finish(&mut self, device: &Device) -> Result<()> {
+        match self.0.take() {
+            Some(last) => device.wait(last),
+            None => Ok(()),
+        }
+    }
+}
+
 /// One meta-step on episodes from the host, of which those of `networks` are the group's.
 fn meta_step_on(
     gpu: &Gpu,
     loaded: &Loaded,
+    in_flight: &mut InFlight,
     episodes: &Episodes<f32>,
     networks: Range<usize>,
 ) -> Result<()> {
@@ -283,7 +400,7 @@ fn meta_step_on(
                 loaded.record_finish(encoder);
             }
         })?;
-        gpu.device.wait(submission)?;
+        in_flight.push(&gpu.device, submission)?;
     }
     Ok(())
 }

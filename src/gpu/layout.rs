@@ -6,8 +6,8 @@
 use super::profile::Profile;
 use super::tile::{QUADS_PER_LANE, Tile, most_lanes};
 use crate::error::{Error, Result};
-use crate::network::{Activation, Extents, Layer, Loss, Network, Role, TensorSpec};
-use crate::parameters::Layout;
+use crate::network::{Activation, Extents, Layer, Loss, Network, TensorSpec};
+use crate::parameters::{Layout, Role};
 use crate::rule::Rule;
 use crate::zip::zip_eq;
 
@@ -398,7 +398,8 @@ mod tests {
         let layout = Layout::new(&network).unwrap();
         let device_layout = DeviceLayout::new(&network, &Profile::default());
         let parameters =
-            Parameters::<f32>::initialise(&network, &crate::Initial::default(), 1, 1).unwrap();
+            Parameters::<f32>::initialise(&network, &crate::parameters::Initial::default(), 1, 1)
+                .unwrap();
         let mut device = Vec::new();
         device_layout.pack(&layout, parameters.values(), &mut device);
         assert_eq!(device.len() % 4, 0);

@@ -1,34 +1,53 @@
 //! A population in training on the device: many meta-steps per submission, nothing read back but reports.
 
-use super::arrays::Resident;
-use super::cuts::{group_size, require_residents, split};
+use super::cuts::{group_size, require_residents};
+use super::device::Device;
 use super::engine::Gpu;
-use super::group::{Group, Run};
+use super::execute::{Copies, Loaded};
+use super::group::{Group, InFlight, Run};
 use super::layout::DeviceLayout;
-use super::state::NONE;
-use super::stretch::Stretch;
+use super::population::Population;
 use super::work::Work;
-use crate::computation::{Failure, ObjectiveKind, Request, Want};
+use crate::computation::{Failure, ObjectiveKind, Request, TrainingState, Want};
 use crate::episodes::Episodes;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::optimiser::Optimiser;
-use crate::parameters::{Layout, Parameters};
+use crate::parameters::Parameters;
 use crate::tasks::EpisodeSource;
+use crate::zip::zip_eq;
 use std::ops::Range;
+use std::sync::Arc;
+
+/// Meta-steps on the caller's batches at most whose losses are summed on the device.
+const MOST_BATCHES: u32 = 1 << 16;
 
 /// A population in training on the GPU engine.
 #[derive(Debug)]
 pub struct GpuLearner {
     network: Network,
-    parameters: Parameters<f32>,
-    groups: Vec<Group>,
-    gpu: Gpu,
-    stretch: Stretch,
-    /// A call has begun to change networks, and not come to its end.
-    under_way: bool,
-    /// Failures of earlier stretches.
-    known: Vec<Failure>,
+    population: Population,
+}
+
+/// Episodes that are kept on the device.
+#[derive(Debug)]
+pub struct HeldBatch {
+    device: Arc<Device>,
+    network: Network,
+    work: Work,
+    /// Of each group its networks, and of each cut what it takes of the episodes.
+    groups: Vec<(Range<usize>, Vec<Copies>)>,
+}
+
+/// Meta-steps under way on the caller's batches, all of one kind.
+#[derive(Debug)]
+struct Batches {
+    work: Work,
+    /// Of each group, as the next.
+    loaded: Vec<Arc<Loaded>>,
+    in_flight: Vec<InFlight>,
+    /// How many there were.
+    count: u32,
 }
 
 impl GpuLearner {
@@ -38,87 +57,168 @@ impl GpuLearner {
         parameters: &Parameters<f32>,
         optimisers: Vec<Optimiser>,
     ) -> Result<Self> {
-        let population = parameters.population();
         let layout = DeviceLayout::new(network, &gpu.profile);
         require_residents(&layout, &gpu.profile, true)?;
-        let size = group_size(network, &gpu.profile, &Work::first(network, population));
-        let groups = split(0..population, size)
-            .map(|networks| Group::new(gpu, &layout, parameters, &optimisers, networks))
-            .collect::<Result<_>>()?;
+        let work = Work::first(network, parameters.population());
+        let size = group_size(network, &gpu.profile, &work);
         Ok(Self {
             network: network.clone(),
-            parameters: parameters.clone(),
-            groups,
-            gpu: gpu.clone(),
-            stretch: Stretch::default(),
-            under_way: false,
-            known: Vec::new(),
+            population: Population::new(gpu, &layout, parameters, Some(&optimisers), size)?,
         })
-    }
-
-    /// Makes ready for `count` meta-steps of `batch` episodes and returns the number of the first: `first`, or any. They are
-    /// done when `stretch.next` says so.
-    fn begin(&mut self, first: Option<u32>, count: u32, batch: usize) -> Result<u32> {
-        let stretch = self.stretch.with(first, count, batch as u64);
-        if stretch != self.stretch {
-            self.known = self.failures()?;
-            self.stretch = stretch;
-        }
-        Ok(stretch.next)
-    }
-
-    /// `count` meta-steps were done.
-    fn end(&mut self, count: u32) {
-        self.stretch.next += count;
-        self.under_way = false;
     }
 
     /// Splits groups that are too large for the buffers of `work`, the whole population's.
     fn fit(&mut self, work: &Work) -> Result<()> {
-        let size = group_size(&self.network, &self.gpu.profile, work);
-        if self.groups.iter().all(|group| group.networks.len() <= size) {
-            return Ok(());
+        let profile = &self.population.gpu.profile;
+        let size = group_size(&self.network, profile, work);
+        self.population.split(size)
+    }
+
+    /// A meta-step on the caller's episodes.
+    fn work_on(&self, episodes: &Episodes<'_, f32>) -> Work {
+        let request = Request::on(&self.network, episodes, Want::NOTHING, true);
+        Work {
+            is_meta_step: true,
+            learn: true,
+            ..Work::new(self.population.size(), request)
         }
-        let mut groups = Vec::new();
-        for group in &self.groups {
-            groups.extend(group.split(&self.gpu, size)?);
+    }
+
+    /// Begins meta-steps of one kind.
+    fn begin(&mut self, work: Work) -> Result<Batches> {
+        self.fit(&work)?;
+        let loaded = self.population.load(&self.network, &work)?;
+        let first = self
+            .population
+            .begin(None, MOST_BATCHES, work.request.batch)?;
+        let (gpu, groups) = self.population.change();
+        for group in groups.iter() {
+            group.begin(gpu, first)?;
         }
-        self.groups = groups;
+        Ok(Batches {
+            in_flight: groups.iter().map(|_| InFlight::default()).collect(),
+            work,
+            loaded,
+            count: 0,
+        })
+    }
+
+    /// One more; `step` does it for a group, of which it gets the number, too.
+    fn go_on(
+        &self,
+        batches: &mut Batches,
+        step: impl Fn(usize, &Group, &Loaded, &mut InFlight) -> Result<()>,
+    ) -> Result<()> {
+        let groups = self.population.groups.iter().enumerate();
+        for ((index, group), in_flight) in groups.zip(&mut batches.in_flight) {
+            step(index, group, &batches.loaded[index], in_flight)?;
+        }
+        batches.count += 1;
         Ok(())
     }
 
-    pub(crate) fn step(&mut self, episodes: &Episodes<'_, f32>) -> Result<Vec<f32>> {
-        let population = self.parameters.population();
-        let request = Request::on(&self.network, episodes, Want::NOTHING, true);
-        let work = Work {
-            is_meta_step: true,
-            learn: true,
-            ..Work::new(population, request)
-        };
-        self.fit(&work)?;
-        let meta_step = self.begin(None, 1, episodes.batch())?;
-        let mut losses = Vec::with_capacity(population);
-        for group in &mut self.groups {
-            let loaded = group.load(&self.gpu, &self.network, &work)?;
-            self.under_way = true;
-            losses.extend(group.step(&self.gpu, &loaded, episodes, meta_step)?);
+    /// They are done; returns the sum of each network's losses.
+    fn end(&mut self, mut batches: Batches) -> Result<Vec<f32>> {
+        let gpu = &self.population.gpu;
+        let mut losses = Vec::with_capacity(self.population.size());
+        for (group, in_flight) in self.population.groups.iter().zip(&mut batches.in_flight) {
+            in_flight.finish(&gpu.device)?;
+            losses.extend(group.losses(gpu, batches.count as usize)?);
         }
-        self.end(1);
+        self.population.end(batches.count);
         Ok(losses)
     }
 
+    pub(crate) fn step(&mut self, episodes: &Episodes<'_, f32>) -> Result<Vec<f32>> {
+        let mut batches = self.begin(self.work_on(episodes))?;
+        let gpu = &self.population.gpu;
+        self.go_on(&mut batches, |_, group, loaded, in_flight| {
+            group.step(gpu, loaded, in_flight, episodes)
+        })?;
+        self.end(batches)
+    }
+
+    /// A meta-step on each of some batches. The host makes the next one ready while the device computes. Returns the sum of
+    /// each network's losses.
+    pub(crate) fn steps<'a>(
+        &mut self,
+        all: &mut dyn Iterator<Item = Episodes<'a, f32>>,
+    ) -> Result<Vec<f64>> {
+        let mut sums = vec![0.0; self.population.size()];
+        let mut add = |losses: Vec<f32>| {
+            for (sum, loss) in zip_eq(&mut sums, losses) {
+                *sum += f64::from(loss);
+            }
+        };
+        let mut under_way: Option<Batches> = None;
+        for episodes in all {
+            let work = self.work_on(&episodes);
+            let mut batches = match under_way.take() {
+                Some(batches) if batches.work == work && batches.count < MOST_BATCHES => batches,
+                other => {
+                    if let Some(batches) = other {
+                        add(self.end(batches)?);
+                    }
+                    self.begin(work)?
+                }
+            };
+            let gpu = &self.population.gpu;
+            self.go_on(&mut batches, |_, group, loaded, in_flight| {
+                group.step(gpu, loaded, in_flight, &episodes)
+            })?;
+            under_way = Some(batches);
+        }
+        if let Some(batches) = under_way {
+            add(self.end(batches)?);
+        }
+        Ok(sums)
+    }
+
+    /// Takes episodes to the device, to be kept there.
+    pub(crate) fn hold(&mut self, episodes: &Episodes<'_, f32>) -> Result<HeldBatch> {
+        let work = self.work_on(episodes);
+        self.fit(&work)?;
+        let loaded = self.population.load(&self.network, &work)?;
+        let groups = self.population.groups.iter().zip(&loaded);
+        let groups = groups
+            .map(|(group, loaded)| Ok((group.networks.clone(), group.hold(loaded, episodes)?)))
+            .collect::<Result<_>>()?;
+        let device = &self.population.gpu.device;
+        device.check()?;
+        Ok(HeldBatch {
+            device: device.clone(),
+            network: self.network.clone(),
+            work,
+            groups,
+        })
+    }
+
+    pub(crate) fn step_on(&mut self, held: &HeldBatch) -> Result<Vec<f32>> {
+        let gpu = self.population.gpu.clone();
+        let groups = self.population.groups.iter();
+        let groups = groups.map(|group| &group.networks);
+        let is_for_this = Arc::ptr_eq(&held.device, &gpu.device)
+            && held.network == self.network
+            && groups.eq(held.groups.iter().map(|(networks, _)| networks));
+        if !is_for_this {
+            return Err(Error::setting(
+                "episodes",
+                "held for another learner, or for groups of networks that have been split since: hold them again",
+            ));
+        }
+        let mut batches = self.begin(held.work.clone())?;
+        self.go_on(&mut batches, |index, group, loaded, in_flight| {
+            group.step_on(&gpu, loaded, in_flight, &held.groups[index].1)
+        })?;
+        self.end(batches)
+    }
+
     pub(crate) fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
-        let meta_step = self.begin(None, 1, 0)?;
-        let mut work = Work::first(&self.network, self.parameters.population());
+        let mut work = Work::first(&self.network, self.population.size());
         // An update alone has no episodes.
         work.request.objective = ObjectiveKind::None;
-        for group in &mut self.groups {
-            let loaded = group.load(&self.gpu, &self.network, &work)?;
-            self.under_way = true;
-            group.apply(&self.gpu, &loaded, gradients, meta_step)?;
-        }
-        self.end(1);
-        Ok(())
+        let loaded = self.population.load(&self.network, &work)?;
+        self.population.apply(gradients, &loaded)
     }
 
     pub(crate) fn run(
@@ -129,68 +229,52 @@ impl GpuLearner {
         learn: bool,
     ) -> Result<Vec<f64>> {
         let task = &*source.task;
-        let population = self.parameters.population();
-        let work = Work::on_task(&self.network, population, source.batch, task, learn);
+        let work = Work::on_task(
+            &self.network,
+            self.population.size(),
+            source.batch,
+            task,
+            learn,
+        );
         self.fit(&work)?;
         let count = meta_steps.end - meta_steps.start;
-        self.begin(Some(meta_steps.start), count, source.batch)?;
+        self.population
+            .begin(Some(meta_steps.start), count, source.batch)?;
+        let loaded = self.population.load(&self.network, &work)?;
         let counted = ((meta_steps.end - since) as usize * task.counted_steps()) as f64;
         let run = Run {
             source,
             since,
             meta_steps,
         };
-        let mut errors = Vec::with_capacity(population);
-        for group in &mut self.groups {
-            let loaded = group.load(&self.gpu, &self.network, &work)?;
-            self.under_way = true;
-            let losses = group.run(&self.gpu, &loaded, &run)?.into_iter();
+        let mut errors = Vec::with_capacity(self.population.size());
+        let (gpu, groups) = self.population.change();
+        for (group, loaded) in groups.iter_mut().zip(&loaded) {
+            let losses = group.run(gpu, loaded, &run)?.into_iter();
             errors.extend(losses.map(|loss| f64::from(loss) / counted));
         }
-        self.end(count);
+        self.population.end(count);
         Ok(errors)
     }
 
     /// Whether a call failed when it had begun to change something.
     pub(crate) fn is_under_way(&self) -> bool {
-        self.under_way
+        self.population.is_under_way()
     }
 
     pub(crate) fn parameters(&self) -> Result<Parameters<f32>> {
-        let mut all = self.parameters.clone();
-        for group in &self.groups {
-            let networks = group.networks.clone();
-            let (device, layout) = (&self.gpu.device, &group.layout);
-            group
-                .residents
-                .read(device, layout, Resident::Parameters, networks, &mut all)?;
-        }
-        Ok(all)
+        self.population.parameters()
     }
 
     pub(crate) fn failures(&self) -> Result<Vec<Failure>> {
-        let mut failures = Vec::new();
-        for group in &self.groups {
-            for (network, state) in group.networks.clone().zip(group.states(&self.gpu)?) {
-                if state.failed == NONE {
-                    continue;
-                }
-                let known = self.known.iter().find(|known| known.network == network);
-                failures.push(known.cloned().unwrap_or_else(|| Failure {
-                    network,
-                    episode: self.stretch.episodes_before(state.failed_at),
-                    tensor: failed_tensor(self.parameters.layout(), state.failed),
-                }));
-            }
-        }
-        Ok(failures)
+        self.population.failures()
     }
-}
 
-/// The name of what a failure code stands for.
-fn failed_tensor(layout: &Layout, code: u32) -> String {
-    match code.checked_sub(1) {
-        None => "loss".to_owned(),
-        Some(index) => format!("gradient.{}", layout.tensors()[index as usize].name()),
+    pub(crate) fn state(&self) -> Result<TrainingState<f32>> {
+        self.population.state()
+    }
+
+    pub(crate) fn set_state(&mut self, state: &TrainingState<f32>) -> Result<()> {
+        self.population.set_state(state)
     }
 }

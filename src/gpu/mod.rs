@@ -1,7 +1,11 @@
 //! The GPU engine: WGSL compute shaders through wgpu.
 //!
-//! A plan is made first, without a device: kernels rendered for the shapes, buffers, cuts, dispatches. Then a device runs
-//! it. Parameters, optimiser state and episodes stay in device buffers between meta-steps.
+//! [`Engine::gpu`](crate::engine::Engine::gpu) opens a device, of which [`Gpu`] tells more. [`adapters`] lists those of the
+//! machine.
+//!
+//! Work is planned first, without a device: kernels rendered for the shapes, buffers, cuts, dispatches. [`plan`] and
+//! [`plan_task`] show such a plan as a [`PlanReport`], for a device that a [`Profile`] describes. Then a device runs it.
+//! Parameters, optimiser state and episodes stay in device buffers between meta-steps.
 
 mod adapter;
 mod arrays;
@@ -22,6 +26,7 @@ mod pace;
 mod placed;
 mod plan;
 mod plan_report;
+mod population;
 mod profile;
 mod record;
 mod render;
@@ -46,8 +51,9 @@ mod work;
 
 pub use adapter::{AdapterReport, adapters};
 pub use engine::Gpu;
-pub use learner::GpuLearner;
+pub(crate) use learner::{GpuLearner, HeldBatch};
 pub use plan_report::{KernelReport, PlanReport, plan, plan_task};
 pub use profile::Profile;
 pub(crate) use repeat::GpuRun;
+pub use session::DeviceArrays;
 pub(crate) use session::GpuSession;

@@ -63,7 +63,7 @@ impl Placed {
         self.residents.read(
             &gpu.device,
             layout,
-            Resident::Gradients,
+            (Resident::Gradients, 0),
             networks,
             gradients,
         )

@@ -79,17 +79,17 @@ impl Residents {
         &self.buffers[&resident]
     }
 
-    /// Reads the parameters, or values that lie like them, into those of `networks` of a population.
+    /// Reads the parameters, or a plane of values that lie like them, into those of `networks` of a population.
     pub fn read(
         &self,
         device: &Device,
         layout: &DeviceLayout,
-        resident: Resident,
+        (resident, plane): (Resident, usize),
         networks: Range<usize>,
         to: &mut Parameters<f32>,
     ) -> Result<()> {
-        let on_device: Vec<f32> =
-            device.read(self.get(resident), networks.len() * layout.stride)?;
+        let count = networks.len() * layout.stride;
+        let on_device: Vec<f32> = device.read_at(self.get(resident), plane * count, count)?;
         let host_layout = to.shared_layout().clone();
         let size = host_layout.size();
         let values = &mut to.values_mut()[networks.start * size..networks.end * size];

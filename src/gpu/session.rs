@@ -1,201 +1,305 @@
 //! A computation whose arrays stay on the device: planned, allocated and uploaded once, run in halves.
 
-use super::arrays::Resident;
-use super::cuts::{split, whole_group_size};
+use super::arrays::Working;
+use super::cuts::{require_residents, whole_group_size};
 use super::engine::Gpu;
+use super::execute::Loaded;
 use super::gradient::results;
-use super::placed::Placed;
-use super::residents::packed;
+use super::group::Group;
+use super::layout::DeviceLayout;
+use super::population::Population;
+use super::transfer::Transfer;
 use super::work::Work;
-use crate::computation::{Gradients, Outcome, Request, Want};
-use crate::episodes::{Episodes, Objective, of_each_network};
+use crate::computation::{
+    EpisodeGradients, Failure, Gradients, Outcome, Request, TrainingState, Want,
+};
+use crate::episodes::{Episodes, Objective, Upstream, of_each_network};
 use crate::error::Result;
 use crate::network::Network;
+use crate::optimiser::Optimiser;
 use crate::parameters::Parameters;
-use ndarray::{Array4, Axis, CowArray, Slice};
+use ndarray::{Array4, Axis, CowArray, Ix4, Slice};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Networks on the GPU that run episodes forward, all steps at once or one at a time, and differentiate what they did with
 /// the caller's gradient on the outputs. Nothing but inputs, outputs and gradients travels between calls.
 #[derive(Debug)]
 pub struct GpuSession {
-    gpu: Gpu,
     network: Network,
+    /// For its layout.
     parameters: Parameters<f32>,
+    population: Population,
     work: Work,
-    groups: Vec<Placed>,
+    /// Of each group.
+    loaded: Vec<Arc<Loaded>>,
     /// Steps of the present episodes that are done.
     done: usize,
 }
 
+/// A session's arrays on the device, for some of its networks. They are there as long as the session is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DeviceArrays {
+    /// Which networks of the population.
+    pub networks: Range<usize>,
+    /// The outputs, `[networks, B, T, row]`, `f32`: there after the forward half.
+    pub output: wgpu::Buffer,
+    /// The gradient on them, of the same shape, to be written before the reverse half, each time: it is worked on in place.
+    /// Elements from the network's outputs to the end of a row have to be zero.
+    pub output_gradient: wgpu::Buffer,
+    /// Elements from one step to the next: the network's outputs `O`, and some more.
+    pub row: usize,
+}
+
 impl GpuSession {
-    /// Room for what `request` says, which has a gradient on the outputs.
+    /// Room for what `request` says, which has a gradient on the outputs. The networks learn by `optimisers`, one for each;
+    /// none where they do not learn.
     pub(crate) fn new(
         gpu: &Gpu,
         network: &Network,
         parameters: &Parameters<f32>,
+        optimisers: Option<Vec<Optimiser>>,
         request: Request,
     ) -> Result<Self> {
         let work = Work {
             stepwise: true,
+            learn: optimisers.is_some(),
             ..Work::new(parameters.population(), request)
         };
+        let layout = DeviceLayout::new(network, gpu.profile());
+        require_residents(&layout, gpu.profile(), work.learn)?;
         let size = whole_group_size(network, gpu.profile(), &work);
-        let groups = split(0..work.networks, size)
-            .map(|networks| Placed::new(gpu, network, parameters, &work, networks))
-            .collect::<Result<_>>()?;
+        let optimisers = optimisers.as_deref();
+        let mut population = Population::new(gpu, &layout, parameters, optimisers, size)?;
         Ok(Self {
-            gpu: gpu.clone(),
             network: network.clone(),
             parameters: parameters.clone(),
+            loaded: population.load(network, &work)?,
+            population,
             work,
-            groups,
             done: 0,
         })
     }
 
+    pub(crate) fn parameters(&self) -> Result<Parameters<f32>> {
+        self.population.parameters()
+    }
+
     pub(crate) fn set_parameters(&mut self, parameters: &Parameters<f32>) -> Result<()> {
-        for group in &self.groups {
-            let layout = &group.loaded.plan.layout;
-            let values = packed(layout, &parameters.slice(group.networks.clone()));
-            let buffer = group.residents.get(Resident::Parameters);
-            self.gpu.device.write(buffer, &values)?;
-        }
-        Ok(())
+        self.population.set_parameters(parameters)
     }
 
     pub(crate) fn begin(&mut self) {
         self.done = 0;
     }
 
+    /// Each group with its plan, and what goes to the device and comes back.
+    fn groups(&self) -> impl Iterator<Item = (&Group, &Loaded, Transfer<'_>)> {
+        let groups = self.population.groups.iter().zip(&self.loaded);
+        groups.map(|(group, loaded)| {
+            let transfer = Transfer::new(loaded, group.networks.clone(), 0);
+            (group, &**loaded, transfer)
+        })
+    }
+
+    /// Arrays for the results of `request`, to be filled.
+    fn results(&self, request: Request) -> Result<Gradients<f32>> {
+        let work = Work::new(self.work.networks, request);
+        results(&self.network, &self.parameters, &work)
+    }
+
     /// All steps of new episodes at once, or one step more.
     pub(crate) fn advance(&mut self, episodes: &Episodes<'_, f32>) -> Result<Outcome<f32>> {
         let (request, steps) = (&self.work.request, episodes.steps());
         let is_whole = self.done == 0 && steps == request.steps;
-        let want = Want {
-            input_gradient: false,
-            final_traces: is_whole && request.want.final_traces,
-            ..request.want
-        };
         let forward = Request {
             steps,
             gradient: false,
-            want,
+            want: Want {
+                input_gradient: false,
+                final_traces: is_whole && request.want.final_traces,
+                ..request.want
+            },
             ..request.clone()
         };
-        let forward = Work::new(self.work.networks, forward);
-        let mut outcome = results(&self.network, &self.parameters, &forward)?.outcome;
-        for group in &self.groups {
-            match is_whole {
-                true => self.run_whole(group, episodes, &mut outcome)?,
-                false => self.run_step(group, self.done, episodes, &mut outcome)?,
+        let mut outcome = self.results(forward)?.outcome;
+        let device = &self.population.gpu.device;
+        for (_, loaded, transfer) in self.groups() {
+            if self.done == 0 {
+                transfer.upload_initial_traces(&episodes.initial_traces)?;
+            }
+            if is_whole {
+                transfer.upload_input(&episodes.input)?;
+                device.submit(|encoder| loaded.record_forward(encoder, 0))?;
+                transfer.download_outcome(&mut outcome)?;
+            } else {
+                transfer.upload_step(&episodes.input)?;
+                device.submit(|encoder| loaded.record_step(encoder, self.done))?;
+                if let Some(output) = &mut outcome.output {
+                    transfer.read_step(output)?;
+                }
             }
         }
         self.done += steps;
         Ok(outcome)
     }
 
-    fn run_whole(
-        &self,
-        group: &Placed,
-        episodes: &Episodes<'_, f32>,
-        outcome: &mut Outcome<f32>,
-    ) -> Result<()> {
-        let transfer = group.transfer(0);
-        transfer.upload_input(&episodes.input)?;
-        transfer.upload_traces(episodes)?;
-        let record = |encoder: &mut _| group.loaded.record_forward(encoder, 0);
-        self.gpu.device.submit(record)?;
-        transfer.download_outcome(outcome)
-    }
-
-    fn run_step(
-        &self,
-        group: &Placed,
-        step: usize,
-        episodes: &Episodes<'_, f32>,
-        outcome: &mut Outcome<f32>,
-    ) -> Result<()> {
-        let transfer = group.transfer(0);
-        transfer.upload_step(&episodes.input)?;
-        let record = |encoder: &mut _| group.loaded.record_step(encoder, step);
-        self.gpu.device.submit(record)?;
-        match &mut outcome.output {
-            Some(output) => transfer.read_step(output),
-            None => Ok(()),
-        }
-    }
-
-    /// Brings episodes that ended early to the number of steps that was planned. Steps without input and without a gradient on
-    /// the output add nothing to any gradient.
-    fn complete(&self) -> Result<()> {
-        let request = &self.work.request;
-        let input = Array4::zeros((1, request.batch, 1, self.network.inputs()));
-        let nothing = Episodes::new(input);
-        for group in &self.groups {
-            for step in self.done..request.steps {
-                group.transfer(0).upload_step(&nothing.input)?;
-                let record = |encoder: &mut _| group.loaded.record_step(encoder, step);
-                self.gpu.device.submit(record)?;
+    /// The traces after the last step that was run, where they are wanted.
+    pub(crate) fn traces(&self) -> Result<Vec<Option<Array4<f32>>>> {
+        let request = Request {
+            gradient: false,
+            want: Want {
+                output: false,
+                ..self.work.request.want
+            },
+            ..self.work.request.clone()
+        };
+        let mut traces = self.results(request)?.outcome.traces;
+        for (_, _, transfer) in self.groups() {
+            match self.done == self.work.request.steps {
+                true => transfer.download_traces(&mut traces)?,
+                false => transfer.download_present_traces(&mut traces)?,
             }
         }
-        Ok(())
+        Ok(traces)
     }
 
-    /// The gradients of `objective` over the steps that are done.
-    pub(crate) fn backward(&mut self, objective: &Objective<'_, f32>) -> Result<Gradients<f32>> {
+    /// The gradients of `upstream` over the steps that are done.
+    pub(crate) fn backward(&mut self, upstream: &Upstream<'_, f32>) -> Result<Gradients<f32>> {
+        let mut results = self.results(self.reverse())?;
+        let device = &self.population.gpu.device;
+        self.with_all_steps(upstream, |_, loaded, transfer| {
+            device.submit(|encoder| loaded.record_backward(encoder, 0))?;
+            transfer.download(&mut results)
+        })?;
+        results.parameters = self.population.gradients()?;
+        device.check()?;
+        self.cut_to_steps(&mut results.input);
+        Ok(results)
+    }
+
+    /// The same, and an update of every network with its gradient, which stays on the device.
+    pub(crate) fn learn(&mut self, upstream: &Upstream<'_, f32>) -> Result<EpisodeGradients<f32>> {
+        let mut results = self.results(self.reverse())?;
+        let meta_step = (self.population).begin(None, 1, self.work.request.batch)?;
+        self.population.change();
+        let gpu = &self.population.gpu;
+        self.with_all_steps(upstream, |group, loaded, transfer| {
+            group.learn(gpu, loaded, meta_step)?;
+            transfer.download(&mut results)
+        })?;
+        self.cut_to_steps(&mut results.input);
+        self.population.end(1);
+        Ok(EpisodeGradients {
+            input: results.input,
+            initial_traces: results.initial_traces,
+        })
+    }
+
+    /// One update with the caller's gradients.
+    pub(crate) fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
+        self.population.apply(gradients, &self.loaded)
+    }
+
+    /// Whether a call failed when it had begun to change something.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.population.is_under_way()
+    }
+
+    /// Everything of networks that learn.
+    pub(crate) fn state(&self) -> Result<TrainingState<f32>> {
+        self.population.state()
+    }
+
+    pub(crate) fn set_state(&mut self, state: &TrainingState<f32>) -> Result<()> {
+        self.population.set_state(state)
+    }
+
+    pub(crate) fn failures(&self) -> Result<Vec<Failure>> {
+        self.population.failures()
+    }
+
+    /// Of each group, its arrays on the device.
+    pub(crate) fn device_arrays(&self) -> Vec<DeviceArrays> {
+        let last = self.network.layers().len();
+        let arrays = |(group, loaded, _): (&Group, &Loaded, _)| DeviceArrays {
+            networks: group.networks.clone(),
+            output: loaded.buffer(Working::Activity(last, 0)).clone(),
+            output_gradient: loaded.buffer(Working::Signal(last - 1, 0)).clone(),
+            row: loaded.plan.layout.last().output_row,
+        };
+        self.groups().map(arrays).collect()
+    }
+
+    /// The reverse half: the outputs were given already.
+    fn reverse(&self) -> Request {
+        let request = &self.work.request;
+        let want = Want {
+            output: false,
+            final_traces: false,
+            ..request.want
+        };
+        Request {
+            want,
+            ..request.clone()
+        }
+    }
+
+    /// Calls `sweep` for each group, with the upstream gradients in place, and with episodes that ended early brought to the
+    /// number of steps that was planned. Steps without input and without a gradient on the output add nothing to any gradient.
+    fn with_all_steps(
+        &self,
+        upstream: &Upstream<'_, f32>,
+        mut sweep: impl FnMut(&Group, &Loaded, &Transfer<'_>) -> Result<()>,
+    ) -> Result<()> {
         let request = &self.work.request;
         let (done, steps) = (self.done, request.steps);
         let padded;
-        let objective = match objective {
+        let objective = match &upstream.objective {
             Objective::OutputGradient(gradient) if done < steps => {
-                self.complete()?;
                 padded = Objective::OutputGradient(self.padded(gradient));
                 &padded
             }
             objective => objective,
         };
-        // The outputs were given already.
-        let reverse = Request {
-            want: Want {
-                output: false,
-                final_traces: false,
-                ..request.want
-            },
-            ..request.clone()
-        };
-        let reverse = Work::new(self.work.networks, reverse);
-        let mut results = results(&self.network, &self.parameters, &reverse)?;
-        for group in &self.groups {
-            let transfer = group.transfer(0);
-            transfer.upload_objective(objective)?;
-            let record = |encoder: &mut _| group.loaded.record_backward(encoder, 0);
-            self.gpu.device.submit(record)?;
-            transfer.download(&mut results)?;
-            group.read_gradients(&self.gpu, &mut results.parameters)?;
+        let nothing = Array4::zeros((1, request.batch, 1, self.network.inputs()));
+        let device = &self.population.gpu.device;
+        for (group, loaded, transfer) in self.groups() {
+            if !upstream.on_device {
+                transfer.upload_objective(objective)?;
+            }
+            transfer.upload_trace_gradients(&upstream.trace_gradients)?;
+            // The steps to come go on from here.
+            let present = match done < steps {
+                true => loaded.copies(|array| matches!(array, Working::Scaled(_)))?,
+                false => Vec::new(),
+            };
+            for step in done..steps {
+                transfer.upload_step(&nothing)?;
+                device.submit(|encoder| loaded.record_step(encoder, step))?;
+            }
+            sweep(group, loaded, &transfer)?;
+            device.submit(|encoder| loaded.record_restore(encoder, &present))?;
         }
-        self.gpu.device.check()?;
-        if let Some(input) = &mut results.input {
-            input.slice_axis_inplace(Axis(2), Slice::from(..done));
-        }
-        Ok(results)
+        Ok(())
     }
 
     /// A gradient on the outputs of the steps that are done, with zeros for the others.
-    fn padded(
-        &self,
-        gradient: &CowArray<'_, f32, ndarray::Ix4>,
-    ) -> CowArray<'static, f32, ndarray::Ix4> {
+    fn padded(&self, gradient: &CowArray<'_, f32, Ix4>) -> CowArray<'static, f32, Ix4> {
         let (networks, request) = (self.work.networks, &self.work.request);
-        let shape = (
-            networks,
-            request.batch,
-            request.steps,
-            self.network.outputs(),
-        );
-        let mut padded = Array4::zeros(shape);
+        let outputs = self.network.outputs();
+        let mut padded = Array4::zeros((networks, request.batch, request.steps, outputs));
         padded
             .slice_axis_mut(Axis(2), Slice::from(..self.done))
             .assign(&of_each_network(gradient, networks));
         padded.into()
+    }
+
+    /// Leaves of the gradient on the input the steps that are done.
+    fn cut_to_steps(&self, input: &mut Option<Array4<f32>>) {
+        if let Some(input) = input {
+            input.slice_axis_inplace(Axis(2), Slice::from(..self.done));
+        }
     }
 }

@@ -14,6 +14,14 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
+    /// Of networks that have seen so many episodes.
+    pub fn after(episodes: u64) -> Self {
+        Self {
+            episodes,
+            ..Self::default()
+        }
+    }
+
     /// Episodes that each network had seen before meta-step `number`.
     pub fn episodes_before(&self, number: u32) -> u64 {
         self.episodes + u64::from(number - self.first) * self.batch

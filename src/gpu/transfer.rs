@@ -6,7 +6,7 @@ use super::execute::Loaded;
 use super::layout::LayerLayout;
 use super::plan::Plan;
 use crate::computation::{Gradients, Outcome};
-use crate::episodes::{Episodes, Mask, Objective, of_each_network};
+use crate::episodes::{Episodes, Mask, Objective, Traces, of_each_network};
 use crate::error::Result;
 use crate::zip::zip_eq;
 use ndarray::{Array4, ArrayBase, ArrayView, ArrayViewMut4, Axis, Data, Dimension, Ix4, Slice, s};
@@ -50,7 +50,8 @@ impl<'a> Transfer<'a> {
         }
         self.upload_input(&episodes.input)?;
         self.upload_objective(&episodes.objective)?;
-        self.upload_traces(episodes)?;
+        self.upload_initial_traces(&episodes.initial_traces)?;
+        self.upload_trace_gradients(&episodes.trace_gradients)?;
         self.device().check()
     }
 
@@ -89,30 +90,44 @@ impl<'a> Transfer<'a> {
         self.clear(cleared)
     }
 
-    /// Writes the initial traces, and the gradients on the final ones.
-    pub fn upload_traces(&self, episodes: &Episodes<'_, f32>) -> Result<()> {
+    /// Writes the traces at the first step, where the plan takes them; zeros where there are none.
+    pub fn upload_initial_traces(&self, traces: &Traces<'_, f32>) -> Result<()> {
+        let mut cleared = Vec::new();
+        for (index, sweep) in self.plan().sweeps.iter().enumerate() {
+            let Some(slot) = sweep.traces.initial else {
+                continue;
+            };
+            match traces.get(&index) {
+                Some(trace) => self.write_trace(index, 0, slot, trace)?,
+                None => cleared.push(self.trace_slot(index, 0, slot)),
+            }
+        }
+        self.clear(cleared)
+    }
+
+    /// Writes the gradients on the final traces, where the plan takes them; zeros where there are none.
+    pub fn upload_trace_gradients(&self, gradients: &Traces<'_, f32>) -> Result<()> {
         let plan = self.plan();
         let mut cleared = Vec::new();
         for (index, sweep) in plan.sweeps.iter().enumerate() {
-            let slots = sweep.traces;
-            let plane = self.trace_plane(index) as u64;
-            if let (true, Some(gradient)) = (slots.upstream, episodes.trace_gradient(index)) {
-                for segment in 0..plan.segments.len() {
-                    self.write_trace(index, segment, 0, gradient)?;
-                }
-            }
-            let Some(slot) = slots.initial else {
+            if !sweep.traces.upstream {
                 continue;
-            };
-            match episodes.initial_trace(index) {
-                Some(trace) => self.write_trace(index, 0, slot, trace)?,
-                None => {
-                    let at = 4 * slot as u64 * plane;
-                    cleared.push((Working::Traces(index, 0), at, Some(4 * plane)));
+            }
+            for segment in 0..plan.segments.len() {
+                match gradients.get(&index) {
+                    Some(gradient) => self.write_trace(index, segment, 0, gradient)?,
+                    None => cleared.push(self.trace_slot(index, segment, 0)),
                 }
             }
         }
         self.clear(cleared)
+    }
+
+    /// Where a trace lies in a buffer: from a byte on, so many bytes.
+    fn trace_slot(&self, layer: usize, segment: usize, slot: usize) -> (Working, u64, Option<u64>) {
+        let bytes = 4 * self.trace_plane(layer) as u64;
+        let array = Working::Traces(layer, segment);
+        (array, slot as u64 * bytes, Some(bytes))
     }
 
     /// Writes the episodes to the one buffer that the kernel of whole meta-steps reads them from.
@@ -218,11 +233,36 @@ impl<'a> Transfer<'a> {
                 self.read(Working::Activity(layers, segment), row, steps, 0, output)?;
             }
         }
+        self.download_traces(&mut outcome.traces)
+    }
+
+    /// Reads the traces after the last step, where the plan has them.
+    pub fn download_traces(&self, traces: &mut [Option<Array4<f32>>]) -> Result<()> {
+        let plan = self.plan();
         for (index, sweep) in plan.sweeps.iter().enumerate() {
-            if let (Some(trace), Some(slot)) = (&mut outcome.traces[index], sweep.traces.last) {
+            if let (Some(trace), Some(slot)) = (&mut traces[index], sweep.traces.last) {
                 let (layer, at) = (&self.layers()[index], slot * self.trace_plane(index));
                 let array = Working::Traces(index, plan.segments.len() - 1);
                 self.read(array, layer.row, &(0..layer.outputs), at, trace)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the traces as they are between steps.
+    pub fn download_present_traces(&self, traces: &mut [Option<Array4<f32>>]) -> Result<()> {
+        for (index, trace) in traces.iter_mut().enumerate() {
+            let Some(trace) = trace else { continue };
+            let (layer, array) = (&self.layers()[index], Working::Scaled(index));
+            self.read(array, layer.row, &(0..layer.outputs), 0, trace)?;
+            // Of each row, the factor that the sweep has not multiplied into it yet.
+            let at = self.trace_plane(index);
+            let rows = self.networks.len() * self.episodes.len() * layer.outputs;
+            let buffer = self.loaded.buffer(array);
+            let scales: Vec<f32> = self.device().read_at(buffer, at, 4 * rows)?;
+            let mut here = trace.slice_axis_mut(Axis(0), Slice::from(self.networks.clone()));
+            for (mut row, scale) in zip_eq(here.rows_mut(), scales.chunks_exact(4)) {
+                row *= scale[0];
             }
         }
         Ok(())

@@ -26,13 +26,12 @@ mod build;
 mod layer;
 mod loss;
 mod resize;
-mod tensors;
+pub(crate) mod tensors;
 
 pub use activation::Activation;
 pub use layer::{Bias, Dense, Layer, Plastic, Plasticity, Rate, RatePer};
 pub use loss::Loss;
 pub(crate) use loss::LossStep;
-pub use tensors::Role;
 #[cfg(feature = "gpu")]
 pub(crate) use tensors::{Extents, TensorSpec};
 

@@ -1,6 +1,8 @@
-//! Numbers, and vectors of them: what formulas are written over and the CPU engine computes in.
+//! The numbers that engines compute in ([`Real`]: `f32` or `f64`), and what formulas are written over ([`Number`]: one of
+//! those, or a vector of them).
 
 mod aligned;
+mod exponential;
 mod formula;
 mod lanes;
 mod pair;

@@ -1,7 +1,10 @@
-//! Plasticity rules, as texts.
+//! Plasticity rules: what a synapse's trace becomes after each step, as a line of text.
 //!
-//! [`Rule`] describes the language. A text is parsed into an arena of expressions; symbolic derivatives find its retention and
-//! gain, which the engines compute as formulas over a number (`RowRule`) or as WGSL.
+//! [`Rule`] describes the language, and has the rules with a name. [`Rule::parse`] reads one of the caller's own; it is
+//! differentiated symbolically and runs on every engine.
+
+// A text is parsed into an arena of expressions. Symbolic derivatives find its retention and gain, which the engines compute
+// as formulas over a number (`RowRule`) or as WGSL.
 
 mod derivative;
 mod expression;
@@ -129,7 +132,7 @@ impl Rule {
     /// The rule by which the trace becomes the value of this text (see [`Rule`] for the language).
     ///
     /// # Errors
-    /// [`crate::Error::Rule`] with a column of the text, if it is not in the language, or not row-affine.
+    /// [`Error::Rule`](crate::error::Error::Rule) with a column of the text, if it is not in the language, or not row-affine.
     pub fn parse(text: &str) -> Result<Self> {
         let rule = Self::new(text, None)?;
         let named = RULES.iter().find(|named| **named == rule);

@@ -219,7 +219,7 @@ impl Row {
     /// The row-affine rule whose trace follows `parsed`, with a modulator of 1.
     ///
     /// # Errors
-    /// [`crate::Error::Rule`] at the part that makes it another rule.
+    /// [`Error::Rule`](crate::error::Error::Rule) at the part that makes it another rule.
     pub fn of(text: &str, parsed: Parsed) -> Result<Self> {
         let Parsed {
             mut expressions,

@@ -561,7 +561,7 @@ mod tests {
     #[test]
     fn networks_that_are_not_finite_are_reported_and_keep_their_parameters() {
         let recipe = Recipe {
-            initial: crate::Initial {
+            initial: crate::parameters::Initial {
                 scale: 1e25,
                 ..Default::default()
             },

@@ -3,9 +3,12 @@
 use super::cases::{Case, Goal, MaskKind, learned_rates, of_episode, of_network, plastic, stacks};
 use super::compare::{CPU_F32, Report, Tensors, Tolerance, compare, compare_precision};
 use super::oracle;
+use metaplastic::engine::Gradients;
+use metaplastic::episodes::Objective;
+use metaplastic::number::Real;
 use metaplastic::{
-    Activation, Bias, Engine, Episodes, Gradients, Layer, Loss, Mask, Network, Objective,
-    Optimiser, Parameters, Plastic, Rate, Real, Rule, Want,
+    Activation, Bias, Engine, Episodes, Layer, Loss, Mask, Network, Optimiser, Parameters, Plastic,
+    Rate, Rule, Want,
 };
 use ndarray::{Array, Array4, ArrayView, Axis, CowArray, Ix4, RemoveAxis};
 

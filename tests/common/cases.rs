@@ -3,9 +3,11 @@
 use super::compare::{CPU_F32, Tolerance, compare};
 pub use super::laws::rules;
 use super::random::Random;
+use metaplastic::episodes::Objective;
+use metaplastic::network::Plasticity;
 use metaplastic::{
-    Activation, Bias, Dense, Episodes, Layer, Loss, Mask, Network, Objective, Parameters, Plastic,
-    Plasticity, Rate, Role, Rule,
+    Activation, Bias, Dense, Episodes, Layer, Loss, Mask, Network, Parameters, Plastic, Rate, Role,
+    Rule,
 };
 use ndarray::{Array, Array1, Array3, ArrayBase, Axis, CowArray, Data, Dimension, Ix4};
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! The comparison of an engine's results with the oracle's, and all its tolerances.
 
-use metaplastic::{Gradients, Parameters, Real};
+use metaplastic::Parameters;
+use metaplastic::engine::Gradients;
+use metaplastic::number::Real;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

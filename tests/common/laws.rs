@@ -1,6 +1,7 @@
 //! The rules of the tests: each as a text, and written out by hand, which the oracle follows.
 
-use metaplastic::{Number, Rule};
+use metaplastic::Rule;
+use metaplastic::number::Number;
 use std::sync::LazyLock;
 
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {

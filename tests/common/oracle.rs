@@ -8,11 +8,11 @@
 
 use super::compare::Tensors;
 use super::laws::Law;
-use metaplastic::Number as Formula;
-use metaplastic::{
-    Activation, Episodes, Layer, Layout, Loss, Mask, Network, Objective, Parameters, Plasticity,
-    RatePer, Role, Rule,
-};
+use metaplastic::episodes::Objective;
+use metaplastic::network::{Plasticity, RatePer};
+use metaplastic::number::Number as Formula;
+use metaplastic::parameters::Layout;
+use metaplastic::{Activation, Episodes, Layer, Loss, Mask, Network, Parameters, Role, Rule};
 use ndarray::{Array4, ArrayBase, CowArray, Data, Ix4, s};
 use num_complex::ComplexFloat;
 use num_traits::Zero;

@@ -1,9 +1,14 @@
 //! Sessions: halves of a computation one after the other, and steps one at a time.
 
 use super::cases::{Case, Goal, plastic};
+use metaplastic::engine::Gradients;
+use metaplastic::engine::TrainingState;
+use metaplastic::episodes::Objective;
+use metaplastic::episodes::Upstream;
+use metaplastic::number::Real;
 use metaplastic::{
-    Activation, Engine, Episodes, Error, Extent, Gradients, Layer, Objective, Parameters, Plastic,
-    Rate, Real, Rule, Session, Want,
+    Activation, Engine, Episodes, Error, Extent, Layer, Optimiser, Parameters, Plastic, Rate, Rule,
+    Session, Want,
 };
 use ndarray::{Array3, Array4, Axis, Slice, s};
 
@@ -70,6 +75,9 @@ impl<R: Real> Trial<R> {
         if case.initial_trace {
             extent = extent.with_initial_traces();
         }
+        if case.trace_gradient {
+            extent = extent.with_trace_gradients();
+        }
         let session = engine.session(&network, &parameters, extent);
         let Objective::OutputGradient(output_gradient) = &episodes.objective else {
             unreachable!("the cases have a gradient on the output")
@@ -88,10 +96,26 @@ impl<R: Real> Trial<R> {
         self.episodes.input.index_axis(Axis(2), step).to_owned()
     }
 
+    /// Begins with the traces that the case has.
+    fn begin(&mut self) {
+        let traces = self.episodes.initial_traces.iter();
+        let traces = traces.map(|(&layer, trace)| (layer, trace.view()));
+        self.session.begin_from(traces).expect("traces");
+    }
+
+    /// What the case differentiates.
+    fn upstream(&self) -> Upstream<'static, R> {
+        let mut upstream = Upstream::output_gradient(self.output_gradient.clone());
+        for (&layer, gradient) in &self.episodes.trace_gradients {
+            upstream = upstream.with_trace_gradient(layer, gradient.clone());
+        }
+        upstream
+    }
+
     /// The reverse half, twice, against the engine's.
     fn backward_is_the_engines(&mut self) {
         for _ in 0..2 {
-            let gradients = self.session.backward(&self.output_gradient);
+            let gradients = self.session.backward(self.upstream());
             let gradients = gradients.expect("gradients");
             assert!(gradients.parameters == self.whole.parameters);
             assert!(gradients.input == self.whole.input);
@@ -102,9 +126,10 @@ impl<R: Real> Trial<R> {
 
 /// Forward and backward apart are the engine's gradient, bit for bit; with other parameters they are others.
 pub fn halves_are_the_engines<R: Real>(engine: &Engine, case: &Case) {
-    for initial_trace in [false, true] {
+    for (initial_trace, trace_gradient) in [(false, false), (true, true)] {
         let case = Case {
             initial_trace,
+            trace_gradient,
             ..case.clone()
         };
         let mut trial = Trial::<R>::new(engine, &case, false);
@@ -132,17 +157,241 @@ pub fn halves_are_the_engines<R: Real>(engine: &Engine, case: &Case) {
 
 /// Steps one at a time give the bits of all steps at once, and so does what is differentiated at the end.
 pub fn steps_are_all_at_once<R: Real>(engine: &Engine, case: &Case) {
-    let mut trial = Trial::<R>::new(engine, case, true);
-    // Twice, so that something is there from the episodes before.
-    for _ in 0..2 {
-        trial.session.begin();
-        for t in 0..case.steps {
-            let output = trial.session.step(&trial.input(t)).expect("a step");
-            let whole = trial.whole.outcome.output.as_ref().expect("outputs");
-            assert!(output == whole.index_axis(Axis(2), t), "step {t}");
+    for (initial_trace, trace_gradient) in [(false, false), (true, true)] {
+        let case = Case {
+            initial_trace,
+            trace_gradient,
+            ..case.clone()
+        };
+        let mut trial = Trial::<R>::new(engine, &case, true);
+        // Twice, so that something is there from the episodes before.
+        for _ in 0..2 {
+            trial.begin();
+            for t in 0..case.steps {
+                let output = trial.session.step(&trial.input(t)).expect("a step");
+                let whole = trial.whole.outcome.output.as_ref().expect("outputs");
+                assert!(output == whole.index_axis(Axis(2), t), "step {t}");
+            }
+            let traces = trial.session.traces().expect("traces");
+            assert!(traces == trial.whole.outcome.traces);
+            trial.backward_is_the_engines();
         }
-        trial.backward_is_the_engines();
     }
+}
+
+/// Episodes that begin from the traces that others ended with go on as if they had never ended; where an episode has
+/// been differentiated on its way, it goes on as well.
+pub fn episodes_go_on<R: Real>(engine: &Engine, case: &Case) {
+    let case = Case {
+        initial_trace: true,
+        ..case.clone()
+    };
+    let mut trial = Trial::<R>::new(engine, &case, true);
+    let whole = trial.whole.outcome.clone();
+    let output = whole.output.as_ref().expect("outputs");
+    let half = case.steps / 2;
+    trial.begin();
+    for t in 0..half {
+        trial.session.step(&trial.input(t)).expect("a step");
+    }
+    let traces = trial.session.traces().expect("traces");
+    // What is differentiated here is half of the episode.
+    let gradient = trial
+        .output_gradient
+        .slice_axis(Axis(2), Slice::from(..half));
+    let gradient = gradient.to_owned();
+    let first = trial.session.backward(&gradient).expect("gradients");
+    assert!(trial.session.traces().expect("traces") == traces);
+    for t in half..case.steps {
+        let step = trial.session.step(&trial.input(t)).expect("a step");
+        assert!(step == output.index_axis(Axis(2), t), "step {t}");
+    }
+    assert!(trial.session.traces().expect("traces") == whole.traces);
+    trial.backward_is_the_engines();
+    assert!(first.parameters != trial.whole.parameters);
+    // The other half as an episode of its own: its outputs are the same but for the rounding of a trace that was read.
+    let start = traces.into_iter().enumerate();
+    let start = start.filter_map(|(layer, trace)| Some((layer, trace?)));
+    trial.session.begin_from(start).expect("traces");
+    for t in half..case.steps {
+        let step = trial.session.step(&trial.input(t)).expect("a step");
+        let expected = output.index_axis(Axis(2), t);
+        let scale = if R::NAME == "f32" { 1e-3 } else { 1e-11 };
+        let apart = (&step - &expected).mapv(|it| it.as_f64().abs());
+        assert!(apart.iter().all(|&it| it < scale), "step {t}: {apart}");
+    }
+    // Traces of zero, said and unsaid.
+    let zeros = trial.episodes.initial_traces.iter();
+    let zeros: Vec<_> = zeros
+        .map(|(&layer, trace)| (layer, Array4::<R>::zeros(trace.raw_dim())))
+        .collect();
+    trial.session.begin_from(zeros).expect("traces");
+    let said = trial.session.step(&trial.input(0)).expect("a step");
+    trial.session.begin();
+    let unsaid = trial.session.step(&trial.input(0)).expect("a step");
+    assert!(said == unsaid);
+}
+
+/// A session that learns is a session whose gradients a learner takes, bit for bit; what it is at any moment can be taken out
+/// and put back.
+pub fn a_session_learns_as_a_learner_does<R: Real>(engine: &Engine, case: &Case) {
+    let case = Case {
+        initial_trace: true,
+        trace_gradient: true,
+        ..case.clone()
+    };
+    let (network, parameters) = (case.network(), case.parameters().cast::<R>());
+    let optimisers: Vec<_> = (0..case.population)
+        .map(|index| match index % 3 {
+            0 => Optimiser::adam(0.01),
+            1 => Optimiser::sgd(0.02, 0.5),
+            _ => Optimiser::rmsprop(0.005),
+        })
+        .collect();
+    let extent = Extent::new(case.batch, case.steps).want(Want::ALL);
+    let extent = extent.with_initial_traces().with_trace_gradients();
+    let open = || engine.learning_session(&network, &parameters, &optimisers, extent);
+    let mut trial = Trial::<R>::new(engine, &case, false);
+    let learner = engine.learner(&network, &parameters, &optimisers);
+    let (mut session, mut learner) = (open().expect("a session"), learner.expect("a learner"));
+    let mut states = Vec::new();
+    for _ in 0..4 {
+        session.forward(&trial.episodes).expect("outputs");
+        trial.session.forward(&trial.episodes).expect("outputs");
+        let gradients = trial.session.backward(trial.upstream()).expect("gradients");
+        learner.apply(&gradients.parameters).expect("an update");
+        let learned = learner.parameters().expect("parameters");
+        trial.session.set_parameters(&learned).expect("parameters");
+        let others = session.learn(trial.upstream()).expect("gradients");
+        assert!(others.input == gradients.input);
+        assert!(others.initial_traces == gradients.initial_traces);
+        assert!(session.parameters().expect("parameters") == learned);
+        states.push(session.state().expect("a state"));
+        // What was run belongs to parameters that are gone.
+        let error = session.learn(trial.upstream()).unwrap_err();
+        assert!(error.to_string().contains("none was run"), "{error}");
+    }
+    assert!(learner.failures().expect("failures").is_empty());
+    let from_learner = learner.state().expect("a state");
+    let last = states.last().expect("one");
+    assert!(from_learner.moments == last.moments && from_learner.updates == last.updates);
+    assert_eq!(last.updates, vec![4; case.population]);
+    assert_eq!(last.episodes, 4 * case.batch as u64);
+    // From each moment to the next: in another session, and in this one, back in time.
+    let mut other = open().expect("a session");
+    for session in [&mut other, &mut session] {
+        for states in states.windows(2) {
+            session.set_state(&states[0]).expect("a state");
+            assert!(session.state().expect("a state") == states[0]);
+            session.forward(&trial.episodes).expect("outputs");
+            session.learn(trial.upstream()).expect("gradients");
+            assert!(session.state().expect("a state") == states[1]);
+        }
+    }
+}
+
+/// A network whose gradient is not finite stops learning, and no other does; that it has failed is part of its state.
+pub fn a_session_says_which_network_failed(engine: &Engine) {
+    let layer = Plastic {
+        activation: Activation::Linear,
+        ..plastic(6, 4)
+    };
+    let case = Case {
+        goal: Goal::OutputGradient,
+        population: 3,
+        ..Case::new([Layer::Plastic(layer)])
+    };
+    let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
+    let extent = Extent::new(case.batch, case.steps);
+    let optimisers = [Optimiser::sgd(0.01, 0.0)];
+    let open = || engine.learning_session(&network, &parameters, &optimisers, extent);
+    let mut session = open().expect("a session");
+    let episodes = case.episodes().cast::<f32>();
+    let gradient = Array4::from_elem((3, case.batch, case.steps, 4), 0.1f32);
+    session.forward(&episodes).expect("outputs");
+    session.learn(&gradient).expect("an update");
+    assert_eq!(session.failures().expect("failures"), []);
+    let before = session.parameters().expect("parameters");
+    let mut huge = episodes.clone();
+    huge.input.index_axis_mut(Axis(0), 1).fill(1e30);
+    session.forward(&huge).expect("outputs");
+    session.learn(&gradient).expect("an update");
+    let failures = session.failures().expect("failures");
+    let [failure] = &failures[..] else {
+        panic!("{failures:?}")
+    };
+    assert_eq!((failure.network, failure.episode), (1, case.batch as u64));
+    assert!(
+        failure.tensor.starts_with("gradient.layer0."),
+        "{failure:?}"
+    );
+    let after = session.parameters().expect("parameters");
+    assert!(after.network(1) == before.network(1));
+    assert!(after.network(0) != before.network(0) && after.network(2) != before.network(2));
+    // It stays so, there and elsewhere.
+    let state = session.state().expect("a state");
+    let mut other = open().expect("a session");
+    other.set_state(&state).expect("a state");
+    for session in [&mut session, &mut other] {
+        session.forward(&episodes).expect("outputs");
+        session.learn(&gradient).expect("an update");
+        assert_eq!(session.failures().expect("failures"), failures);
+        let last = session.parameters().expect("parameters");
+        assert!(last.network(1) == before.network(1) && last.network(0) != after.network(0));
+    }
+    assert!(session.state().expect("a state") == other.state().expect("a state"));
+    // States of others, or broken ones, are refused and change nothing.
+    let kept = session.state().expect("a state");
+    let refused = |session: &mut Session<f32>, change: &dyn Fn(&mut TrainingState<f32>)| {
+        let mut state = kept.clone();
+        change(&mut state);
+        let error = session.set_state(&state).unwrap_err();
+        assert!(session.state().expect("a state") == kept);
+        error.to_string()
+    };
+    let named = |text: String, name: &str| assert!(text.contains(name), "{text}");
+    named(
+        refused(&mut session, &|it| {
+            it.parameters = it.parameters.slice(0..2)
+        }),
+        "parameters",
+    );
+    named(
+        refused(&mut session, &|it| {
+            it.moments[1] = it.moments[1].slice(0..1)
+        }),
+        "second moments",
+    );
+    named(
+        refused(&mut session, &|it| it.moments[0].values_mut()[3] = f32::NAN),
+        "first moments",
+    );
+    named(refused(&mut session, &|it| it.updates.push(1)), "updates");
+    named(refused(&mut session, &|it| it.losses.clear()), "losses");
+    named(
+        refused(&mut session, &|it| it.failures[0].network = 3),
+        "network 3",
+    );
+    named(
+        refused(&mut session, &|it| {
+            it.failures[0].tensor = "gradient.layer7.weight".into()
+        }),
+        "layer7",
+    );
+    // Without optimisers there is nothing to learn by.
+    let mut session = engine
+        .session(&network, &parameters, extent)
+        .expect("a session");
+    session.forward(&episodes).expect("outputs");
+    for text in [
+        session.learn(&gradient).unwrap_err().to_string(),
+        session.apply(&parameters).unwrap_err().to_string(),
+        session.state().unwrap_err().to_string(),
+        session.set_state(&kept).unwrap_err().to_string(),
+    ] {
+        named(text, "optimisers");
+    }
+    assert_eq!(session.failures().expect("failures"), []);
 }
 
 /// Episodes that end before the steps that there is room for are differentiated as far as they went.
@@ -246,7 +495,66 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
         begun.session.forward(&trial.episodes).unwrap_err(),
         "layer0.trace",
     );
-    named(begun.session.step(&step).unwrap_err(), "traces of zero");
+    let none: [(usize, Array4<f32>); 0] = [];
+    named(begun.session.begin_from(none).unwrap_err(), "layer0.trace");
+    let trace = Array4::<f32>::zeros((5, 3, 4, 6));
+    let start = [(0, trace.clone())];
+    named(
+        trial.session.begin_from(start.clone()).unwrap_err(),
+        "traces of zero",
+    );
+    let wide = [(0, Array4::<f32>::zeros((5, 3, 6, 4)))];
+    named(begun.session.begin_from(wide).unwrap_err(), "layer0.trace");
+    let beyond = [(0, trace.clone()), (3, trace.clone())];
+    named(
+        begun.session.begin_from(beyond).unwrap_err(),
+        "layer3.trace",
+    );
+    let mut broken = trace.clone();
+    broken[[4, 0, 1, 2]] = f32::INFINITY;
+    named(
+        begun.session.begin_from([(0, broken)]).unwrap_err(),
+        "[4, 0, 1, 2]",
+    );
+    begun.session.begin_from(start).expect("traces");
+    begun.session.step(&step).expect("a step");
+    // Gradients on traces that nobody said there would be, or before the last step.
+    trial.session.forward(&trial.episodes).expect("outputs");
+    let upstream = || Upstream::output_gradient(&gradient).with_trace_gradient(0, &trace);
+    named(
+        trial.session.backward(upstream()).unwrap_err(),
+        "layer0.trace_gradient",
+    );
+    let with_gradient = Case {
+        trace_gradient: true,
+        ..case.clone()
+    };
+    let mut early = Trial::<f32>::new(engine, &with_gradient, true);
+    early.session.step(&step).expect("a step");
+    let first = gradient.slice(s![.., .., ..1, ..]);
+    let upstream = Upstream::output_gradient(first).with_trace_gradient(0, &trace);
+    named(
+        early.session.backward(upstream).unwrap_err(),
+        "1 of 20 steps",
+    );
+    early.session.backward(first).expect("gradients");
+    // Traces that nobody wants.
+    let extent = Extent::new(case.batch, case.steps);
+    let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
+    let mut unwanted = engine
+        .session(&network, &parameters, extent)
+        .expect("a session");
+    unwanted.forward(&trial.episodes).expect("outputs");
+    named(unwanted.traces().unwrap_err(), "final_traces");
+    if engine.kind() == "cpu" {
+        #[cfg(feature = "gpu")]
+        named(
+            unwanted.backward(Upstream::on_device()).unwrap_err(),
+            "output_gradient",
+        );
+    }
+    trial.session.begin();
+    named(trial.session.traces().unwrap_err(), "none was run");
     let mut whole = Trial::<f32>::new(engine, &case, false);
     named(whole.session.step(&step).unwrap_err(), "step by step");
     let (network, parameters) = (case.network(), case.parameters().cast::<f32>());

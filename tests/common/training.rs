@@ -4,12 +4,16 @@ use super::cases::{Case, Goal, MaskKind, plastic};
 use super::compare::{Report, Tensors, Tolerance, compare};
 use super::oracle;
 use super::random::Random;
+use metaplastic::engine::Failure;
+use metaplastic::episodes::Objective;
+use metaplastic::optimiser::{Method, Schedule, Selector};
+use metaplastic::parameters::Tensor;
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, Draw, EpisodeSource, Setup, Task};
 use metaplastic::training::{Event, Recipe, Training};
 use metaplastic::{
-    Activation, Engine, Episodes, Error, Failure, Initial, Layer, Learner, Loss, Mask, Method,
-    Network, Objective, Optimiser, Parameters, Rate, Role, Rule, Schedule, Selector, Tensor, Want,
+    Activation, Engine, Episodes, Error, Initial, Layer, Learner, Loss, Mask, Network, Optimiser,
+    Parameters, Rate, Role, Rule, Want,
 };
 use ndarray::{Array1, Array4, Axis};
 use std::ops::ControlFlow;
@@ -579,6 +583,98 @@ pub fn episodes_from_the_host_are_learned_alike(engine: &Engine, batch: usize) {
     assert!(run(&own) == run(&source));
 }
 
+/// Batches that are given one after the other, or kept on the device, are learned bit for bit as in single meta-steps.
+pub fn batches_are_learned_alike(engine: &Engine) {
+    // In one kernel on a GPU, and in several; masks for every episode, traces that are given; two sizes after each other.
+    let layers = || {
+        [
+            Layer::Plastic(plastic(6, 5)),
+            Layer::dense(5, 3, Activation::Linear),
+        ]
+    };
+    let goal = Goal::Target(Loss::SquaredError, MaskKind::Episodes);
+    let of = |seed, batch, initial_trace| Case {
+        goal,
+        population: 3,
+        batch,
+        initial_trace,
+        seed,
+        ..Case::new(layers())
+    };
+    for (batch, initial_trace) in [(3, false), (3, true), (40, true)] {
+        let cases: Vec<_> = [batch, batch, batch + 2, batch]
+            .into_iter()
+            .zip(1..)
+            .map(|(batch, seed)| of(seed, batch, initial_trace))
+            .collect();
+        let open = || learner(engine, &cases[0], &[Optimiser::adam(0.01)]);
+        let episodes: Vec<_> = cases
+            .iter()
+            .map(|case| case.episodes().cast::<f32>())
+            .collect();
+        let mut single = open();
+        let mut sums = [0.0; 3];
+        let mut losses = Vec::new();
+        for episodes in &episodes {
+            losses.push(single.step(episodes).expect("a meta-step"));
+            for (sum, &loss) in sums.iter_mut().zip(losses.last().expect("one")) {
+                *sum += f64::from(loss);
+            }
+        }
+        let expected = single.state().expect("a state");
+        let mut together = open();
+        let means = together
+            .train_on(episodes.iter().cloned())
+            .expect("training");
+        let now = together.state().expect("a state");
+        assert!(now.parameters == expected.parameters && now.moments == expected.moments);
+        assert_eq!(
+            (&now.updates, now.episodes),
+            (&expected.updates, expected.episodes)
+        );
+        for (mean, sum) in means.into_iter().zip(sums) {
+            let exact = sum / 4.0;
+            assert!(
+                (mean - exact).abs() < 1e-6 * exact,
+                "{mean} against {exact}"
+            );
+        }
+        let mut on_device = open();
+        let hold = |learner: &mut Learner, episodes| learner.hold(episodes).expect("it is held");
+        let held: Vec<_> = episodes.iter().map(|it| hold(&mut on_device, it)).collect();
+        for (held, losses) in held.iter().zip(&losses) {
+            assert_eq!(&on_device.step_on(held).expect("a meta-step"), losses);
+        }
+        let last = on_device.parameters().expect("parameters");
+        assert!(last == expected.parameters);
+        // Once more, after what has passed meanwhile.
+        let again = on_device.step_on(&held[1]).expect("a meta-step");
+        assert_eq!(again, single.step(&episodes[1]).expect("a meta-step"));
+        // A batch that is refused leaves those before it learned; so does an end without a batch.
+        let mut wrong = episodes.clone();
+        wrong[1].input[[0, 1, 2, 3]] = f32::NAN;
+        let mut some = open();
+        let error = some.train_on(wrong).expect_err("a number is none");
+        assert!(error.to_string().contains("[0, 1, 2, 3]"), "{error}");
+        let mut one = open();
+        one.step(&episodes[0]).expect("a meta-step");
+        assert!(some.parameters().expect("parameters") == one.parameters().expect("parameters"));
+        let error = some.train_on([]).expect_err("there is no batch");
+        assert!(error.to_string().contains("batches"), "{error}");
+        // Held by a learner of another network.
+        let other = Case {
+            layers: vec![Layer::Plastic(plastic(6, 3))],
+            ..cases[0].clone()
+        };
+        let mut other = learner(engine, &other, &[Optimiser::adam(0.01)]);
+        let start = other.state().expect("a state");
+        if initial_trace {
+            assert!(other.step_on(&held[0]).is_err());
+            assert!(other.state().expect("a state") == start);
+        }
+    }
+}
+
 /// Evaluation returns the mean loss per counted step and changes nothing.
 pub fn evaluation_changes_nothing(engine: &Engine) {
     let source = source(3, 4);
@@ -614,7 +710,6 @@ pub fn networks_train_as_alone(engine: &Engine, batch: usize) {
     }
 }
 
-/// A run in two calls is bit for bit the run in one, and equal to itself repeated.
 /// A run pauses by the clock; its reports and parameters are those of one call of the learner for each report.
 pub fn pauses_of_a_run_change_no_bits(engine: &Engine) {
     // On the GPU in separate kernels, and in one.
@@ -670,19 +765,42 @@ fn reports_are_those_of_single_calls(engine: &Engine, batch: u32, meta_steps: u3
     assert!(trained.parameters == learner.parameters().expect("parameters"));
 }
 
+/// A run in several calls is bit for bit the run in one, and equal to itself repeated; so is one that goes on in another
+/// learner, from the state of the first.
 pub fn training_goes_on_where_it_stopped(engine: &Engine) {
     let cuts: [&[u32]; 3] = [&[0, 50], &[0, 50], &[0, 17, 18, 50]];
-    let [whole, again, parts] = cuts.map(|cuts| {
+    let run = |cuts: &[u32]| {
         let mut learner = one_shot_learner(engine, 3, 1);
+        let mut losses = Vec::new();
         for part in cuts.windows(2) {
-            learner
-                .train(&source(1, 2), part[0]..part[1])
-                .expect("training");
+            let part = learner.train(&source(1, 2), part[0]..part[1]);
+            losses = part.expect("training");
         }
-        learner.parameters().expect("parameters")
-    });
+        (learner, losses)
+    };
+    let [(whole, _), (again, _), (parts, losses)] = cuts.map(run);
+    let [whole, again] = [whole, again].map(|learner| learner.parameters().expect("parameters"));
     assert!(whole == again, "two runs differ");
-    assert!(whole == parts, "a run in parts differs");
+    let ended = parts.state().expect("a state");
+    assert!(whole == ended.parameters, "a run in parts differs");
+    assert_eq!(
+        (ended.updates.as_slice(), ended.episodes),
+        (&[50; 3][..], 100)
+    );
+    // Another learner, which has done something else meanwhile.
+    let (first, _) = run(&[0, 17]);
+    let state = first.state().expect("a state");
+    let mut other = one_shot_learner(engine, 3, 77);
+    other.train(&source(5, 3), 4..9).expect("training");
+    other.set_state(&state).expect("a state");
+    assert!(other.state().expect("a state") == state);
+    other.train(&source(1, 2), 17..18).expect("training");
+    let last = other.train(&source(1, 2), 18..50).expect("training");
+    assert_eq!(last, losses);
+    assert!(
+        other.state().expect("a state") == ended,
+        "a run from a state differs"
+    );
 }
 
 /// After `episodes` episodes most networks know what they were told once.

@@ -3,8 +3,11 @@
 use crate::fuzz;
 use crate::mutation::{Input, Mutation, mutated, mutations};
 use half::{bf16, f16};
+use metaplastic::episodes::Objective;
+use metaplastic::number::Real;
+use metaplastic::parameters::Layout;
 use metaplastic::tensors::{read_episodes, read_parameters, write_parameters};
-use metaplastic::{Engine, Episodes, Layout, Mask, Network, Objective, Parameters, Real, Want};
+use metaplastic::{Engine, Episodes, Mask, Network, Parameters, Want};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestCaseError;

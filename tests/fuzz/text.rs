@@ -2,10 +2,11 @@
 
 use crate::mutation::{Input, mutated};
 use crate::{fuzz, seeds};
+use metaplastic::parameters::Layout;
 use metaplastic::random::Purpose;
 use metaplastic::tasks;
 use metaplastic::training::Recipe;
-use metaplastic::{Engine, Episodes, Error, Layout, Network, Parameters, Want};
+use metaplastic::{Engine, Episodes, Error, Network, Parameters, Want};
 use ndarray::Array4;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -70,9 +71,9 @@ fn plans() {
     fuzz(200, works, |(Input(bytes), [population, batch, steps])| {
         let text = String::from_utf8_lossy(&bytes);
         if let Ok(network) = Network::from_toml(&text, "origin") {
-            let profile = metaplastic::Profile::default();
+            let profile = metaplastic::gpu::Profile::default();
             // Whatever the device's limits say to it.
-            let _ = metaplastic::plan(&network, &profile, population, batch, steps);
+            let _ = metaplastic::gpu::plan(&network, &profile, population, batch, steps);
         }
         Ok(())
     });

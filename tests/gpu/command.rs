@@ -1,7 +1,8 @@
 //! The command on the GPU.
 
 use crate::{Body, body};
-use metaplastic::{Engine, EngineKind};
+use metaplastic::Engine;
+use metaplastic::engine::EngineKind;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::Value;
@@ -80,7 +81,7 @@ fn found_in_any_case(engine: &Engine) {
 }
 
 fn found_by_index(engine: &Engine) {
-    let adapters = metaplastic::adapters();
+    let adapters = metaplastic::gpu::adapters();
     for (index, adapter) in adapters.iter().enumerate() {
         assert_eq!(adapter.index, index);
     }

@@ -5,11 +5,12 @@ use crate::common::cases::{Case, Goal, MaskKind, of_network, plastic};
 use crate::common::compare::GPU;
 use crate::common::training::{episodes_from_the_host_are_learned_alike, one_shot};
 use crate::{Body, body};
+use metaplastic::gpu::{Profile, plan};
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, EpisodeSource};
 use metaplastic::{
     Activation, Engine, Episodes, Error, Initial, Layer, Loss, Network, Optimiser, Parameters,
-    Plastic, Profile, Rate, Rule, plan,
+    Plastic, Rate, Rule,
 };
 
 pub fn bodies() -> Vec<Body> {

@@ -7,11 +7,14 @@ use crate::common::pairwise::pairwise;
 use crate::common::training::with_factors;
 use crate::cuts::restricted;
 use crate::{Body, body};
+use metaplastic::gpu::{PlanReport, Profile};
+use metaplastic::network::{Plasticity, RatePer};
+use metaplastic::optimiser::Schedule;
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, Completion, EpisodeSource, Task};
 use metaplastic::{
-    Activation, Engine, Initial, Layer, Learner, Loss, Network, Optimiser, Parameters, PlanReport,
-    Plastic, Plasticity, Profile, Rate, RatePer, Schedule,
+    Activation, Engine, Initial, Layer, Learner, Loss, Network, Optimiser, Parameters, Plastic,
+    Rate,
 };
 use std::sync::Arc;
 
@@ -167,7 +170,8 @@ impl Run {
             network, source, ..
         } = self;
         let (batch, task) = (source.batch, &*source.task);
-        metaplastic::plan_task(network, profile(engine), POPULATION, batch, task).expect("it fits")
+        metaplastic::gpu::plan_task(network, profile(engine), POPULATION, batch, task)
+            .expect("it fits")
     }
 
     fn agrees(&self, engine: &Engine) {
@@ -361,7 +365,7 @@ fn given() -> Vec<Case> {
 
 fn steps_agree(engine: &Engine, case: &Case) {
     let network = case.network();
-    let plan = metaplastic::plan(&network, profile(engine), 3, case.batch, case.steps);
+    let plan = metaplastic::gpu::plan(&network, profile(engine), 3, case.batch, case.steps);
     let plan = plan.expect("it fits");
     assert_eq!(
         (plan.kernels[0].name.as_str(), plan.dispatches),

@@ -25,9 +25,9 @@ use common::compare::{GPU, GPU_LEARNING, GPU_PRECISION, OPTIMISER};
 use common::pairwise::pairwise;
 use common::training;
 use libtest_mimic::{Arguments, Trial};
-use metaplastic::{
-    Activation, Engine, EngineKind, Layer, Loss, Plastic, Plasticity, Rate, RatePer, Rule,
-};
+use metaplastic::engine::EngineKind;
+use metaplastic::network::{Plasticity, RatePer};
+use metaplastic::{Activation, Engine, Layer, Loss, Plastic, Rate, Rule};
 use std::env;
 use std::process::ExitCode;
 
@@ -373,7 +373,7 @@ fn learning() -> Vec<Body> {
         ));
     }
     type Named = (&'static str, fn(&Engine));
-    let named: [Named; 14] = [
+    let named: [Named; 16] = [
         (
             "frozen parameters keep their bits",
             training::frozen_parameters_keep_their_bits,
@@ -387,6 +387,14 @@ fn learning() -> Vec<Body> {
             "evaluation changes nothing",
             training::evaluation_changes_nothing,
         ),
+        (
+            "batches are learned alike however they are given",
+            training::batches_are_learned_alike,
+        ),
+        ("held batches outlive a split of their groups", |engine| {
+            let narrow = cuts::restricted(engine, |profile| profile.binding_bytes = 20_000);
+            training::batches_are_learned_alike(&narrow);
+        }),
         (
             "training goes on where it stopped",
             training::training_goes_on_where_it_stopped,

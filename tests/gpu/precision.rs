@@ -47,7 +47,7 @@ fn fused(engine: &Engine, case: &Case) -> Tensors {
     let (network, start) = (case.network(), case.parameters().cast::<f32>());
     // On hardware the kernel takes longer episodes than on a software device.
     let engine = restricted(engine, |profile| profile.workgroup_bytes = 32 << 10);
-    let plan = metaplastic::plan(
+    let plan = metaplastic::gpu::plan(
         &network,
         crate::fused::profile(&engine),
         case.population,

@@ -1,18 +1,21 @@
 //! Sessions whose arrays stay on the device.
 
+use crate::common::cases::Case;
 use crate::common::sessions::{
-    cases, episodes_may_end_early, halves_are_the_engines,
-    nothing_is_left_of_episodes_that_overflowed, small, steps_are_all_at_once,
-    wrong_calls_are_refused,
+    a_session_learns_as_a_learner_does, a_session_says_which_network_failed, cases, episodes_go_on,
+    episodes_may_end_early, halves_are_the_engines, nothing_is_left_of_episodes_that_overflowed,
+    small, steps_are_all_at_once, wrong_calls_are_refused,
 };
 use crate::cuts::restricted;
 use crate::{Body, body};
-use metaplastic::{Error, Extent};
+use metaplastic::episodes::Upstream;
+use metaplastic::{Engine, Error, Extent, Optimiser, Want};
 
 pub fn bodies() -> Vec<Body> {
     let mut bodies = Vec::new();
     for case in cases() {
         let [first, second] = [case.clone(), case.clone()];
+        let [third, fourth] = [case.clone(), case.clone()];
         bodies.push(body(
             format!("a session's halves are the engine's: {case}"),
             move |engine| halves_are_the_engines::<f32>(engine, &case),
@@ -25,6 +28,14 @@ pub fn bodies() -> Vec<Body> {
             format!("episodes may end early: {second}"),
             move |engine| episodes_may_end_early::<f32>(engine, &second),
         ));
+        bodies.push(body(
+            format!("episodes go on from where they were: {third}"),
+            move |engine| episodes_go_on::<f32>(engine, &third),
+        ));
+        bodies.push(body(
+            format!("a session learns as a learner does: {fourth}"),
+            move |engine| a_session_learns_as_a_learner_does::<f32>(engine, &fourth),
+        ));
     }
     bodies.push(body("a session splits its population", |engine| {
         let case = small();
@@ -32,11 +43,25 @@ pub fn bodies() -> Vec<Body> {
         halves_are_the_engines::<f32>(&narrow, &case);
         steps_are_all_at_once::<f32>(&narrow, &case);
         episodes_may_end_early::<f32>(&narrow, &case);
+        episodes_go_on::<f32>(&narrow, &case);
+        a_session_learns_as_a_learner_does::<f32>(&narrow, &case);
     }));
+    bodies.push(body(
+        "a network that fails in a session stops learning",
+        a_session_says_which_network_failed,
+    ));
     bodies.push(body(
         "episodes that overflowed leave nothing behind",
         |engine| {
             nothing_is_left_of_episodes_that_overflowed(engine);
+        },
+    ));
+    bodies.push(body(
+        "what is computed on the device stays there",
+        |engine| {
+            outputs_are_differentiated_where_they_are(engine, &small());
+            let narrow = restricted(engine, |profile| profile.binding_bytes = 8_000);
+            outputs_are_differentiated_where_they_are(&narrow, &small());
         },
     ));
     bodies.push(body("wrong calls of a session are refused", |engine| {
@@ -54,4 +79,47 @@ pub fn bodies() -> Vec<Body> {
         );
     }));
     bodies
+}
+
+/// Half the squared output as a loss, whose gradient is the output: copied on the device, it gives the bits that it gives
+/// by way of the host.
+fn outputs_are_differentiated_where_they_are(engine: &Engine, case: &Case) {
+    let Engine::Gpu(gpu) = engine else {
+        unreachable!("the engine is a GPU")
+    };
+    let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
+    let episodes = case.episodes().cast::<f32>();
+    let open = |want| {
+        let extent = Extent::new(case.batch, case.steps).want(want);
+        let session =
+            engine.learning_session(&network, &parameters, &[Optimiser::adam(0.01)], extent);
+        session.expect("a session")
+    };
+    let (mut here, mut there) = (open(Want::default()), open(Want::NOTHING));
+    for _ in 0..3 {
+        let output = here.forward(&episodes).expect("outputs").output;
+        let output = output.expect("it is wanted");
+        here.learn(&output).expect("an update");
+        let outcome = there.forward(&episodes).expect("it runs");
+        assert!(outcome.output.is_none());
+        let mut encoder = gpu
+            .wgpu_device()
+            .create_command_encoder(&Default::default());
+        for arrays in there.device_arrays() {
+            let (from, to) = (&arrays.output, &arrays.output_gradient);
+            assert_eq!(from.size(), to.size());
+            encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());
+        }
+        gpu.wgpu_queue().submit([encoder.finish()]);
+        there.learn(Upstream::on_device()).expect("an update");
+        assert!(here.state().expect("a state") == there.state().expect("a state"));
+    }
+    let steps = Extent::new(case.batch, case.steps).step_by_step();
+    let mut steps = engine
+        .session(&network, &parameters, steps)
+        .expect("a session");
+    let first = ndarray::Array3::zeros((1, case.batch, network.inputs()));
+    steps.step(&first).expect("a step");
+    let error = steps.backward(Upstream::on_device()).unwrap_err();
+    assert!(error.to_string().contains("some were not run"), "{error}");
 }

@@ -10,9 +10,11 @@ use crate::common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, 
 use crate::common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
 use crate::common::random::Random;
 use crate::common::threads::pool;
+use metaplastic::engine::Gradients;
+use metaplastic::network::{Plasticity, RatePer};
 use metaplastic::{
-    Activation, Bias, Dense, Engine, Episodes, Error, Gradients, Initial, Layer, Loss, Network,
-    Parameters, Plastic, Plasticity, Rate, RatePer, Rule, Want,
+    Activation, Bias, Dense, Engine, Episodes, Error, Initial, Layer, Loss, Network, Parameters,
+    Plastic, Rate, Rule, Want,
 };
 use ndarray::Array4;
 

@@ -43,6 +43,11 @@ fn episodes_from_the_host_are_learned_alike() {
 }
 
 #[test]
+fn batches_are_learned_alike_however_they_are_given() {
+    body::batches_are_learned_alike(&Engine::cpu());
+}
+
+#[test]
 fn evaluation_changes_nothing() {
     body::evaluation_changes_nothing(&Engine::cpu());
 }

@@ -10,7 +10,8 @@ use crate::common::laws::Law;
 use crate::common::oracle::{Number, Variables, objective, solve};
 use crate::common::pairwise::pairwise;
 use crate::common::random::Random;
-use metaplastic::{Activation, Layer, Loss, Plasticity, Rate};
+use metaplastic::network::Plasticity;
+use metaplastic::{Activation, Layer, Loss, Rate};
 use num_complex::Complex;
 
 #[test]

@@ -1,9 +1,9 @@
 //! Sessions of the CPU engine, in both precisions.
 
 use crate::common::sessions::{
-    cases, episodes_may_end_early, halves_are_the_engines,
-    nothing_is_left_of_episodes_that_overflowed, small, steps_are_all_at_once,
-    wrong_calls_are_refused,
+    a_session_learns_as_a_learner_does, a_session_says_which_network_failed, cases, episodes_go_on,
+    episodes_may_end_early, halves_are_the_engines, nothing_is_left_of_episodes_that_overflowed,
+    small, steps_are_all_at_once, wrong_calls_are_refused,
 };
 use metaplastic::Engine;
 
@@ -29,6 +29,27 @@ fn episodes_end_when_they_end() {
         episodes_may_end_early::<f32>(&Engine::cpu(), &case);
         episodes_may_end_early::<f64>(&Engine::cpu(), &case);
     }
+}
+
+#[test]
+fn episodes_go_on_from_where_they_were() {
+    for case in cases().into_iter().chain([small()]) {
+        episodes_go_on::<f32>(&Engine::cpu(), &case);
+        episodes_go_on::<f64>(&Engine::cpu(), &case);
+    }
+}
+
+#[test]
+fn a_session_with_optimisers_learns_as_a_learner_does() {
+    for case in cases().into_iter().chain([small()]) {
+        a_session_learns_as_a_learner_does::<f32>(&Engine::cpu(), &case);
+        a_session_learns_as_a_learner_does::<f64>(&Engine::cpu(), &case);
+    }
+}
+
+#[test]
+fn a_network_that_fails_in_a_session_stops_learning() {
+    a_session_says_which_network_failed(&Engine::cpu());
 }
 
 #[test]

@@ -4,8 +4,9 @@ use crate::command::number::whole;
 use crate::command::task::TaskSettings;
 use crate::command::values::{one_of, real, set};
 use clap::Args;
+use metaplastic::network::{Plasticity, RatePer};
 use metaplastic::training::Recipe;
-use metaplastic::{Activation, Error, Layer, Network, Plasticity, RatePer, Result, Rule};
+use metaplastic::{Activation, Error, Layer, Network, Result, Rule};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Task and network")]

@@ -3,8 +3,10 @@
 use crate::command::number::whole;
 use crate::command::values::{Bound, one_of, real, set};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use metaplastic::optimiser::{Constant, Method, Schedule, Selector};
+use metaplastic::parameters::Sign;
 use metaplastic::training::Recipe;
-use metaplastic::{Constant, Error, Method, Result, Schedule, Selector, Sign};
+use metaplastic::{Error, Result};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Optimiser and initial parameters")]

@@ -193,7 +193,7 @@ mod tests {
         use std::ops::ControlFlow;
         let recipe = Recipe {
             episodes: 40,
-            initial: crate::Initial {
+            initial: crate::parameters::Initial {
                 scale: 1e25,
                 ..Default::default()
             },

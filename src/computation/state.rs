@@ -1,0 +1,78 @@
+//! A population in training, at one moment.
+
+use super::failure::Failure;
+use crate::check::require_finite;
+use crate::error::{Error, Result};
+use crate::number::Real;
+use crate::parameters::{Layout, Parameters};
+use ndarray::ArrayView1;
+
+/// Everything that a population in training is at one moment. Put into a learner or a session of the same network, population
+/// and optimisers, it goes on from there with the same bits.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TrainingState<R> {
+    /// The networks' parameters.
+    pub parameters: Parameters<R>,
+    /// What the optimisers remember of each parameter, as [`Method`](crate::optimiser::Method) says; zeros where a method remembers less.
+    pub moments: [Parameters<R>; 2],
+    /// Updates that each network has made, `[P]`.
+    pub updates: Vec<u32>,
+    /// Episodes that each network has seen.
+    pub episodes: u64,
+    /// The networks that stopped learning, in order.
+    pub failures: Vec<Failure>,
+    /// The meta-steps since the one that the mean loss of a report begins with.
+    pub meta_steps: u32,
+    /// The sum of each network's losses in them, `[P]`.
+    pub losses: Vec<f64>,
+}
+
+impl<R: Real> TrainingState<R> {
+    /// Fails unless it is one of `population` networks with parameters as `layout` says.
+    pub(crate) fn check(&self, layout: &Layout, population: usize) -> Result<()> {
+        let [first, second] = &self.moments;
+        for (name, values) in [
+            ("parameters", &self.parameters),
+            ("first moments", first),
+            ("second moments", second),
+        ] {
+            values.check_shape(name, layout, population)?;
+            require_finite(name, &ArrayView1::from(values.values()))?;
+        }
+        for (name, length) in [
+            ("updates", self.updates.len()),
+            ("losses", self.losses.len()),
+        ] {
+            if length != population {
+                return Err(Error::Shape {
+                    name: name.into(),
+                    expected: format!("[P = {population}]"),
+                    actual: vec![length],
+                });
+            }
+        }
+        for (index, failure) in self.failures.iter().enumerate() {
+            let in_order = index == 0 || self.failures[index - 1].network < failure.network;
+            if failure.network >= population || !in_order {
+                return Err(Error::setting(
+                    "failures",
+                    format!(
+                        "network {} in place {index}, expected indices below {population} in order, each once",
+                        failure.network
+                    ),
+                ));
+            }
+            if failure.code(layout).is_none() {
+                return Err(Error::setting(
+                    "failures",
+                    format!(
+                        "{:?} is no tensor of network {}",
+                        failure.tensor, failure.network
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}

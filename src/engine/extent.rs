@@ -1,0 +1,102 @@
+//! How large a session's episodes are.
+
+use crate::computation::{GivenTraces, ObjectiveKind, Request, Want};
+use crate::error::{Error, Result};
+use crate::network::Network;
+
+/// How large the episodes of a session are, and what it makes of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Extent {
+    /// Episodes of each network `B`.
+    pub batch: usize,
+    /// The most steps of an episode `T`.
+    pub steps: usize,
+    /// Whether steps are run one at a time, for which the engine holds every episode's trace.
+    pub step_by_step: bool,
+    /// Whether episodes begin with given traces, which gradients are taken of; with zeros otherwise.
+    pub initial_traces: bool,
+    /// Whether there may be gradients on the traces after the last step.
+    pub trace_gradients: bool,
+    /// Results beyond the gradients of the parameters. A step returns its outputs in any case.
+    pub want: Want,
+}
+
+impl Extent {
+    /// `batch` episodes of each network, of `steps` steps.
+    pub fn new(batch: usize, steps: usize) -> Self {
+        Self {
+            batch,
+            steps,
+            step_by_step: false,
+            initial_traces: false,
+            trace_gradients: false,
+            want: Want::default(),
+        }
+    }
+
+    /// The same, run one step at a time, up to `steps` of them.
+    #[must_use]
+    pub fn step_by_step(self) -> Self {
+        Self {
+            step_by_step: true,
+            ..self
+        }
+    }
+
+    /// The same, beginning from given traces.
+    #[must_use]
+    pub fn with_initial_traces(self) -> Self {
+        Self {
+            initial_traces: true,
+            ..self
+        }
+    }
+
+    /// The same, with gradients on the traces after the last step.
+    #[must_use]
+    pub fn with_trace_gradients(self) -> Self {
+        Self {
+            trace_gradients: true,
+            ..self
+        }
+    }
+
+    /// The same with other results.
+    #[must_use]
+    pub fn want(self, want: Want) -> Self {
+        Self { want, ..self }
+    }
+
+    pub(super) fn request(&self, network: &Network) -> Result<Request> {
+        for (field, size) in [("batch", self.batch), ("steps", self.steps)] {
+            if size == 0 {
+                return Err(Error::ZeroSize {
+                    field: field.into(),
+                });
+            }
+            if size > u32::MAX as usize / 2 {
+                let reason = format!("{size}, at most {} are supported", u32::MAX / 2);
+                return Err(Error::setting(field, reason));
+            }
+        }
+        let layers = network.layers().iter();
+        let given = |plastic| GivenTraces {
+            initial: plastic && self.initial_traces,
+            gradient: plastic && self.trace_gradients,
+        };
+        Ok(Request {
+            batch: self.batch,
+            steps: self.steps,
+            gradient: true,
+            want: Want {
+                output: self.want.output || self.step_by_step,
+                ..self.want
+            },
+            objective: ObjectiveKind::OutputGradient,
+            traces: layers
+                .map(|layer| given(layer.as_plastic().is_some()))
+                .collect(),
+        })
+    }
+}
