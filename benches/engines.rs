@@ -1,14 +1,15 @@
-//! The engines at four shapes: `cargo bench -- 256x256`.
+//! The engines at some shapes, and in training on each task: `cargo bench -- 256x256`, `cargo bench -- one-shot`.
 
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
 use metaplastic::measure::{Problem, Run, Sample, Shape, Sweep};
 use metaplastic::random::Purpose;
-use metaplastic::tasks::Association;
+use metaplastic::tasks::{Association, Completion, Task};
 use metaplastic::training::Recipe;
 use metaplastic::{Engine, Optimiser};
 use std::cell::{LazyCell, OnceCell};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Inputs, outputs, steps, episodes.
@@ -18,6 +19,20 @@ const SHAPES: [[usize; 4]; 4] = [
     [256, 256, 20, 16],
     [1024, 64, 20, 16],
 ];
+
+/// Small layers in small batches, and a wide one with fewer episodes than a vector has lanes.
+const SMALL_BATCHES: [[usize; 4]; 7] = [
+    [10, 2, 20, 1],
+    [24, 24, 30, 3],
+    [33, 33, 50, 5],
+    [40, 40, 50, 8],
+    [64, 64, 50, 1],
+    [64, 64, 50, 4],
+    [300, 70, 100, 6],
+];
+
+/// Networks that train together.
+const POPULATIONS: [usize; 2] = [20, 1000];
 
 /// Shapes that fill a hardware GPU, and would take a CPU minutes.
 const LARGE_SHAPES: [[usize; 4]; 3] = [
@@ -144,11 +159,27 @@ fn shapes(criterion: &mut Criterion, shapes: &[[usize; 4]], engines: &[Engine]) 
     }
 }
 
-/// `one-shot/meta-step/cpu`: one-shot learning with the paper's settings, 20 networks, episodes made by the engine.
-fn one_shot(criterion: &mut Criterion, engines: &[Engine]) {
-    let recipe = Recipe::new(std::sync::Arc::new(Association::ONE_SHOT)).expect("the paper's");
+/// `one-shot/20/cpu` and so on: meta-steps with the paper's settings, episodes made by the engine.
+fn tasks(criterion: &mut Criterion, engines: &[Engine]) {
+    let tasks: [Arc<dyn Task>; 3] = [
+        Arc::new(Association::ONE_SHOT),
+        Arc::new(Association::REVERSAL),
+        Arc::new(Completion::PAPER),
+    ];
+    for task in tasks {
+        for population in POPULATIONS {
+            let recipe = Recipe {
+                population,
+                ..Recipe::new(task.clone()).expect("the paper's")
+            };
+            meta_steps(criterion, &recipe, engines);
+        }
+    }
+}
+
+fn meta_steps(criterion: &mut Criterion, recipe: &Recipe, engines: &[Engine]) {
     let source = recipe.source(Purpose::Training);
-    let mut group = group(criterion, "one-shot", recipe.synapse_steps());
+    let mut group = group(criterion, recipe.task.name(), recipe.synapse_steps());
     for engine in engines {
         let mut done = 0;
         let mut learner = None;
@@ -165,7 +196,8 @@ fn one_shot(criterion: &mut Criterion, engines: &[Engine]) {
                 .learner(&recipe.network, &parameters, &optimisers)
                 .expect("a learner")
         };
-        group.bench_function(format!("meta-step/{}", engine.kind()), |bencher| {
+        let name = format!("{}/{}", recipe.population, engine.kind());
+        group.bench_function(name, |bencher| {
             bencher.iter_custom(|count| {
                 let count = u32::try_from(count).expect("no more meta-steps than that");
                 let learner = learner.get_or_insert_with(make);
@@ -185,11 +217,12 @@ fn all(criterion: &mut Criterion) {
     let is_named = std::env::var_os("METAPLASTIC_DEVICE").is_some();
     let engines = engines();
     shapes(criterion, &SHAPES, &engines);
+    shapes(criterion, &SMALL_BATCHES, &engines[..1]);
     // A software adapter is measured only where it is asked for, and then at the sizes of a CPU.
     let hardware = |engine: &&Engine| !is_named && matches!(engine.kind(), "gpu");
     let hardware: Vec<_> = engines.iter().filter(hardware).cloned().collect();
     shapes(criterion, &LARGE_SHAPES, &hardware);
-    one_shot(criterion, &engines);
+    tasks(criterion, &engines);
 }
 
 criterion_group!(benches, all);

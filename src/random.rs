@@ -32,26 +32,57 @@ pub(crate) const ROTATIONS: [[u32; 2]; 8] = [
 /// Threefry-4x32 with 20 rounds: four random words from a key and a counter.
 ///
 /// Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3".
+#[inline]
 pub fn threefry(key: [u32; 4], counter: [u32; 4]) -> [u32; 4] {
-    let parity = 0x1BD1_1BDA ^ key[0] ^ key[1] ^ key[2] ^ key[3];
+    let words = threefry_each::<1>(key.map(|word| [word]), counter.map(|word| [word]));
+    words.map(|[word]| word)
+}
+
+/// [`threefry`] of several keys and counters side by side, which the compiler does with vectors.
+#[inline(always)]
+pub(crate) fn threefry_each<const N: usize>(
+    key: [[u32; N]; 4],
+    counter: [[u32; N]; 4],
+) -> [[u32; N]; 4] {
+    let mut parity = [0x1BD1_1BDA; N];
+    for words in &key {
+        for (parity, word) in parity.iter_mut().zip(words) {
+            *parity ^= word;
+        }
+    }
     let keys = [key[0], key[1], key[2], key[3], parity];
-    let mut x: [u32; 4] = std::array::from_fn(|word| counter[word].wrapping_add(keys[word]));
+    let mut x = counter;
+    for (x, key) in x.iter_mut().zip(&keys) {
+        add(x, key);
+    }
     for round in 0..20 {
         let [first, second] = ROTATIONS[round % 8];
         let (a, b) = if round % 2 == 0 { (1, 3) } else { (3, 1) };
-        x[0] = x[0].wrapping_add(x[a]);
-        x[a] = x[a].rotate_left(first) ^ x[0];
-        x[2] = x[2].wrapping_add(x[b]);
-        x[b] = x[b].rotate_left(second) ^ x[2];
+        mix(&mut x, [0, a], first);
+        mix(&mut x, [2, b], second);
         if round % 4 == 3 {
             let injection = round / 4 + 1;
             for (word, x) in x.iter_mut().enumerate() {
-                *x = x.wrapping_add(keys[(injection + word) % 5]);
+                add(x, &keys[(injection + word) % 5]);
             }
-            x[3] = x[3].wrapping_add(injection as u32);
+            add(&mut x[3], &[injection as u32; N]);
         }
     }
     x
+}
+
+#[inline(always)]
+fn add<const N: usize>(sum: &mut [u32; N], other: &[u32; N]) {
+    for (sum, other) in sum.iter_mut().zip(other) {
+        *sum = sum.wrapping_add(*other);
+    }
+}
+
+/// Adds word `b` to word `a`, and mixes the sum into word `b`.
+#[inline(always)]
+fn mix<const N: usize>(x: &mut [[u32; N]; 4], [a, b]: [usize; 2], rotation: u32) {
+    x[a] = std::array::from_fn(|lane| x[a][lane].wrapping_add(x[b][lane]));
+    x[b] = std::array::from_fn(|lane| x[b][lane].rotate_left(rotation) ^ x[a][lane]);
 }
 
 /// The key of one network's streams. Network `n` of a population with seed `s` has the key of seed `s + n`.
@@ -133,6 +164,18 @@ mod tests {
             ),
             [0x59cd_1dbb, 0xb887_9579, 0x86b5_d00c, 0xac8b_6d84]
         );
+    }
+
+    #[test]
+    fn words_side_by_side_are_those_of_each() {
+        let [key, counter] = [3, 11].map(|factor| {
+            std::array::from_fn(|word| std::array::from_fn(|n| factor * (5 * n + word) as u32))
+        });
+        let words = threefry_each::<16>(key, counter);
+        for n in 0..16 {
+            let alone = threefry(key.map(|words| words[n]), counter.map(|words| words[n]));
+            assert_eq!(words.map(|words| words[n]), alone);
+        }
     }
 
     #[test]

@@ -15,10 +15,14 @@ pub(super) enum Along {
     /// computes once a step it computes for all of them. That suits small layers; a large row's arrays, one vector a
     /// synapse, would not stay in the nearest cache.
     Episodes,
+    /// As many networks as a pair of vectors has lanes, of each the same episode of its batch: what each has of its own,
+    /// weights and gradients too, lies beside the others'. No row is padded and nothing is summed over lanes. A network that
+    /// is alone, or one of the last few, takes the time of a whole group.
+    Networks,
 }
 
-/// The most episodes of a group: `f32` with AVX-512.
-pub(super) const MOST_EPISODES: usize = 32;
+/// The most lanes of a pair of vectors: `f32` with AVX-512.
+pub(super) const MOST_LANES: usize = 32;
 
 /// Numbers that a sweep keeps of a row beside its synapses while the row waits, for each episode: as many as the reverse
 /// sweep has.
@@ -42,7 +46,7 @@ impl Along {
         let group = 30 + 8 * inputs;
         let episode = 50 + 5 * inputs.div_ceil(width);
         let groups = batch.div_ceil(width);
-        let suits = MOST_EPISODES.is_multiple_of(width)
+        let suits = MOST_LANES.is_multiple_of(width)
             && batch >= 4
             && inputs <= 256
             && groups.saturating_mul(group) <= batch.saturating_mul(episode);
@@ -53,19 +57,41 @@ impl Along {
         }
     }
 
-    /// Episodes that go together, `W`: the last axis of their arrays.
+    /// The fastest one for networks that learn, with so many episodes of each.
+    pub fn fastest_learning<R: Real>(shapes: &[Shape], batch: usize) -> Self {
+        let synapses: usize = shapes.iter().map(|it| it.inputs * it.outputs).sum();
+        if batch <= 4 && synapses <= 256 && MOST_LANES.is_multiple_of(pair_width::<R>()) {
+            return Self::Networks;
+        }
+        Self::fastest::<R>(shapes, batch)
+    }
+
+    /// Episodes that go together, `W`, of one network or of one each: the last axis of their arrays.
     pub fn width<R: Real>(self) -> usize {
         match self {
             Self::Synapses => 1,
-            Self::Episodes => pair_width::<R>(),
+            Self::Episodes | Self::Networks => pair_width::<R>(),
         }
+    }
+
+    /// Networks that go together: the last axis of their parameters.
+    pub fn networks<R: Real>(self) -> usize {
+        match self {
+            Self::Synapses | Self::Episodes => 1,
+            Self::Networks => pair_width::<R>(),
+        }
+    }
+
+    /// Of a network, the episodes that go together.
+    pub fn episodes<R: Real>(self) -> usize {
+        self.width::<R>() / self.networks::<R>()
     }
 
     /// Synapses of a row for each episode, `C`: padded where they lie along the lanes.
     pub fn columns(self, shape: &Shape) -> usize {
         match self {
             Self::Synapses => shape.row,
-            Self::Episodes => shape.inputs,
+            Self::Episodes | Self::Networks => shape.inputs,
         }
     }
 
@@ -74,7 +100,7 @@ impl Along {
     pub const fn together(self) -> usize {
         match self {
             Self::Synapses => 4,
-            Self::Episodes => 1,
+            Self::Episodes | Self::Networks => 1,
         }
     }
 
@@ -82,14 +108,14 @@ impl Along {
     /// gradient by plasticity, which is summed over the lanes at the end.
     const fn kept_rows(self) -> usize {
         match self {
-            Self::Synapses => 1,
+            Self::Synapses | Self::Networks => 1,
             Self::Episodes => 2,
         }
     }
 
     /// Episodes of a block: [`EPISODE_BLOCK`], or a whole group where that has more.
     pub fn block<R: Real>(self) -> usize {
-        EPISODE_BLOCK.max(self.width::<R>())
+        EPISODE_BLOCK.max(self.episodes::<R>())
     }
 
     /// The scratch of a layer's sweeps over `steps` steps, for one chunk of rows.

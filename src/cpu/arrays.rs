@@ -1,7 +1,7 @@
 //! The arrays of a group of episodes, the same for every way to fill a vector.
 //!
 //! `W` episodes go together, as the last axis, and a row of synapses has `C` elements: one episode with padded rows over
-//! synapses, a vector's worth of them with rows as they are over episodes ([`Along`](super::along::Along)).
+//! synapses, else a vector's worth of them with rows as they are ([`Along`](super::along::Along)).
 
 use super::chunks;
 use super::job::{Job, Keeps};
@@ -57,6 +57,10 @@ table! {
         /// The last layer's output, then the gradient on it, `[T, O, W]`. Written when results are brought out and by the
         /// objective; read by the reverse sweep of the last layer.
         output_gradient,
+        /// The targets, `[T, O, W]`, and how much each step counts, `[T, W]`; empty where losses are taken one by one. Taken in;
+        /// read by the objective.
+        target,
+        mask,
         /// The gradient on a layer's input from each chunk of rows, `[chunks, T, C, W]`. Written and read by the input
         /// gradient.
         partial,
@@ -98,7 +102,7 @@ impl GroupArrays<u128> {
                 .map(|(n, shape)| sizes.adjoint(n, shape))
                 .collect(),
             gradients: gradients()
-                .map(|(_, shape)| SynapseArrays::sizes(shape))
+                .map(|(_, shape)| SynapseArrays::sizes(shape, job.along.networks::<R>()))
                 .collect(),
             shared: sizes.shared(),
         }
@@ -214,8 +218,12 @@ impl<'a, R: Real> Sizes<'a, R> {
         let chunks = |shape: &Shape| chunks::count(shape.outputs) as u128;
         let layers = shapes.iter().enumerate();
         let needing = layers.filter(|&(layer, _)| self.job.needs_input_gradient(layer));
+        let outputs = self.outputs(&shapes[shapes.len() - 1]);
+        let side_by_side = u128::from(self.width > 1);
         SharedArrays {
-            output_gradient: self.outputs(&shapes[shapes.len() - 1]),
+            output_gradient: outputs,
+            target: side_by_side * outputs,
+            mask: side_by_side * self.steps * self.width,
             partial: needing
                 .map(|(_, shape)| chunks(shape) * self.inputs(shape))
                 .max()

@@ -34,7 +34,8 @@ pub(super) fn wave_elements(job: &Job) -> u128 {
 
 /// Elements of one network's parameters, in rows.
 fn parameters(job: &Job) -> u128 {
-    let layers = job.shapes.iter().map(SynapseArrays::sizes);
+    let layers = job.shapes.iter();
+    let layers = layers.map(|shape| SynapseArrays::sizes(shape, 1));
     layers.map(SynapseArrays::elements).sum()
 }
 
@@ -61,7 +62,8 @@ impl<R: Real> Pooled for Batch<R> {
     type Job = Job;
 
     fn new(job: &Job) -> Self {
-        let synapses = || job.shapes.iter().map(Synapses::zeros).collect();
+        let shapes = || job.shapes.iter();
+        let synapses = || shapes().map(|shape| Synapses::zeros(shape, 1)).collect();
         Self {
             layers: synapses(),
             total: synapses(),

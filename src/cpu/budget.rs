@@ -1,7 +1,9 @@
 //! The working arrays of an engine, and the memory that they take.
 
+use super::along::Along;
 use super::batch::{Batch, wave_elements};
 use super::job::Job;
+use super::networks::Networks;
 use super::pool::{Pool, Pooled};
 use super::workspace::Workspace;
 use crate::error::Result;
@@ -16,6 +18,7 @@ const MOST_BYTES: u128 = 512 << 20;
 pub(super) struct Workspaces<R: Real> {
     pub groups: Pool<Workspace<R>>,
     pub batches: Pool<Batch<R>>,
+    pub networks: Pool<Networks<R>>,
 }
 
 impl<R: Real> Default for Workspaces<R> {
@@ -23,6 +26,7 @@ impl<R: Real> Default for Workspaces<R> {
         Self {
             groups: Pool::default(),
             batches: Pool::default(),
+            networks: Pool::default(),
         }
     }
 }
@@ -41,6 +45,9 @@ impl<R: Real> Workspaces<R> {
         fn lacking<T: Pooled<Job = Job>>(pool: &Pool<T>, job: &Job, most: usize) -> u128 {
             (most - pool.count(job).min(most)) as u128 * T::bytes(job)
         }
+        if job.along == Along::Networks {
+            return lacking(&self.groups, job, threads) + lacking(&self.networks, job, threads);
+        }
         lacking(&self.groups, job, threads)
             + lacking(&self.batches, job, networks)
             + wave_elements(job) * networks as u128 * size_of::<R>() as u128
@@ -49,10 +56,12 @@ impl<R: Real> Workspaces<R> {
     /// Keeps the arrays for the next work on `job`, unless they are large.
     pub fn trim(&self, job: &Job) {
         let bytes = self.groups.len() as u128 * Workspace::<R>::bytes(job)
-            + self.batches.len() as u128 * Batch::<R>::bytes(job);
+            + self.batches.len() as u128 * Batch::<R>::bytes(job)
+            + self.networks.len() as u128 * Networks::<R>::bytes(job);
         if bytes > MOST_BYTES {
             self.groups.clear();
             self.batches.clear();
+            self.networks.clear();
         }
     }
 }

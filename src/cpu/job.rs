@@ -47,6 +47,23 @@ impl Job {
     pub fn new<R: Real>(network: &Network, population: usize, request: Request) -> Self {
         let shapes = Shape::all(network);
         let along = Along::fastest::<R>(&shapes, request.batch);
+        Self::along::<R>(network, shapes, along, population, request)
+    }
+
+    /// The same for networks that learn.
+    pub fn learning<R: Real>(network: &Network, population: usize, request: Request) -> Self {
+        let shapes = Shape::all(network);
+        let along = Along::fastest_learning::<R>(&shapes, request.batch);
+        Self::along::<R>(network, shapes, along, population, request)
+    }
+
+    fn along<R: Real>(
+        network: &Network,
+        shapes: Vec<Shape>,
+        along: Along,
+        population: usize,
+        request: Request,
+    ) -> Self {
         let block = along.block::<R>();
         let blocks = population.saturating_mul(request.batch.div_ceil(block));
         Self {

@@ -1,5 +1,6 @@
-//! One network's parameters and their gradients as the kernels take them: a row of synapses per postsynaptic neuron,
-//! padded to whole pairs of vectors, every granularity of plasticity and rate spread out to its synapses and rows.
+//! Parameters and their gradients as the kernels take them: a row of synapses per postsynaptic neuron, every granularity of
+//! plasticity and rate spread out to its synapses and rows. They are of one network, whose rows are padded to whole pairs of
+//! vectors, or of as many networks as a pair has lanes, which lie side by side as the last axis.
 
 use super::table::table;
 use crate::network::{Activation, Layer, Network, Plasticity, RatePer};
@@ -64,6 +65,11 @@ impl Shape {
         }
     }
 
+    /// Elements of a row of synapses of so many networks.
+    fn row_of(&self, networks: usize) -> usize {
+        row(self.inputs, networks)
+    }
+
     pub fn is_plastic(&self) -> bool {
         matches!(self.kind, Kind::Plastic(_))
     }
@@ -72,13 +78,13 @@ impl Shape {
 table! {
     /// A layer's values, or their gradients.
     SynapseArrays {
-        /// `[O, row]`; empty where the layer adds a bias alone.
+        /// `[O, row]`, or `[O, I, networks]`; empty where the layer adds a bias alone.
         weight,
-        /// `[O, row]`; empty unless plastic.
+        /// `[O, row]`, or `[O, I, networks]`; empty unless plastic.
         plasticity,
-        /// `[O]`.
+        /// `[O, networks]`.
         bias,
-        /// `[O]`; empty unless plastic.
+        /// `[O, networks]`; empty unless plastic.
         rate,
     }
 }
@@ -86,9 +92,14 @@ table! {
 pub(super) type Synapses<R> = SynapseArrays<Aligned<R>>;
 
 impl SynapseArrays<u128> {
-    /// Elements of every array.
-    pub fn sizes(shape: &Shape) -> Self {
-        let (synapses, rows) = (shape.synapses() as u128, shape.outputs as u128);
+    /// Elements of every array, of so many networks.
+    pub fn sizes(shape: &Shape, networks: usize) -> Self {
+        let (outputs, row) = (shape.outputs as u128, shape.row_of(networks) as u128);
+        let rows = outputs * networks as u128;
+        let synapses = match shape.kind {
+            Kind::Bias => 0,
+            _ => outputs * row,
+        };
         let plastic = u128::from(shape.is_plastic());
         Self {
             weight: synapses,
@@ -100,8 +111,8 @@ impl SynapseArrays<u128> {
 }
 
 impl<R: Real> Synapses<R> {
-    pub fn zeros(shape: &Shape) -> Self {
-        SynapseArrays::sizes(shape).arrays()
+    pub fn zeros(shape: &Shape, networks: usize) -> Self {
+        SynapseArrays::sizes(shape, networks).arrays()
     }
 
     fn parts(&mut self) -> [&mut Aligned<R>; 4] {
@@ -152,6 +163,14 @@ impl<R: Real> Synapses<R> {
     }
 }
 
+/// Elements of a row of synapses of so many networks.
+fn row(inputs: usize, networks: usize) -> usize {
+    match networks {
+        1 => padded(inputs),
+        _ => inputs * networks,
+    }
+}
+
 /// Spreads one network's parameters out to the layers' rows.
 pub(super) fn pack<R: Real>(
     network: &Network,
@@ -159,16 +178,34 @@ pub(super) fn pack<R: Real>(
     values: &[R],
     layers: &mut [Synapses<R>],
 ) {
+    pack_networks(network, layout, 1, values, layers);
+}
+
+/// The same for so many networks, of which there are `[parameters, networks]`.
+#[inline(always)]
+pub(super) fn pack_networks<R: Real>(
+    network: &Network,
+    layout: &Layout,
+    networks: usize,
+    values: &[R],
+    layers: &mut [Synapses<R>],
+) {
     for (index, (layer, packed)) in zip_eq(network.layers(), layers).enumerate() {
-        let (inputs, outputs, row) = (layer.inputs(), layer.outputs(), padded(layer.inputs()));
+        let (row, used) = (row(layer.inputs(), networks), layer.inputs() * networks);
         let tensor = |role| {
-            layout
-                .find(index, role)
-                .map(|tensor| &values[tensor.range()])
+            layout.find(index, role).map(|tensor| {
+                let range = tensor.range();
+                &values[range.start * networks..range.end * networks]
+            })
         };
         let copy_rows = |from: &[R], to: &mut [R]| {
-            for (from, to) in zip_eq(from.chunks_exact(inputs), to.chunks_exact_mut(row)) {
-                to[..inputs].copy_from_slice(from);
+            for (from, to) in zip_eq(from.chunks_exact(used), to.chunks_exact_mut(row)) {
+                to[..used].copy_from_slice(from);
+            }
+        };
+        let fill = |to: &mut [R], value: &[R]| {
+            for to in to[..used].chunks_exact_mut(networks) {
+                to.copy_from_slice(value);
             }
         };
         if let Some(weight) = tensor(Role::Weight) {
@@ -184,46 +221,69 @@ pub(super) fn pack<R: Real>(
                 Plasticity::Connection => copy_rows(coefficients, &mut packed.plasticity),
                 Plasticity::Neuron => {
                     let rows = packed.plasticity.chunks_exact_mut(row);
-                    for (&coefficient, to) in zip_eq(coefficients, rows) {
-                        to[..inputs].fill(coefficient);
+                    for (value, to) in zip_eq(coefficients.chunks_exact(networks), rows) {
+                        fill(to, value);
                     }
                 }
                 Plasticity::Layer => {
                     for to in packed.plasticity.chunks_exact_mut(row) {
-                        to[..inputs].fill(coefficients[0]);
+                        fill(to, coefficients);
                     }
                 }
             }
-            for (i, rate) in packed.rate.iter_mut().enumerate().take(outputs) {
-                *rate = match plastic.rate.per {
-                    RatePer::Neuron => rates[i],
-                    RatePer::Layer => rates[0],
-                };
+            match plastic.rate.per {
+                RatePer::Neuron => packed.rate.copy_from_slice(rates),
+                RatePer::Layer => {
+                    for rate in packed.rate.chunks_exact_mut(networks) {
+                        rate.copy_from_slice(rates);
+                    }
+                }
             }
         }
     }
 }
 
-/// Gathers gradients from the layers' rows: the inverse of [`pack`], a sum where `pack` spreads.
+/// Collects one network's gradients from the layers' rows: the inverse of [`pack`], a sum where `pack` spreads.
 pub(super) fn unpack<R: Real>(
     network: &Network,
     layout: &Layout,
     layers: &[Synapses<R>],
     values: &mut [R],
 ) {
+    unpack_networks(network, layout, 1, layers, values);
+}
+
+/// The same for so many networks: the inverse of [`pack_networks`].
+#[inline(always)]
+pub(super) fn unpack_networks<R: Real>(
+    network: &Network,
+    layout: &Layout,
+    networks: usize,
+    layers: &[Synapses<R>],
+    values: &mut [R],
+) {
     for tensor in layout.tensors() {
         let layer = &network.layers()[tensor.layer];
         let packed = &layers[tensor.layer];
-        let (inputs, row) = (layer.inputs(), padded(layer.inputs()));
-        let to = &mut values[tensor.range()];
+        let (row, used) = (row(layer.inputs(), networks), layer.inputs() * networks);
+        let range = tensor.range();
+        let to = &mut values[range.start * networks..range.end * networks];
+        let sum = |from: &[R], to: &mut [R]| {
+            to.fill(R::zero());
+            for from in from.chunks_exact(networks) {
+                for (to, &from) in zip_eq(&mut *to, from) {
+                    *to += from;
+                }
+            }
+        };
         let row_sums = |from: &[R], to: &mut [R]| {
-            for (from, to) in zip_eq(from.chunks_exact(row), to) {
-                *to = from[..inputs].iter().copied().sum();
+            for (from, to) in zip_eq(from.chunks_exact(row), to.chunks_exact_mut(networks)) {
+                sum(&from[..used], to);
             }
         };
         let copy_rows = |from: &[R], to: &mut [R]| {
-            for (from, to) in zip_eq(from.chunks_exact(row), to.chunks_exact_mut(inputs)) {
-                to.copy_from_slice(&from[..inputs]);
+            for (from, to) in zip_eq(from.chunks_exact(row), to.chunks_exact_mut(used)) {
+                to.copy_from_slice(&from[..used]);
             }
         };
         match (tensor.role, layer) {
@@ -233,14 +293,14 @@ pub(super) fn unpack<R: Real>(
                 Plasticity::Connection => copy_rows(&packed.plasticity, to),
                 Plasticity::Neuron => row_sums(&packed.plasticity, to),
                 Plasticity::Layer => {
-                    let mut rows = vec![R::zero(); layer.outputs()];
+                    let mut rows = vec![R::zero(); layer.outputs() * networks];
                     row_sums(&packed.plasticity, &mut rows);
-                    to[0] = rows.into_iter().sum();
+                    sum(&rows, to);
                 }
             },
             (Role::Rate, Layer::Plastic(plastic)) if tensor.learned => match plastic.rate.per {
                 RatePer::Neuron => to.copy_from_slice(&packed.rate),
-                RatePer::Layer => to[0] = packed.rate.iter().copied().sum(),
+                RatePer::Layer => sum(&packed.rate, to),
             },
             _ => to.fill(R::zero()),
         }

@@ -1,10 +1,12 @@
 //! A population in training on the CPU.
 
+use super::along::Along;
 use super::batch::Run;
 use super::budget::Workspaces;
 use super::job::Job;
 use super::layers::unpack;
 use super::learning::Learning;
+use super::networks::Learners;
 use super::source::{Block, Source};
 use crate::computation::{Failure, Request, TrainingState, Want};
 use crate::episodes::Episodes;
@@ -57,6 +59,20 @@ impl<R: Real> CpuLearner<R> {
         let layout = self.parameters.shared_layout().clone();
         let episode = self.learning.episodes;
         self.learning.episodes += batch as u64;
+        if job.along == Along::Networks {
+            let learners = Learners {
+                network,
+                layout: &layout,
+                run: &run,
+                pool: &self.workspaces.networks,
+                meta_steps: 0..1,
+                seen: episode,
+                learn: true,
+            };
+            let losses = learners.all(&mut self.learning, &mut self.parameters, |_, loss| loss);
+            self.workspaces.trim(&job);
+            return Ok(losses.into_iter().map(R::from_f64).collect());
+        }
         let networks = self.learning.networks(&mut self.parameters);
         let losses = networks.map(|(index, values, learning)| {
             let mut batch = batches.take(&job);
@@ -118,7 +134,7 @@ impl<R: Real> CpuLearner<R> {
             job: &job,
             work: &work,
             workspaces: &self.workspaces.groups,
-            source: &Source::Generated(source),
+            source: &Source::generated(source),
         };
         let (network, batches) = (&self.network, &self.workspaces.batches);
         let layout = self.parameters.shared_layout().clone();
@@ -126,6 +142,30 @@ impl<R: Real> CpuLearner<R> {
         self.learning.episodes += meta_steps.len() as u64 * batch;
         self.learning.meta_steps = meta_steps.end - since;
         let counted = ((meta_steps.end - since) as usize * source.task.counted_steps()) as f64;
+        if job.along == Along::Networks {
+            if meta_steps.start == since {
+                self.learning.forget_losses();
+            }
+            let learners = Learners {
+                network,
+                layout: &layout,
+                run: &run,
+                pool: &self.workspaces.networks,
+                meta_steps,
+                seen,
+                learn,
+            };
+            let losses = learners.all(
+                &mut self.learning,
+                &mut self.parameters,
+                |learning, loss| {
+                    learning.losses += loss;
+                    learning.losses / counted
+                },
+            );
+            self.workspaces.trim(&job);
+            return Ok(losses);
+        }
         // With a few episodes per network, one thread takes a network through all its meta-steps in one workspace.
         let small = source.batch <= job.block;
         let networks = self.learning.networks(&mut self.parameters);
@@ -168,7 +208,7 @@ impl<R: Real> CpuLearner<R> {
     /// How the engine computes `request`, for which there is memory.
     fn job(&self, request: Request) -> Result<Job> {
         let population = self.parameters.population();
-        let job = Job::new::<R>(&self.network, population, request);
+        let job = Job::learning::<R>(&self.network, population, request);
         self.workspaces
             .require("the CPU engine's working memory", &job, population, 0)?;
         Ok(job)

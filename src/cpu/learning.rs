@@ -22,12 +22,12 @@ pub(super) struct Learning<R> {
 /// What one network has beside its parameters.
 #[derive(Debug)]
 pub(super) struct NetworkLearning<R> {
-    optimiser: Optimiser,
-    moments: Moments<R>,
+    pub optimiser: Optimiser,
+    pub moments: Moments<R>,
     pub gradient: Vec<R>,
     /// The losses of the meta-steps since the one that means begin at.
     pub losses: f64,
-    failure: Option<Failure>,
+    pub failure: Option<Failure>,
 }
 
 impl<R: Real> Learning<R> {
@@ -65,6 +65,21 @@ impl<R: Real> Learning<R> {
         networks.map(|(index, (values, network))| (index, values, network))
     }
 
+    /// Groups of so many networks, the last of which may be smaller: the number of the first, their parameters, and they. In
+    /// parallel.
+    pub fn groups<'a>(
+        &'a mut self,
+        parameters: &'a mut Parameters<R>,
+        networks: usize,
+    ) -> impl IndexedParallelIterator<Item = (usize, &'a mut [R], &'a mut [NetworkLearning<R>])>
+    {
+        let size = parameters.layout().size();
+        let values = parameters.values_mut().par_chunks_mut(size * networks);
+        let groups = values.zip_eq(self.networks.par_chunks_mut(networks));
+        let groups = groups.enumerate();
+        groups.map(move |(index, (values, group))| (index * networks, values, group))
+    }
+
     /// One update of every network with the caller's gradients, which no episode has been seen for.
     pub fn apply(
         &mut self,
@@ -78,6 +93,13 @@ impl<R: Real> Learning<R> {
             network.gradient.copy_from_slice(gradients.network(index));
             network.learn(layout, values, index, episode, 0.0);
         });
+    }
+
+    /// Means begin anew.
+    pub fn forget_losses(&mut self) {
+        for network in &mut self.networks {
+            network.losses = 0.0;
+        }
     }
 
     /// The networks that stopped learning, in order.
@@ -149,7 +171,7 @@ impl<R: Real> NetworkLearning<R> {
         }
     }
 
-    fn check_gradient(&mut self, layout: &Layout, index: usize, episode: u64) {
+    pub fn check_gradient(&mut self, layout: &Layout, index: usize, episode: u64) {
         if self.failure.is_some() {
             return;
         }

@@ -14,6 +14,8 @@ mod kernels;
 mod layers;
 mod learner;
 mod learning;
+mod lockstep;
+mod networks;
 mod optimiser;
 mod pool;
 mod results;

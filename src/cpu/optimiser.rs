@@ -1,13 +1,9 @@
 //! One optimiser update of one network; the twin of `shaders/check.wgsl` and `shaders/optimiser.wgsl`.
 
-use crate::number::Real;
-use crate::optimiser::{Optimiser, Update};
+use crate::number::{Number, Real};
+use crate::optimiser::{Formula, Optimiser, Update, WithFormula};
 use crate::parameters::{Layout, Role, Tensor};
 use crate::zip::zip_eq;
-use num_traits::clamp;
-
-/// Parameters whose steps are taken at once.
-const CHUNK: usize = 64;
 
 /// An optimiser's memory of one network.
 #[derive(Clone, Debug)]
@@ -37,9 +33,25 @@ impl<R: Real> Moments<R> {
         (!moments.is_empty()).then_some(moments)
     }
 
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, which: usize) -> Option<&mut [R]> {
+        let moments = &mut self.moments[which];
+        (!moments.is_empty()).then_some(moments)
+    }
+
     /// Updates made.
     pub fn updates(&self) -> u32 {
         self.updates
+    }
+
+    /// One more update has been made.
+    pub fn count_update(&mut self) {
+        self.updates += 1;
+    }
+
+    /// What the learning rate is multiplied by, of each tensor; 0 where it stays as it is.
+    pub fn factors(&self) -> &[f64] {
+        &self.factors
     }
 
     /// Goes on from what was remembered after so many updates.
@@ -72,79 +84,162 @@ impl<R: Real> Moments<R> {
         gradient: &[R],
     ) {
         let scale = match optimiser.max_gradient_norm {
-            Some(largest) => clip_factor(
-                self.learned(layout).map(|(_, tensor)| tensor),
-                gradient,
-                largest,
-            ),
+            Some(largest) => {
+                let learned = self.learned(layout);
+                let learned = learned.flat_map(|(_, tensor)| &gradient[tensor.range()]);
+                clip(learned.copied(), largest)
+            }
             None => R::one(),
         };
         let rate = R::from_f64(optimiser.learning_rate * optimiser.schedule.factor(self.updates));
         self.updates += 1;
-        let step = optimiser.method.entry().step::<R>();
-        let constants = optimiser.method.values();
-        let most = R::max_value();
-        let max_step = optimiser.max_step.map_or(most, R::from_f64);
-        let (l1, l2) = (R::from_f64(optimiser.l1), R::from_f64(optimiser.l2));
-        for (tensor, &factor) in zip_eq(layout.tensors(), &self.factors) {
+        optimiser.method.with_formula(OfOne {
+            moments: self,
+            optimiser,
+            layout,
+            values,
+            gradient,
+            scale,
+            rate,
+        });
+    }
+}
+
+/// An update of one network.
+struct OfOne<'a, R> {
+    moments: &'a mut Moments<R>,
+    optimiser: &'a Optimiser,
+    layout: &'a Layout,
+    values: &'a mut [R],
+    gradient: &'a [R],
+    scale: R,
+    rate: R,
+}
+
+impl<R: Real> WithFormula for OfOne<'_, R> {
+    fn run<F: Formula>(self) {
+        let Self {
+            optimiser, scale, ..
+        } = self;
+        let Moments {
+            moments: [first, second],
+            factors,
+            updates,
+        } = self.moments;
+        let numbers = F::numbers(&optimiser.method.values(), *updates).map(R::from_f64);
+        for (tensor, &factor) in zip_eq(self.layout.tensors(), &*factors) {
             if factor == 0.0 {
                 continue;
             }
             let update = Update {
-                count: self.updates,
-                rate: rate * R::from_f64(factor),
+                numbers,
+                rate: self.rate * R::from_f64(factor),
+                most: R::max_value(),
             };
-            let penalised = matches!(tensor.role, Role::Weight | Role::Plasticity);
-            let [low, high] = match tensor.role {
-                Role::Rate => optimiser.rate_bounds,
-                Role::Plasticity => optimiser.plasticity_bounds(),
-                Role::Weight | Role::Bias => [f64::NEG_INFINITY, f64::INFINITY],
-            }
-            .map(R::from_f64);
-            for start in tensor.range().step_by(CHUNK) {
-                let chunk = start..tensor.range().end.min(start + CHUNK);
-                let mut steps = [R::zero(); CHUNK];
-                let steps = &mut steps[..chunk.len()];
-                for (g, gradient) in zip_eq(&mut *steps, &gradient[chunk.clone()]) {
-                    *g = *gradient * scale;
+            let limits = Limits::of(optimiser, tensor).rounded::<R>();
+            let gradient = &self.gradient[tensor.range()];
+            let values = zip_eq(&mut self.values[tensor.range()], gradient);
+            let first = &mut first[tensor.range()];
+            if F::MOMENTS == 1 {
+                for ((value, &gradient), moment) in zip_eq(values, first) {
+                    let moments = [*moment, R::zero()];
+                    let (step, moments) = F::step(&update, gradient * scale, moments);
+                    *value = limits.change(*value, step);
+                    *moment = moments[0];
                 }
-                let moments = self.moments.each_mut().map(|all| match all.is_empty() {
-                    true => &mut [][..],
-                    false => &mut all[chunk.clone()],
-                });
-                step(&constants, update, steps, moments);
-                for (value, step) in zip_eq(&mut values[chunk], steps) {
-                    let step = clamp(*step, -max_step, max_step);
-                    let mut new = clamp(*value - step, -most, most);
-                    if penalised {
-                        let sign = match new == R::zero() {
-                            true => R::zero(),
-                            false => new.signum(),
-                        };
-                        new -= l1 * sign + l2 * new;
-                    }
-                    *value = clamp(new, low, high);
+            } else {
+                let moments = zip_eq(first, &mut second[tensor.range()]);
+                for ((value, &gradient), (first, second)) in zip_eq(values, moments) {
+                    let moments = [*first, *second];
+                    let (step, moments) = F::step(&update, gradient * scale, moments);
+                    *value = limits.change(*value, step);
+                    [*first, *second] = moments;
                 }
             }
         }
     }
 }
 
-/// What scales the learned tensors' gradient down to the norm `largest`; 1 where it is smaller. Divides by the largest
-/// element first, so that squares do not overflow.
-fn clip_factor<'a, R: Real>(
-    tensors: impl Iterator<Item = &'a Tensor> + Clone,
-    gradient: &[R],
-    largest: f64,
-) -> R {
-    let learned = || tensors.clone().flat_map(|tensor| &gradient[tensor.range()]);
-    let peak = learned().fold(R::zero(), |peak, g| peak.max(g.abs()));
+/// What bounds a tensor's steps and values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits<N> {
+    /// The largest step, and the largest value.
+    pub max_step: N,
+    pub most: N,
+    pub l1: N,
+    pub l2: N,
+    pub low: N,
+    pub high: N,
+}
+
+impl Limits<f64> {
+    /// Of a tensor; infinite where there is none.
+    pub fn of(optimiser: &Optimiser, tensor: &Tensor) -> Self {
+        let [low, high] = match tensor.role {
+            Role::Rate => optimiser.rate_bounds,
+            Role::Plasticity => optimiser.plasticity_bounds(),
+            Role::Weight | Role::Bias => [f64::NEG_INFINITY, f64::INFINITY],
+        };
+        let [l1, l2] = match tensor.role {
+            Role::Weight | Role::Plasticity => [optimiser.l1, optimiser.l2],
+            Role::Bias | Role::Rate => [0.0; 2],
+        };
+        Self {
+            max_step: optimiser.max_step.unwrap_or(f64::INFINITY),
+            most: f64::INFINITY,
+            l1,
+            l2,
+            low,
+            high,
+        }
+    }
+
+    /// In a precision, in which no step and no value is beyond the largest float.
+    pub fn rounded<R: Real>(self) -> Limits<R> {
+        let most = R::max_value();
+        Limits {
+            max_step: R::from_f64(self.max_step).min(most),
+            most,
+            l1: R::from_f64(self.l1),
+            l2: R::from_f64(self.l2),
+            low: R::from_f64(self.low),
+            high: R::from_f64(self.high),
+        }
+    }
+}
+
+impl<N: Number> Limits<N> {
+    /// What `value` becomes by a step. A penalty of zero changes no bit.
+    #[inline(always)]
+    pub fn change(&self, value: N, step: N) -> N {
+        let step = clamp(step, -self.max_step, self.max_step);
+        let new = clamp(value - step, -self.most, self.most);
+        let (zero, one) = (value.constant(0.0), value.constant(1.0));
+        let sign = new.where_less(zero, -one, zero.where_less(new, one, zero));
+        let new = new - (self.l1 * sign + self.l2 * new);
+        clamp(new, self.low, self.high)
+    }
+}
+
+/// A NaN stays one.
+#[inline(always)]
+fn clamp<N: Number>(value: N, low: N, high: N) -> N {
+    let value = value.where_less(low, low, value);
+    high.where_less(value, high, value)
+}
+
+/// What scales a gradient down to the norm `largest`; 1 where it is smaller. Divides by the largest element first, so that
+/// squares do not overflow.
+pub(super) fn clip<R: Real>(gradient: impl Iterator<Item = R> + Clone, largest: f64) -> R {
+    let peak = gradient
+        .clone()
+        .fold(R::zero(), |peak, g| peak.max(g.abs()));
     if peak == R::zero() {
         return R::one();
     }
     let norm = peak.as_f64()
-        * learned()
-            .map(|&g| (g / peak).as_f64().powi(2))
+        * gradient
+            .map(|g| (g / peak).as_f64().powi(2))
             .sum::<f64>()
             .sqrt();
     if norm > largest {

@@ -229,6 +229,7 @@ impl<R: Real> CpuSession<R> {
             for (group, to) in groups.zip(places) {
                 let columns = [inputs, job.along.columns(shape)];
                 let count = to.len() / (rows * inputs);
+                let to = (to, shape.outputs * shape.inputs);
                 bring_out(job.along, &group[layer].final_trace, count, columns, to);
             }
             Ok(Some(traces))

@@ -13,7 +13,14 @@ pub(super) enum Source<'a, R> {
     /// The caller's arrays.
     Given(Box<Given<'a, R>>),
     /// A task's generator.
-    Generated(&'a EpisodeSource),
+    Generated(Box<Task<'a, R>>),
+}
+
+/// A task's generator.
+pub(super) struct Task<'a, R> {
+    source: &'a EpisodeSource,
+    /// How much each step counts.
+    mask: Vec<R>,
 }
 
 /// The caller's arrays, in standard layout.
@@ -50,6 +57,16 @@ impl<'a, R: Real> Source<'a, R> {
         )
     }
 
+    /// A task's episodes.
+    pub fn generated(source: &'a EpisodeSource) -> Self {
+        let counts = |step| match source.task.counts(step) {
+            true => R::one(),
+            false => R::zero(),
+        };
+        let mask = (0..source.task.steps()).map(counts).collect();
+        Self::Generated(Box::new(Task { source, mask }))
+    }
+
     /// What a reverse sweep begins with, for episodes that have been run.
     pub fn upstream(objective: &'a Objective<'_, R>, trace_gradients: &'a Traces<'_, R>) -> Self {
         Self::of(None, objective, const { &BTreeMap::new() }, trace_gradients)
@@ -83,54 +100,86 @@ impl<'a, R: Real> Source<'a, R> {
         }))
     }
 
-    fn group<'b>(
-        &'b self,
-        index: usize,
-        meta_step: u32,
-        episodes: Range<usize>,
-        generated: &'b mut Generated<R>,
-    ) -> Group<'b, 'a, R> {
+    /// Some episodes; `generated` holds them where a task makes them.
+    pub fn group<'b>(&'b self, which: Which, generated: &'b mut Generated<R>) -> Group<'b, 'a, R> {
         match self {
-            Self::Generated(source) => {
-                let Generated { drawn, values } = generated;
-                let task = &source.task;
-                let sizes = [task.inputs(), task.outputs()].map(|size| task.steps() * size);
-                drawn.0.resize(sizes[0], 0.0);
-                drawn.1.resize(sizes[1], 0.0);
-                values.0.resize(episodes.len() * sizes[0], R::zero());
-                values.1.resize(episodes.len() * sizes[1], R::zero());
-                for (n, b) in episodes.enumerate() {
-                    drawn.0.fill(0.0);
-                    drawn.1.fill(0.0);
-                    source.fill(index, meta_step, b as u32, &mut drawn.0, &mut drawn.1);
-                    let arrays = [(&mut values.0, &drawn.0), (&mut values.1, &drawn.1)];
-                    for ((to, from), size) in arrays.into_iter().zip(sizes) {
-                        for (to, &value) in to[n * size..].iter_mut().zip(from) {
-                            *to = R::from_f64(f64::from(value));
-                        }
-                    }
-                }
+            Self::Generated(task) => {
+                let [input, target] = match which.lanes {
+                    Lanes::Episodes => generated.episodes(task.source, &which),
+                    Lanes::Networks(lanes) => generated.networks(task.source, &which, lanes),
+                };
                 Group {
-                    input: &values.0,
-                    objective: Some(&values.1),
+                    input: Some(input),
+                    objective: Some(target),
                     is_target: true,
-                    origin: Origin::Task(source),
+                    origin: Origin::Task(&task.mask),
                 }
             }
             Self::Given(given) => Group {
-                input: match &given.input {
-                    Some(input) => part(input, index, episodes.clone()),
-                    None => &[],
-                },
+                input: given.input.as_ref().map(|input| which.of(input)),
                 objective: given
                     .objective
                     .as_ref()
-                    .map(|objective| part(objective, index, episodes.clone())),
+                    .map(|objective| which.of(objective)),
                 is_target: given.is_target,
-                origin: Origin::Given(given, index, episodes),
+                origin: Origin::Given(given, which),
             },
         }
     }
+}
+
+/// Which episodes go together, one in each lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Which {
+    pub lanes: Lanes,
+    /// Of the first lane.
+    pub network: usize,
+    /// Of the first lane, in its batch.
+    pub episode: usize,
+    /// How many episodes.
+    pub count: usize,
+    pub meta_step: u32,
+}
+
+/// What the next lane has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Lanes {
+    /// The next episode of the same network.
+    Episodes,
+    /// The same episode of the next network; there are so many lanes.
+    Networks(usize),
+}
+
+impl Which {
+    /// Their part of an array of all episodes, which may be the same for all networks.
+    fn of<'a, R>(&self, array: &'a CowArray<'_, R, Ix4>) -> Taken<'a, R> {
+        let view: ArrayView4<'a, R> = array.view();
+        let (networks, batch, rows, columns) = view.dim();
+        let all = view.to_slice().expect("in standard layout");
+        let size = rows * columns;
+        let (network, of_network) = match networks {
+            1 => (0, 0),
+            _ => (self.network, batch * size),
+        };
+        let apart = match self.lanes {
+            Lanes::Episodes => size,
+            Lanes::Networks(_) => of_network,
+        };
+        let first = (network * batch + self.episode) * size;
+        Taken::Rows {
+            values: &all[first..][..(self.count - 1) * apart + size],
+            apart,
+        }
+    }
+}
+
+/// An array of a group's episodes.
+#[derive(Clone, Copy)]
+pub(super) enum Taken<'a, R> {
+    /// One episode after the other: element `k` of lane `n` is at `n · apart + k`.
+    Rows { values: &'a [R], apart: usize },
+    /// One in each lane, `[…, W]`, as a task makes them.
+    Lanes(&'a [f32]),
 }
 
 /// A block of one network's episodes.
@@ -165,16 +214,22 @@ impl<'a, 's, R: Real> Block<'a, 's, R> {
         episodes: Range<usize>,
         generated: &'b mut Generated<R>,
     ) -> Group<'b, 's, R> {
-        self.source
-            .group(self.network, self.meta_step, episodes, generated)
+        let which = Which {
+            lanes: Lanes::Episodes,
+            network: self.network,
+            episode: episodes.start,
+            count: episodes.len(),
+            meta_step: self.meta_step,
+        };
+        self.source.group(which, generated)
     }
 }
 
-/// Room for a task's episodes, taken when it is needed: one as it is drawn, and a group.
+/// Room for a task's episodes, inputs and targets, taken when it is needed: as they are drawn, and a group's.
 #[derive(Clone, Debug)]
 pub(super) struct Generated<R> {
-    drawn: (Vec<f32>, Vec<f32>),
-    values: (Vec<R>, Vec<R>),
+    drawn: [Vec<f32>; 2],
+    values: [Vec<R>; 2],
 }
 
 impl<R> Default for Generated<R> {
@@ -186,46 +241,114 @@ impl<R> Default for Generated<R> {
     }
 }
 
-/// Consecutive episodes of a network.
+impl<R: Real> Generated<R> {
+    /// Input and target of some episodes of one network.
+    fn episodes(&mut self, source: &EpisodeSource, which: &Which) -> [Taken<'_, R>; 2] {
+        let sizes = sizes(source);
+        let Self { drawn, values } = self;
+        for ((drawn, values), size) in drawn.iter_mut().zip(&mut *values).zip(sizes) {
+            drawn.resize(size, 0.0);
+            values.resize(which.count * size, R::zero());
+        }
+        for n in 0..which.count {
+            let [input, target] = &mut *drawn;
+            input.fill(0.0);
+            target.fill(0.0);
+            let episode = (which.episode + n) as u32;
+            source.fill(which.network, which.meta_step, episode, input, target);
+            for ((from, to), size) in drawn.iter().zip(&mut *values).zip(sizes) {
+                for (to, &value) in to[n * size..].iter_mut().zip(from) {
+                    *to = R::from_f64(f64::from(value));
+                }
+            }
+        }
+        let [input, target] = &*values;
+        [(input, sizes[0]), (target, sizes[1])].map(|(values, apart)| Taken::Rows { values, apart })
+    }
+
+    /// Input and target of an episode of each of some networks.
+    fn networks(
+        &mut self,
+        source: &EpisodeSource,
+        which: &Which,
+        lanes: usize,
+    ) -> [Taken<'_, R>; 2] {
+        for (drawn, size) in self.drawn.iter_mut().zip(sizes(source)) {
+            drawn.resize(size * lanes, 0.0);
+        }
+        let [input, target] = &mut self.drawn;
+        let networks = which.network..which.network + which.count;
+        let number = (which.meta_step, which.episode as u32);
+        source.fill_side_by_side(networks, number, lanes, input, target);
+        [&*input, &*target].map(|drawn| Taken::Lanes(drawn))
+    }
+}
+
+/// Elements of an episode's input and target.
+fn sizes(source: &EpisodeSource) -> [usize; 2] {
+    let task = &source.task;
+    [task.inputs(), task.outputs()].map(|size| task.steps() * size)
+}
+
+/// Episodes that go together.
 pub(super) struct Group<'a, 's, R> {
-    /// `[episodes, T, I]`.
-    pub input: &'a [R],
-    /// Targets or gradients on the output, by `is_target`, `[episodes, T, O]`; none for gradients of zero.
-    pub objective: Option<&'a [R]>,
+    /// `[T, I]` of each; none where they have been run.
+    pub input: Option<Taken<'a, R>>,
+    /// Targets or gradients on the output, by `is_target`, `[T, O]` of each; none for gradients of zero.
+    pub objective: Option<Taken<'a, R>>,
     pub is_target: bool,
     origin: Origin<'a, 's, R>,
 }
 
 enum Origin<'a, 's, R> {
-    Task(&'a EpisodeSource),
-    /// Of a network, the episodes of these numbers.
-    Given(&'a Given<'s, R>, usize, Range<usize>),
+    /// How much each step counts.
+    Task(&'a [R]),
+    Given(&'a Given<'s, R>, Which),
 }
 
 impl<'s, R: Real> Group<'_, 's, R> {
     /// How much the loss of step `t` of the group's episode `n` counts.
     pub fn mask(&self, n: usize, t: usize) -> R {
         match &self.origin {
-            Origin::Task(source) if source.task.counts(t) => R::one(),
-            Origin::Task(_) => R::zero(),
-            Origin::Given(given, index, episodes) => match given.mask {
+            Origin::Task(mask) => mask[t],
+            Origin::Given(given, which) => match given.mask {
                 Mask::All => R::one(),
                 Mask::Steps(mask) => mask[t],
                 Mask::Episodes(mask) => {
-                    let index = if mask.dim().0 == 1 { 0 } else { *index };
-                    mask[[index, episodes.start + n, t]]
+                    let (network, episode) = match which.lanes {
+                        Lanes::Episodes => (which.network, which.episode + n),
+                        Lanes::Networks(_) => (which.network + n, which.episode),
+                    };
+                    let network = if mask.dim().0 == 1 { 0 } else { network };
+                    mask[[network, episode, t]]
                 }
             },
         }
     }
 
-    /// The traces of a layer at the first step, `[episodes, O, I]`.
-    pub fn initial_traces(&self, layer: usize) -> Option<&[R]> {
+    /// The same of every step, `[T, width]`; zero in lanes without an episode, of which there are `count`.
+    pub fn write_mask(&self, count: usize, width: usize, to: &mut [R]) {
+        for (t, to) in to.chunks_exact_mut(width).enumerate() {
+            let (used, unused) = to.split_at_mut(count);
+            unused.fill(R::zero());
+            match &self.origin {
+                Origin::Task(mask) => used.fill(mask[t]),
+                Origin::Given(..) => {
+                    for (n, mask) in used.iter_mut().enumerate() {
+                        *mask = self.mask(n, t);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The traces of a layer at the first step, `[O, I]` of each.
+    pub fn initial_traces(&self, layer: usize) -> Option<Taken<'_, R>> {
         self.of_layer(layer, |given| &given.initial_traces)
     }
 
-    /// The gradients on the final traces of a layer, `[episodes, O, I]`.
-    pub fn trace_gradients(&self, layer: usize) -> Option<&[R]> {
+    /// The gradients on the final traces of a layer, `[O, I]` of each.
+    pub fn trace_gradients(&self, layer: usize) -> Option<Taken<'_, R>> {
         self.of_layer(layer, |given| &given.trace_gradients)
     }
 
@@ -233,23 +356,10 @@ impl<'s, R: Real> Group<'_, 's, R> {
         &'b self,
         layer: usize,
         arrays: impl Fn(&'b Given<'s, R>) -> &'b Traces<'s, R>,
-    ) -> Option<&'b [R]> {
+    ) -> Option<Taken<'b, R>> {
         match &self.origin {
             Origin::Task(_) => None,
-            Origin::Given(given, index, episodes) => {
-                let array = arrays(given).get(&layer)?;
-                Some(part(array, *index, episodes.clone()))
-            }
+            Origin::Given(given, which) => Some(which.of(arrays(given).get(&layer)?)),
         }
     }
-}
-
-/// Consecutive episodes of network `p`, contiguous; those of all networks where they have them in common.
-fn part<'a, R>(array: &'a CowArray<'_, R, Ix4>, p: usize, episodes: Range<usize>) -> &'a [R] {
-    let view: ArrayView4<'a, R> = array.view();
-    let (networks, batch, rows, columns) = view.dim();
-    let p = if networks == 1 { 0 } else { p };
-    let all = view.to_slice().expect("in standard layout");
-    let size = rows * columns;
-    &all[(p * batch + episodes.start) * size..][..episodes.len() * size]
 }

@@ -1,15 +1,15 @@
 //! The episodes in progress: forward through all layers, and back.
 
-use super::along::MOST_EPISODES;
+use super::along::{Along, MOST_LANES};
 use super::arrays::{Activity, Adjoint, Group, GroupArrays, Shared};
 use super::job::{Job, Keeps, Work};
 use super::kernels::{
-    Empty, Pass, backward, bring_out, forward, input_gradient, put_lane, take_in, transpose,
+    Empty, Objective, Pass, backward, bring_out, forward, input_gradient, take_in, transpose,
 };
 use super::layers::Synapses;
 use super::pool::Pooled;
 use super::results::Results;
-use super::source::{self, Block, Generated};
+use super::source::{self, Block, Generated, Lanes, Source, Taken, Which};
 use crate::number::Real;
 use std::ops::Range;
 
@@ -18,8 +18,8 @@ use std::ops::Range;
 pub(super) struct Workspace<R> {
     arrays: Group<R>,
     generated: Generated<R>,
-    /// One step of one episode: output and the gradient on it, `[O]` each.
-    step: [Vec<R>; 2],
+    /// One step's output of one episode, `[O]`.
+    step: Vec<R>,
 }
 
 impl<R: Real> Pooled for Workspace<R> {
@@ -30,7 +30,7 @@ impl<R: Real> Pooled for Workspace<R> {
         Self {
             arrays: GroupArrays::sizes::<R>(job).arrays(),
             generated: Generated::default(),
-            step: [0, 1].map(|_| vec![R::zero(); outputs]),
+            step: vec![R::zero(); outputs],
         }
     }
 
@@ -58,31 +58,22 @@ impl<R: Real> Workspace<R> {
     ) -> f64 {
         self.arrays.clear_gradients();
         let mut generated = std::mem::take(&mut self.generated);
-        let width = job.along.width::<R>();
+        let width = job.along.episodes::<R>();
         let mut total = 0.0;
         for (n, first) in block.episodes.clone().step_by(width).enumerate() {
             let count = width.min(block.episodes.end - first);
-            let mut sweep = GroupSweep {
-                job,
-                work,
-                layers,
-                activities: match job.keeps {
-                    Keeps::Nothing => &mut self.arrays.activities,
-                    _ => &mut kept[n],
-                },
-                adjoints: &mut self.arrays.adjoints,
-                gradients: &mut self.arrays.gradients,
-                shared: &mut self.arrays.shared,
-                step: &mut self.step,
-                count,
+            let kept = match job.keeps {
+                Keeps::Nothing => None,
+                _ => Some(&mut *kept[n]),
             };
+            let mut sweep = self.sweep(job, work, layers, count, kept);
             let group = block.group(first..first + count, &mut generated);
             let within = first - block.episodes.start;
             sweep.forward(&group);
             if let Some(results) = &mut results {
                 sweep.bring_outcome(results, within);
             }
-            let mut losses = [0.0; MOST_EPISODES];
+            let mut losses = [0.0; MOST_LANES];
             let losses = &mut losses[..count];
             sweep.objective(&group, losses);
             total = losses.iter().fold(total, |sum, loss| sum + loss);
@@ -97,6 +88,61 @@ impl<R: Real> Workspace<R> {
         self.generated = generated;
         total
     }
+
+    /// Runs `work` on the batches of networks that lie side by side, as many as `losses` has elements, of which network
+    /// `first` is the first; sums their gradients, and writes the sums of their losses.
+    pub fn networks(
+        &mut self,
+        job: &Job,
+        work: &Work,
+        layers: &[Synapses<R>],
+        source: &Source<'_, R>,
+        (first, meta_step): (usize, u32),
+        losses: &mut [f64],
+    ) {
+        self.arrays.clear_gradients();
+        losses.fill(0.0);
+        let mut generated = std::mem::take(&mut self.generated);
+        for episode in 0..job.request.batch {
+            let which = Which {
+                lanes: Lanes::Networks(job.along.width::<R>()),
+                network: first,
+                episode,
+                count: losses.len(),
+                meta_step,
+            };
+            let mut sweep = self.sweep(job, work, layers, losses.len(), None);
+            let group = source.group(which, &mut generated);
+            sweep.forward(&group);
+            sweep.objective(&group, losses);
+            if work.backward {
+                sweep.backward(&group);
+            }
+        }
+        self.generated = generated;
+    }
+
+    /// The sweeps over a group of `count` episodes. `kept` has their activities where the job keeps them.
+    fn sweep<'a>(
+        &'a mut self,
+        job: &'a Job,
+        work: &'a Work,
+        layers: &'a [Synapses<R>],
+        count: usize,
+        kept: Option<&'a mut [Activity<R>]>,
+    ) -> GroupSweep<'a, R> {
+        GroupSweep {
+            job,
+            work,
+            layers,
+            activities: kept.unwrap_or(&mut self.arrays.activities),
+            adjoints: &mut self.arrays.adjoints,
+            gradients: &mut self.arrays.gradients,
+            shared: &mut self.arrays.shared,
+            step: &mut self.step,
+            count,
+        }
+    }
 }
 
 /// The sweeps over one group of episodes. What the reverse half needs of the forward one is in the activities.
@@ -108,7 +154,7 @@ struct GroupSweep<'a, R> {
     adjoints: &'a mut [Adjoint<R>],
     gradients: &'a mut [Synapses<R>],
     shared: &'a mut Shared<R>,
-    step: &'a mut [Vec<R>; 2],
+    step: &'a mut [R],
     /// Episodes of the group. Lanes without one have the first one's input and traces, and gradients of zero.
     count: usize,
 }
@@ -140,14 +186,9 @@ impl<R: Real> GroupSweep<'_, R> {
         }
         let row = columns(job, 0)[1] * along.width::<R>();
         let input = &mut self.activities[0].input[steps.start * row..steps.end * row];
-        take_in(
-            along,
-            group.input,
-            count,
-            columns(job, 0),
-            Empty::First,
-            input,
-        );
+        if let Some(from) = group.input {
+            take_in(along, from, count, columns(job, 0), Empty::First, input);
+        }
         for index in 0..job.shapes.len() {
             let pass = self.pass(index, steps);
             let (before, after) = self.activities.split_at_mut(index + 1);
@@ -183,61 +224,80 @@ impl<R: Real> GroupSweep<'_, R> {
                 &mut self.shared.output_gradient[..steps.len() * outputs * along.width::<R>()];
             let output = (&*self.activities[last].output, job.request.steps);
             transpose(along, output, steps.clone(), (by_step, outputs));
-            bring_out(along, by_step, count, [outputs; 2], to);
+            let apart = steps.len() * outputs;
+            bring_out(along, by_step, count, [outputs; 2], (to, apart));
         }
         for (layer, to) in results.traces.iter_mut().enumerate() {
             let to = Results::part(to, results.episodes, first, count);
             let from = &self.activities[layer].final_trace;
-            bring_out(along, from, count, columns(job, layer), to);
+            let shape = &job.shapes[layer];
+            let apart = shape.outputs * shape.inputs;
+            bring_out(along, from, count, columns(job, layer), (to, apart));
         }
     }
 
-    /// The episodes' losses; leaves the gradient on the output in place.
+    /// Adds the episodes' losses up; leaves the gradient on the output in place.
     fn objective(&mut self, group: &source::Group<'_, '_, R>, losses: &mut [f64]) {
-        let (job, along) = (self.job, self.job.along);
+        let (job, along, count) = (self.job, self.job.along, self.count);
         let last = job.shapes.len() - 1;
         let outputs = job.shapes[last].outputs;
-        let size = self.work.forward.end * outputs * along.width::<R>();
-        let by_output = &mut self.shared.output_gradient[..size];
+        let (steps, width) = (self.work.forward.end, along.width::<R>());
+        let size = steps * outputs * width;
         match group.objective {
+            Some(target) if group.is_target && along == Along::Synapses => {
+                losses[0] += self.loss(group, target);
+            }
             Some(target) if group.is_target => {
-                by_output.fill(R::zero());
-                for (lane, loss) in losses.iter_mut().enumerate() {
-                    *loss = self.loss(group, target, lane);
-                }
+                let shared = &mut *self.shared;
+                let to = &mut shared.target[..size];
+                take_in(along, target, count, [outputs; 2], Empty::First, to);
+                let mask = &mut shared.mask[..steps * width];
+                group.write_mask(count, width, mask);
+                let objective = Objective {
+                    loss: job.loss,
+                    output: &self.activities[last].output,
+                    room: job.request.steps,
+                    target: to,
+                    mask,
+                    batch: job.request.batch,
+                    gradient: &mut shared.output_gradient[..size],
+                    losses,
+                };
+                objective.run();
             }
             _ if !self.work.backward => {}
             Some(gradient) => {
-                let columns = [outputs; 2];
-                take_in(along, gradient, self.count, columns, Empty::Zero, by_output);
+                let to = &mut self.shared.output_gradient[..size];
+                take_in(along, gradient, count, [outputs; 2], Empty::Zero, to);
             }
-            None => by_output.fill(R::zero()),
+            None => self.shared.output_gradient[..size].fill(R::zero()),
         }
     }
 
-    /// The loss of the episode in `lane`, against the group's targets `[count, T, O]`.
-    fn loss(&mut self, group: &source::Group<'_, '_, R>, target: &[R], lane: usize) -> f64 {
+    /// The loss of the only episode, against its target `[T, O]`.
+    fn loss(&mut self, group: &source::Group<'_, '_, R>, target: Taken<'_, R>) -> f64 {
+        let Taken::Rows { values: target, .. } = target else {
+            unreachable!("episodes lie side by side only where lanes do");
+        };
         let job = self.job;
-        let (room, width) = (job.request.steps, job.along.width::<R>());
-        let steps = self.work.forward.end;
+        let (room, steps) = (job.request.steps, self.work.forward.end);
         let activity = &self.activities[job.shapes.len() - 1];
-        let [output, gradient] = &mut *self.step;
-        let outputs = output.len();
+        let outputs = self.step.len();
         let batch = R::from_f64(job.request.batch as f64);
         let mut loss = 0.0;
-        for t in 0..steps {
-            let mask = group.mask(lane, t);
+        let gradients = self.shared.output_gradient.chunks_exact_mut(outputs);
+        for (t, gradient) in gradients.enumerate().take(steps) {
+            let mask = group.mask(0, t);
             if mask == R::zero() {
+                gradient.fill(R::zero());
                 continue;
             }
-            for (o, y) in output.iter_mut().enumerate() {
-                *y = activity.output[(o * room + t) * width + lane];
+            for (o, y) in self.step.iter_mut().enumerate() {
+                *y = activity.output[o * room + t];
             }
-            let target = &target[(lane * steps + t) * outputs..][..outputs];
-            let step = job.loss.step(output, target, mask / batch, gradient);
+            let target = &target[t * outputs..][..outputs];
+            let step = job.loss.step(self.step, target, mask / batch, gradient);
             loss += (mask * step).as_f64();
-            let to = &mut self.shared.output_gradient[t * outputs * width..][..outputs * width];
-            put_lane(gradient, to, width, lane);
         }
         loss
     }
@@ -292,11 +352,19 @@ impl<R: Real> GroupSweep<'_, R> {
                 let size = self.work.forward.end * columns[1] * along.width::<R>();
                 let from = &adjoint.input_gradient;
                 let from = &from[..size.min(from.len())];
-                bring_out(along, from, count, columns, to);
+                let apart = self.work.forward.end * columns[0];
+                bring_out(along, from, count, columns, (to, apart));
             }
             if let Some(to) = results.initial.get_mut(layer) {
                 let to = Results::part(to, results.episodes, first, count);
-                bring_out(along, &adjoint.initial_gradient, count, columns, to);
+                let apart = job.shapes[layer].outputs * columns[0];
+                bring_out(
+                    along,
+                    &adjoint.initial_gradient,
+                    count,
+                    columns,
+                    (to, apart),
+                );
             }
         }
     }

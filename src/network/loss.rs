@@ -1,8 +1,7 @@
 //! The losses on a network's output.
 
 use crate::named::named;
-use crate::number::Real;
-use crate::zip::zip_eq;
+use crate::number::{Number, Real};
 
 named! {
     /// The loss of one step on the last layer's output `z`; a network's loss is the mean over its episodes of the masked
@@ -39,36 +38,105 @@ impl Loss {
     /// If the slices are of different lengths.
     #[inline(always)]
     pub fn step<R: Real>(self, output: &[R], target: &[R], scale: R, gradient: &mut [R]) -> R {
+        assert!(output.len() == target.len() && output.len() == gradient.len());
+        let mut step = OneStep {
+            output,
+            target,
+            gradient,
+        };
+        self.formula(scale, &mut step)
+    }
+
+    /// The same over any number.
+    #[inline(always)]
+    pub(crate) fn formula<N: Number>(self, scale: N, step: &mut impl LossStep<N>) -> N {
+        let outputs = step.outputs();
+        let mut loss = scale.constant(0.0);
         match self {
             Self::None => {
-                gradient.fill(R::zero());
-                R::zero()
+                for o in 0..outputs {
+                    step.set_gradient(o, scale.constant(0.0));
+                }
             }
             Self::SquaredError => {
-                let mut loss = R::zero();
-                for ((&z, &target), gradient) in zip_eq(zip_eq(output, target), gradient) {
-                    let difference = z - target;
-                    loss += difference * difference;
-                    *gradient = scale * (difference + difference);
+                for o in 0..outputs {
+                    let difference = step.output(o) - step.target(o);
+                    loss = loss + difference * difference;
+                    step.set_gradient(o, scale * (difference + difference));
                 }
-                loss
             }
             Self::SoftmaxCrossEntropy => {
-                let largest = output.iter().copied().fold(R::neg_infinity(), R::max);
-                let mut sum = R::zero();
-                for (&z, gradient) in zip_eq(output, &mut *gradient) {
-                    *gradient = (z - largest).exp();
-                    sum += *gradient;
+                let mut largest = scale.constant(f64::NEG_INFINITY);
+                for o in 0..outputs {
+                    let z = step.output(o);
+                    // Of a NaN the sum tells.
+                    largest = largest.where_less(z, z, largest);
                 }
-                let log_sum = sum.ln();
-                let total: R = target.iter().copied().sum();
-                let mut loss = R::zero();
-                for ((&z, &target), gradient) in zip_eq(zip_eq(output, target), gradient) {
-                    loss += target * (log_sum - (z - largest));
-                    *gradient = scale * (total * (*gradient / sum) - target);
+                let (mut sum, mut total) = (scale.constant(0.0), scale.constant(0.0));
+                for o in 0..outputs {
+                    let part = (step.output(o) - largest).exponential();
+                    sum = sum + part;
+                    total = total + step.target(o);
+                    step.set_gradient(o, part);
                 }
-                loss
+                let log_sum = sum.logarithm();
+                for o in 0..outputs {
+                    let (z, target) = (step.output(o), step.target(o));
+                    loss = loss + target * (log_sum - (z - largest));
+                    let gradient = scale * (total * (step.gradient(o) / sum) - target);
+                    step.set_gradient(o, gradient);
+                }
             }
         }
+        loss
+    }
+}
+
+/// What [`Loss::formula`] reads and writes, by output neuron.
+pub(crate) trait LossStep<N> {
+    /// How many output neurons there are.
+    fn outputs(&self) -> usize;
+
+    fn output(&self, o: usize) -> N;
+
+    fn target(&self, o: usize) -> N;
+
+    /// What was last set.
+    fn gradient(&self, o: usize) -> N;
+
+    fn set_gradient(&mut self, o: usize, gradient: N);
+}
+
+/// One step of one episode.
+struct OneStep<'a, R> {
+    output: &'a [R],
+    target: &'a [R],
+    gradient: &'a mut [R],
+}
+
+impl<R: Real> LossStep<R> for OneStep<'_, R> {
+    #[inline(always)]
+    fn outputs(&self) -> usize {
+        self.output.len()
+    }
+
+    #[inline(always)]
+    fn output(&self, o: usize) -> R {
+        self.output[o]
+    }
+
+    #[inline(always)]
+    fn target(&self, o: usize) -> R {
+        self.target[o]
+    }
+
+    #[inline(always)]
+    fn gradient(&self, o: usize) -> R {
+        self.gradient[o]
+    }
+
+    #[inline(always)]
+    fn set_gradient(&mut self, o: usize, gradient: R) {
+        self.gradient[o] = gradient;
     }
 }

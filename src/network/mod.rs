@@ -31,6 +31,7 @@ pub(crate) mod tensors;
 pub use activation::Activation;
 pub use layer::{Bias, Dense, Layer, Plastic, Plasticity, Rate, RatePer};
 pub use loss::Loss;
+pub(crate) use loss::LossStep;
 #[cfg(feature = "gpu")]
 pub(crate) use tensors::{Extents, TensorSpec};
 

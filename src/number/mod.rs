@@ -2,6 +2,7 @@
 //! those, or a vector of them).
 
 mod aligned;
+mod exponential;
 mod formula;
 mod lanes;
 mod pair;

@@ -1,5 +1,6 @@
 //! The two floating-point types that the CPU engine computes in.
 
+use super::exponential::{exponential, logarithm};
 use super::formula::{Apart, EngineNumber, Number};
 use super::lanes::Lanes;
 use super::pair::Pair;
@@ -36,6 +37,14 @@ pub trait Real:
     /// `tanh` in each lane.
     #[doc(hidden)]
     fn tangents<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self>;
+
+    /// `exp` in each lane.
+    #[doc(hidden)]
+    fn exponentials<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self>;
+
+    /// The natural logarithm in each lane.
+    #[doc(hidden)]
+    fn logarithms<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self>;
 
     /// Of what there is for either precision, that for this one.
     #[doc(hidden)]
@@ -126,12 +135,12 @@ impl<S: Simd, R: Real> Number for Pair<S, R> {
 
     #[inline(always)]
     fn exponential(self) -> Self {
-        self.map(R::exp)
+        R::exponentials(self)
     }
 
     #[inline(always)]
     fn logarithm(self) -> Self {
-        self.map(R::ln)
+        R::logarithms(self)
     }
 
     #[inline(always)]
@@ -196,6 +205,16 @@ impl Real for f32 {
     }
 
     #[inline(always)]
+    fn exponentials<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self> {
+        exponential(x)
+    }
+
+    #[inline(always)]
+    fn logarithms<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self> {
+        logarithm(x)
+    }
+
+    #[inline(always)]
     fn choose<T: PerPrecision>(single: T::Of<f32>, _: T::Of<f64>) -> T::Of<f32> {
         single
     }
@@ -217,6 +236,16 @@ impl Real for f64 {
     #[inline(always)]
     fn tangents<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self> {
         x.map(Self::tanh)
+    }
+
+    #[inline(always)]
+    fn exponentials<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self> {
+        x.map(Self::exp)
+    }
+
+    #[inline(always)]
+    fn logarithms<S: Simd>(x: Pair<S, Self>) -> Pair<S, Self> {
+        x.map(Self::ln)
     }
 
     #[inline(always)]

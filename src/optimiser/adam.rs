@@ -2,26 +2,32 @@
 
 #[cfg(feature = "gpu")]
 use super::update::DEVICE_CONSTANTS;
-use super::update::Update;
-use crate::number::Real;
-use crate::zip::zip_eq;
+use super::update::{Formula, NUMBERS, Update, at_most};
+use crate::number::Number;
 
-pub(super) fn step<R: Real>(
-    constants: &[f64],
-    update: Update<R>,
-    gradient: &mut [R],
-    [mean, mean_square]: [&mut [R]; 2],
-) {
-    let (betas, epsilon) = ([constants[0], constants[1]], R::from_f64(constants[2]));
-    let corrections = betas.map(|beta| R::from_f64(1.0 - beta.powi(update.count as i32)));
-    let follows = betas.map(|beta| R::from_f64(1.0 - beta));
-    for ((g, mean), mean_square) in zip_eq(zip_eq(gradient, mean), mean_square) {
-        let square = (*g * *g).min(R::max_value());
-        *mean += follows[0] * (*g - *mean);
-        *mean_square += follows[1] * (square - *mean_square);
-        let corrected = *mean / corrections[0];
-        let corrected_square = (*mean_square / corrections[1]).min(R::max_value());
-        *g = update.rate * corrected / (corrected_square.sqrt() + epsilon);
+/// The method.
+pub(super) struct Rule;
+
+impl Formula for Rule {
+    const MOMENTS: usize = 2;
+
+    fn numbers(constants: &[f64], count: u32) -> [f64; NUMBERS] {
+        let (betas, epsilon) = ([constants[0], constants[1]], constants[2]);
+        let [correction, of_square] = betas.map(|beta| 1.0 - beta.powi(count as i32));
+        let [follows, square_follows] = betas.map(|beta| 1.0 - beta);
+        [follows, square_follows, correction, of_square, epsilon]
+    }
+
+    #[inline(always)]
+    fn step<N: Number>(update: &Update<N>, g: N, [mean, mean_square]: [N; 2]) -> (N, [N; 2]) {
+        let [follows, square_follows, correction, of_square, epsilon] = update.numbers;
+        let square = at_most(g * g, update.most);
+        let mean = mean + follows * (g - mean);
+        let mean_square = mean_square + square_follows * (square - mean_square);
+        let corrected = mean / correction;
+        let corrected_square = at_most(mean_square / of_square, update.most);
+        let step = update.rate * corrected / (corrected_square.square_root() + epsilon);
+        (step, [mean, mean_square])
     }
 }
 

@@ -5,11 +5,11 @@
 
 #[cfg(feature = "gpu")]
 use super::update::DEVICE_CONSTANTS;
-use super::update::{Step, Steps};
+use super::update::{Formula, WithFormula};
 use super::{adam, rmsprop, sgd};
 use crate::error::{Error, Result};
 use crate::named::unknown;
-use crate::number::{Real, require_in_range};
+use crate::number::require_in_range;
 use serde::de::Error as _;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -50,8 +50,6 @@ pub(crate) struct Entry {
     pub name: &'static str,
     /// Numbers that it remembers of each parameter: 1 or 2. They begin at 0.
     pub moments: usize,
-    step_in_single: Step<f32>,
-    step_in_double: Step<f64>,
     /// The constants as the shader has them.
     #[cfg(feature = "gpu")]
     pub for_device: fn(constants: &[f64]) -> [f64; DEVICE_CONSTANTS],
@@ -60,17 +58,10 @@ pub(crate) struct Entry {
     pub wgsl: &'static str,
 }
 
-impl Entry {
-    /// One step in a precision.
-    pub fn step<R: Real>(&self) -> Step<R> {
-        R::choose::<Steps>(self.step_in_single, self.step_in_double)
-    }
-}
-
 macro_rules! methods {
     ($(
         $(#[$doc:meta])*
-        $Variant:ident $DEFAULT:ident = $name:literal, $module:ident, moments: $moments:literal {
+        $Variant:ident $DEFAULT:ident = $name:literal, $module:ident {
             $($constant:ident = $default:literal, $range:expr, $account:literal;)+
         }
     )+) => {
@@ -116,13 +107,19 @@ macro_rules! methods {
                 }
             }
 
+            /// Does something with the method's formula.
+            #[inline(always)]
+            pub(crate) fn with_formula(&self, work: impl WithFormula) {
+                match self {
+                    $(Self::$Variant { .. } => work.run::<$module::Rule>(),)+
+                }
+            }
+
             pub(crate) const fn entry(&self) -> &'static Entry {
                 match self {
                     $(Self::$Variant { .. } => &Entry {
                         name: $name,
-                        moments: $moments,
-                        step_in_single: $module::step,
-                        step_in_double: $module::step,
+                        moments: <$module::Rule as Formula>::MOMENTS,
                         #[cfg(feature = "gpu")]
                         for_device: $module::for_device,
                         #[cfg(feature = "gpu")]
@@ -136,16 +133,16 @@ macro_rules! methods {
 
 methods! {
     /// `ms += mean_rate (g² − ms)`, starting at the first `g²`; step `lr · g / sqrt(ms + epsilon)` (Miconi 2016).
-    Rmsprop RMSPROP = "rmsprop", rmsprop, moments: 1 {
+    Rmsprop RMSPROP = "rmsprop", rmsprop {
         mean_rate = 0.01, UP_TO_ONE, "how fast the mean square follows";
         epsilon = 1e-8, POSITIVE, "keeps the division finite";
     }
     /// `v ← momentum · v + g`; step `lr · v`.
-    Sgd SGD = "sgd", sgd, moments: 1 {
+    Sgd SGD = "sgd", sgd {
         momentum = 0.0, BELOW_ONE, "how much of the last step's direction stays";
     }
     /// Adam with bias correction (Kingma and Ba 2015): step `lr · m̂ / (sqrt(v̂) + epsilon)`.
-    Adam ADAM = "adam", adam, moments: 2 {
+    Adam ADAM = "adam", adam {
         beta1 = 0.9, BELOW_ONE, "decay of the mean";
         beta2 = 0.999, BELOW_ONE, "decay of the mean square";
         epsilon = 1e-8, POSITIVE, "keeps the division finite";

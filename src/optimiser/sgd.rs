@@ -2,20 +2,25 @@
 
 #[cfg(feature = "gpu")]
 use super::update::DEVICE_CONSTANTS;
-use super::update::Update;
-use crate::number::Real;
-use crate::zip::zip_eq;
+use super::update::{Formula, NUMBERS, Update, at_most};
+use crate::number::Number;
 
-pub(super) fn step<R: Real>(
-    constants: &[f64],
-    update: Update<R>,
-    gradient: &mut [R],
-    [velocity, _]: [&mut [R]; 2],
-) {
-    let (momentum, most) = (R::from_f64(constants[0]), R::max_value());
-    for (g, velocity) in zip_eq(gradient, velocity) {
-        *velocity = num_traits::clamp(momentum * *velocity + *g, -most, most);
-        *g = update.rate * *velocity;
+/// The method.
+pub(super) struct Rule;
+
+impl Formula for Rule {
+    const MOMENTS: usize = 1;
+
+    fn numbers(constants: &[f64], _: u32) -> [f64; NUMBERS] {
+        [constants[0], 0.0, 0.0, 0.0, 0.0]
+    }
+
+    #[inline(always)]
+    fn step<N: Number>(update: &Update<N>, g: N, [velocity, other]: [N; 2]) -> (N, [N; 2]) {
+        let ([momentum, ..], most) = (update.numbers, update.most);
+        let velocity = at_most(momentum * velocity + g, most);
+        let velocity = velocity.where_less(-most, -most, velocity);
+        (update.rate * velocity, [velocity, other])
     }
 }
 

@@ -1,7 +1,7 @@
 //! One-shot learning and reversal learning (Miconi 2016): which of some patterns has which label.
 
-use super::draw::Draw;
-use super::pattern::{MAX_BITS, bit_mask, check_bits, sign};
+use super::draw::{DRAWS, Draw};
+use super::pattern::{MAX_BITS, bit_mask, check_bits, sign, signs};
 use super::sizes::Sizes;
 use super::task::{Setup, Task, TaskKernel, TaskSetting};
 use crate::error::{Error, Result};
@@ -103,6 +103,41 @@ impl Association {
     }
 }
 
+impl Association {
+    /// Which label is right at a step.
+    fn label(&self, step: usize) -> usize {
+        (step % self.patterns + usize::from(step >= self.reversal_step())) % self.patterns
+    }
+
+    /// The patterns of each draw's episode, by pattern and word.
+    fn patterns_of_each(&self, draws: &[Draw]) -> Vec<[[u32; DRAWS]; 4]> {
+        let mut patterns: Vec<[[u32; DRAWS]; 4]> = Vec::with_capacity(self.patterns);
+        for k in 0..self.patterns as u32 {
+            let masked = |word: usize, words: u32| words & bit_mask(self.bits, word);
+            let mut words = Draw::words_of_each(draws, k, 0);
+            for (word, words) in words.iter_mut().enumerate() {
+                *words = words.map(|it| masked(word, it));
+            }
+            for (n, draw) in draws.iter().enumerate() {
+                let is_new = |words: &[[u32; DRAWS]; 4]| {
+                    let mut earlier = patterns.iter();
+                    earlier.all(|earlier| (0..4).any(|word| earlier[word][n] != words[word][n]))
+                };
+                let mut attempt = 0;
+                // As in `fill`.
+                while !is_new(&words) {
+                    attempt += 1;
+                    for (word, drawn) in draw.words(k, attempt).into_iter().enumerate() {
+                        words[word][n] = masked(word, drawn);
+                    }
+                }
+            }
+            patterns.push(words);
+        }
+        patterns
+    }
+}
+
 impl Task for Association {
     fn name(&self) -> &str {
         match self.reverses {
@@ -152,11 +187,10 @@ impl Task for Association {
         let rows = input.chunks_exact_mut(self.bits + self.patterns);
         let rows = zip_eq(rows, target.chunks_exact_mut(self.patterns));
         for (t, (input, target)) in rows.enumerate() {
-            let shown = t % self.patterns;
-            let label = (shown + usize::from(t >= self.reversal_step())) % self.patterns;
+            let label = self.label(t);
             let (bits, labels) = input.split_at_mut(self.bits);
             for (j, bit) in bits.iter_mut().enumerate() {
-                *bit = sign(&patterns[shown], j);
+                *bit = sign(&patterns[t % self.patterns], j);
             }
             target.fill(0.0);
             target[label] = 1.0;
@@ -164,6 +198,39 @@ impl Task for Association {
             if self.shows_label(t) {
                 labels[label] = 1.0;
             }
+        }
+    }
+
+    fn fill_side_by_side(&self, draws: &[Draw], input: &mut [f32], target: &mut [f32]) {
+        let lanes = draws.len();
+        let (bits, labels) = (self.bits * lanes, self.patterns * lanes);
+        let row = bits + labels;
+        for (number, some) in draws.chunks(DRAWS).enumerate() {
+            let patterns = self.patterns_of_each(some);
+            // Step `k` is the first to show pattern `k`.
+            for (patterns, input) in patterns.iter().zip(input.chunks_exact_mut(row)) {
+                for (j, signs_of_bit) in input[..bits].chunks_exact_mut(lanes).enumerate() {
+                    signs(
+                        patterns,
+                        j,
+                        &mut signs_of_bit[number * DRAWS..][..some.len()],
+                    );
+                }
+            }
+        }
+        for t in 0..self.steps {
+            if let Some(before) = t.checked_sub(self.patterns) {
+                input.copy_within(before * row..before * row + bits, t * row);
+            }
+            let label = self.label(t);
+            let put = |to: &mut [f32], is_there: bool| {
+                to.fill(0.0);
+                if is_there {
+                    to[label * lanes..][..lanes].fill(1.0);
+                }
+            };
+            put(&mut target[t * labels..][..labels], true);
+            put(&mut input[t * row + bits..][..labels], self.shows_label(t));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Pattern completion (Miconi 2016).
 
-use super::draw::Draw;
-use super::pattern::{MAX_BITS, check_bits, sign};
+use super::draw::{DRAWS, Draw};
+use super::pattern::{MAX_BITS, check_bits, sign, signs};
 use super::sizes::Sizes;
 use super::task::{Setup, Task, TaskKernel, TaskSetting};
 use crate::error::Result;
@@ -29,6 +29,11 @@ impl Completion {
     pub fn new(bits: usize) -> Result<Self> {
         check_bits(bits)?;
         Ok(Self { bits })
+    }
+
+    /// The bit that a random word chooses.
+    fn shown(&self, choice: u32) -> usize {
+        (((choice >> 16) * self.bits as u32) >> 16) as usize
     }
 }
 
@@ -63,14 +68,37 @@ impl Task for Completion {
 
     fn fill(&self, draw: Draw, input: &mut [f32], target: &mut [f32]) {
         let pattern = draw.words(0, 0);
-        let choice = draw.words(1, 0)[0];
-        let shown = (((choice >> 16) * self.bits as u32) >> 16) as usize;
+        let shown = self.shown(draw.words(1, 0)[0]);
         let (first, second) = input.split_at_mut(self.bits);
         for j in 0..self.bits {
             first[j] = sign(&pattern, j);
             second[j] = if j == shown { first[j] } else { 0.0 };
         }
         for target in target.chunks_exact_mut(self.bits) {
+            target.copy_from_slice(first);
+        }
+    }
+
+    fn fill_side_by_side(&self, draws: &[Draw], input: &mut [f32], target: &mut [f32]) {
+        let size = self.bits * draws.len();
+        let (first, second) = input.split_at_mut(size);
+        second.fill(0.0);
+        for (number, some) in draws.chunks(DRAWS).enumerate() {
+            let patterns = Draw::words_of_each(some, 0, 0);
+            for (j, signs_of_bit) in first.chunks_exact_mut(draws.len()).enumerate() {
+                signs(
+                    &patterns,
+                    j,
+                    &mut signs_of_bit[number * DRAWS..][..some.len()],
+                );
+            }
+            let [choices, ..] = Draw::words_of_each(some, 1, 0);
+            for (n, &choice) in choices.iter().enumerate().take(some.len()) {
+                let at = self.shown(choice) * draws.len() + number * DRAWS + n;
+                second[at] = first[at];
+            }
+        }
+        for target in target.chunks_exact_mut(size) {
             target.copy_from_slice(first);
         }
     }

@@ -1,6 +1,8 @@
 //! The random words of one episode.
 
-use crate::random::threefry;
+use crate::number::{Kernel, vectorise};
+use crate::random::{threefry, threefry_each};
+use pulp::Simd;
 
 /// The random words of one episode, a function of the network's seed, what the episodes are for, the meta-step and the
 /// episode's index in the batch: so that an episode is the same wherever and whenever it is made.
@@ -26,6 +28,18 @@ impl Draw {
         threefry(self.key, [self.meta_step, self.episode, first, second])
     }
 
+    /// The words of one block of each of several draws, by word; of the last draw, where there are fewer.
+    pub(super) fn words_of_each(draws: &[Self], first: u32, second: u32) -> [[u32; DRAWS]; 4] {
+        let each = std::array::from_fn(|n| draws[n.min(draws.len() - 1)]);
+        let mut words = [[0; DRAWS]; 4];
+        vectorise(WordsOfEach {
+            draws: &each,
+            block: [first, second],
+            words: &mut words,
+        });
+        words
+    }
+
     /// The words in turn.
     pub fn sequence(&self) -> Sequence {
         Sequence {
@@ -34,6 +48,34 @@ impl Draw {
             used: 4,
             words: [0; 4],
         }
+    }
+}
+
+/// Draws whose words are made at once.
+pub(super) const DRAWS: usize = 16;
+
+/// A kernel, for its vectors.
+struct WordsOfEach<'a> {
+    draws: &'a [Draw; DRAWS],
+    block: [u32; 2],
+    words: &'a mut [[u32; DRAWS]; 4],
+}
+
+impl Kernel for WordsOfEach<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let (mut key, mut counter) = ([[0; DRAWS]; 4], [[0; DRAWS]; 4]);
+        let [first, second] = self.block;
+        for (n, draw) in self.draws.iter().enumerate() {
+            for (word, key) in key.iter_mut().enumerate() {
+                key[n] = draw.key[word];
+            }
+            let of_draw = [draw.meta_step, draw.episode, first, second];
+            for (counter, word) in counter.iter_mut().zip(of_draw) {
+                counter[n] = word;
+            }
+        }
+        *self.words = threefry_each(key, counter);
     }
 }
 
@@ -99,6 +141,19 @@ mod tests {
             "{counts:?}"
         );
         assert!((sum / 7000.0 - 0.5).abs() < 0.02 && signs.abs() < 400.0);
+    }
+
+    #[test]
+    fn words_of_each_are_those_of_one() {
+        for count in [1, 5, DRAWS] {
+            let draws: Vec<_> = (0..count as u32)
+                .map(|n| Draw::new([n, 2, 3 * n, 0], 7 + n, n / 2))
+                .collect();
+            let words = Draw::words_of_each(&draws, 4, 1);
+            for (n, draw) in draws.iter().enumerate() {
+                assert_eq!(words.map(|words| words[n]), draw.words(4, 1));
+            }
+        }
     }
 
     #[test]

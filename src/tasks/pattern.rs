@@ -1,5 +1,6 @@
 //! Patterns of ±1 from random words.
 
+use super::draw::DRAWS;
 use crate::error::{Error, Result};
 
 /// The most bits that a pattern may have: one block of random words.
@@ -27,6 +28,15 @@ pub(super) fn sign(pattern: &[u32; 4], j: usize) -> f32 {
         1.0
     } else {
         -1.0
+    }
+}
+
+/// Bit `j` of several patterns, given by word, as ±1.
+pub(super) fn signs(patterns: &[[u32; DRAWS]; 4], j: usize, signs: &mut [f32]) {
+    for (sign, word) in signs.iter_mut().zip(&patterns[j / 32]) {
+        // The sign of a float is its highest bit.
+        let minus = !(word >> (j % 32)) << 31;
+        *sign = f32::from_bits(1.0f32.to_bits() | minus);
     }
 }
 

@@ -123,6 +123,26 @@ impl EpisodeSource {
     }
 }
 
+impl EpisodeSource {
+    /// Writes an episode of each of several networks, which lie side by side: `input` is `[T, I, lanes]`, `target` is
+    /// `[T, O, lanes]`. Lanes beyond the last network have that of the first.
+    pub(crate) fn fill_side_by_side(
+        &self,
+        networks: Range<usize>,
+        (meta_step, episode): (u32, u32),
+        lanes: usize,
+        input: &mut [f32],
+        target: &mut [f32],
+    ) {
+        let draw = |index| Draw::new(self.key(index), meta_step, episode);
+        let mut draws = vec![draw(networks.start); lanes];
+        for (to, index) in draws.iter_mut().zip(networks) {
+            *to = draw(index);
+        }
+        self.task.fill_side_by_side(&draws, input, target);
+    }
+}
+
 /// Which steps count towards the loss, `[T]`: 1 where a step counts, else 0.
 pub(crate) fn mask(task: &dyn Task) -> Array1<f32> {
     (0..task.steps())

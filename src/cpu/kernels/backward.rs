@@ -191,7 +191,7 @@ impl<W: Way, P: RowRule> RowSweep<W, 6> for Plastic<'_, W, P> {
         let of_row = activity.checkpoints.len() / pass.shape.outputs;
         PlasticRow {
             plasticity: W::coefficients(&pass.synapses.plasticity, i, pass.shape),
-            rate: way.value(pass.synapses.rate[i]),
+            rate: way.of_row(&pass.synapses.rate, i),
             output: part(&activity.output, i, pass.room * W::width()),
             drive: part(&activity.drive, i, pass.room * W::width()),
             initial: part_if_any(&activity.initial_trace, i, size),
@@ -244,8 +244,8 @@ impl<W: Way, P: RowRule> RowSweep<W, 6> for Plastic<'_, W, P> {
             state.store(way, row.kept_state);
             return;
         }
-        row.bias_gradient[0] += way.total(state.by_bias, self.given.count);
-        row.rate_gradient[0] += way.total(state.by_rate, self.given.count);
+        way.add_to_row(state.by_bias, self.given.count, row.bias_gradient);
+        way.add_to_row(state.by_rate, self.given.count, row.rate_gradient);
         let simd = way.simd();
         if let Some(initial) = row.initial {
             let sums = pairs_mut::<W>(row.by_plasticity).iter_mut();
@@ -537,7 +537,8 @@ impl<W: Way> RowSweep<W, 6> for Fixed<'_, W> {
         if segment.start > 0 {
             self.way.store(row.by_bias, row.kept_by_bias);
         } else {
-            row.bias_gradient[0] += self.way.total(row.by_bias, self.given.count);
+            self.way
+                .add_to_row(row.by_bias, self.given.count, row.bias_gradient);
         }
     }
 }

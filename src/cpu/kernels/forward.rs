@@ -124,7 +124,7 @@ impl<W: Way, P: RowRule> RowSweep<W, 5> for Plastic<'_, W, P> {
         } = self.given;
         let (way, rule, i, size) = (self.way, self.rule, row.first, W::row(pass.shape));
         let [output, drive, trace, final_trace, checkpoints] = row.arrays;
-        let rate = way.value(pass.synapses.rate[i]);
+        let rate = way.of_row(&pass.synapses.rate, i);
         let trace = if trace.is_empty() {
             &mut scratch[..size]
         } else {
@@ -144,7 +144,7 @@ impl<W: Way, P: RowRule> RowSweep<W, 5> for Plastic<'_, W, P> {
         PlasticRow {
             weight: W::coefficients(&pass.synapses.weight, i, pass.shape),
             plasticity: W::coefficients(&pass.synapses.plasticity, i, pass.shape),
-            bias: way.value(pass.synapses.bias[i]),
+            bias: way.of_row(&pass.synapses.bias, i),
             rate,
             retention,
             gain,
@@ -247,7 +247,7 @@ impl<W: Way> RowSweep<W, 5> for Fixed<'_, W> {
                 Kind::Bias => &[],
                 _ => W::coefficients(&pass.synapses.weight, i, pass.shape),
             },
-            bias: self.way.value(pass.synapses.bias[i]),
+            bias: self.way.of_row(&pass.synapses.bias, i),
             output,
         }
     }

@@ -123,7 +123,7 @@ impl<R: Real> InputGradient<'_, R> {
         let size = W::row(pass.shape);
         let weight = W::coefficients(&pass.synapses.weight, i, pass.shape);
         let plasticity = W::coefficients(&pass.synapses.plasticity, i, pass.shape);
-        let rate = way.value(pass.synapses.rate[i]);
+        let rate = way.of_row(&pass.synapses.rate, i);
         let output = part(&self.activity.output, i, pass.room * width);
         let signal = part(self.signal, i, pass.room * width);
         let slot = self.scratch.slot(i - self.rows.start, self.rows.len());
@@ -168,7 +168,7 @@ impl<R: Real> InputGradient<'_, R> {
         let (pass, simd, width) = (self.pass, way.simd(), W::width());
         let size = W::row(pass.shape);
         let plasticity = W::coefficients(&pass.synapses.plasticity, i, pass.shape);
-        let rate = way.value(pass.synapses.rate[i]);
+        let rate = way.of_row(&pass.synapses.rate, i);
         let output = part(&self.activity.output, i, pass.room * width);
         let signal = part(self.signal, i, pass.room * width);
         let upstream = part_if_any(self.trace_gradient, i, size);

@@ -2,44 +2,51 @@
 
 use super::rows::part_mut;
 use crate::cpu::along::Along;
+use crate::cpu::source::Taken;
 use crate::number::{Kernel, Real, SQUARE, vectorise};
 use crate::zip::zip_eq;
 use pulp::Simd;
 use std::ops::Range;
 
-/// Takes rows of `columns` elements of each of `count` episodes, `[count, rows, columns]`, into `[rows, C, W]`: over synapses
-/// one episode, whose rows are padded to `C`, over episodes as many as there are, with what `empty` says in the other
-/// lanes. The padding stays as it is.
+/// Takes rows of `columns` elements of each of `count` episodes, `[rows, columns]`, into `[rows, C, W]`: over synapses one
+/// episode, whose rows are padded to `C`, else as many as there are, with what `empty` says in the other lanes. The
+/// padding stays as it is.
 pub(crate) fn take_in<R: Real>(
     along: Along,
-    from: &[R],
+    from: Taken<'_, R>,
     count: usize,
     [columns, padded]: [usize; 2],
     empty: Empty,
     to: &mut [R],
 ) {
-    match along {
-        Along::Synapses => {
-            for (to, from) in zip_eq(to.chunks_exact_mut(padded), from.chunks_exact(columns)) {
+    match (along, from) {
+        (Along::Synapses, Taken::Rows { values, .. }) => {
+            for (to, from) in zip_eq(to.chunks_exact_mut(padded), values.chunks_exact(columns)) {
                 to[..columns].copy_from_slice(from);
             }
         }
-        Along::Episodes => vectorise(Interleave {
-            from,
+        (_, Taken::Rows { values, apart }) => vectorise(Interleave {
+            from: values,
+            apart,
             count,
             empty,
             to,
         }),
+        (_, Taken::Lanes(values)) => {
+            for (to, &value) in zip_eq(to, values) {
+                *to = R::from_f64(f64::from(value));
+            }
+        }
     }
 }
 
-/// The inverse of [`take_in`]; nothing where there is nowhere to.
+/// The inverse of [`take_in`], to where lanes are `apart` elements apart; nothing where there is nowhere to.
 pub(crate) fn bring_out<R: Real>(
     along: Along,
     from: &[R],
     count: usize,
     [columns, padded]: [usize; 2],
-    to: &mut [R],
+    (to, apart): (&mut [R], usize),
 ) {
     match along {
         _ if to.is_empty() => {}
@@ -48,7 +55,12 @@ pub(crate) fn bring_out<R: Real>(
                 to.copy_from_slice(&from[..columns]);
             }
         }
-        Along::Episodes => vectorise(Deinterleave { from, count, to }),
+        Along::Episodes | Along::Networks => vectorise(Deinterleave {
+            from,
+            count,
+            to,
+            apart,
+        }),
     }
 }
 
@@ -81,24 +93,24 @@ pub(crate) enum Empty {
     Zero,
 }
 
-/// `[count, size]` to `[size, W]`: a kernel, for its vectors.
-struct Interleave<'a, R> {
-    from: &'a [R],
-    count: usize,
+/// `count` rows of `size` elements, `apart` elements apart, to `[size, W]`: a kernel, for its vectors.
+pub(crate) struct Interleave<'a, R> {
+    pub from: &'a [R],
+    pub apart: usize,
+    pub count: usize,
     /// The lanes from `count` on.
-    empty: Empty,
-    to: &'a mut [R],
+    pub empty: Empty,
+    pub to: &'a mut [R],
 }
 
 impl<R: Real> Kernel for Interleave<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let width = R::pair_width::<S>();
-        let size = self.from.len() / self.count;
         let whole = self.count / SQUARE * SQUARE;
         for (tile, to) in self.to.chunks_mut(TILE * width).enumerate() {
             let columns = to.len() / width;
-            let row = |n: usize| &self.from[n * size + tile * TILE..][..columns];
+            let row = |n: usize| &self.from[n * self.apart + tile * TILE..][..columns];
             for first in (0..whole).step_by(SQUARE) {
                 let rows: [&[R]; SQUARE] = std::array::from_fn(|n| row(first + n));
                 let squares = rows.map(|row| row.as_chunks::<SQUARE>().0);
@@ -134,22 +146,22 @@ impl<R: Real> Kernel for Interleave<'_, R> {
     }
 }
 
-/// `[size, W]` to `[count, size]`: the inverse of [`Interleave`].
-struct Deinterleave<'a, R> {
-    from: &'a [R],
-    count: usize,
-    to: &'a mut [R],
+/// `[size, W]` to `count` rows, `apart` elements apart: the inverse of [`Interleave`].
+pub(crate) struct Deinterleave<'a, R> {
+    pub from: &'a [R],
+    pub count: usize,
+    pub to: &'a mut [R],
+    pub apart: usize,
 }
 
 impl<R: Real> Kernel for Deinterleave<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let width = R::pair_width::<S>();
-        let size = self.from.len() / width;
         let whole = self.count / SQUARE * SQUARE;
         for (tile, from) in self.from.chunks(TILE * width).enumerate() {
             let columns = from.len() / width;
-            let at = |n: usize| n * size + tile * TILE;
+            let at = |n: usize| n * self.apart + tile * TILE;
             for first in (0..whole).step_by(SQUARE) {
                 let tiles = from.chunks_exact(SQUARE * width);
                 let rest = tiles.remainder().chunks_exact(width);
@@ -169,7 +181,7 @@ impl<R: Real> Kernel for Deinterleave<'_, R> {
                 }
             }
             for lane in whole..self.count {
-                let to = self.to[at(lane)..].iter_mut();
+                let to = self.to[at(lane)..][..columns].iter_mut();
                 for (to, from) in to.zip(from.chunks_exact(width)) {
                     *to = from[lane];
                 }
@@ -193,7 +205,7 @@ impl<R: Real> Kernel for Transpose<'_, R> {
         // Widths that are known when this is compiled.
         match self.along {
             Along::Synapses => self.of_width(1),
-            Along::Episodes => self.of_width(R::pair_width::<S>()),
+            Along::Episodes | Along::Networks => self.of_width(R::pair_width::<S>()),
         }
     }
 }
@@ -246,6 +258,7 @@ mod tests {
                 let mut interleaved = vec![R::nan(); size * width];
                 vectorise(Interleave {
                     from: &rows.concat(),
+                    apart: size,
                     count,
                     empty,
                     to: &mut interleaved,
@@ -264,6 +277,7 @@ mod tests {
                     from: &interleaved,
                     count,
                     to: &mut back,
+                    apart: size,
                 });
                 assert_eq!(back, rows.concat(), "{size}, {count} rows");
             }

@@ -27,13 +27,9 @@ pub(super) fn pairs_mut<W: Way>(values: &mut [W::Real]) -> &mut [Vectors<W>] {
 /// a way says how a row's coefficients become vectors, and how what a row has once a step, its [`Way::Value`], comes from a
 /// row's sums and goes back to its synapses.
 ///
-/// Room for two more:
-/// * *Networks along the lanes*, the same synapse of as many networks as there are lanes. Coefficients and their gradients are
-///   vectors that are loaded, in rows `[I, W]`, and a value is a pair of vectors. So `Coefficient` is a pair as over
-///   synapses, `Value` as over episodes, sums over lanes there are none, and gradients are added to in place.
-/// * *Rows along the lanes*, `W` rows of one network, of one episode. Coefficients are transposed, `[rows / W, I, W]`, and
-///   loaded; traces and values are as over episodes; but presynaptic activity is spread. It would become an associated type
-///   with a method as coefficients have ([`Way::coefficients`]), and the gradient of the input a sum over lanes.
+/// Room for one more, *rows along the lanes*, `W` rows of one network, of one episode: coefficients are transposed,
+/// `[rows / W, I, W]`, and loaded; traces and values are as over episodes; but presynaptic activity is spread. It would become
+/// an associated type with a method as coefficients have ([`Way::coefficients`]), and the gradient of the input a sum over lanes.
 pub(crate) trait Way: Copy {
     type Real: Real;
     type Simd: Simd;
@@ -54,7 +50,7 @@ pub(crate) trait Way: Copy {
 
     fn simd(self) -> Self::Simd;
 
-    /// Episodes that go together, `W`.
+    /// Episodes that go together, `W`, of one network or of one each.
     fn width() -> usize;
 
     /// Row `i` of a layer's coefficients, `[O, row]`.
@@ -74,6 +70,9 @@ pub(crate) trait Way: Copy {
     /// `value`, the same for every episode.
     fn value(self, value: Self::Real) -> Self::Value;
 
+    /// What row `i` has in `values`, one number for each row of the network's, or of each network's.
+    fn of_row(self, values: &[Self::Real], i: usize) -> Self::Value;
+
     /// The first value of `values`, `[…, W]`.
     fn load(self, values: &[Self::Real]) -> Self::Value;
 
@@ -92,8 +91,8 @@ pub(crate) trait Way: Copy {
         sums: Compensated<Pair<Self::Simd, Self::Real>>,
     ) -> Compensated<Self::Value>;
 
-    /// The sum over the first `count` episodes.
-    fn total(self, value: Self::Value, count: usize) -> Self::Real;
+    /// Adds the first `count` episodes' values to what their network, or each one's network, has of one row.
+    fn add_to_row(self, value: Self::Value, count: usize, sum: &mut [Self::Real]);
 
     /// Vectors as a number of its own in each lane.
     #[inline(always)]
@@ -112,7 +111,7 @@ pub(crate) trait Way: Copy {
     fn row(shape: &Shape) -> usize {
         match Self::ALONG {
             Along::Synapses => shape.row * Self::width(),
-            Along::Episodes => shape.inputs * Self::width(),
+            Along::Episodes | Along::Networks => shape.inputs * Self::width(),
         }
     }
 }
@@ -169,6 +168,11 @@ impl<S: Simd, R: Real> Way for OverSynapses<S, R> {
     }
 
     #[inline(always)]
+    fn of_row(self, values: &[R], i: usize) -> R {
+        values[i]
+    }
+
+    #[inline(always)]
     fn load(self, values: &[R]) -> R {
         values[0]
     }
@@ -202,8 +206,8 @@ impl<S: Simd, R: Real> Way for OverSynapses<S, R> {
     }
 
     #[inline(always)]
-    fn total(self, value: R, _: usize) -> R {
-        value
+    fn add_to_row(self, value: R, _: usize, sum: &mut [R]) {
+        sum[0] += value;
     }
 }
 
@@ -256,6 +260,11 @@ impl<S: Simd, R: Real> Way for OverEpisodes<S, R> {
     }
 
     #[inline(always)]
+    fn of_row(self, values: &[R], i: usize) -> Pair<S, R> {
+        self.value(values[i])
+    }
+
+    #[inline(always)]
     fn load(self, values: &[R]) -> Pair<S, R> {
         Pair::load(self.0, values)
     }
@@ -281,8 +290,97 @@ impl<S: Simd, R: Real> Way for OverEpisodes<S, R> {
     }
 
     #[inline(always)]
-    fn total(self, value: Pair<S, R>, count: usize) -> R {
-        value.sum_of_first(count)
+    fn add_to_row(self, value: Pair<S, R>, count: usize, sum: &mut [R]) {
+        sum[0] += value.sum_of_first(count);
+    }
+}
+
+/// [`Along::Networks`].
+#[derive(Clone, Copy)]
+pub(super) struct OverNetworks<S, R>(S, PhantomData<R>);
+
+impl<S: Simd, R: Real> Way for OverNetworks<S, R> {
+    type Real = R;
+    type Simd = S;
+    type Value = Pair<S, R>;
+    type Coefficient = [R::Vector<S>; 2];
+    type WeightSum = [R::Vector<S>; 2];
+
+    const ALONG: Along = Along::Networks;
+    const IN_PLACE: bool = true;
+
+    #[inline(always)]
+    fn simd(self) -> S {
+        self.0
+    }
+
+    #[inline(always)]
+    fn width() -> usize {
+        R::pair_width::<S>()
+    }
+
+    #[inline(always)]
+    fn coefficients<'a>(values: &'a [R], i: usize, shape: &Shape) -> &'a [Self::Coefficient] {
+        let row = Self::row(shape);
+        R::pairs::<S>(&values[i * row..][..row])
+    }
+
+    #[inline(always)]
+    fn coefficient(self, loaded: Self::Coefficient) -> Vectors<Self> {
+        loaded
+    }
+
+    #[inline(always)]
+    fn weight_sums(row: &mut [R], _: usize) -> &mut [Self::WeightSum] {
+        R::pairs_mut::<S>(row)
+    }
+
+    #[inline(always)]
+    fn add(self, sum: &mut Self::WeightSum, value: Vectors<Self>) {
+        for k in 0..2 {
+            sum[k] = <R as Lanes>::add(self.0, value[k], sum[k]);
+        }
+    }
+
+    #[inline(always)]
+    fn value(self, value: R) -> Pair<S, R> {
+        Pair::new(self.0, [R::splat(self.0, value); 2])
+    }
+
+    #[inline(always)]
+    fn of_row(self, values: &[R], i: usize) -> Pair<S, R> {
+        self.load(&values[i * Self::width()..])
+    }
+
+    #[inline(always)]
+    fn load(self, values: &[R]) -> Pair<S, R> {
+        Pair::load(self.0, values)
+    }
+
+    #[inline(always)]
+    fn store(self, value: Pair<S, R>, values: &mut [R]) {
+        value.store(values);
+    }
+
+    #[inline(always)]
+    fn spread(self, value: Pair<S, R>) -> Vectors<Self> {
+        value.vectors
+    }
+
+    #[inline(always)]
+    fn gather(self, sums: Vectors<Self>) -> Pair<S, R> {
+        Pair::new(self.0, sums)
+    }
+
+    #[inline(always)]
+    fn gather_precisely(self, sums: Compensated<Pair<S, R>>) -> Compensated<Pair<S, R>> {
+        sums
+    }
+
+    /// In lanes without a network, what comes of it is of no use.
+    #[inline(always)]
+    fn add_to_row(self, value: Pair<S, R>, _: usize, sum: &mut [R]) {
+        (self.load(sum) + value).store(sum);
     }
 }
 
@@ -300,6 +398,7 @@ pub(super) fn run<R: Real>(along: Along, kind: &Kind, sweep: impl Sweep<R>) {
     match along {
         Along::Synapses => vectorise(AlongSynapses(kind, sweep, PhantomData)),
         Along::Episodes => vectorise(AlongEpisodes(kind, sweep, PhantomData)),
+        Along::Networks => vectorise(AlongNetworks(kind, sweep, PhantomData)),
     }
 }
 
@@ -318,6 +417,15 @@ impl<R: Real, K: Sweep<R>> Kernel for AlongEpisodes<'_, K, R> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         with_rule(self.0, self.1, OverEpisodes(simd, PhantomData::<R>));
+    }
+}
+
+struct AlongNetworks<'a, K, R>(&'a Kind, K, PhantomData<R>);
+
+impl<R: Real, K: Sweep<R>> Kernel for AlongNetworks<'_, K, R> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        with_rule(self.0, self.1, OverNetworks(simd, PhantomData::<R>));
     }
 }
 
