@@ -44,6 +44,12 @@ impl Kept {
         })
     }
 
+    /// Nothing is kept any longer: there are others who need the room.
+    pub fn clear(&self) {
+        // The buffers go when the lock is free.
+        let _places = self.places().take();
+    }
+
     /// Keeps places unless they are too large.
     pub fn keep(&self, places: Places) {
         if places.bytes() <= MOST_BYTES {

@@ -5,7 +5,7 @@ use crate::cuts::restricted;
 use crate::{Body, body};
 use metaplastic::engine::Gradients;
 use metaplastic::episodes::Objective;
-use metaplastic::{Engine, Episodes, Layer, Loss, Mask, Want};
+use metaplastic::{Engine, Episodes, Layer, Loss, Mask, Optimiser, Want};
 use std::thread;
 
 pub fn bodies() -> Vec<Body> {
@@ -79,6 +79,13 @@ fn buffers_are_kept(engine: &Engine) {
         assert!(placed > 0);
         assert!(gradients(&engine, &case, &episodes) == first);
         assert_eq!(gpu.buffers_made(), made_by_another, "within {bytes} bytes");
+        // A learner needs the room.
+        let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
+        let learner = engine.learner(&network, &parameters, &[Optimiser::adam(0.01)]);
+        learner.expect("a learner");
+        let made_by_learner = gpu.buffers_made();
+        assert!(gradients(&engine, &case, &episodes) == first);
+        assert!(gpu.buffers_made() > made_by_learner);
         // Something else takes the place, and gives it back.
         let forward = engine.forward(
             &case.network(),
