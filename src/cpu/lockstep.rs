@@ -251,11 +251,12 @@ struct Finite<'a, R> {
 impl<R: Real> Kernel for Finite<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let mut sum = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
+        let zero = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
+        let mut sum = zero;
         for &value in R::pairs::<S>(self.values) {
             let value = Pair::new(simd, value);
             // Nothing, or NaN.
-            sum = sum + (value - value);
+            sum = sum + value * zero;
         }
         let mut sums = [R::zero(); MOST_LANES];
         sum.store(&mut sums);
