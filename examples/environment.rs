@@ -2,15 +2,55 @@
 //! (`cargo run --release --example environment`).
 //!
 //! A point on a line has to be moved to 0. The network sees where it is and pushes it. How strongly a push acts differs from
-//! episode to episode, so that it pays to remember what the last pushes did. The loss is the squared distance at every
-//! step; its gradient on each push follows from the environment's own rule.
+//! episode to episode, so that it pays to remember what the last pushes did. The loss is the mean squared distance; its
+//! gradient on each push follows from the environment's own rule. A point that is far out is lost: its episode ends.
 
+use metaplastic::tasks::{Draw, Draws, Environment};
 use metaplastic::{Activation, Dense, Engine, Extent, Initial, Layer, Loss, Network, Optimiser};
 use metaplastic::{Parameters, Plastic, Rate};
-use ndarray::{Array1, Array3, Array4, Axis};
+use std::ops::ControlFlow::{self, Break, Continue};
 
-const BATCH: usize = 16;
 const STEPS: usize = 12;
+
+struct Line;
+
+type Point = (f32, Vec<f32>); // how strongly a push acts, and where the point has been
+
+impl Environment for Line {
+    type Episode = Point;
+    fn inputs(&self) -> usize {
+        3
+    }
+    fn outputs(&self) -> usize {
+        1
+    }
+    fn steps(&self) -> usize {
+        STEPS
+    }
+    fn begin(&self, draw: Draw, input: &mut [f32]) -> Point {
+        let mut random = draw.sequence();
+        let (strength, place) = (0.2 + 0.6 * random.unit(), 2.0 * random.unit() - 1.0);
+        input.copy_from_slice(&[place, 0.0, 1.0]); // the place, the last push, and a 1
+        (strength, vec![place])
+    }
+    fn respond(&self, point: &mut Point, push: &[f32], input: &mut [f32]) -> ControlFlow<()> {
+        let place = point.1[point.1.len() - 1] + point.0 * push[0];
+        point.1.push(place);
+        input.copy_from_slice(&[place, push[0], 1.0]);
+        let is_lost = place.abs() > 10.0;
+        if is_lost { Break(()) } else { Continue(()) }
+    }
+    fn end(&self, (strength, places): Point, _: &[f32], gradient: &mut [f32]) -> f32 {
+        let places = &places[1..];
+        // A push moves the point at its step and at all that follow.
+        let mut later = 0.0;
+        for (place, gradient) in places.iter().zip(gradient).rev() {
+            later += 2.0 * place * strength / STEPS as f32;
+            *gradient = later;
+        }
+        places.iter().map(|place| place * place).sum::<f32>() / STEPS as f32
+    }
+}
 
 fn main() -> metaplastic::Result<()> {
     let [first, last] = train(300)?;
@@ -19,53 +59,21 @@ fn main() -> metaplastic::Result<()> {
 }
 
 /// The mean squared distance at first and in the end.
-pub(crate) fn train(meta_steps: usize) -> metaplastic::Result<[f32; 2]> {
+pub(crate) fn train(meta_steps: u32) -> metaplastic::Result<[f32; 2]> {
     let hidden = Plastic::new(3, 12, Rate::learned(0.1)).activation(Activation::Tanh);
     let layers: [Layer; 2] = [hidden.into(), Dense::new(12, 1).into()];
     let network = Network::new(Loss::None, layers)?;
     let parameters = Parameters::<f32>::initialise(&network, &Initial::default(), 1, 0)?;
     let engine = Engine::cpu(); // or Engine::gpu(None)?
-    let extent = Extent::new(BATCH, STEPS).step_by_step();
-    let optimisers = [Optimiser::adam(0.01)];
-    let mut session = engine.learning_session(&network, &parameters, &optimisers, extent)?;
+    let (extent, adam) = (Extent::new(16, STEPS), Optimiser::adam(0.01));
+    let extent = extent.step_by_step();
+    let mut session = engine.learning_session(&network, &parameters, &[adam], extent)?;
     let mut distances = Vec::new();
     for meta_step in 0..meta_steps {
-        let (distance, gradient) = episode(&mut session, meta_step)?;
-        distances.push(distance);
-        session.learn(&gradient)?;
+        let acted = session.act(&Line, Draws::training(0), meta_step)?;
+        distances.push(acted.loss[0]);
+        session.learn(&acted.output_gradient)?;
     }
-    let tail = &distances[distances.len() - 10..];
-    Ok([distances[0], tail.iter().sum::<f32>() / 10.0])
-}
-
-/// Lets the networks act in the environment: the mean squared distance, and its gradient on every push.
-fn episode(
-    session: &mut metaplastic::Session<f32>,
-    meta_step: usize,
-) -> metaplastic::Result<(f32, Array4<f32>)> {
-    let wave = |b: usize, k: usize| ((meta_step * 31 + b * 17 + k) as f32 * 12.9898).sin();
-    let strength = Array1::from_shape_fn(BATCH, |b| 0.5 + 0.3 * wave(b, 1));
-    let mut place = Array1::from_shape_fn(BATCH, |b| wave(b, 2));
-    let mut push = Array1::zeros(BATCH);
-    let mut gradient = Array4::zeros((1, BATCH, STEPS, 1));
-    let (mut total, count) = (0.0, (BATCH * STEPS) as f32);
-    session.begin();
-    for step in 0..STEPS {
-        let input = Array3::from_shape_fn((1, BATCH, 3), |(_, b, i)| [place[b], push[b], 1.0][i]);
-        push.assign(
-            &session
-                .step(&input)?
-                .index_axis(Axis(0), 0)
-                .index_axis(Axis(1), 0),
-        );
-        place = &place + &(&strength * &push);
-        total += place.mapv(|place| place * place).sum() / count;
-        // A push moves the point at this step and all that follow.
-        for b in 0..BATCH {
-            for earlier in 0..=step {
-                gradient[[0, b, earlier, 0]] += 2.0 * place[b] * strength[b] / count;
-            }
-        }
-    }
-    Ok((total, gradient))
+    let tail: f32 = distances.iter().rev().take(10).sum();
+    Ok([distances[0], tail / 10.0])
 }

@@ -7,7 +7,7 @@
 
 use metaplastic::tasks::{Association, Task};
 use metaplastic::training::{Evaluation, Recipe, Statistics, Training};
-use metaplastic::{Activation, Engine, Layer, Network, Rate, Result};
+use metaplastic::{Activation, Dense, Engine, Layer, Network, Plastic, Rate, Result};
 use plotters::prelude::*;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -39,8 +39,10 @@ fn axes() -> [Axis; 3] {
 fn accuracy([bits, patterns, steps]: Sizes) -> Result<Vec<f64>> {
     let task = Association::one_shot(bits, patterns, steps)?;
     let layers = [
-        Layer::plastic(task.inputs(), patterns, Rate::fixed(0.02)),
-        Layer::dense(patterns, task.outputs(), Activation::Linear),
+        Layer::from(
+            Plastic::new(task.inputs(), patterns, Rate::fixed(0.02)).activation(Activation::Tanh),
+        ),
+        Layer::from(Dense::new(patterns, task.outputs())),
     ];
     let recipe = Recipe {
         population: NETWORKS,

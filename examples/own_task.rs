@@ -5,7 +5,7 @@ use metaplastic::engine::EngineKind;
 use metaplastic::runs::{Run, StoredRun, Wanted, figure, staging};
 use metaplastic::tasks::{Draw, Setup, Task};
 use metaplastic::training::{Evaluation, Recipe, Training};
-use metaplastic::{Activation, Engine, Initial, Layer, Loss, Network, Optimiser, Rate};
+use metaplastic::{Activation, Dense, Engine, Layer, Loss, Network, Optimiser, Plastic, Rate};
 use std::{ops::ControlFlow, path::Path, sync::Arc, time::Instant};
 
 /// Echo: one of some tones sounds at the first step, then there is silence; the target is always that tone.
@@ -46,14 +46,12 @@ impl Task for Echo {
         }
     }
     fn setup(&self) -> metaplastic::Result<Setup> {
-        let hidden = Layer::plastic(self.inputs(), 8, Rate::fixed(0.2));
-        let layers = [hidden, Layer::dense(8, self.tones, Activation::Linear)];
-        Ok(Setup {
-            network: Network::new(self.loss(), layers)?,
-            initial: Initial::default(),
-            optimiser: Optimiser::adam(0.01),
-            episodes: 4_000,
-        })
+        let hidden = Layer::from(
+            Plastic::new(self.inputs(), 8, Rate::fixed(0.2)).activation(Activation::Tanh),
+        );
+        let layers = [hidden, Layer::from(Dense::new(8, self.tones))];
+        let network = Network::new(self.loss(), layers)?;
+        Ok(Setup::new(network, Optimiser::adam(0.01), 4_000))
     }
 }
 
@@ -75,5 +73,5 @@ pub(crate) fn run(folder: &Path) -> metaplastic::Result<()> {
     let (network, parameters) = (&run.recipe.network, &run.parameters);
     let evaluation = Evaluation::new(engine, network, parameters, &task, 7, 1_000)?;
     let steps = figure::steps(&evaluation, "echo: within an episode", "1,000 episodes");
-    staging::write_text(&folder.join("steps.svg"), &steps)
+    staging::write_text(folder.join("steps.svg"), &steps)
 }

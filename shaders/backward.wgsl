@@ -14,7 +14,7 @@
 //     dα_ij  += g_i(t) x_j(t) M_ij(t+1)                     dw_ij += δ_i(t) x_j(t)
 //     S_i(t)  = S_i(t+1) - g_i r_i + δ_i(t) p_i(t)          M_ij(t) = d_i(t) M_ij(t+1) + δ_i(t) x_j(t)
 //
-// input [P·B, T, row]; output, drive and signal [P·B, T, output row]; partials [P, blocks, …];
+// input [P·B or B, T, row]; output, drive and signal [P·B, T, output row]; partials [P, blocks, …];
 // traces [slot, P·B, O, row] with Ḡ, if there is one, in slot 0, then the kept ones; adjoint [slot, P·B, O, row] then
 // [slot, P·B, O, 4]
 {% include "extent.wgsl" %}
@@ -148,8 +148,9 @@ fn backward(
         // the lanes that have the row, and so many ahead.
         let first_step = episode * extent.steps;
         let last_step = first_step + extent.steps - 1u;
+{% include "first_input.wgsl" %}
 {% for q in range(quads) %}
-        var next_x{{ q }} = input[last_step * {{ row // 4 }}u + lane + {{ q * lanes }}u];
+        var next_x{{ q }} = input[(first_input + extent.steps - 1u) * {{ row // 4 }}u + lane + {{ q * lanes }}u];
 {% endfor %}
         let first_at = (last_step - min(own_step, extent.steps - 1u)) * {{ output_row }}u + i;
 {% for name in row_arrays %}
@@ -187,7 +188,7 @@ fn backward(
 {% endif %}
 {% for q in range(quads) %}
             let x{{ q }} = next_x{{ q }};
-            next_x{{ q }} = input[(step - min(t, 1u)) * {{ row // 4 }}u + lane + {{ q * lanes }}u];
+            next_x{{ q }} = input[(first_input + t - min(t, 1u)) * {{ row // 4 }}u + lane + {{ q * lanes }}u];
 {% endfor %}
 {% if plastic %}
 {% if not steady %}
@@ -235,7 +236,7 @@ fn backward(
                         break;
                     }
                     let past = step - before;
-                    let past_at = past * {{ row // 4 }}u + lane;
+                    let past_at = (first_input + t - before) * {{ row // 4 }}u + lane;
 {% for r in range(rows) %}
                     var part{{ r }} = vec4<f32>();
 {% endfor %}

@@ -5,7 +5,7 @@
 //     y_i(t)    = f(b_i + Σ_j (w_ij + α_ij H_ij(t)) x_j(t))
 //     H_ij(t+1) = d_i(t) H_ij(t) + g_i(t) x_j(t)
 //
-// input [P·B, T, row], output and drive [P·B, T, output row], traces [slot, P·B, O, row],
+// input [P·B or B, T, row], output and drive [P·B, T, output row], traces [slot, P·B, O, row],
 // scaled [P·B, O, row] then [P·B, O, 4]
 {% include "extent.wgsl" %}
 
@@ -85,14 +85,15 @@ fn forward(
 
     // The presynaptic activity is loaded a step ahead.
     let first_step = episode * extent.steps;
+{% include "first_input.wgsl" %}
 {% set first = "extent.step" if stepwise else "0u" %}
 {% set end = "extent.step + 1u" if stepwise else "extent.steps" %}
 {% for q in range(quads) %}
-    var next_x{{ q }} = input[{{ "(first_step + extent.step)" if stepwise else "first_step" }} * {{ row // 4 }}u + lane + {{ q * lanes }}u];
+    var next_x{{ q }} = input[{{ "(first_input + extent.step)" if stepwise else "first_input" }} * {{ row // 4 }}u + lane + {{ q * lanes }}u];
 {% endfor %}
     for (var t = {{ first }}; t < {{ end }}; t++) {
         let step = first_step + t;
-        let next_at = (first_step + min(t + 1u, {{ "extent.step" if stepwise else "extent.steps - 1u" }})) * {{ row // 4 }}u + lane;
+        let next_at = (first_input + min(t + 1u, {{ "extent.step" if stepwise else "extent.steps - 1u" }})) * {{ row // 4 }}u + lane;
 {% for q in range(quads) %}
         let x{{ q }} = next_x{{ q }};
         next_x{{ q }} = input[next_at + {{ q * lanes }}u];

@@ -4,8 +4,8 @@
 //
 //     ∂L/∂x_j(t) = Σ_i δ_i(t) (w_ij + α_ij H_ij(t)) + Σ_i g_i(t) G_ij(t+1)
 //
-// input and input_signal [P·B, T, row]; output and signal [P·B, T, output row], zero beyond the last neuron;
-// traces [slot, P·B, O, row] with Ḡ, if there is one, in slot 0; adjoint [slot, P·B, O, row] then [slot, P·B, O, 4]
+// input [P·B or B, T, row]; input_signal [P·B, T, row]; output and signal [P·B, T, output row], zero beyond the last
+// neuron; traces [slot, P·B, O, row] with Ḡ, if there is one, in slot 0; adjoint [slot, P·B, O, row] then [slot, P·B, O, 4]
 {% include "extent.wgsl" %}
 
 {% if plastic %}
@@ -17,6 +17,10 @@
     let episode = index / {{ row // 4 }}u;
     let network = episode / extent.episodes;
     let at = network * {{ stride // 4 }}u;
+    let first_step = episode * extent.steps;
+{% if plastic %}
+{% include "first_input.wgsl" %}
+{% endif %}
 {% if plastic and (trace_in or upstream or adjoint) %}
     let trace_rows = extent.networks * extent.episodes * {{ outputs * row // 4 }}u;
 {% endif %}
@@ -46,12 +50,12 @@
 {% endif %}
 {% endfor %}
         for (var t = 0u; t < extent.steps; t++) {
-            let step = episode * extent.steps + t;
+            let step = first_step + t;
             let delta = signal[step * {{ output_row // 4 }}u + tile];
             let here = step * {{ row // 4 }}u + column;
             var gradient = select(input_signal[here], vec4<f32>(), tile == 0u);
 {% if plastic %}
-            let x = input[here];
+            let x = input[(first_input + t) * {{ row // 4 }}u + column];
             let y = output[step * {{ output_row // 4 }}u + tile];
 {% endif %}
 {% for r in range(4) %}
@@ -86,11 +90,12 @@
 {% endif %}
 {% endfor %}
         for (var back = 0u; back < extent.steps; back++) {
-            let step = episode * extent.steps + extent.steps - 1u - back;
+            let t = extent.steps - 1u - back;
+            let step = first_step + t;
             let delta = signal[step * {{ output_row // 4 }}u + tile];
             let here = step * {{ row // 4 }}u + column;
             var gradient = input_signal[here];
-            let x = input[here];
+            let x = input[(first_input + t) * {{ row // 4 }}u + column];
             let y = output[step * {{ output_row // 4 }}u + tile];
 {% for r in range(4) %}
             let d{{ r }} = select(0.0, retention(y[{{ r }}], rate{{ r }}), is_row{{ r }});

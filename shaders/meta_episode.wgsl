@@ -16,10 +16,11 @@ fn make_episode(key: vec4<u32>, counter: vec4<u32>, lane: u32, slot: u32) {
     }
 }
 {% else %}
-fn take_episode(episode: u32, lane: u32, slot: u32) {
+fn take_episode(network: u32, episode: u32, lane: u32, slot: u32) {
+    let first = given_at(extent.inputs, network, extent.batch, episode) * extent.steps;
     for (var item = lane; item < extent.steps * {{ layers[0].quads }}u; item += {{ lanes }}u) {
         let t = item / {{ layers[0].quads }}u;
-        let at = (episode * extent.steps + t) * {{ layers[0].row }}u + item % {{ layers[0].quads }}u * 4u;
+        let at = (first + t) * {{ layers[0].row }}u + item % {{ layers[0].quads }}u * 4u;
         input[item * {{ packed }}u + slot] = vec4<f32>(
             episodes[at], episodes[at + 1u], episodes[at + 2u], episodes[at + 3u],
         );
@@ -28,11 +29,13 @@ fn take_episode(episode: u32, lane: u32, slot: u32) {
 {% endif %}
 
 // Each step's loss, and the gradient on the last layer's output, scaled for the mean over the batch.
-fn loss_of_steps(episode: u32, lane: u32, slot: u32) {
+fn loss_of_steps({{ "network: u32, episode: u32, " if not task }}lane: u32, slot: u32) {
 {% if not task %}
-    let all_steps = extent.networks * extent.batch * extent.steps;
-    let targets_at = all_steps * {{ layers[0].row }}u;
-    let masks_at = targets_at + all_steps * {{ last.output_row }}u;
+    let all_steps = extent.batch * extent.steps;
+    let targets_at = extent.inputs * all_steps * {{ layers[0].row }}u;
+    let masks_at = targets_at + extent.targets * all_steps * {{ last.output_row }}u;
+    let first_target = given_at(extent.targets, network, extent.batch, episode) * extent.steps;
+    let first_mask = select(given_at(extent.masks, network, extent.batch, episode) * extent.steps, 0u, extent.masks == 0u);
 {% endif %}
     for (var t = lane; t < extent.steps; t += {{ lanes }}u) {
         let at = t * {{ last.outputs * packed }}u + slot;
@@ -40,8 +43,8 @@ fn loss_of_steps(episode: u32, lane: u32, slot: u32) {
         let counts = select(0.0, 1.0, counts_at(t));
         let shown = shown_at(slot, {{ packed }}u, t);
 {% else %}
-        let target_at = targets_at + (episode * extent.steps + t) * {{ last.output_row }}u;
-        let counts = episodes[masks_at + select(t, episode * extent.steps + t, extent.mask_per_episode == 1u)];
+        let target_at = targets_at + (first_target + t) * {{ last.output_row }}u;
+        let counts = episodes[masks_at + first_mask + t];
 {% endif %}
         losses[t * {{ packed }}u + slot] = 0.0;
         if (counts == 0.0) {

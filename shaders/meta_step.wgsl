@@ -5,7 +5,7 @@
 {% if task %}
 // keys [P]
 {% else %}
-// episodes: input [P·B, T, row], then target [P·B, T, output row], then mask [T] or [P·B, T]
+// episodes: input [P·B or B, T, row], then target [P·B or B, T, output row], then mask [T], [P·B, T] or [B, T]
 {% endif %}
 //
 // In workgroup memory the workgroup's networks are the last axis: `slot`.
@@ -18,6 +18,8 @@
 {% if task %}
 {% include "threefry.wgsl" %}
 {% include "task.wgsl" %}
+{% else %}
+{% include "given.wgsl" %}
 {% endif %}
 {% for activation in activations %}
 {% with of = "_" ~ activation %}
@@ -120,19 +122,17 @@ fn meta_step(
             // Nobody needs the last episode's arrays any more.
             workgroupBarrier();
 {% if task %}
-            let episode = e;
             let counter = vec4<u32>(control[0].first_meta_step + done.meta_steps, e, 0u, 0u);
             make_episode(keys[network], counter, lane, slot);
 {% else %}
-            let episode = network * extent.batch + e;
-            take_episode(episode, lane, slot);
+            take_episode(network, e, lane, slot);
 {% endif %}
             workgroupBarrier();
 {% for layer in layers %}
             forward{{ layer.index }}(lane, slot);
             workgroupBarrier();
 {% endfor %}
-            loss_of_steps(episode, lane, slot);
+            loss_of_steps({{ "network, e, " if not task }}lane, slot);
             workgroupBarrier();
             var sum = 0.0;
             for (var t = 0u; t < extent.steps; t++) {

@@ -1,4 +1,4 @@
-//! Checks of arrays.
+//! Checks of arrays, their shapes and values; errors name the tensor.
 
 use crate::error::{Error, Result};
 use crate::number::Real;

@@ -30,6 +30,7 @@ pub(crate) type Traces<'a, R> = BTreeMap<usize, CowArray<'a, R, Ix4>>;
 /// let episodes = Episodes::new(&input).with_target(target.view());
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Episodes<'a, R> {
     /// Presynaptic activity of the first layer, `[P, B, T, I]`.
     pub input: CowArray<'a, R, Ix4>,
@@ -44,6 +45,7 @@ pub struct Episodes<'a, R> {
 
 /// The quantity whose gradient is taken.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Objective<'a, R> {
     /// The network's loss against a target: the mean over episodes of the masked sum over steps.
     Target {
@@ -60,6 +62,7 @@ pub enum Objective<'a, R> {
 
 /// Which steps count towards the loss: each step's loss is multiplied by its mask.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Mask<R> {
     /// Every step counts once.
     #[default]
@@ -248,7 +251,7 @@ impl<'a, R: Real> Episodes<'a, R> {
         match &self.objective {
             Objective::Target { target, mask } => {
                 if network.loss() == Loss::None {
-                    return Err(Error::setting(
+                    return Err(Error::objective(
                         "target",
                         "given, but the network's loss is \"none\": give output_gradient, or choose a loss",
                     ));
@@ -319,6 +322,7 @@ pub(crate) fn require_traces<R: Real>(
 /// What is differentiated of episodes that were run: gradients on what they put out. Arrays are the caller's, and may be common
 /// to all networks, as in [`Episodes`]. An array alone is a gradient on the output.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Upstream<'a, R> {
     pub(crate) objective: Objective<'a, R>,
     pub(crate) trace_gradients: Traces<'a, R>,

@@ -93,12 +93,46 @@ pub enum Error {
         /// The field.
         field: String,
     },
-    /// A setting is out of its range, or two settings contradict each other.
+    /// A setting or an argument is out of its range, or two of them contradict each other.
     #[error("{field}: {reason}")]
     Setting {
         /// The setting.
         field: String,
         /// What is wrong, with the numbers.
+        reason: String,
+    },
+    /// A name that is none of those that there are.
+    #[error("{what}: {name:?}, expected {known}")]
+    UnknownName {
+        /// What it should be the name of.
+        what: String,
+        /// The name given.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// Parameters or gradients of another network, or of another number of networks.
+    #[error("{name}: {reason}")]
+    OtherNetwork {
+        /// What they are: `parameters` or `gradients`.
+        name: String,
+        /// In what they differ.
+        reason: String,
+    },
+    /// What is differentiated is missing, given twice, or not what the network's loss or the call is for.
+    #[error("{name}: {reason}")]
+    Objective {
+        /// The part of the objective: `target`, `output_gradient`, `mask` or `objective`.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A call at the wrong time: another has to come before it, or the session was opened for other calls.
+    #[error("{what}: {reason}")]
+    OutOfTurn {
+        /// What stands in the way.
+        what: String,
+        /// What to call first, or how to open the session.
         reason: String,
     },
     /// The text of a plasticity rule is not in the language, or not a rule that the engines take.
@@ -290,6 +324,30 @@ impl Error {
         }
     }
 
+    /// Parameters or gradients of another network.
+    pub(crate) fn other_network(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::OtherNetwork {
+            name: name.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// An objective that is missing, or does not fit.
+    pub(crate) fn objective(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Objective {
+            name: name.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// A call at the wrong time.
+    pub(crate) fn out_of_turn(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::OutOfTurn {
+            what: what.into(),
+            reason: reason.into(),
+        }
+    }
+
     /// What a program can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -300,6 +358,10 @@ impl Error {
             | Self::NotFinite { .. }
             | Self::ZeroSize { .. }
             | Self::Setting { .. }
+            | Self::UnknownName { .. }
+            | Self::OtherNetwork { .. }
+            | Self::Objective { .. }
+            | Self::OutOfTurn { .. }
             | Self::Toml { .. }
             | Self::Rule { .. }
             | Self::Precision { .. } => ErrorKind::Input,

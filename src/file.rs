@@ -13,7 +13,8 @@ const LARGEST: u64 = 64 << 20;
 ///
 /// # Errors
 /// If the file cannot be read, is larger than 64 MiB, or is not UTF-8.
-pub fn read_text(path: &Path) -> Result<String> {
+pub fn read_text(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
     let error = |source| Error::Read {
         path: path.to_owned(),
         source,
@@ -40,9 +41,10 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// # Errors
 /// If the file cannot be written, or `fill` fails.
 pub fn write_atomically(
-    path: &Path,
+    path: impl AsRef<Path>,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
+    let path = path.as_ref();
     Place::of(path)
         .and_then(|place| place.write(fill))
         .map_err(|source| cannot_write(path, source))
@@ -53,7 +55,8 @@ pub fn write_atomically(
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn require_writable(path: &Path) -> Result<()> {
+pub fn require_writable(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
     Place::of(path)
         .and_then(|place| place.require_writable())
         .map_err(|source| cannot_write(path, source))
@@ -63,7 +66,8 @@ pub fn require_writable(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// If there is a folder, or another user's file in a folder where only its owner may replace it.
-pub fn require_replaceable(path: &Path) -> Result<()> {
+pub fn require_replaceable(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
     own_file_beside(path)
         .and_then(|own| may_replace(path, &own))
         .map_err(|source| cannot_write(path, source))
@@ -278,8 +282,8 @@ mod tests {
         symlink("elsewhere/new", path("to-new")).unwrap();
         symlink("to-new", path("to-link")).unwrap();
         for (link, file) in [("to-old", "old"), ("to-link", "elsewhere/new")] {
-            require_writable(&path(link)).unwrap();
-            write_atomically(&path(link), |file| file.write_all(b"written")).unwrap();
+            require_writable(path(link)).unwrap();
+            write_atomically(path(link), |file| file.write_all(b"written")).unwrap();
             assert_eq!(std::fs::read(path(file)).unwrap(), b"written");
             assert!(path(link).is_symlink() && !path(file).is_symlink());
         }
@@ -310,7 +314,7 @@ mod tests {
             assert!(write_atomically(&path, |_| Ok(())).is_err());
         }
         assert_eq!(folder.path().read_dir().unwrap().count(), before);
-        require_writable(&path("new")).unwrap();
+        require_writable(path("new")).unwrap();
         assert_eq!(folder.path().read_dir().unwrap().count(), before);
     }
 }

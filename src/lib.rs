@@ -25,7 +25,7 @@
 //! | give them episodes | [`Episodes`]: arrays or views of them; [`Mask`] | [`episodes`] | below |
 //! | get outputs and gradients | [`Engine::forward`], [`Engine::gradient`]; [`Want`] | [`engine`] | below |
 //! | apply a loss of one's own | [`Session`]: forward now, [`learn`](Session::learn) later | [`engine`] | `examples/own_loss.rs` |
-//! | act in an environment | [`Session::step`]: one step at a time | [`engine`] | `examples/environment.rs` |
+//! | act in an environment | [`tasks::Environment`], driven by [`Session::act`], or [`Session::step`] by hand | [`tasks`], [`engine`] | `examples/environment.rs` |
 //! | learn | [`Learner`] with an [`Optimiser`] for each network | [`engine`], [`optimiser`] | `examples/sweep.rs`, `examples/double_precision.rs` |
 //! | stop, and go on later | [`engine::TrainingState`] of a learner or a session | [`engine`] | |
 //! | train on tasks | [`tasks::Task`], [`training::Training`] | [`tasks`], [`training`] | `examples/own_task.rs` |

@@ -57,7 +57,11 @@ pub(crate) fn unknown(
     text: &str,
     known: impl IntoIterator<Item = &'static str>,
 ) -> Error {
-    Error::setting(what, format!("{text:?}, expected {}", listed(known)))
+    Error::UnknownName {
+        what: what.to_owned(),
+        name: text.to_owned(),
+        known: listed(known),
+    }
 }
 
 /// Names as a sentence has them: `"a", "b" or "c"`.
@@ -95,7 +99,9 @@ mod tests {
             assert!(!names.contains(&name), "{name} twice");
             names.push(name);
         }
-        let error = "no-such-name".parse::<T>().unwrap_err().to_string();
+        let error = "no-such-name".parse::<T>().unwrap_err();
+        assert!(matches!(error, Error::UnknownName { .. }), "{error:?}");
+        let error = error.to_string();
         assert!(
             names
                 .iter()

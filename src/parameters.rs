@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 /// One parameter tensor of one network.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Tensor {
     /// Index of the layer.
     pub layer: usize,
@@ -298,7 +299,7 @@ impl<R: Real> Parameters<R> {
     /// Fails unless the parameters are those of `network` and finite.
     pub(crate) fn check(&self, network: &Network) -> Result<()> {
         if *self.layout != Layout::new(network)? {
-            return Err(Error::setting(
+            return Err(Error::other_network(
                 "parameters",
                 "they belong to another network description",
             ));
@@ -317,13 +318,13 @@ impl<R: Real> Parameters<R> {
     /// Fails unless they have this layout, and are of so many networks; `name` is what they are called in the error.
     pub(crate) fn check_shape(&self, name: &str, layout: &Layout, population: usize) -> Result<()> {
         if *self.layout != *layout {
-            return Err(Error::setting(
+            return Err(Error::other_network(
                 name,
                 "they belong to another network description",
             ));
         }
         if self.population != population {
-            return Err(Error::setting(
+            return Err(Error::other_network(
                 name,
                 format!(
                     "they are of {} networks, expected {population}",
@@ -415,7 +416,7 @@ impl Default for Initial {
         Self {
             scale: 0.1,
             plasticity_scale: None,
-            plasticity_sign: Sign::Either,
+            plasticity_sign: Sign::default(),
             positive_output: false,
         }
     }
@@ -424,6 +425,7 @@ impl Default for Initial {
 named! {
     /// The sign of random values.
     #[derive(Default)]
+    #[non_exhaustive]
     pub enum Sign ("sign") {
         /// As drawn.
         #[default]
@@ -448,17 +450,23 @@ impl Sign {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Activation, Loss, Rate};
+    use crate::network::{Activation, Bias, Dense, Loss, Plastic, Rate};
 
     fn network() -> Network {
         Network::new(
             Loss::SquaredError,
             [
-                Layer::plastic(3, 2, Rate::fixed(0.25)),
-                Layer::dense(2, 4, Activation::Linear),
+                Layer::from(Plastic::new(3, 2, Rate::fixed(0.25)).activation(Activation::Tanh)),
+                Layer::from(Dense::new(2, 4)),
             ],
         )
         .unwrap()
+    }
+
+    #[test]
+    fn initial_parameters_are_what_they_are_in_toml_where_nothing_is_said() {
+        let read: Initial = toml::from_str("scale = 0.1").unwrap();
+        assert_eq!(read, Initial::default());
     }
 
     #[test]
@@ -533,19 +541,16 @@ mod tests {
     }
 
     #[test]
-    fn no_memory_holds_everything() {
-        let network = Network::new(
-            Loss::None,
-            [Layer::dense(1 << 24, 1 << 24, Activation::Linear)],
-        )
-        .unwrap();
+    fn parameters_that_no_memory_holds_are_refused() {
+        let network =
+            Network::new(Loss::None, [Layer::from(Dense::new(1 << 24, 1 << 24))]).unwrap();
         let error = Parameters::<f32>::new(&network, 1 << 12).unwrap_err();
         assert!(matches!(error, Error::Memory { .. }), "{error}");
     }
 
     #[test]
     fn networks_are_repeated_in_order() {
-        let network = Network::new(Loss::SquaredError, [Layer::bias(2)]).unwrap();
+        let network = Network::new(Loss::SquaredError, [Layer::from(Bias::new(2))]).unwrap();
         let mut two = Parameters::<f32>::new(&network, 2).unwrap();
         two.values_mut().copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
         let six = two.repeat(3).unwrap();

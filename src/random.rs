@@ -7,6 +7,7 @@ use std::convert::Infallible;
 /// What a stream of random words is for; the third key word, so that purposes never share words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Purpose {
     /// Initial parameters.
     Initial = 0,
@@ -151,7 +152,7 @@ mod tests {
 
     /// The known answers published with the generator.
     #[test]
-    fn known_answers() {
+    fn the_generator_gives_the_words_published_with_it() {
         assert_eq!(
             threefry([0; 4], [0; 4]),
             [0x9c6c_a96a, 0xe17e_ae66, 0xfc10_ecd4, 0x5256_a7d8]

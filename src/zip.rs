@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_of_one_as_of_the_other() {
+    fn sequences_of_different_lengths_are_refused() {
         let pairs: Vec<_> = zip_eq([1, 2], ["a", "b"]).collect();
         assert_eq!(pairs, [(1, "a"), (2, "b")]);
         let shorter = std::panic::catch_unwind(|| zip_eq([1, 2], [1]).count());

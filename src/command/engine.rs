@@ -47,10 +47,10 @@ impl EngineArguments {
             });
         }
         if double && self.engine == EngineKind::Auto {
-            return Ok(Choice {
-                engine: Engine::cpu(),
-                reason: "f64 was asked for, which GPUs do not compute in".into(),
-            });
+            return Ok(Choice::new(
+                Engine::cpu(),
+                "f64 was asked for, which GPUs do not compute in",
+            ));
         }
         let device = self.device.clone().or_else(device_from_environment);
         hearing(|| Engine::choose(self.engine, device.as_deref(), synapse_steps))

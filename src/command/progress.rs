@@ -27,8 +27,8 @@ impl Progress {
     pub fn report(&self, report: &Report) {
         if let Some(error) = Statistics::of(&report.error) {
             let phase = match report.phase {
-                Phase::Training => "",
                 Phase::Frozen => ", frozen",
+                _ => "",
             };
             let failed = match report.failed {
                 0 => String::new(),

@@ -190,8 +190,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         ));
     } else if replaces {
         // What was said of other runs must not stay beside these.
-        remove(&whole.path().join(REPORT))?;
-        remove(&whole.path().join(SUMMARY))?;
+        remove(whole.path().join(REPORT))?;
+        remove(whole.path().join(SUMMARY))?;
     }
     save(&mut ended, &mut done, &mut folders)?;
 
@@ -292,13 +292,8 @@ impl Done {
         } = ended;
         let [network, heat_maps] = draw(&recipe, &trained);
         let summary = folder.save(
-            &Run {
-                recipe: &recipe,
-                trained: &trained,
-                choice: &choice,
-                seconds,
-                figures: &[(FIGURES[0], &network), (FIGURES[1], &heat_maps)],
-            },
+            &Run::new(&recipe, &trained, &choice, seconds)
+                .figures(&[(FIGURES[0], &network), (FIGURES[1], &heat_maps)]),
             |text| note(text),
         )?;
         Ok(Self {

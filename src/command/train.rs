@@ -65,16 +65,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 
     let start = Instant::now();
     let trained = watched(training, &recipe, &interrupt, arguments.quiet)?;
-    let summary = folder.save(
-        &Run {
-            recipe: &recipe,
-            trained: &trained,
-            choice: &choice,
-            seconds: start.elapsed().as_secs_f64(),
-            figures: &[],
-        },
-        |text| note(text),
-    )?;
+    let seconds = start.elapsed().as_secs_f64();
+    let run = Run::new(&recipe, &trained, &choice, seconds);
+    let summary = folder.save(&run, |text| note(text))?;
     if arguments.json {
         say(summary.to_json())?;
     } else if !arguments.quiet {
@@ -120,6 +113,7 @@ fn until_asked(training: Training, interrupt: &Interrupt, progress: Progress) ->
                     let state = pause.is_before_long_step().then(|| pause.so_far());
                     *kept.lock().expect("nobody panics with it") = state;
                 }
+                _ => {}
             }
             if asked.asked() {
                 ControlFlow::Break(())

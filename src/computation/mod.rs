@@ -10,6 +10,6 @@ mod state;
 pub(crate) use contract::EPISODE_BLOCK;
 pub use failure::Failure;
 pub use outcome::{EpisodeGradients, Gradients, Outcome, Want};
-pub(crate) use request::{GivenTraces, ObjectiveKind, Request};
+pub(crate) use request::{GivenTraces, InCommon, ObjectiveKind, Request};
 pub use sample::Sample;
 pub use state::TrainingState;

@@ -6,6 +6,7 @@ use ndarray::{Array, Array1, Array4, Dimension};
 
 /// The forward half: what the networks did.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Outcome<R> {
     /// The loss of each network, `[P]`: the mean over its episodes of the masked sum over steps. `None` without a
     /// target.
@@ -18,6 +19,7 @@ pub struct Outcome<R> {
 
 /// The forward half and every gradient.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Gradients<R> {
     /// The forward half.
     pub outcome: Outcome<R>,
@@ -31,6 +33,7 @@ pub struct Gradients<R> {
 
 /// The gradients of what episodes are given as.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct EpisodeGradients<R> {
     /// The gradient of the input, `[P, B, T, I]`, if wanted.
     pub input: Option<Array4<R>>,
@@ -39,7 +42,15 @@ pub struct EpisodeGradients<R> {
 }
 
 /// Which results are wanted beyond the loss and the gradients of the parameters: by default the output.
+///
+/// ```
+/// use metaplastic::Want;
+///
+/// let want = Want::default().input_gradient();
+/// assert!(want.output && want.input_gradient && !want.final_traces);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Want {
     /// The last layer's output: `P·B·T·O` numbers, which the GPU engine has to read back.
     pub output: bool,
@@ -72,6 +83,33 @@ impl Want {
         input_gradient: true,
         final_traces: true,
     };
+
+    /// The same with the output.
+    #[must_use]
+    pub const fn output(self) -> Self {
+        Self {
+            output: true,
+            ..self
+        }
+    }
+
+    /// The same with the gradient of the input.
+    #[must_use]
+    pub const fn input_gradient(self) -> Self {
+        Self {
+            input_gradient: true,
+            ..self
+        }
+    }
+
+    /// The same with the traces after the last step.
+    #[must_use]
+    pub const fn final_traces(self) -> Self {
+        Self {
+            final_traces: true,
+            ..self
+        }
+    }
 }
 
 fn cast<R: Real, S: Real, D: Dimension>(array: &Array<R, D>) -> Array<S, D> {

@@ -4,6 +4,7 @@ use super::outcome::Want;
 use crate::episodes::{Episodes, Mask, Objective};
 use crate::network::Network;
 use crate::number::Real;
+use ndarray::Axis;
 
 /// What is computed, the same for every network of a population: all that an engine's plan depends on beside the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,19 @@ pub(crate) struct Request {
     pub objective: ObjectiveKind,
     /// Which traces are given, by layer.
     pub traces: Vec<GivenTraces>,
+    /// Which arrays are given once for all networks.
+    pub in_common: InCommon,
+}
+
+/// Which of the arrays that are given are common to all networks of a population.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InCommon {
+    /// The input.
+    pub input: bool,
+    /// The target.
+    pub target: bool,
+    /// The mask, where each episode has its own.
+    pub mask: bool,
 }
 
 /// The kind of an [`Objective`].
@@ -67,6 +81,7 @@ impl Request {
             },
             objective: ObjectiveKind::of(&episodes.objective),
             traces: (0..network.layers().len()).map(given).collect(),
+            in_common: InCommon::of(episodes),
         }
     }
 
@@ -81,6 +96,24 @@ impl Request {
                 mask_per_episode: false,
             },
             traces: vec![GivenTraces::default(); network.layers().len()],
+            in_common: InCommon::default(),
+        }
+    }
+}
+
+impl InCommon {
+    fn of<R>(episodes: &Episodes<R>) -> Self {
+        let input = episodes.input.len_of(Axis(0)) == 1;
+        match &episodes.objective {
+            Objective::Target { target, mask } => Self {
+                input,
+                target: target.len_of(Axis(0)) == 1,
+                mask: matches!(mask, Mask::Episodes(mask) if mask.len_of(Axis(0)) == 1),
+            },
+            Objective::OutputGradient(_) | Objective::None => Self {
+                input,
+                ..Self::default()
+            },
         }
     }
 }
@@ -94,5 +127,35 @@ impl ObjectiveKind {
                 mask_per_episode: matches!(mask, Mask::Episodes(_)),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Loss, Plastic, Rate};
+    use ndarray::{Array3, Array4};
+
+    #[test]
+    fn arrays_of_one_network_are_in_common() {
+        let layer = Plastic::new(3, 2, Rate::fixed(0.1));
+        let network = Network::new(Loss::SquaredError, [layer]).unwrap();
+        let in_common = |input: usize, target: usize, mask: Mask<f32>| {
+            let episodes = Episodes::new(Array4::zeros((input, 4, 5, 3)));
+            let episodes = episodes.with_masked_target(Array4::zeros((target, 4, 5, 2)), mask);
+            let request = Request::on(&network, &episodes, Want::NOTHING, true);
+            let InCommon {
+                input,
+                target,
+                mask,
+            } = request.in_common;
+            [input, target, mask]
+        };
+        let mask = |networks| Mask::Episodes(Array3::zeros((networks, 4, 5)));
+        assert_eq!(in_common(6, 6, mask(6)), [false; 3]);
+        assert_eq!(in_common(1, 6, mask(6)), [true, false, false]);
+        assert_eq!(in_common(6, 1, mask(6)), [false, true, false]);
+        assert_eq!(in_common(6, 6, mask(1)), [false, false, true]);
+        assert_eq!(in_common(1, 1, Mask::All), [true, true, false]);
     }
 }

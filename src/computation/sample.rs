@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// How long one sweep took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Sample {
     /// From the call to the end of the computation.
     pub wall: Duration,

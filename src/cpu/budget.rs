@@ -70,10 +70,11 @@ impl<R: Real> Workspaces<R> {
 mod tests {
     use super::*;
     use crate::computation::Request;
-    use crate::network::{Layer, Loss, Network, Rate};
+    use crate::network::{Activation, Layer, Loss, Network, Plastic, Rate};
 
     fn job(outputs: usize, steps: usize) -> Job {
-        let layer = Layer::plastic(3, outputs, Rate::learned(0.1));
+        let layer =
+            Layer::from(Plastic::new(3, outputs, Rate::learned(0.1)).activation(Activation::Tanh));
         let network = Network::new(Loss::None, [layer]).unwrap();
         let request = Request::training(&network, 1, steps);
         Job::new::<f32>(&network, 1, request)

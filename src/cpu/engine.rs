@@ -1,4 +1,4 @@
-//! The CPU engine between calls.
+//! The CPU engine as its user holds it, and what it keeps between calls.
 
 use super::batch::Run;
 use super::budget::Workspaces;

@@ -3,7 +3,7 @@
 use super::along::Along;
 use super::chunks;
 use super::layers::Shape;
-use crate::computation::{ObjectiveKind, Request};
+use crate::computation::{InCommon, ObjectiveKind, Request};
 use crate::network::{Loss, Network};
 use crate::number::Real;
 use std::ops::Range;
@@ -73,9 +73,10 @@ impl Job {
             keeps: Keeps::Nothing,
             split_rows: blocks < rayon::current_num_threads(),
             shapes,
-            // Arrays are the same for every objective, so that those which are kept serve all.
+            // Arrays are the same whatever is given, so that those which are kept serve every objective.
             request: Request {
                 objective: ObjectiveKind::None,
+                in_common: InCommon::default(),
                 ..request
             },
         }

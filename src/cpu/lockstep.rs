@@ -254,9 +254,8 @@ impl<R: Real> Kernel for Finite<'_, R> {
         let zero = Pair::new(simd, [R::splat(simd, R::zero()); 2]);
         let mut sum = zero;
         for &value in R::pairs::<S>(self.values) {
-            let value = Pair::new(simd, value);
             // Nothing, or NaN.
-            sum = sum + value * zero;
+            sum = sum + zero * Pair::new(simd, value);
         }
         let mut sums = [R::zero(); MOST_LANES];
         sum.store(&mut sums);

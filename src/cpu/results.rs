@@ -1,4 +1,4 @@
-//! Where results go.
+//! Where kernels put their results: parts of the arrays that a call returns.
 
 use super::job::{Job, Work};
 use super::layers::Shape;

@@ -130,7 +130,8 @@ impl<R: Real> CpuSession<R> {
         })
     }
 
-    /// The gradients of `upstream` over all steps that have been run; as [`Engine::gradient`](crate::engine::Engine::gradient) has them for the same steps.
+    /// The gradients of `upstream` over all steps that have been run; as [`Engine::gradient`](crate::engine::Engine::gradient) has them for
+    /// the same steps.
     pub(crate) fn backward(&mut self, upstream: &Upstream<'_, R>) -> Result<Gradients<R>> {
         let mut parameters = Parameters::zeros(self.layout().clone(), self.batches.len())?;
         let (mut outcome, episodes) = self.sweep_back(upstream)?;
@@ -303,7 +304,7 @@ mod tests {
     use super::*;
     use crate::computation::Want;
     use crate::engine::Engine;
-    use crate::network::{Activation, Layer, Loss, Plastic, Rate};
+    use crate::network::{Activation, Dense, Layer, Loss, Plastic, Rate};
     use crate::parameters::Initial;
     use crate::rule::Rule;
     use ndarray::{Axis, Slice, concatenate};
@@ -320,15 +321,17 @@ mod tests {
         let plastic = |inputs, outputs, rule| {
             Layer::Plastic(Plastic {
                 rule,
-                ..*Layer::plastic(inputs, outputs, Rate::learned(0.9))
-                    .as_plastic()
-                    .expect("a plastic layer")
+                ..*Layer::from(
+                    Plastic::new(inputs, outputs, Rate::learned(0.9)).activation(Activation::Tanh),
+                )
+                .as_plastic()
+                .expect("a plastic layer")
             })
         };
         let layers = [
             plastic(5, 7, Rule::oja()),
             plastic(7, 40, Rule::hebb()),
-            Layer::dense(40, 3, Activation::Linear),
+            Layer::from(Dense::new(40, 3)),
         ];
         Network::new(Loss::SquaredError, layers).unwrap()
     }

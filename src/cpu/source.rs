@@ -1,4 +1,4 @@
-//! Where episodes come from.
+//! Where the CPU engine has its episodes from: the caller's arrays, or a task.
 
 use super::job::Job;
 use crate::episodes::{Episodes, Mask, Objective, Traces};

@@ -7,6 +7,7 @@ use crate::named::named;
 named! {
     /// Which engine a person asks for.
     #[derive(Default)]
+    #[non_exhaustive]
     pub enum EngineKind ("engine") {
         /// A hardware GPU where the work pays for it, else the CPU.
         #[default]
@@ -28,11 +29,22 @@ pub const GPU_PAYS_FROM: u64 = 1 << 20;
 
 /// An engine, and why it was chosen.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Choice {
     /// The engine.
     pub engine: Engine,
     /// The reason, for people.
     pub reason: String,
+}
+
+impl Choice {
+    /// An engine, and why it is taken.
+    pub fn new(engine: Engine, reason: impl Into<String>) -> Self {
+        Self {
+            engine,
+            reason: reason.into(),
+        }
+    }
 }
 
 impl Engine {
@@ -44,28 +56,25 @@ impl Engine {
     /// # Errors
     /// As [`Engine::gpu`] where a GPU is asked for; never otherwise.
     pub fn choose(kind: EngineKind, device: Option<&str>, synapse_steps: u64) -> Result<Choice> {
-        let chosen = |engine, reason: &str| Choice {
-            engine,
-            reason: reason.to_owned(),
-        };
         match (kind, device) {
-            (EngineKind::Cpu, _) => Ok(chosen(Self::cpu(), "asked for")),
-            (EngineKind::Gpu, device) => Ok(chosen(Self::gpu(device)?, "asked for")),
-            (EngineKind::Auto, Some(device)) => {
-                Ok(chosen(Self::gpu(Some(device))?, "its device was asked for"))
-            }
-            (EngineKind::Auto, None) if synapse_steps < GPU_PAYS_FROM => Ok(Choice {
-                engine: Self::cpu(),
-                reason: format!(
+            (EngineKind::Cpu, _) => Ok(Choice::new(Self::cpu(), "asked for")),
+            (EngineKind::Gpu, device) => Ok(Choice::new(Self::gpu(device)?, "asked for")),
+            (EngineKind::Auto, Some(device)) => Ok(Choice::new(
+                Self::gpu(Some(device))?,
+                "its device was asked for",
+            )),
+            (EngineKind::Auto, None) if synapse_steps < GPU_PAYS_FROM => Ok(Choice::new(
+                Self::cpu(),
+                format!(
                     "{synapse_steps} synapse-steps per meta-step are too few for a GPU to pay (from {GPU_PAYS_FROM})"
                 ),
-            }),
+            )),
             (EngineKind::Auto, None) => match Self::gpu(None) {
-                Ok(engine) => Ok(chosen(engine, "a hardware GPU, and enough work for it")),
-                Err(error) => Ok(Choice {
-                    engine: Self::cpu(),
-                    reason: error.to_string(),
-                }),
+                Ok(engine) => Ok(Choice::new(
+                    engine,
+                    "a hardware GPU, and enough work for it",
+                )),
+                Err(error) => Ok(Choice::new(Self::cpu(), error.to_string())),
             },
         }
     }

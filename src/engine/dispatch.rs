@@ -1,4 +1,4 @@
-//! What every engine offers.
+//! [`Engine`], and its calls on whole episodes.
 
 use crate::computation::{Gradients, Outcome, Request, Want};
 use crate::cpu::Cpu;
@@ -14,6 +14,7 @@ use crate::parameters::Parameters;
 
 /// An engine that computes on a population of networks.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Engine {
     /// The built-in multi-threaded engine.
     Cpu(Cpu),

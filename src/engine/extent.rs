@@ -1,6 +1,6 @@
 //! How large a session's episodes are.
 
-use crate::computation::{GivenTraces, ObjectiveKind, Request, Want};
+use crate::computation::{GivenTraces, InCommon, ObjectiveKind, Request, Want};
 use crate::error::{Error, Result};
 use crate::network::Network;
 
@@ -97,6 +97,7 @@ impl Extent {
             traces: layers
                 .map(|layer| given(layer.as_plastic().is_some()))
                 .collect(),
+            in_common: InCommon::default(),
         })
     }
 }

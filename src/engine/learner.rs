@@ -369,7 +369,7 @@ fn require_batch<R: Real>(
     episodes.check(network, population)?;
     match &episodes.objective {
         Objective::Target { .. } => Ok(()),
-        _ => Err(Error::setting(
+        _ => Err(Error::objective(
             "objective",
             "no target, but a meta-step learns from the network's loss; gradients of another objective go to `apply`",
         )),
@@ -379,7 +379,7 @@ fn require_batch<R: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Layer, Loss, Rate};
+    use crate::network::{Activation, Layer, Loss, Plastic, Rate};
     use crate::parameters::Initial;
     use crate::random::Purpose;
     use crate::tasks::{Association, Task};
@@ -387,7 +387,7 @@ mod tests {
 
     #[test]
     fn nothing_goes_on_where_the_device_failed() {
-        let layer = Layer::plastic(3, 2, Rate::fixed(0.1));
+        let layer = Layer::from(Plastic::new(3, 2, Rate::fixed(0.1)).activation(Activation::Tanh));
         let network = Network::new(Loss::SquaredError, [layer]).unwrap();
         let parameters = Parameters::<f32>::new(&network, 1).unwrap();
         let optimisers = [Optimiser::sgd(0.1, 0.0)];
@@ -428,10 +428,9 @@ mod tests {
         let task = Association::ONE_SHOT;
         let network = Network::new(
             task.loss(),
-            [Layer::plastic(
-                task.inputs(),
-                task.outputs(),
-                Rate::learned(0.1),
+            [Layer::from(
+                Plastic::new(task.inputs(), task.outputs(), Rate::learned(0.1))
+                    .activation(Activation::Tanh),
             )],
         );
         let (network, optimisers) = (network.unwrap(), [Optimiser::adam(0.01)]);

@@ -5,10 +5,11 @@
 //! * [`Engine::forward`] and [`Engine::gradient`] compute on episodes that are there as a whole. A [`Want`] says which results
 //!   are made; they come as an [`Outcome`] or as [`Gradients`].
 //! * A [`Session`] keeps networks on the engine. The caller computes the gradient on the outputs between its two halves, or
-//!   gives one input at a time.
+//!   gives one input at a time; [`Session::act`] lets the networks act in an [`Environment`](crate::tasks::Environment).
 //! * A [`Learner`] trains a population: a meta-step is a gradient and an update of every network. A [`Failure`] tells which
 //!   network stopped, and why.
 
+mod acting;
 mod changes;
 mod choice;
 mod dispatch;
@@ -19,6 +20,7 @@ mod session;
 
 pub use crate::computation::{EpisodeGradients, Failure, Gradients, Outcome, TrainingState, Want};
 pub use crate::cpu::Cpu;
+pub use acting::Acted;
 pub use choice::{Choice, EngineKind, GPU_PAYS_FROM};
 pub use dispatch::Engine;
 pub use extent::Extent;

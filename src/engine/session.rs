@@ -279,6 +279,11 @@ impl<R: Real> Session<R> {
         self.extent
     }
 
+    /// The network of which the population is.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// Networks `P`.
     pub fn population(&self) -> usize {
         self.population
@@ -357,7 +362,7 @@ impl<R: Real> Session<R> {
                     });
                 }
                 (false, true) => {
-                    return Err(Error::setting(
+                    return Err(Error::out_of_turn(
                         name(),
                         "given, but the session's extent says that episodes begin with traces of zero",
                     ));
@@ -429,15 +434,15 @@ impl<R: Real> Session<R> {
         Ok(output.index_axis_move(Axis(2), 0))
     }
 
-    fn require_step(&self) -> Result<()> {
+    pub(super) fn require_step(&self) -> Result<()> {
         if !self.extent.step_by_step {
-            return Err(Error::setting(
+            return Err(Error::out_of_turn(
                 "extent",
                 "steps one at a time need an extent that is step by step",
             ));
         }
         if self.done == self.extent.steps {
-            return Err(Error::setting(
+            return Err(Error::out_of_turn(
                 "steps",
                 format!(
                     "all {} of the extent are done: begin new episodes",
@@ -469,7 +474,7 @@ impl<R: Real> Session<R> {
     /// the device fails.
     pub fn traces(&self) -> Result<Vec<Option<Array4<R>>>> {
         if !self.extent.want.final_traces {
-            return Err(Error::setting(
+            return Err(Error::out_of_turn(
                 "extent",
                 "traces are there where the extent wants them: `want.final_traces`",
             ));
@@ -480,7 +485,7 @@ impl<R: Real> Session<R> {
 
     fn require_steps(&self) -> Result<()> {
         match self.done {
-            0 => Err(Error::setting(
+            0 => Err(Error::out_of_turn(
                 "steps",
                 "none was run yet with these parameters: run episodes forward first",
             )),
@@ -522,7 +527,7 @@ impl<R: Real> Session<R> {
         } else {
             return Ok(());
         };
-        Err(Error::setting("output_gradient", reason))
+        Err(Error::out_of_turn("output_gradient", reason))
     }
 
     fn require_upstream(&self, upstream: &Upstream<'_, R>) -> Result<()> {
@@ -540,14 +545,14 @@ impl<R: Real> Session<R> {
         if !self.extent.trace_gradients {
             let reason =
                 "given, but the session's extent says that there are none: `with_trace_gradients`";
-            return Err(Error::setting(name, reason));
+            return Err(Error::out_of_turn(name, reason));
         }
         if self.done < self.extent.steps {
             let reason = format!(
                 "given after {} of {} steps, expected none before the last",
                 self.done, self.extent.steps
             );
-            return Err(Error::setting(name, reason));
+            return Err(Error::out_of_turn(name, reason));
         }
         Ok(())
     }
@@ -609,7 +614,7 @@ impl<R: Real> Session<R> {
     fn require_optimisers(&self) -> Result<()> {
         match self.learns {
             true => Ok(()),
-            false => Err(Error::setting(
+            false => Err(Error::out_of_turn(
                 "optimisers",
                 "the session has none: open it with `Engine::learning_session`",
             )),

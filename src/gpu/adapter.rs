@@ -5,6 +5,7 @@ use wgpu::{Backends, DeviceType, Instance, InstanceDescriptor};
 
 /// A GPU adapter, as `metaplastic devices` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AdapterReport {
     /// Its place in the list, from 0, by which it can be asked for.
     pub index: usize,

@@ -257,7 +257,13 @@ impl Working {
     /// The shape in `work`, whose layers have `sweeps`.
     pub fn shape(self, layout: &DeviceLayout, work: &Work, sweeps: &[Sweep]) -> Shape {
         let layers = &layout.layers;
-        let per_step = |row: usize| Shape::floats([Networks, Episodes, Steps, Of(row)]);
+        let in_common = work.request.in_common;
+        let of_each = |in_common: bool| match in_common {
+            true => Of(1),
+            false => Networks,
+        };
+        let per_step =
+            |networks: Axis, row: usize| Shape::floats([networks, Episodes, Steps, Of(row)]);
         match self {
             Self::Losses => Shape::floats([Networks, Batch]),
             Self::StepLosses => Shape::floats([Networks, Steps, Episodes]),
@@ -268,30 +274,32 @@ impl Working {
             }
             Self::Episodes => {
                 let [first, last] = [layers[0].row, layout.last().output_row];
-                let shape = Shape::floats([Networks, Batch, Steps, Of(first)]).and([
-                    Networks,
-                    Batch,
-                    Steps,
-                    Of(last),
-                ]);
+                let [inputs, targets] = [in_common.input, in_common.target].map(of_each);
+                let shape = Shape::floats([inputs, Batch, Steps, Of(first)]);
+                let shape = shape.and([targets, Batch, Steps, Of(last)]);
                 match work.mask_per_episode() {
-                    true => shape.and([Networks, Batch, Steps]),
+                    true => shape.and([of_each(in_common.mask), Batch, Steps]),
                     false => shape.and([Steps]),
                 }
             }
-            Self::StepInput => Shape::floats([Networks, Episodes, Of(layers[0].row)]),
+            Self::StepInput => {
+                Shape::floats([of_each(in_common.input), Episodes, Of(layers[0].row)])
+            }
             Self::StepOutput => Shape::floats([Networks, Episodes, Of(layout.last().output_row)]),
             Self::Mask(_) => match work.mask_per_episode() {
-                true => Shape::floats([Networks, Episodes, Steps]),
+                true => Shape::floats([of_each(in_common.mask), Episodes, Steps]),
                 false => Shape::floats([Steps]),
             },
-            Self::Target(_) => per_step(layout.last().output_row),
-            Self::InputSignal(_) => per_step(layers[0].row),
-            Self::Activity(layer, _) => per_step(match layers.get(layer) {
-                Some(layer) => layer.row,
-                None => layout.last().output_row,
-            }),
-            Self::Drive(layer, _) | Self::Signal(layer, _) => per_step(layers[layer].output_row),
+            Self::Target(_) => per_step(of_each(in_common.target), layout.last().output_row),
+            Self::InputSignal(_) => per_step(Networks, layers[0].row),
+            Self::Activity(0, _) => per_step(of_each(in_common.input), layers[0].row),
+            Self::Activity(layer, _) => match layers.get(layer) {
+                Some(layer) => per_step(Networks, layer.row),
+                None => per_step(Networks, layout.last().output_row),
+            },
+            Self::Drive(layer, _) | Self::Signal(layer, _) => {
+                per_step(Networks, layers[layer].output_row)
+            }
             Self::Traces(layer, _) => {
                 let count = Of(sweeps[layer].traces.count);
                 let [rows, row] = [layers[layer].outputs, layers[layer].row].map(Of);

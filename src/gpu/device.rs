@@ -10,6 +10,7 @@ use crate::memory;
 use ndarray::ArrayView4;
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 use wgpu::{
@@ -38,6 +39,7 @@ pub(super) struct Device {
     is_software: bool,
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
+    buffers_made: AtomicU64,
     /// By their text.
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     /// A buffer to read results back through, kept for the next time.
@@ -94,6 +96,7 @@ impl Device {
             name,
             device,
             queue,
+            buffers_made: AtomicU64::default(),
             pipelines: Mutex::default(),
             staging: Mutex::default(),
             failures,
@@ -154,6 +157,7 @@ impl Device {
     pub fn raw_buffer(&self, label: &str, bytes: u64, usage: BufferUsages) -> Result<wgpu::Buffer> {
         // An empty array still binds one element.
         let size = bytes.max(16).next_multiple_of(16);
+        self.buffers_made.fetch_add(1, Ordering::Relaxed);
         self.scoped(&format!("allocating {size} bytes for {label}"), || {
             self.device.create_buffer(&BufferDescriptor {
                 label: Some(label),
@@ -162,6 +166,11 @@ impl Device {
                 mapped_at_creation: false,
             })
         })
+    }
+
+    /// Buffers made so far.
+    pub fn buffers_made(&self) -> u64 {
+        self.buffers_made.load(Ordering::Relaxed)
     }
 
     /// The compiled kernel; each text is compiled once.

@@ -1,15 +1,19 @@
-//! The engine as its user holds it.
+//! The GPU engine as its user holds it.
 
 use super::device::Device;
+use super::kept::Kept;
 use super::profile::Profile;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
-/// The GPU engine: an open device, and the limits within which it is used.
+/// The GPU engine: an open device, and the limits within which it is used. It keeps what it planned for the last
+/// [`Engine::forward`](crate::Engine::forward) or [`Engine::gradient`](crate::Engine::gradient), and its buffers, up to 512 MiB,
+/// until it is asked for something of other sizes; its clones share them.
 #[derive(Clone, Debug)]
 pub struct Gpu {
     pub(super) device: Arc<Device>,
     pub(super) profile: Profile,
+    pub(super) kept: Arc<Kept>,
 }
 
 impl Gpu {
@@ -23,6 +27,7 @@ impl Gpu {
         Ok(Self {
             device: Arc::new(device),
             profile,
+            kept: Arc::default(),
         })
     }
 
@@ -44,6 +49,11 @@ impl Gpu {
     /// The adapter's index among [`adapters`](crate::gpu::adapters).
     pub fn index(&self) -> usize {
         self.device.index
+    }
+
+    /// Buffers that were made on the device so far. A call that finds what the last one kept makes none.
+    pub fn buffers_made(&self) -> u64 {
+        self.device.buffers_made()
     }
 
     /// The limits within which the device is used: its own, unless restricted.
@@ -71,6 +81,7 @@ impl Gpu {
         Ok(Self {
             device: self.device.clone(),
             profile,
+            kept: Arc::default(),
         })
     }
 }

@@ -38,7 +38,11 @@ shared! {
         pub adjoint_slot: u32,
         /// The first step of the segment that is done now, where steps are done one at a time.
         pub step: u32,
-        /// Whether every episode has its own mask.
-        pub mask_per_episode: u32,
+        /// Networks that have an input of their own: those of the group, or 1 where they have it in common.
+        pub inputs: u32,
+        /// The same of targets.
+        pub targets: u32,
+        /// The same of masks of each episode; 0 where all episodes have one mask.
+        pub masks: u32,
     }
 }

@@ -159,13 +159,15 @@ fn lanes(layout: &DeviceLayout) -> usize {
 mod tests {
     use super::*;
     use crate::computation::ObjectiveKind;
-    use crate::network::{Activation, Layer, Loss, Rate};
+    use crate::network::{Activation, Dense, Layer, Loss, Plastic, Rate};
     use crate::tasks::Association;
 
     fn network(inputs: usize, outputs: usize) -> Network {
         let layers = [
-            Layer::plastic(inputs, outputs, Rate::learned(0.1)),
-            Layer::dense(outputs, 2, Activation::Linear),
+            Layer::from(
+                Plastic::new(inputs, outputs, Rate::learned(0.1)).activation(Activation::Tanh),
+            ),
+            Layer::from(Dense::new(outputs, 2)),
         ];
         Network::new(Loss::SoftmaxCrossEntropy, layers).unwrap()
     }

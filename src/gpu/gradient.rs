@@ -24,9 +24,10 @@ impl Gpu {
         let work = Work::new(parameters.population(), request);
         let mut results = results(network, parameters, &work)?;
         let mut losses = Vec::new();
-        for group in Placed::groups(self, network, &work) {
-            let placed = Placed::new(self, network, parameters, &work, group)?;
-            self.run(&placed, episodes, &mut results)?;
+        let mut places = self.kept.take(network, &work);
+        for networks in Placed::groups(&self.profile, network, &work) {
+            let placed = places.of(&self.device, &self.profile, parameters, networks)?;
+            self.run(placed, episodes, &mut results)?;
             if work.has_target() {
                 let count = placed.networks.len() * work.request.batch;
                 let buffer = placed.loaded.buffer(Working::Losses);
@@ -34,6 +35,7 @@ impl Gpu {
             }
         }
         self.device.check()?;
+        self.kept.keep(places);
         if work.has_target() {
             let losses = losses.chunks_exact(work.request.batch);
             results.outcome.loss = Some(losses.map(mean).collect::<Array1<f32>>());
@@ -58,7 +60,7 @@ impl Gpu {
             transfer.download(results)?;
         }
         if loaded.plan.work.request.gradient {
-            placed.read_gradients(self, &mut results.parameters)?;
+            placed.read_gradients(&mut results.parameters)?;
         }
         Ok(())
     }

@@ -343,15 +343,19 @@ pub(super) fn role_code(role: Role) -> u32 {
 mod tests {
     use super::*;
     use crate::network::Rate;
+    use crate::network::{Activation, Bias, Dense, Plastic};
     use crate::parameters::Parameters;
 
     fn network(inputs: usize) -> Network {
         Network::new(
             Loss::SquaredError,
             [
-                Layer::plastic(inputs, 5, Rate::learned(0.1).per_neuron()),
-                Layer::dense(5, 3, Activation::Linear),
-                Layer::bias(3),
+                Layer::from(
+                    Plastic::new(inputs, 5, Rate::learned(0.1).per_neuron())
+                        .activation(Activation::Tanh),
+                ),
+                Layer::from(Dense::new(5, 3)),
+                Layer::from(Bias::new(3)),
             ],
         )
         .unwrap()
@@ -393,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn packing_round_trips() {
+    fn packed_parameters_unpack_to_themselves() {
         let network = network(60);
         let layout = Layout::new(&network).unwrap();
         let device_layout = DeviceLayout::new(&network, &Profile::default());

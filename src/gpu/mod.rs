@@ -19,6 +19,7 @@ mod extent;
 mod fusion;
 mod gradient;
 mod group;
+mod kept;
 mod kernel;
 mod layout;
 mod learner;

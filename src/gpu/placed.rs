@@ -2,16 +2,18 @@
 
 use super::arrays::{Resident, resident_bytes};
 use super::cuts::{group_size, split};
-use super::engine::Gpu;
+use super::device::Device;
 use super::execute::Loaded;
 use super::plan::Plan;
-use super::residents::Residents;
+use super::profile::Profile;
+use super::residents::{Residents, packed};
 use super::transfer::Transfer;
 use super::work::Work;
 use crate::error::Result;
 use crate::network::Network;
 use crate::parameters::Parameters;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A group of networks at its place.
 #[derive(Debug)]
@@ -25,30 +27,39 @@ pub(super) struct Placed {
 impl Placed {
     /// The groups that a population is computed in.
     pub fn groups(
-        gpu: &Gpu,
+        profile: &Profile,
         network: &Network,
         work: &Work,
     ) -> impl Iterator<Item = Range<usize>> + use<> {
-        split(0..work.networks, group_size(network, &gpu.profile, work))
+        split(0..work.networks, group_size(network, profile, work))
     }
 
     /// Plans `work`, the population's, for some of its networks, and takes their parameters to the device.
     pub fn new(
-        gpu: &Gpu,
+        device: &Arc<Device>,
+        profile: &Profile,
         network: &Network,
         parameters: &Parameters<f32>,
         work: &Work,
         networks: Range<usize>,
     ) -> Result<Self> {
-        let plan = Plan::new(network, &gpu.profile, work.of(networks.len()))?;
+        let plan = Plan::new(network, profile, work.of(networks.len()))?;
         let values = parameters.slice(networks.clone());
-        let residents = Residents::new(&gpu.device, &plan.layout, &values, false)?;
-        let loaded = Loaded::new(&gpu.device, &residents, plan)?;
+        let residents = Residents::new(device, &plan.layout, &values, false)?;
+        let loaded = Loaded::new(device, &residents, plan)?;
         Ok(Self {
             networks,
             residents,
             loaded,
         })
+    }
+
+    /// Replaces the networks' parameters by those of the population.
+    pub fn write_parameters(&self, parameters: &Parameters<f32>) -> Result<()> {
+        let networks = parameters.slice(self.networks.clone());
+        let values = packed(&self.loaded.plan.layout, &networks);
+        let buffer = self.residents.get(Resident::Parameters);
+        self.loaded.device().write(buffer, &values)
     }
 
     /// What goes to the device, and comes back, for one cut.
@@ -57,11 +68,11 @@ impl Placed {
     }
 
     /// Reads the networks' gradients into those of the population.
-    pub fn read_gradients(&self, gpu: &Gpu, gradients: &mut Parameters<f32>) -> Result<()> {
-        let layout = &self.loaded.plan.layout;
+    pub fn read_gradients(&self, gradients: &mut Parameters<f32>) -> Result<()> {
+        let (device, layout) = (self.loaded.device(), &self.loaded.plan.layout);
         let networks = self.networks.clone();
         self.residents.read(
-            &gpu.device,
+            device,
             layout,
             (Resident::Gradients, 0),
             networks,

@@ -160,16 +160,16 @@ fn require_dispatches(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::computation::{EPISODE_BLOCK, ObjectiveKind, Request};
+    use crate::computation::{EPISODE_BLOCK, InCommon, ObjectiveKind, Request};
     use crate::gpu::cuts::group_size;
-    use crate::network::{Activation, Layer, Loss, Rate};
+    use crate::network::{Activation, Dense, Layer, Loss, Plastic, Rate};
 
     fn network() -> Network {
         Network::new(
             Loss::SquaredError,
             [
-                Layer::plastic(64, 32, Rate::learned(0.1)),
-                Layer::dense(32, 4, Activation::Linear),
+                Layer::from(Plastic::new(64, 32, Rate::learned(0.1)).activation(Activation::Tanh)),
+                Layer::from(Dense::new(32, 4)),
             ],
         )
         .unwrap()
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn traces_are_kept_for_the_gradient_of_a_retention() {
         let traces = |rate: Rate, steps: usize, binding_bytes: u64| {
-            let layer = Layer::plastic(64, 32, rate);
+            let layer = Layer::from(Plastic::new(64, 32, rate).activation(Activation::Tanh));
             let network = Network::new(Loss::SquaredError, [layer]).unwrap();
             let work = of_one(&network, 1, steps);
             let profile = Profile {
@@ -301,6 +301,51 @@ mod tests {
     }
 
     #[test]
+    fn what_networks_have_in_common_is_there_once() {
+        let bytes = |networks: usize, in_common: InCommon, is_meta_step: bool| {
+            let layer = match is_meta_step {
+                true => Plastic::new(8, 4, Rate::learned(0.1)),
+                false => Plastic::new(64, 32, Rate::learned(0.1)),
+            };
+            let network = Network::new(Loss::SquaredError, [layer]).unwrap();
+            let mut request = Request::training(&network, 3, 10);
+            request.objective = ObjectiveKind::Target {
+                mask_per_episode: true,
+            };
+            request.in_common = in_common;
+            let work = Work {
+                is_meta_step,
+                learn: is_meta_step,
+                ..Work::new(networks, request)
+            };
+            let plan = Plan::new(&network, &Profile::default(), work).unwrap();
+            assert_eq!(plan.fused.is_some(), is_meta_step);
+            plan.bytes()
+        };
+        let own = InCommon::default();
+        let [input, target, mask] = [
+            (true, false, false),
+            (false, true, false),
+            (false, false, true),
+        ]
+        .map(|(input, target, mask)| InCommon {
+            input,
+            target,
+            mask,
+        });
+        // Episodes, steps, and neurons of the input and the output.
+        for (is_meta_step, [inputs, outputs]) in [(true, [8, 4]), (false, [64, 32])] {
+            let of_network = |neurons: u64| 3 * 10 * 4 * neurons;
+            for (in_common, neurons) in [(input, inputs), (target, outputs), (mask, 1)] {
+                let saved = bytes(7, own, is_meta_step) - bytes(7, in_common, is_meta_step);
+                assert_eq!(saved, 6 * of_network(neurons), "{in_common:?}");
+                let alone = bytes(1, in_common, is_meta_step);
+                assert_eq!(alone, bytes(1, own, is_meta_step));
+            }
+        }
+    }
+
+    #[test]
     fn loops_are_cut_to_the_turns_that_a_device_takes() {
         let profile = Profile {
             loop_turns: 65_535,
@@ -315,19 +360,27 @@ mod tests {
             let plan = Plan::new(&network, &profile, work)?;
             Ok::<_, Error>((plan.cuts.len(), plan.segments.len()))
         };
-        let fixed = || Layer::plastic(3, 2, Rate::fixed(0.1));
+        let fixed =
+            || Layer::from(Plastic::new(3, 2, Rate::fixed(0.1)).activation(Activation::Tanh));
         assert_eq!(sizes(fixed(), 16, 4000).unwrap(), (1, 1));
         assert_eq!(sizes(fixed(), 16, 4200).unwrap(), (2, 1));
         assert_eq!(sizes(fixed(), 1, 65_532).unwrap(), (1, 3));
         // A small retention looks back over up to 16 steps.
-        let learned = || Layer::plastic(3, 2, Rate::learned(0.1));
+        let learned =
+            || Layer::from(Plastic::new(3, 2, Rate::learned(0.1)).activation(Activation::Tanh));
         assert_eq!(sizes(learned(), 16, 220).unwrap(), (1, 1));
         assert_eq!(sizes(learned(), 16, 4200).unwrap(), (16, 2));
         // Four columns of the input go over 256 times four rows, forwards and backwards.
-        let wide = Layer::plastic(6, 1024, Rate::learned(0.02));
+        let wide =
+            Layer::from(Plastic::new(6, 1024, Rate::learned(0.02)).activation(Activation::Tanh));
         assert_eq!(sizes(wide, 1, 140).unwrap(), (1, 2));
         // No cut makes a layer's loops over its rows shorter.
-        let error = sizes(Layer::dense(1, 1 << 18, Activation::Tanh), 1, 1).unwrap_err();
+        let error = sizes(
+            Layer::from(Dense::new(1, 1 << 18).activation(Activation::Tanh)),
+            1,
+            1,
+        )
+        .unwrap_err();
         assert!(
             matches!(&error, Error::DeviceLimit { what, requested, limit: 65_535 }
                 if what.contains("the kernel input_gradient") && *requested > 65_535),
@@ -360,7 +413,9 @@ mod tests {
     fn whether_meta_steps_are_one_kernel_does_not_depend_on_the_population() {
         let small = Network::new(
             Loss::SquaredError,
-            [Layer::plastic(3, 2, Rate::learned(0.1))],
+            [Layer::from(
+                Plastic::new(3, 2, Rate::learned(0.1)).activation(Activation::Tanh),
+            )],
         )
         .unwrap();
         for binding_bytes in [20_000, 100_000, 128 << 20] {
@@ -388,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_workgroups_than_allowed() {
+    fn a_dispatch_has_no_more_workgroups_than_allowed() {
         let profile = Profile {
             workgroups: 3,
             ..Profile::default()

@@ -22,6 +22,7 @@ const UNIFORM_BYTES: u64 = 256;
 
 /// What one meta-step of training takes of a GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PlanReport {
     /// Bytes of the population: parameters, gradients, the optimiser's state.
     pub resident_bytes: u64,
@@ -44,6 +45,7 @@ pub struct PlanReport {
 
 /// A kernel of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KernelReport {
     /// Which layer's it is and what it does: `layer0-forward`, `loss`.
     pub name: String,
@@ -130,8 +132,8 @@ fn name_of(plan: &Plan, dispatch: &Dispatch) -> String {
     }
 }
 
-/// Plans one meta-step of training: `population` networks, on `batch` episodes of `steps` steps for each. No device is
-/// needed or asked.
+/// Plans one meta-step of training: `population` networks, each on `batch` episodes of its own of `steps` steps; what networks
+/// have in common takes the room of one. No device is needed or asked.
 ///
 /// Where the network has no loss, what is differentiated is `Σ output_gradient · output`.
 ///
@@ -253,16 +255,16 @@ fn group_counts(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Activation, Layer, Rate};
+    use crate::network::{Activation, Bias, Dense, Layer, Plastic, Rate};
 
     fn network(loss: Loss) -> Network {
         Network::new(
             loss,
             [
-                Layer::plastic(64, 32, Rate::learned(0.1)),
-                Layer::plastic(32, 32, Rate::learned(0.1)),
-                Layer::dense(32, 4, Activation::Linear),
-                Layer::bias(4),
+                Layer::from(Plastic::new(64, 32, Rate::learned(0.1)).activation(Activation::Tanh)),
+                Layer::from(Plastic::new(32, 32, Rate::learned(0.1)).activation(Activation::Tanh)),
+                Layer::from(Dense::new(32, 4)),
+                Layer::from(Bias::new(4)),
             ],
         )
         .unwrap()
@@ -308,7 +310,12 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_arrays() {
-        let network = Network::new(Loss::None, [Layer::plastic(64, 32, Rate::learned(0.1))]);
+        let network = Network::new(
+            Loss::None,
+            [Layer::from(
+                Plastic::new(64, 32, Rate::learned(0.1)).activation(Activation::Tanh),
+            )],
+        );
         let report = plan(&network.unwrap(), &Profile::default(), 2, 48, 10).unwrap();
         // Weights and plasticity, 32 biases, and a rate, which takes a vec4.
         let parameters = 2 * 64 * 32 + 32 + 4;
@@ -334,7 +341,12 @@ mod tests {
             binding_bytes: 60_000,
             ..Profile::default()
         };
-        let network = Network::new(Loss::None, [Layer::plastic(64, 8, Rate::learned(0.1))]);
+        let network = Network::new(
+            Loss::None,
+            [Layer::from(
+                Plastic::new(64, 8, Rate::learned(0.1)).activation(Activation::Tanh),
+            )],
+        );
         let network = network.unwrap();
         let report = plan(&network, &profile, 16, 3, 600).unwrap();
         assert_eq!((report.groups, report.cuts), (16, 3));
@@ -348,7 +360,9 @@ mod tests {
     fn groups_are_those_of_a_learner() {
         let network = Network::new(
             Loss::SquaredError,
-            [Layer::plastic(6, 2, Rate::learned(0.1))],
+            [Layer::from(
+                Plastic::new(6, 2, Rate::learned(0.1)).activation(Activation::Tanh),
+            )],
         )
         .unwrap();
         for (population, batch, steps, binding_bytes) in [
@@ -382,7 +396,12 @@ mod tests {
 
     #[test]
     fn workgroup_memory_is_held_to_its_limit() {
-        let wide = Network::new(Loss::None, [Layer::plastic(4096, 8, Rate::learned(0.1))]);
+        let wide = Network::new(
+            Loss::None,
+            [Layer::from(
+                Plastic::new(4096, 8, Rate::learned(0.1)).activation(Activation::Tanh),
+            )],
+        );
         let wide = wide.unwrap();
         let profile = |workgroup_bytes| Profile {
             subgroup_size: 1,
@@ -418,7 +437,7 @@ mod tests {
         }
         let most = i32::MAX as usize;
         plan(most, most, most).unwrap_err();
-        let huge = Layer::dense(1 << 24, 1 << 24, Activation::Linear);
+        let huge = Layer::from(Dense::new(1 << 24, 1 << 24));
         let huge = Network::new(Loss::None, [huge.clone(), huge]).unwrap();
         super::plan(&huge, &Profile::default(), most, 1, 1).unwrap_err();
     }

@@ -42,6 +42,7 @@ impl Population {
         optimisers: Option<&[Optimiser]>,
         size: usize,
     ) -> Result<Self> {
+        gpu.kept.clear();
         let groups = split(0..parameters.population(), size)
             .map(|networks| Group::new(gpu, layout, parameters, optimisers, networks))
             .collect::<Result<_>>()?;

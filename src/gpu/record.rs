@@ -161,9 +161,7 @@ impl<'a> Recorder<'a> {
         let is_last = segment + 1 == self.segments.len();
         let within_block = !episodes.start.is_multiple_of(EPISODE_BLOCK);
         let extent = Extent {
-            networks: work.networks as u32,
             episodes: episodes.len() as u32,
-            batch: work.request.batch as u32,
             steps: steps.len() as u32,
             blocks: episodes.len().div_ceil(EPISODE_BLOCK) as u32,
             block_episodes: episodes.len().min(EPISODE_BLOCK) as u32,
@@ -173,8 +171,7 @@ impl<'a> Recorder<'a> {
             reduce_goes_on: u32::from(episodes.start >= EPISODE_BLOCK),
             first_segment: u32::from(segment == 0),
             last_segment: u32::from(is_last),
-            mask_per_episode: u32::from(work.mask_per_episode()),
-            ..Extent::default()
+            ..work.extent()
         };
         let (Purpose::Forward(layer)
         | Purpose::Step(layer)
@@ -214,11 +211,7 @@ impl<'a> Recorder<'a> {
     /// What follows the last cut.
     pub fn finish(&mut self) -> Result<Vec<Dispatch>> {
         let stages = self.stages;
-        let extent = Extent {
-            networks: stages.work.networks as u32,
-            batch: stages.work.request.batch as u32,
-            ..Extent::default()
-        };
+        let extent = stages.work.extent();
         let purposes = stages.finish().into_iter();
         purposes
             .map(|purpose| self.dispatch(purpose, 0, stages.items(purpose, 0, 0), extent))
@@ -229,12 +222,9 @@ impl<'a> Recorder<'a> {
     pub fn whole(&mut self, purpose: Purpose) -> Result<Dispatch> {
         let work = self.stages.work;
         let extent = Extent {
-            networks: work.networks as u32,
             episodes: work.request.batch as u32,
-            batch: work.request.batch as u32,
             steps: work.request.steps as u32,
-            mask_per_episode: u32::from(work.mask_per_episode()),
-            ..Extent::default()
+            ..work.extent()
         };
         self.dispatch(purpose, 0, work.networks, extent)
     }

@@ -181,6 +181,7 @@ fn of_variant(variant: &Variant) -> Value {
         initial_gradient => variant.initial_gradient,
         signal_out => variant.input_signal,
         input_signal => variant.input_signal,
+        common_input => variant.common_input,
         kept => variant.kept,
         first_kept => usize::from(variant.upstream),
     }
@@ -302,13 +303,15 @@ fn of_population(layout: &DeviceLayout) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Layer, Loss, Network, Rate};
+    use crate::network::{Activation, Layer, Loss, Network, Plastic, Rate};
     use crate::tasks::Association;
 
     /// A name that a template has no text for is an error, and gets no other's text.
     #[test]
     fn unknown_names_are_errors() {
-        let layers = [Layer::plastic(10, 2, Rate::learned(0.1))];
+        let layers = [Layer::from(
+            Plastic::new(10, 2, Rate::learned(0.1)).activation(Activation::Tanh),
+        )];
         let network = Network::new(Loss::SquaredError, layers).unwrap();
         let layout = DeviceLayout::new(&network, &Profile::default());
         let work = Work::on_task(&network, 1, 1, &Association::ONE_SHOT, true);

@@ -38,8 +38,9 @@ impl GpuRun {
         let request = Request::on(network, episodes, Want::NOTHING, gradient);
         let work = Work::new(parameters.population(), request);
         let mut groups = Vec::new();
-        for networks in Placed::groups(gpu, network, &work) {
-            let placed = Placed::new(gpu, network, parameters, &work, networks)?;
+        for networks in Placed::groups(&gpu.profile, network, &work) {
+            let (device, profile) = (&gpu.device, &gpu.profile);
+            let placed = Placed::new(device, profile, network, parameters, &work, networks)?;
             for cut in 0..placed.loaded.plan.cuts.len() {
                 placed.transfer(cut).upload(episodes)?;
             }

@@ -254,7 +254,10 @@ impl<'a> Stages<'a> {
                 networks * episodes * tiles(layer)
             }
             Purpose::Forward(layer) => networks * episodes * steps * tiles(layer),
-            Purpose::TakeInput => networks * episodes * layout.layers[0].row,
+            Purpose::TakeInput => {
+                let owners = self.work.owners(self.work.request.in_common.input);
+                owners * episodes * layout.layers[0].row
+            }
             Purpose::GiveOutput => networks * episodes * layout.last().output_row,
             Purpose::Loss => networks * episodes * steps,
             Purpose::Episodes | Purpose::SumLosses => networks * episodes,

@@ -43,6 +43,15 @@ impl<'a> Transfer<'a> {
         &self.plan().layout.layers
     }
 
+    /// The networks of the caller's array whose values go to the device; of an array that they have in common, the one that
+    /// there is.
+    fn owners(&self, in_common: bool) -> Range<usize> {
+        match in_common {
+            true => 0..1,
+            false => self.networks.clone(),
+        }
+    }
+
     /// Writes the episodes, everything that the plan takes of them.
     pub fn upload(&self, episodes: &Episodes<'_, f32>) -> Result<()> {
         if self.plan().fused.is_some() {
@@ -58,7 +67,13 @@ impl<'a> Transfer<'a> {
     pub fn upload_input<S: Data<Elem = f32>>(&self, input: &ArrayBase<S, Ix4>) -> Result<()> {
         for segment in 0..self.plan().segments.len() {
             let row = self.layers()[0].row;
-            self.write_steps(Working::Activity(0, segment), segment, input, row)?;
+            let networks = self.owners(self.plan().work.request.in_common.input);
+            self.write_steps(
+                Working::Activity(0, segment),
+                segment,
+                input,
+                (networks, row),
+            )?;
         }
         Ok(())
     }
@@ -73,13 +88,16 @@ impl<'a> Transfer<'a> {
         for segment in 0..plan.segments.len() {
             match objective {
                 Objective::Target { target, mask } => {
-                    self.write_steps(Working::Target(segment), segment, target, row)?;
+                    let networks = self.owners(plan.work.request.in_common.target);
+                    self.write_steps(Working::Target(segment), segment, target, (networks, row))?;
                     let mask = self.mask(mask, &plan.segments[segment]);
                     let buffer = self.loaded.buffer(Working::Mask(segment));
                     self.device().write(buffer, &mask)?;
                 }
                 Objective::OutputGradient(gradient) if plan.work.request.gradient => {
-                    self.write_steps(signal(segment), segment, gradient, row)?;
+                    // Gradients take the place of signals: each network has its own.
+                    let networks = self.networks.clone();
+                    self.write_steps(signal(segment), segment, gradient, (networks, row))?;
                 }
                 Objective::None if plan.work.request.gradient => {
                     cleared.push((signal(segment), 0, None));
@@ -136,10 +154,11 @@ impl<'a> Transfer<'a> {
         let lengths = Lengths::new(&plan.work, self.episodes.len(), plan.work.request.steps);
         let shape = Working::Episodes.shape(&plan.layout, &plan.work, &plan.sweeps);
         let buffer = self.loaded.buffer(Working::Episodes);
-        let input = part(&episodes.input, &[&self.networks]);
+        let in_common = plan.work.request.in_common;
+        let input = part(&episodes.input, &[&self.owners(in_common.input)]);
         device.write_rows(buffer, 0, &input, self.layers()[0].row)?;
         if let Objective::Target { target, mask } = &episodes.objective {
-            let target = part(target, &[&self.networks]);
+            let target = part(target, &[&self.owners(in_common.target)]);
             let at = shape.before(1, &lengths);
             device.write_rows(buffer, at, &target, plan.layout.last().output_row)?;
             let mask = self.mask(mask, &(0..episodes.steps()));
@@ -148,16 +167,16 @@ impl<'a> Transfer<'a> {
         device.check()
     }
 
-    /// Writes a segment's part of `[P, B, T, neurons]`.
+    /// Writes a segment's part of `[P, B, T, neurons]`, of some networks and in rows of so many.
     fn write_steps<S: Data<Elem = f32>>(
         &self,
         array: Working,
         segment: usize,
         values: &ArrayBase<S, Ix4>,
-        row: usize,
+        (networks, row): (Range<usize>, usize),
     ) -> Result<()> {
         let steps = &self.plan().segments[segment];
-        let view = part(values, &[&self.networks, &self.episodes, steps]);
+        let view = part(values, &[&networks, &self.episodes, steps]);
         let buffer = self.loaded.buffer(array);
         self.device().write_rows(buffer, 0, &view, row)
     }
@@ -198,10 +217,11 @@ impl<'a> Transfer<'a> {
         match mask {
             Mask::All => vec![1.0; steps.len()],
             Mask::Steps(mask) => mask.slice(s![steps.clone()]).to_vec(),
-            Mask::Episodes(mask) => part(mask, &[&self.networks, &self.episodes, steps])
-                .iter()
-                .copied()
-                .collect(),
+            Mask::Episodes(mask) => {
+                let networks = self.owners(self.plan().work.request.in_common.mask);
+                let part = part(mask, &[&networks, &self.episodes, steps]);
+                part.iter().copied().collect()
+            }
         }
     }
 
@@ -270,7 +290,8 @@ impl<'a> Transfer<'a> {
 
     /// Writes the inputs of one step, `[P, B, 1, I]`.
     pub fn upload_step<S: Data<Elem = f32>>(&self, input: &ArrayBase<S, Ix4>) -> Result<()> {
-        let view = part(input, &[&self.networks, &self.episodes]);
+        let networks = self.owners(self.plan().work.request.in_common.input);
+        let view = part(input, &[&networks, &self.episodes]);
         let buffer = self.loaded.buffer(Working::StepInput);
         self.device()
             .write_rows(buffer, 0, &view, self.layers()[0].row)

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::gpu::profile::Profile;
     use crate::gpu::variant::sweeps;
-    use crate::network::{Activation, Layer, Loss, Network, Rate};
+    use crate::network::{Activation, Bias, Dense, Layer, Loss, Network, Plastic, Rate};
 
     #[test]
     fn a_loop_in_a_loop_multiplies() {
@@ -162,17 +162,23 @@ mod tests {
             let sweeps = sweeps(&layout, &work, steps);
             most(&Stages::new(&layout, &work, &sweeps), batch, steps)
         };
-        let fixed = || Layer::plastic(3, 2, Rate::fixed(0.1));
-        let learned = Layer::plastic(3, 2, Rate::learned(0.1));
+        let fixed =
+            || Layer::from(Plastic::new(3, 2, Rate::fixed(0.1)).activation(Activation::Tanh));
+        let learned =
+            Layer::from(Plastic::new(3, 2, Rate::learned(0.1)).activation(Activation::Tanh));
         // Sixteen episodes of a block, one after the other; a small retention looks back over sixteen steps.
         let of_block = |episode: u64| ("backward", 16 * (episode + 1) + 1);
         assert_eq!(turns(vec![fixed()], 40, 100), of_block(101));
         assert_eq!(turns(vec![learned], 40, 100), of_block(100 * 18 + 1));
-        let wide = |outputs| Layer::dense(2, outputs, Activation::Linear);
+        let wide = |outputs| Layer::from(Dense::new(2, outputs));
         assert_eq!(turns(vec![fixed(), wide(1024)], 1, 9).0, "loss");
         assert_eq!(turns(vec![fixed()], 100_000, 1).0, "check");
-        assert_eq!(turns(vec![Layer::bias(3)], 5000, 1).0, "check_parts");
-        let shared = Layer::plastic(3, 1000, Rate::learned(0.1));
+        assert_eq!(
+            turns(vec![Layer::from(Bias::new(3))], 5000, 1).0,
+            "check_parts"
+        );
+        let shared =
+            Layer::from(Plastic::new(3, 1000, Rate::learned(0.1)).activation(Activation::Tanh));
         assert_eq!(turns(vec![shared], 1, 1).0, "loss");
     }
 }

@@ -12,8 +12,10 @@ use super::state::{Control, Part, Progress, Settings, State};
 use super::throughput::multiply_add;
 use super::variant::{CHECKPOINT, Variant, sweeps};
 use super::work::Work;
-use crate::computation::{GivenTraces, ObjectiveKind, Request, Want};
-use crate::network::{Activation, Bias, Layer, Loss, Network, Plastic, Plasticity, Rate, RatePer};
+use crate::computation::{GivenTraces, InCommon, ObjectiveKind, Request, Want};
+use crate::network::{
+    Activation, Bias, Dense, Layer, Loss, Network, Plastic, Plasticity, Rate, RatePer,
+};
 use crate::optimiser::Optimiser;
 use crate::parameters::Layout;
 use crate::rule::Rule;
@@ -128,7 +130,7 @@ fn agrees<S: Shared>(module: &Module) -> bool {
 fn works(network: &Network) -> Vec<(Work, usize)> {
     let layers = network.layers().len();
     let mut works = Vec::new();
-    for bits in 0..64u32 {
+    for bits in 0..128u32 {
         let on = |bit: u32| bits >> bit & 1 == 1;
         // With traces that are kept in between, and without.
         let steps = if on(0) { 2 * CHECKPOINT } else { CHECKPOINT };
@@ -150,6 +152,10 @@ fn works(network: &Network) -> Vec<(Work, usize)> {
                     };
                     layers
                 ],
+                in_common: InCommon {
+                    input: on(6),
+                    ..InCommon::default()
+                },
             };
             let work = Work {
                 stepwise: segment == steps,
@@ -232,8 +238,8 @@ fn every_sweep_of_dense_and_bias_layers_is_valid() {
     let mut texts = Texts::default();
     for activation in Activation::ALL {
         let layers = [
-            Layer::dense(10, 4, activation),
-            Layer::dense(64, 4, activation),
+            Layer::from(Dense::new(10, 4).activation(activation)),
+            Layer::from(Dense::new(64, 4).activation(activation)),
             Layer::Bias(Bias {
                 inputs: 4,
                 outputs: 4,
@@ -383,14 +389,23 @@ fn every_small_network_has_a_valid_kernel_of_whole_meta_steps() {
     }
     for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
         let stacks = [
-            vec![Layer::dense(9, 5, Activation::Relu), Layer::bias(5)],
-            vec![Layer::bias(9), Layer::plastic(9, 4, Rate::fixed(0.1))],
             vec![
-                Layer::plastic(9, 8, Rate::learned(0.1)),
-                Layer::plastic(8, 5, Rate::learned(0.1).per_neuron()),
-                Layer::dense(5, 3, Activation::Linear),
-                Layer::dense(3, 2, Activation::Logistic),
-                Layer::bias(2),
+                Layer::from(Dense::new(9, 5).activation(Activation::Relu)),
+                Layer::from(Bias::new(5)),
+            ],
+            vec![
+                Layer::from(Bias::new(9)),
+                Layer::from(Plastic::new(9, 4, Rate::fixed(0.1)).activation(Activation::Tanh)),
+            ],
+            vec![
+                Layer::from(Plastic::new(9, 8, Rate::learned(0.1)).activation(Activation::Tanh)),
+                Layer::from(
+                    Plastic::new(8, 5, Rate::learned(0.1).per_neuron())
+                        .activation(Activation::Tanh),
+                ),
+                Layer::from(Dense::new(5, 3)),
+                Layer::from(Dense::new(3, 2).activation(Activation::Logistic)),
+                Layer::from(Bias::new(2)),
             ],
         ];
         for layers in stacks {
@@ -410,8 +425,8 @@ fn every_task_has_a_valid_kernel_of_whole_meta_steps() {
     for task in &tasks {
         for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
             let layers = [
-                Layer::plastic(10, 4, Rate::learned(0.1)),
-                Layer::dense(4, task.outputs(), Activation::Linear),
+                Layer::from(Plastic::new(10, 4, Rate::learned(0.1)).activation(Activation::Tanh)),
+                Layer::from(Dense::new(4, task.outputs())),
             ];
             texts.validate_fused(&Network::new(loss, layers).unwrap(), Some(&**task));
         }
@@ -421,8 +436,8 @@ fn every_task_has_a_valid_kernel_of_whole_meta_steps() {
 #[test]
 fn optimisers_take_as_much_room_as_the_hosts() {
     let layers = [
-        Layer::plastic(10, 4, Rate::learned(0.1)),
-        Layer::dense(4, 3, Activation::Linear),
+        Layer::from(Plastic::new(10, 4, Rate::learned(0.1)).activation(Activation::Tanh)),
+        Layer::from(Dense::new(4, 3)),
     ];
     let network = Network::new(Loss::SquaredError, layers).unwrap();
     let host = Layout::new(&network).unwrap();

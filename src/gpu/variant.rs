@@ -29,6 +29,8 @@ pub(super) struct Variant {
     pub kept: bool,
     /// The gradient on the layer's input is wanted.
     pub input_signal: bool,
+    /// Networks have the layer's input in common.
+    pub common_input: bool,
     /// Time is cut: the forward sweep goes on where the segment before left off.
     pub cut: bool,
     /// The forward sweep does one step of the segment, and goes on where the step before left off.
@@ -104,11 +106,13 @@ impl Sweep {
     fn new(index: usize, layer: &LayerLayout, work: &Work, steps: usize) -> Self {
         let request = &work.request;
         let input_signal = request.gradient && (index > 0 || request.want.input_gradient);
+        let common_input = index == 0 && request.in_common.input;
         if !layer.has_trace() {
             return Self {
                 variant: Variant {
                     gradient: request.gradient,
                     input_signal,
+                    common_input,
                     ..Variant::default()
                 },
                 traces: TraceSlots::default(),
@@ -127,6 +131,7 @@ impl Sweep {
             initial_gradient: initial && request.gradient,
             kept: kept > 0,
             input_signal,
+            common_input,
             cut,
             stepwise: false,
         };

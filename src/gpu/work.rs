@@ -1,6 +1,7 @@
 //! What is to be computed, for a group of networks.
 
-use crate::computation::{ObjectiveKind, Request};
+use super::extent::Extent;
+use crate::computation::{InCommon, ObjectiveKind, Request};
 use crate::network::Network;
 use crate::tasks::{Task, TaskKernel};
 
@@ -30,6 +31,7 @@ impl Work {
             learn: false,
             stepwise: false,
         }
+        .of(networks)
     }
 
     /// A meta-step of training on the caller's episodes.
@@ -69,9 +71,37 @@ impl Work {
 
     /// The same for another number of networks.
     pub fn of(&self, networks: usize) -> Self {
-        Self {
-            networks,
-            ..self.clone()
+        let mut work = self.clone();
+        work.networks = networks;
+        if networks == 1 {
+            // A network alone has nothing in common with others.
+            work.request.in_common = InCommon::default();
+        }
+        work
+    }
+
+    /// Networks that have an array of their own, which they may have in common: then one stands for all.
+    pub fn owners(&self, in_common: bool) -> usize {
+        match in_common {
+            true => 1,
+            false => self.networks,
+        }
+    }
+
+    /// What every dispatch is told.
+    pub fn extent(&self) -> Extent {
+        let in_common = self.request.in_common;
+        let owners = |in_common| self.owners(in_common) as u32;
+        Extent {
+            networks: self.networks as u32,
+            batch: self.request.batch as u32,
+            inputs: owners(in_common.input),
+            targets: owners(in_common.target),
+            masks: match self.mask_per_episode() {
+                true => owners(in_common.mask),
+                false => 0,
+            },
+            ..Extent::default()
         }
     }
 

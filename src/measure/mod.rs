@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuRun;
 use crate::memory;
-use crate::network::{Layer, Loss, Network, Rate};
+use crate::network::{Activation, Layer, Loss, Network, Plastic, Rate};
 use crate::parameters::{Initial, Layout, Parameters};
 use ndarray::Array4;
 use std::time::{Duration, Instant};
@@ -75,7 +75,10 @@ impl Shape {
 
     /// One plastic layer: tanh, Hebb's rule, a learned rate.
     fn network(&self, loss: Loss) -> Result<Network> {
-        let layer = Layer::plastic(self.inputs, self.outputs, Rate::learned(0.1));
+        let layer = Layer::from(
+            Plastic::new(self.inputs, self.outputs, Rate::learned(0.1))
+                .activation(Activation::Tanh),
+        );
         Network::new(loss, [layer])
     }
 
@@ -148,6 +151,7 @@ impl Problem {
 
 /// What is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Sweep {
     /// The outputs.
     Forward,
@@ -284,6 +288,7 @@ impl<'a> Run<'a> {
 
 /// The median of repeated sweeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Median {
     /// How many sweeps were timed.
     pub sweeps: usize,

@@ -6,6 +6,7 @@ use crate::number::Number;
 named! {
     /// The activation `f` of a layer: `y = f(summed input)`.
     #[derive(Default)]
+    #[non_exhaustive]
     pub enum Activation ("activation") {
         /// `f(z) = z`.
         #[default]

@@ -1,5 +1,6 @@
 //! Layers, setting by setting: what is not said is what it is in TOML.
 
+use super::layer::has_bias;
 use super::{Activation, Bias, Dense, Layer, Plastic, Plasticity, Rate};
 use crate::rule::Rule;
 
@@ -13,7 +14,7 @@ impl Plastic {
             rule: Rule::default(),
             plasticity: Plasticity::default(),
             rate,
-            bias: true,
+            bias: has_bias(),
         }
     }
 
@@ -35,6 +36,12 @@ impl Plastic {
         Self { plasticity, ..self }
     }
 
+    /// The same with another rate.
+    #[must_use]
+    pub fn rate(self, rate: Rate) -> Self {
+        Self { rate, ..self }
+    }
+
     /// The same without a bias.
     #[must_use]
     pub fn without_bias(self) -> Self {
@@ -52,7 +59,7 @@ impl Dense {
             inputs,
             outputs,
             activation: Activation::default(),
-            bias: true,
+            bias: has_bias(),
         }
     }
 
@@ -79,7 +86,7 @@ impl Bias {
             inputs: neurons,
             outputs: neurons,
             activation: Activation::default(),
-            bias: true,
+            bias: has_bias(),
         }
     }
 
@@ -114,7 +121,16 @@ mod tests {
     use crate::network::{Loss, Network};
 
     #[test]
-    fn what_is_not_said_is_what_it_is_in_toml() {
+    fn rates_are_what_they_are_in_toml_where_nothing_is_said() {
+        let read = |text| toml::from_str::<Rate>(text).unwrap();
+        assert_eq!(read("value = 0.5"), Rate::fixed(0.5));
+        assert_eq!(read("value = 0.5\nlearned = true"), Rate::learned(0.5));
+        let per_neuron = Rate::fixed(0.5).per_neuron();
+        assert_eq!(read("value = 0.5\nper = \"neuron\""), per_neuron);
+    }
+
+    #[test]
+    fn layers_are_what_they_are_in_toml_where_nothing_is_said() {
         let written = Network::from_toml(
             r#"
             layer = [
@@ -137,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_set() {
+    fn every_builder_sets_what_it_names() {
         let plastic = Plastic::new(3, 2, Rate::fixed(0.5))
             .activation(Activation::Tanh)
             .rule(Rule::oja())

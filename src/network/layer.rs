@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// One layer of a feed-forward network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Layer {
     /// Connections with a fixed weight and a Hebbian trace.
     Plastic(Plastic),
@@ -21,6 +22,7 @@ pub enum Layer {
 /// `H_ij(t+1) = d_i(t) H_ij(t) + g_i(t) x_j(t)` (Miconi 2016, eqs. 1 and 2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Plastic {
     /// Presynaptic neurons `I`.
     pub inputs: usize,
@@ -39,13 +41,14 @@ pub struct Plastic {
     #[serde(default)]
     pub rate: Rate,
     /// Whether there is a bias `b`.
-    #[serde(default = "yes")]
+    #[serde(default = "has_bias")]
     pub bias: bool,
 }
 
 /// A dense layer: `y_i(t) = f(b_i + Σ_j w_ij x_j(t))`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Dense {
     /// Presynaptic neurons `I`.
     pub inputs: usize,
@@ -55,13 +58,14 @@ pub struct Dense {
     #[serde(default)]
     pub activation: Activation,
     /// Whether there is a bias `b`.
-    #[serde(default = "yes")]
+    #[serde(default = "has_bias")]
     pub bias: bool,
 }
 
 /// A bias layer: `y_i(t) = f(x_i(t) + b_i)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Bias {
     /// Neurons, the same number as `outputs`.
     pub inputs: usize,
@@ -71,13 +75,14 @@ pub struct Bias {
     #[serde(default)]
     pub activation: Activation,
     /// Accepted for uniformity; must be true.
-    #[serde(default = "yes")]
+    #[serde(default = "has_bias")]
     pub bias: bool,
 }
 
 named! {
     /// How many plasticity coefficients a layer has.
     #[derive(Default)]
+    #[non_exhaustive]
     pub enum Plasticity ("plasticity") {
         /// One per connection: `[O, I]`.
         #[default]
@@ -92,6 +97,7 @@ named! {
 /// The plasticity rate `η` of a plastic layer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Rate {
     /// The value where no `layerN.rate` tensor is given, and the initial value in training.
     pub value: f64,
@@ -115,8 +121,8 @@ impl Rate {
     pub fn fixed(value: f64) -> Self {
         Self {
             value,
-            per: RatePer::Layer,
-            learned: false,
+            per: RatePer::default(),
+            learned: bool::default(),
         }
     }
 
@@ -129,6 +135,7 @@ impl Rate {
     }
 
     /// The same with one rate per postsynaptic neuron.
+    #[must_use]
     pub fn per_neuron(self) -> Self {
         Self {
             per: RatePer::Neuron,
@@ -140,6 +147,7 @@ impl Rate {
 named! {
     /// How many plasticity rates a layer has.
     #[derive(Default)]
+    #[non_exhaustive]
     pub enum RatePer ("rate.per") {
         /// One for the layer.
         #[default]
@@ -149,44 +157,12 @@ named! {
     }
 }
 
-fn yes() -> bool {
+/// Whether a layer has a bias where nothing is said.
+pub(super) fn has_bias() -> bool {
     true
 }
 
 impl Layer {
-    /// A plastic layer of tanh neurons: [`Plastic::new`], whose settings are those of the TOML form, but for the activation.
-    pub fn plastic(inputs: usize, outputs: usize, rate: Rate) -> Self {
-        Self::Plastic(Plastic {
-            inputs,
-            outputs,
-            activation: Activation::Tanh,
-            rule: Rule::hebb(),
-            plasticity: Plasticity::Connection,
-            rate,
-            bias: true,
-        })
-    }
-
-    /// A dense layer with a bias.
-    pub fn dense(inputs: usize, outputs: usize, activation: Activation) -> Self {
-        Self::Dense(Dense {
-            inputs,
-            outputs,
-            activation,
-            bias: true,
-        })
-    }
-
-    /// A bias layer, linear.
-    pub fn bias(neurons: usize) -> Self {
-        Self::Bias(Bias {
-            inputs: neurons,
-            outputs: neurons,
-            activation: Activation::Linear,
-            bias: true,
-        })
-    }
-
     /// Presynaptic neurons `I`.
     pub fn inputs(&self) -> usize {
         match self {

@@ -7,6 +7,7 @@ named! {
     /// The loss of one step on the last layer's output `z`; a network's loss is the mean over its episodes of the masked
     /// sum over steps.
     #[derive(Default)]
+    #[non_exhaustive]
     pub enum Loss ("loss") {
         /// No loss: the caller supplies the gradient on the output.
         #[default]

@@ -87,11 +87,11 @@ mod tests {
     #[test]
     fn ends_and_hidden_layers_are_resized_through_bias_layers() {
         let layers = [
-            Layer::bias(10),
-            Layer::plastic(10, 2, Rate::fixed(0.1)),
-            Layer::bias(2),
-            Layer::dense(2, 3, Activation::Linear),
-            Layer::bias(3),
+            Layer::from(Bias::new(10)),
+            Layer::from(Plastic::new(10, 2, Rate::fixed(0.1)).activation(Activation::Tanh)),
+            Layer::from(Bias::new(2)),
+            Layer::from(Dense::new(2, 3)),
+            Layer::from(Bias::new(3)),
         ];
         let network = Network::new(Loss::None, layers.clone()).unwrap();
         let ends = network.with_ends(7, 4).unwrap();
@@ -103,7 +103,7 @@ mod tests {
             network.with_hidden(5).unwrap_err();
         }
         network.with_ends(0, 4).unwrap_err();
-        let bias = Network::new(Loss::None, [Layer::bias(3)]).unwrap();
+        let bias = Network::new(Loss::None, [Layer::from(Bias::new(3))]).unwrap();
         assert_eq!(shapes(&bias.with_ends(4, 4).unwrap()), [(4, 4)]);
         bias.with_ends(4, 5).unwrap_err();
     }

@@ -5,6 +5,7 @@ use crate::named::named;
 
 named! {
     /// What a parameter tensor is to its layer.
+    #[non_exhaustive]
     pub enum Role ("role") {
         /// The fixed weight `w`, `[O, I]`.
         Weight = "weight",

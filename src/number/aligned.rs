@@ -1,4 +1,4 @@
-//! Arrays that vectors run over.
+//! Arrays that begin at a line of the cache, so that no vector straddles two.
 
 use super::lanes::pair_width;
 use super::real::Real;

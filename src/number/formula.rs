@@ -1,4 +1,4 @@
-//! What formulas are written over.
+//! The trait of numbers that formulas are written over.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

@@ -10,7 +10,7 @@ use pulp::{NullaryFnOnce, Simd};
 use std::iter::Sum;
 use std::marker::PhantomData;
 
-/// A floating-point type of the engines: `f32` or `f64`.
+/// A floating-point type of the engines: `f32` or `f64`. No other type can implement it.
 pub trait Real:
     EngineNumber
     + Lanes

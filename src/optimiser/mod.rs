@@ -82,7 +82,7 @@ impl Optimiser {
         Self {
             method,
             learning_rate,
-            schedule: Schedule::Constant,
+            schedule: Schedule::default(),
             max_step: None,
             max_gradient_norm: None,
             l1: 0.0,
@@ -281,7 +281,21 @@ impl Optimiser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Layer, Loss, Network, Rate};
+    use crate::network::{Activation, Layer, Loss, Network, Plastic, Rate};
+
+    #[test]
+    fn optimisers_are_what_they_are_in_toml_where_nothing_is_said() {
+        let read = |text: &str| toml::from_str::<Optimiser>(text).unwrap();
+        for method in Method::ALL {
+            let kind = method.name();
+            let text = format!("learning_rate = 0.5\nmethod = {{ kind = \"{kind}\" }}");
+            assert_eq!(read(&text), Optimiser::new(method, 0.5));
+        }
+        let adam = "learning_rate = 0.5\nmethod = { kind = \"adam\" }\n";
+        assert_eq!(read(adam), Optimiser::adam(0.5));
+        let cosine = format!("{adam}schedule = {{ kind = \"cosine\", updates = 7 }}");
+        assert_eq!(read(&cosine).schedule, Schedule::cosine(7));
+    }
 
     #[test]
     fn settings_out_of_range_are_named() {
@@ -354,8 +368,8 @@ mod tests {
     #[test]
     fn factors_of_a_layer_come_before_those_of_a_role() {
         let layers = [
-            Layer::plastic(3, 2, Rate::learned(0.1)),
-            Layer::plastic(2, 2, Rate::fixed(0.1)),
+            Layer::from(Plastic::new(3, 2, Rate::learned(0.1)).activation(Activation::Tanh)),
+            Layer::from(Plastic::new(2, 2, Rate::fixed(0.1)).activation(Activation::Tanh)),
         ];
         let network = Network::new(Loss::SquaredError, layers).unwrap();
         let layout = Layout::new(&network).unwrap();

@@ -6,6 +6,7 @@ use std::fmt;
 /// The learning rate's factor at update `k = 0, 1, …`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Schedule {
     /// 1.
     #[default]
@@ -28,15 +29,20 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// Half a cosine, down to 0 after `updates` updates.
+    pub fn cosine(updates: u32) -> Self {
+        Self::Cosine {
+            updates,
+            floor: f64::default(),
+        }
+    }
+
     /// Every schedule, as it suits a run of `updates` updates: the cosine comes to 0 at its end, and the step halves the
     /// learning rate after each quarter of it.
     pub fn all(updates: u32) -> [Self; 3] {
         [
             Self::Constant,
-            Self::Cosine {
-                updates: updates.max(1),
-                floor: 0.0,
-            },
+            Self::cosine(updates.max(1)),
             Self::Step {
                 every: updates.div_ceil(4).max(1),
                 factor: 0.5,
@@ -79,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schedules() {
+    fn schedules_follow_their_formulas() {
         let cosine = Schedule::Cosine {
             updates: 100,
             floor: 0.1,
@@ -110,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_files() {
+    fn names_of_schedules_are_those_in_files() {
         for schedule in Schedule::all(40) {
             let text = toml::to_string(&schedule).unwrap();
             let kind = format!("kind = {:?}", schedule.to_string());

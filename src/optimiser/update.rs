@@ -1,4 +1,4 @@
-//! What a method's step is, for the engines.
+//! The form of a method's step: what it is given, and what it changes.
 
 use crate::number::Number;
 

@@ -1,3 +1,5 @@
+//! Rules of random texts and of known ones: parsed, simplified, differentiated, printed.
+
 use super::expression::{Expressions, Id, Node, Variable};
 use super::parse::parse;
 use super::program::{Program, Values};
@@ -491,7 +493,7 @@ fn what_has_no_value_is_not_a_number() {
 }
 
 #[test]
-fn files_have_the_name_or_the_text() {
+fn files_hold_the_name_of_a_rule_or_its_text() {
     #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq)]
     struct Layer {
         rule: Rule,

@@ -1,4 +1,4 @@
-//! Numbers as text.
+//! Numbers as people read them.
 
 /// An error with four decimals; what these would show as zero, with two digits and an exponent.
 pub fn decimal(value: f64) -> String {

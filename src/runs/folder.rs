@@ -25,9 +25,9 @@ pub struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     /// The folder at `path`, which must not hold a run yet.
-    pub fn at(path: &'a Path) -> Self {
+    pub fn at(path: &'a (impl AsRef<Path> + ?Sized)) -> Self {
         Self {
-            asked: Some(path),
+            asked: Some(path.as_ref()),
             name: String::new(),
             force: false,
             is_taken: holds_a_run,
@@ -71,7 +71,7 @@ impl<'a> Wanted<'a> {
         // What another process has put there in between.
         self.require_free(path)?;
         for name in FILES.iter().chain(&FIGURES).chain([&REPORT]) {
-            require_replaceable(&path.join(name))?;
+            require_replaceable(path.join(name))?;
         }
         Ok(Folder {
             path: path.to_owned(),
@@ -157,7 +157,7 @@ impl Folder {
     /// If one cannot be removed.
     pub fn remove_run(&self) -> Result<()> {
         let mut names = FILES.iter().chain(&FIGURES);
-        names.try_for_each(|name| remove(&self.path.join(name)))
+        names.try_for_each(|name| remove(self.path.join(name)))
     }
 
     /// Writes every file of the run. A folder that is gone is made again; where it cannot be written to, the run is
@@ -259,7 +259,8 @@ impl Folder {
 ///
 /// # Errors
 /// If it cannot be removed.
-pub fn remove(path: &Path) -> Result<()> {
+pub fn remove(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Write {
             path: path.to_owned(),

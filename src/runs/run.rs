@@ -5,6 +5,7 @@ use crate::training::{Recipe, Trained};
 
 /// A run that has ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Run<'a> {
     /// Its settings.
     pub recipe: &'a Recipe,
@@ -28,5 +29,11 @@ impl<'a> Run<'a> {
             seconds,
             figures: &[],
         }
+    }
+
+    /// The same with figures beside the learning curve, by the names of their files.
+    #[must_use]
+    pub fn figures(self, figures: &'a [(&'static str, &'a str)]) -> Self {
+        Self { figures, ..self }
     }
 }

@@ -47,7 +47,7 @@ impl Staging {
     /// # Errors
     /// If it cannot be written.
     pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
-        write_text(&self.path(name), text)
+        write_text(self.path(name), text)
     }
 
     /// Puts the files into the folder.
@@ -122,7 +122,7 @@ fn finish(folder: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_text(path: &Path, text: &str) -> Result<()> {
+pub fn write_text(path: impl AsRef<Path>, text: &str) -> Result<()> {
     write_atomically(path, |file| file.write_all(text.as_bytes()))
 }
 
@@ -147,7 +147,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let folder = folder.path();
             for name in ["a", "b"] {
-                write_text(&folder.join(name), "old").unwrap();
+                write_text(folder.join(name), "old").unwrap();
             }
             // Before the files are complete.
             let staging = Staging::new(folder).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     fn staging_of(folder: &Path) {
         std::fs::create_dir(folder.join(COMPLETE)).unwrap();
         for name in ["a", "b"] {
-            write_text(&folder.join(COMPLETE).join(name), "new").unwrap();
+            write_text(folder.join(COMPLETE).join(name), "new").unwrap();
         }
     }
 

@@ -22,6 +22,7 @@ use toml::Table;
 
 /// A run that was made before.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct StoredRun {
     /// What its files carry.
     pub identity: Identity,
@@ -85,7 +86,8 @@ impl StoredRun {
     ///
     /// # Errors
     /// Names the file that is missing, damaged, or not of the same run as the others.
-    pub fn read(folder: &Path) -> Result<Self> {
+    pub fn read(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
         Self::read_patiently(folder, None)
     }
 
@@ -93,7 +95,8 @@ impl StoredRun {
     ///
     /// # Errors
     /// As [`StoredRun::read`], or if the run is on another kind of task.
-    pub fn read_for(task: &Arc<dyn Task>, folder: &Path) -> Result<Self> {
+    pub fn read_for(task: &Arc<dyn Task>, folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
         Self::read_patiently(folder, Some(task))
     }
 
@@ -160,6 +163,9 @@ impl StoredRun {
     }
 
     /// `network 3 (seed 3), solved, final error 0.0014`.
+    ///
+    /// # Panics
+    /// If there is no such network.
     pub fn describe(&self, index: usize) -> String {
         let seed = self.recipe.seed.wrapping_add(index as u64);
         let solved = if self.solved[index] {

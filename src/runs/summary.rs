@@ -11,6 +11,7 @@ use std::path::Path;
 
 #[derive(Clone, Debug, Serialize)]
 /// What a run came to.
+#[non_exhaustive]
 pub struct Summary {
     /// `null` where nothing was saved, as is the folder.
     identity: Option<Identity>,

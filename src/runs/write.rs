@@ -37,7 +37,7 @@ pub(super) fn write(run: &Run<'_>, folder: &Path) -> Result<Summary> {
     write_parameters_with(staging.path(PARAMETERS), &trained.parameters, metadata)?;
     let network = identity.toml_comment() + &recipe.network.to_toml();
     staging.write_text(NETWORK, &network)?;
-    write_atomically(&staging.path(METRICS), |file| {
+    write_atomically(staging.path(METRICS), |file| {
         for report in &trained.history {
             serde_json::to_writer(&mut *file, &Line::new(report, &identity))?;
             file.write_all(b"\n")?;

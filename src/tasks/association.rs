@@ -5,7 +5,7 @@ use super::pattern::{MAX_BITS, bit_mask, check_bits, sign, signs};
 use super::sizes::Sizes;
 use super::task::{Setup, Task, TaskKernel, TaskSetting};
 use crate::error::{Error, Result};
-use crate::network::{Activation, Layer, Loss, Network, Rate};
+use crate::network::{Activation, Dense, Layer, Loss, Network, Plastic, Rate};
 use crate::optimiser::{Optimiser, Schedule};
 use crate::parameters::{Initial, Sign};
 use crate::zip::zip_eq;
@@ -304,8 +304,10 @@ impl Task for Association {
     /// The paper's network, with as many inputs and outputs as the task has.
     fn setup(&self) -> Result<Setup> {
         let layers = [
-            Layer::plastic(self.inputs(), 2, Rate::fixed(0.02)),
-            Layer::dense(2, self.outputs(), Activation::Linear),
+            Layer::from(
+                Plastic::new(self.inputs(), 2, Rate::fixed(0.02)).activation(Activation::Tanh),
+            ),
+            Layer::from(Dense::new(2, self.outputs())),
         ];
         Ok(Setup {
             network: Network::new(self.loss(), layers)?,
@@ -328,8 +330,11 @@ impl Task for Association {
     fn reliable_setup(&self) -> Option<Result<Setup>> {
         let reliable = |setup: Setup| {
             let layers = [
-                Layer::plastic(self.inputs(), 2, Rate::learned(0.02).per_neuron()),
-                Layer::dense(2, self.outputs(), Activation::Linear),
+                Layer::from(
+                    Plastic::new(self.inputs(), 2, Rate::learned(0.02).per_neuron())
+                        .activation(Activation::Tanh),
+                ),
+                Layer::from(Dense::new(2, self.outputs())),
             ];
             Ok(Setup {
                 network: Network::new(self.loss(), layers)?,

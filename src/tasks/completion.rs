@@ -5,7 +5,7 @@ use super::pattern::{MAX_BITS, check_bits, sign, signs};
 use super::sizes::Sizes;
 use super::task::{Setup, Task, TaskKernel, TaskSetting};
 use crate::error::Result;
-use crate::network::{Layer, Loss, Network, Rate};
+use crate::network::{Activation, Bias, Layer, Loss, Network, Plastic, Rate};
 use crate::optimiser::{Optimiser, Schedule};
 use crate::parameters::Initial;
 use std::sync::Arc;
@@ -141,8 +141,8 @@ impl Task for Completion {
     fn setup(&self) -> Result<Setup> {
         let bits = self.bits;
         let layers = [
-            Layer::plastic(bits, bits, Rate::fixed(0.5)),
-            Layer::bias(bits),
+            Layer::from(Plastic::new(bits, bits, Rate::fixed(0.5)).activation(Activation::Tanh)),
+            Layer::from(Bias::new(bits)),
         ];
         Ok(Setup {
             network: Network::new(self.loss(), layers)?,

@@ -1,4 +1,4 @@
-//! What is random in one episode.
+//! The random words of one episode.
 
 use crate::number::{Kernel, vectorise};
 use crate::random::{threefry, threefry_each};

@@ -3,13 +3,17 @@
 //! [`Task`] is what everything else knows of a task. The three of Miconi 2016 are one file each and one line of the
 //! registry; a task of one's own needs neither.
 //!
-//! Every episode is a function of (seed of the network, purpose, meta-step, index in the batch), made from the
-//! counter-based generator, so that any of them can be made alone, in any order. A task may give the same in WGSL, bit for
-//! bit; then a GPU makes its episodes.
+//! An episode of a task is there as a whole. Where the next input depends on the last output, there is an [`Environment`]
+//! instead.
+//!
+//! Every episode is a function of the network's seed, its purpose, the meta-step and its index in the batch. A counter-based
+//! generator makes it, so that any episode can be made alone, in any order. A task may give its episodes in WGSL too, bit
+//! for bit; then a GPU makes them.
 
 mod association;
 mod completion;
 mod draw;
+mod environment;
 mod pattern;
 mod registry;
 mod right;
@@ -21,6 +25,7 @@ pub(crate) mod written;
 pub use association::{Association, MAX_PATTERNS};
 pub use completion::Completion;
 pub use draw::{Draw, Sequence};
+pub use environment::{Draws, Environment};
 pub use pattern::MAX_BITS;
 pub use registry::{all, named};
 pub use right::{has_right_label, right_signs};

@@ -1,14 +1,20 @@
-//! What counts as right.
+//! Which outputs count as right.
 
 use crate::zip::zip_eq;
 
 /// The fraction of outputs with the sign of their target.
+///
+/// # Panics
+/// If there are not as many targets.
 pub fn right_signs(output: &[f64], target: &[f64]) -> f64 {
     let right = zip_eq(output, target).filter(|(z, t)| *z * *t > 0.0);
     right.count() as f64 / output.len() as f64
 }
 
 /// Whether the output is larger than every other where the target is largest; no answer at all is not a right one.
+///
+/// # Panics
+/// If there are more targets than outputs, and the largest is one of those.
 pub fn has_right_label(output: &[f64], target: &[f64]) -> bool {
     is_largest(output, largest(target))
 }

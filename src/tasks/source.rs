@@ -1,12 +1,13 @@
-//! Where a run's episodes come from.
+//! Where a run's episodes come from: a task, a seed, a purpose.
 
 use super::draw::Draw;
+use super::environment::Draws;
 use super::task::Task;
 use crate::episodes::{Episodes, Mask};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::network::{Loss, Network};
-use crate::random::{self, Purpose};
+use crate::random::Purpose;
 use ndarray::{Array1, Array4};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -55,7 +56,8 @@ impl EpisodeSource {
 
     /// The key of network `index`'s episodes.
     pub fn key(&self, index: usize) -> [u32; 4] {
-        random::key(self.seed.wrapping_add(index as u64), self.purpose)
+        let (seed, purpose) = (self.seed, self.purpose);
+        Draws { seed, purpose }.key(index)
     }
 
     /// The episodes of one meta-step for a population, as arrays.

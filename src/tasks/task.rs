@@ -1,4 +1,4 @@
-//! What a task is.
+//! The trait of tasks: distributions of episodes, and how a network is judged by them.
 
 use super::draw::Draw;
 use super::right::{has_right_label, right_signs};
@@ -170,6 +170,7 @@ impl TaskSetting {
 
 /// What a task is learned with, where nothing else is said.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Setup {
     /// The network.
     pub network: Network,
@@ -182,6 +183,22 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// A network that starts as [`Initial::default`] says.
+    pub fn new(network: Network, optimiser: Optimiser, episodes: u64) -> Self {
+        Self {
+            network,
+            initial: Initial::default(),
+            optimiser,
+            episodes,
+        }
+    }
+
+    /// The same with parameters that start otherwise.
+    #[must_use]
+    pub fn initial(self, initial: Initial) -> Self {
+        Self { initial, ..self }
+    }
+
     /// Updates, one an episode: at the end, 500 episodes, or a tenth of fewer than 1,000, run with frozen parameters.
     pub(super) fn updates(&self) -> u32 {
         u32::try_from(self.episodes - frozen_episodes(self.episodes)).unwrap_or(u32::MAX)

@@ -43,12 +43,12 @@ pub use write::{
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::network::{Layer, Loss, Network};
+    use crate::network::{Bias, Layer, Loss, Network};
     use crate::parameters::Parameters;
 
     #[test]
     fn bytes_are_what_files_hold() {
-        let network = Network::new(Loss::None, [Layer::bias(2)]).unwrap();
+        let network = Network::new(Loss::None, [Layer::from(Bias::new(2))]).unwrap();
         let mut parameters = Parameters::<f32>::new(&network, 2).unwrap();
         parameters
             .values_mut()

@@ -1,4 +1,4 @@
-//! Reading, with everything checked.
+//! Files of tensors read, with everything checked.
 
 use super::elements::{Accepted, Stored};
 use crate::check::{require_shape_of_networks, shape_error};
@@ -246,19 +246,19 @@ fn episode_names(network: &Network) -> BTreeSet<String> {
 fn require_one_objective(file: &File<'_>, network: &Network) -> Result<()> {
     let has = |name: &str| file.has(name);
     if has("target") && has("output_gradient") {
-        return Err(Error::setting(
+        return Err(Error::objective(
             "output_gradient",
             "given together with target: give one of them",
         ));
     }
     if has("target") && network.loss() == Loss::None {
-        return Err(Error::setting(
+        return Err(Error::objective(
             "target",
             "given, but the network's loss is \"none\": give output_gradient, or choose a loss",
         ));
     }
     if has("mask") && !has("target") {
-        return Err(Error::setting(
+        return Err(Error::objective(
             "mask",
             "given without a target: it says which steps count towards the loss",
         ));
@@ -267,7 +267,7 @@ fn require_one_objective(file: &File<'_>, network: &Network) -> Result<()> {
         || has("output_gradient")
         || plastic_layers(network).any(|index| has(&format!("layer{index}.trace_gradient")));
     if !differentiated {
-        return Err(Error::setting(
+        return Err(Error::objective(
             "target",
             "nothing is differentiated: give target, output_gradient or a layer's trace_gradient",
         ));

@@ -1,4 +1,4 @@
-//! Writing, whole files only.
+//! Files of tensors written, whole or not at all.
 
 use crate::computation::Gradients;
 use crate::episodes::Episodes;

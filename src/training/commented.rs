@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_it_gives_the_recipe_back() {
+    fn reading_a_commented_recipe_gives_the_recipe_back() {
         for mut recipe in recipes() {
             for max_step in [recipe.optimiser.max_step, None, Some(0.25)] {
                 recipe.optimiser.max_step = max_step;

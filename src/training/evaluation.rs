@@ -18,6 +18,7 @@ const BATCH: usize = 64;
 
 /// The behaviour of networks with frozen parameters, mean over fresh episodes.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// Episodes that each network saw.
     pub episodes: u64,

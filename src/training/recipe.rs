@@ -260,7 +260,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Layer, Loss, Rate};
+    use crate::network::{Activation, Layer, Loss, Plastic, Rate};
     use crate::tasks::Association;
 
     fn one_shot() -> Recipe {
@@ -327,7 +327,9 @@ mod tests {
                 r.initial.plasticity_scale = Some(1e38)
             }),
             (&["layer0.rate.value", "1e300", "range of f32"], |r| {
-                let layer = Layer::plastic(10, 2, Rate::fixed(1e300));
+                let layer = Layer::from(
+                    Plastic::new(10, 2, Rate::fixed(1e300)).activation(Activation::Tanh),
+                );
                 r.network = Network::new(Loss::SoftmaxCrossEntropy, [layer]).unwrap()
             }),
             (&["inputs of the network", "10", "11"], |r| {

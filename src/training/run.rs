@@ -31,6 +31,7 @@ const LONG: Duration = Duration::from_millis(250);
 
 named! {
     /// What a part of a run was for.
+    #[non_exhaustive]
     pub enum Phase ("phase") {
         /// Parameters followed their gradients.
         Training = "training",
@@ -41,6 +42,7 @@ named! {
 
 /// One part of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// Episodes that each network has seen by now.
     pub episode: u64,
@@ -54,6 +56,7 @@ pub struct Report {
 
 /// What came of one network.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct NetworkResult {
     /// Its seed.
     pub seed: u64,
@@ -66,6 +69,7 @@ pub struct NetworkResult {
 
 /// What came of a run.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Trained {
     /// The parameters at the end.
     pub parameters: Parameters<f32>,
@@ -173,6 +177,7 @@ impl Training {
 
 /// What a run that goes on tells.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// One part of it is done.
     Report(&'a Report),
@@ -182,6 +187,7 @@ pub enum Event<'a> {
 
 /// A run between two of its meta-steps.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Pause<'a> {
     run: &'a Run,
 }
@@ -582,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_memory_holds_is_refused() {
+    fn a_run_that_no_memory_holds_is_refused() {
         let recipe = Recipe {
             population: 1 << 50,
             ..short()

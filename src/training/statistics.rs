@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_interpolate() {
+    fn quantiles_lie_between_neighbouring_values() {
         let statistics = Statistics::of(&[4.0, 1.0, 3.0, 2.0]).unwrap();
         assert_eq!(
             (statistics.q25, statistics.median, statistics.q75),

@@ -7,6 +7,7 @@ use ndarray::{Array2, Ix1, Ix2};
 
 /// One layer's weights, or its plasticity coefficients, of one network.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Matrix {
     /// Index of the layer.
     pub layer: usize,
@@ -18,6 +19,7 @@ pub struct Matrix {
 
 /// One connection, or its plasticity.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Connection {
     /// Index of the layer.
     pub layer: usize,
@@ -33,6 +35,7 @@ pub struct Connection {
 
 /// The signs of one neuron's plasticity coefficients on the inputs that show a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PatternSigns {
     /// The neuron of the first layer.
     pub neuron: usize,
@@ -160,11 +163,13 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Activation, Layer, Loss, Plastic, Plasticity, Rate};
+    use crate::network::{Activation, Dense, Layer, Loss, Plastic, Plasticity, Rate};
     use crate::tasks::{Association, Completion};
 
     fn network(plasticity: Plasticity) -> Network {
-        let Layer::Plastic(plastic) = Layer::plastic(3, 2, Rate::fixed(0.1)) else {
+        let Layer::Plastic(plastic) =
+            Layer::from(Plastic::new(3, 2, Rate::fixed(0.1)).activation(Activation::Tanh))
+        else {
             unreachable!();
         };
         let layers = [
@@ -172,7 +177,7 @@ mod tests {
                 plasticity,
                 ..plastic
             }),
-            Layer::dense(2, 2, Activation::Linear),
+            Layer::from(Dense::new(2, 2)),
         ];
         Network::new(Loss::SoftmaxCrossEntropy, layers).unwrap()
     }

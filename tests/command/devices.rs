@@ -4,7 +4,7 @@ use crate::support::{assert_status, command, error_text, metaplastic};
 use serde_json::Value;
 
 #[test]
-fn the_cpu_is_always_there() {
+fn the_cpu_engine_is_always_listed() {
     let output = metaplastic(&["devices"]);
     assert_status(&output, 0);
     let text = String::from_utf8(output.stdout).unwrap();

@@ -47,7 +47,7 @@ fn a_task_of_ones_own_is_trained_evaluated_and_saved() {
 }
 
 #[test]
-fn its_episodes_are_what_it_says() {
+fn episodes_of_a_task_of_ones_own_are_what_it_says() {
     let task = example::Echo { tones: 3 };
     let (mut tones, sizes) = ([0; 3], [task.inputs(), task.outputs(), task.steps()]);
     assert_eq!(sizes, [4, 3, 6]);

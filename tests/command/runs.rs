@@ -181,7 +181,7 @@ fn inspection_finds_what_is_in_the_parameters() {
 }
 
 #[test]
-fn other_networks_can_be_looked_at_too() {
+fn any_network_of_a_run_can_be_inspected() {
     for arguments in [
         &[
             "one-shot",

@@ -383,7 +383,7 @@ fn settings_beyond_single_precision_are_refused_as_that() {
 }
 
 #[test]
-fn other_sizes_train() {
+fn tasks_of_other_sizes_can_be_trained() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [
         &[

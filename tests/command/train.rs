@@ -105,7 +105,7 @@ fn json_is_one_line_with_everything() {
 }
 
 #[test]
-fn quiet_says_nothing() {
+fn a_quiet_run_says_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let output = train(
         "one-shot",
@@ -349,7 +349,7 @@ fn threads_that_cannot_be_started_are_no_panic() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_limited_address_space_is_counted() {
+fn a_limit_on_the_address_space_counts_as_memory() {
     let folder = tempfile::tempdir().unwrap();
     for limit in [400_000, 600_000, 800_000] {
         for population in ["50000", "400000", "3000000"] {

@@ -7,8 +7,8 @@ use metaplastic::engine::Gradients;
 use metaplastic::episodes::Objective;
 use metaplastic::number::Real;
 use metaplastic::{
-    Activation, Bias, Engine, Episodes, Layer, Loss, Mask, Network, Optimiser, Parameters, Plastic,
-    Rate, Rule, Want,
+    Activation, Bias, Engine, Episodes, Layer, Loss, Mask, Network, Optimiser, Parameters, Rate,
+    Rule, Want,
 };
 use ndarray::{Array, Array4, ArrayView, Axis, CowArray, Ix4, RemoveAxis};
 
@@ -101,12 +101,10 @@ pub fn a_rule_need_have_no_value_at_zero(engine: &Engine, tolerance: &Tolerance)
     let rule = Rule::parse("0.5 * h + rate * x / y").expect("a rule");
     for (inputs, outputs, batch) in [(3, 1, 1), (5, 6, 3), (18, 7, 17)] {
         for rate in [Rate::learned(0.1), Rate::fixed(0.1).per_neuron()] {
-            let layer = Plastic {
-                rule: rule.clone(),
-                activation: Activation::Logistic,
-                rate,
-                ..plastic(inputs, outputs)
-            };
+            let layer = plastic(inputs, outputs)
+                .rule(rule.clone())
+                .activation(Activation::Logistic)
+                .rate(rate);
             let case = Case {
                 batch,
                 initial_trace: true,
@@ -280,7 +278,7 @@ pub fn arrays_may_lie_in_any_order(engine: &Engine) {
                 }
             }
             Objective::OutputGradient(gradient) => *gradient = turned(gradient),
-            Objective::None => {}
+            _ => {}
         }
         let traces = other.initial_traces.values_mut();
         for trace in traces.chain(other.trace_gradients.values_mut()) {
@@ -294,56 +292,108 @@ pub fn arrays_may_lie_in_any_order(engine: &Engine) {
     }
 }
 
+/// Episodes whose arrays the networks have in common, in every way that there is to begin with a layer.
+fn cases_in_common() -> [Case; 3] {
+    let case = |layers: usize| Case {
+        population: 3,
+        ..Case::new(stacks()[layers].clone())
+    };
+    [
+        Case {
+            goal: Goal::Target(Loss::SquaredError, MaskKind::Episodes),
+            initial_trace: true,
+            trace_gradient: true,
+            ..case(1)
+        },
+        // Several blocks of episodes, and a bias layer first.
+        Case {
+            goal: Goal::Target(Loss::SoftmaxCrossEntropy, MaskKind::Steps),
+            batch: 18,
+            ..case(4)
+        },
+        // A dense layer first.
+        Case {
+            trace_gradient: true,
+            ..case(3)
+        },
+    ]
+}
+
+/// Which arrays each network has a copy of: input, target or gradient on the output, mask, traces.
+pub type Copied = [bool; 4];
+
+/// Every choice of them.
+pub fn all_copied() -> impl Iterator<Item = Copied> {
+    (0..16).map(|bits| [1, 2, 4, 8].map(|bit| bits & bit != 0))
+}
+
+/// A case's episodes of its first network, common to all networks but for copies.
+fn in_common(case: &Case, copied: Copied) -> Episodes<'static, f32> {
+    fn repeated<D: RemoveAxis>(array: ArrayView<'_, f32, D>, networks: usize) -> Array<f32, D> {
+        ndarray::concatenate(Axis(0), &vec![array; networks]).expect("arrays of one shape")
+    }
+    let mut episodes = of_network(&case.episodes().cast(), 0);
+    let [input, target, of_episodes, traces] = copied;
+    let repeat = |array: &mut CowArray<'static, f32, Ix4>, copied: bool| {
+        if copied {
+            *array = repeated(array.view(), case.population).into();
+        }
+    };
+    repeat(&mut episodes.input, input);
+    match &mut episodes.objective {
+        Objective::Target { target: it, mask } => {
+            repeat(it, target);
+            if let (Mask::Episodes(mask), true) = (mask, of_episodes) {
+                *mask = repeated(mask.view(), case.population);
+            }
+        }
+        Objective::OutputGradient(gradient) => repeat(gradient, target),
+        _ => {}
+    }
+    let given = episodes.initial_traces.values_mut();
+    let given = given.chain(episodes.trace_gradients.values_mut());
+    given.for_each(|trace| repeat(trace, traces));
+    episodes
+}
+
+/// What networks have in common is what it would be if each had a copy, whichever arrays they have in common.
+pub fn what_is_in_common_is_as_copied(
+    engine: &Engine,
+    case: &Case,
+    choices: impl IntoIterator<Item = Copied>,
+) {
+    let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
+    let compute = |copied: Copied| {
+        let episodes = in_common(case, copied);
+        let gradients = engine.gradient(&network, &parameters, &episodes, Want::ALL);
+        let outcome = engine.forward(&network, &parameters, &episodes, Want::ALL);
+        let gradients = gradients.unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert!(outcome.expect("outputs") == gradients.outcome, "{case}");
+        let learned = matches!(case.goal, Goal::Target(..)).then(|| {
+            let optimisers = [Optimiser::sgd(0.1, 0.9)];
+            let learner = engine.learner(&network, &parameters, &optimisers);
+            let mut learner = learner.expect("a learner");
+            let losses = [(); 2].map(|()| learner.step(&episodes).expect("a meta-step"));
+            (losses, learner.parameters().expect("parameters"))
+        });
+        (gradients, learned)
+    };
+    let expected = compute([true; 4]);
+    for copied in choices {
+        assert!(compute(copied) == expected, "{case}: {copied:?}");
+    }
+}
+
 /// What all networks have in common is given once, and is what it would be if each had a copy.
 pub fn what_networks_have_in_common_is_given_once(engine: &Engine) {
-    let case = Case {
-        goal: Goal::Target(Loss::SquaredError, MaskKind::Episodes),
-        population: 3,
-        batch: 2,
-        initial_trace: true,
-        trace_gradient: true,
-        ..Case::new(stacks()[1].clone())
-    };
-    let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
-    let once: Episodes<'_, f32> = of_network(&case.episodes().cast(), 1);
-    fn repeated<D: RemoveAxis>(array: ArrayView<'_, f32, D>) -> Array<f32, D> {
-        ndarray::concatenate(Axis(0), &[array.view(), array.view(), array.view()]).unwrap()
+    for case in cases_in_common() {
+        what_is_in_common_is_as_copied(engine, &case, all_copied());
     }
-    let mut copies = Episodes::new(repeated(once.input.view()));
-    for (&layer, trace) in &once.initial_traces {
-        copies = copies.with_initial_trace(layer, repeated(trace.view()));
-    }
-    for (&layer, gradient) in &once.trace_gradients {
-        copies = copies.with_trace_gradient(layer, repeated(gradient.view()));
-    }
-    let Objective::Target { target, mask } = &once.objective else {
-        unreachable!("the case has a target");
-    };
-    let Mask::Episodes(of_episodes) = mask else {
-        unreachable!("the case has a mask for each episode");
-    };
-    let copied = Mask::Episodes(repeated(of_episodes.view()));
-    let copies = copies.with_masked_target(repeated(target.view()), copied);
-    // A target of its own for each network beside an input in common, views of all.
-    let mixed = Episodes::new(&once.input).with_target(repeated(target.view()));
-    let all_copies = Episodes::new(&copies.input).with_target(repeated(target.view()));
-    let gradients = |episodes: &Episodes<'_, f32>| {
-        let gradients = engine.gradient(&network, &parameters, episodes, Want::ALL);
-        gradients.unwrap_or_else(|error| panic!("{case}: {error}"))
-    };
-    assert!(gradients(&once) == gradients(&copies));
-    assert!(gradients(&mixed) == gradients(&all_copies));
-    let learned = |episodes: &Episodes<'_, f32>| {
-        let optimisers = [Optimiser::sgd(0.1, 0.9)];
-        let learner = engine.learner(&network, &parameters, &optimisers);
-        let mut learner = learner.unwrap();
-        let losses = [(); 2].map(|()| learner.step(episodes).unwrap());
-        (losses, learner.parameters().unwrap())
-    };
-    assert!(learned(&once) == learned(&copies));
-    let two = of_network(&copies, 0).input;
-    let two = ndarray::concatenate(Axis(0), &[two.view(), two.view()]).unwrap();
-    let error = engine.gradient(&network, &parameters, &Episodes::new(two), Want::ALL);
+    let case = &cases_in_common()[0];
+    let (network, parameters) = (case.network(), case.parameters().cast());
+    let two = in_common(case, [true; 4]).input;
+    let two = two.slice_axis(Axis(0), (..2).into());
+    let error = engine.gradient::<f32>(&network, &parameters, &Episodes::new(two), Want::ALL);
     let error = error.unwrap_err().to_string();
     assert!(
         error.contains("P = 3 or 1") && error.contains("[2, "),
@@ -361,10 +411,7 @@ pub fn results_are_made_where_they_are_wanted(engine: &Engine) {
         outcome.unwrap_or_else(|error| panic!("{case}: {error}"))
     };
     let without = forward(Want::default());
-    let mut with = forward(Want {
-        final_traces: true,
-        ..Want::default()
-    });
+    let mut with = forward(Want::default().final_traces());
     assert_eq!(with, forward(Want::ALL));
     for (trace, layer) in with.traces.iter_mut().zip(network.layers()) {
         assert_eq!(trace.take().is_some(), layer.as_plastic().is_some());
@@ -389,12 +436,7 @@ pub fn results_are_made_where_they_are_wanted(engine: &Engine) {
 /// where that is what `tanh` rounds to, so that no gradient passes there.
 pub fn tanh_is_right_everywhere(engine: &Engine, episodes: usize, most: f64) {
     const COLUMNS: usize = 64;
-    let layer = Layer::Bias(Bias {
-        inputs: COLUMNS,
-        outputs: COLUMNS,
-        activation: Activation::Tanh,
-        bias: true,
-    });
+    let layer = Bias::new(COLUMNS).activation(Activation::Tanh);
     let network = Network::new(Loss::None, [layer]).expect("a valid network");
     let parameters = Parameters::<f32>::new(&network, 1).expect("it fits");
     let mut values: Vec<f32> = (-130_000..=130_000).map(|k| k as f32 * 1e-4).collect();

@@ -4,7 +4,7 @@ use super::compare::{CPU_F32, Tolerance, compare};
 pub use super::laws::rules;
 use super::random::Random;
 use metaplastic::episodes::Objective;
-use metaplastic::network::Plasticity;
+use metaplastic::network::{Plasticity, RatePer};
 use metaplastic::{
     Activation, Bias, Dense, Episodes, Layer, Loss, Mask, Network, Parameters, Plastic, Rate, Role,
     Rule,
@@ -57,15 +57,16 @@ pub struct Case {
 
 /// A plastic layer; whether it has a bias follows from its size, so that both occur everywhere.
 pub fn plastic(inputs: usize, outputs: usize) -> Plastic {
-    Plastic {
-        inputs,
-        outputs,
-        activation: Activation::Tanh,
-        rule: Rule::hebb(),
-        plasticity: Plasticity::Connection,
-        rate: Rate::learned(0.02),
-        bias: !(inputs + outputs).is_multiple_of(3),
-    }
+    let mut layer = Plastic::new(inputs, outputs, Rate::learned(0.02)).activation(Activation::Tanh);
+    layer.bias = !(inputs + outputs).is_multiple_of(3);
+    layer
+}
+
+/// A rate of every form.
+pub fn any_rate(value: f64, per: RatePer, learned: bool) -> Rate {
+    let mut rate = Rate::fixed(value);
+    (rate.per, rate.learned) = (per, learned);
+    rate
 }
 
 impl Case {
@@ -142,7 +143,7 @@ impl Case {
                 }
                 (Role::Plasticity, _) => 1.5 / inputs,
                 (Role::Bias, _) => 0.5,
-                (Role::Rate, _) => {
+                _ => {
                     // The extremes are meant exactly; half of the rates stay at the value asked for.
                     if (0.0 < *value && *value < 1.0) && random.one_in(2) {
                         *value = f64::from((*value * random.between(0.9, 1.0)) as f32);
@@ -228,6 +229,7 @@ impl fmt::Display for Case {
                 }
                 Layer::Dense(_) => "dense".to_owned(),
                 Layer::Bias(_) => "bias".to_owned(),
+                _ => unreachable!("no other kind is tested"),
             };
             let (inputs, outputs) = (layer.inputs(), layer.outputs());
             let activation = layer.activation();
@@ -320,24 +322,24 @@ fn cut(
             .map(|(&layer, values)| (layer, part(values, axis, &range)));
         arrays.collect()
     };
-    Episodes {
-        input: part(&episodes.input, axis, &range),
-        objective: match &episodes.objective {
-            Objective::Target { target, mask } => Objective::Target {
-                target: part(target, axis, &range),
-                mask: match mask {
-                    Mask::Episodes(mask) => Mask::Episodes(part(mask, axis, &range)),
-                    shared => shared.clone(),
-                },
+    let input: CowArray<'static, f32, Ix4> = part(&episodes.input, axis, &range);
+    let mut cut = Episodes::new(input);
+    cut.objective = match &episodes.objective {
+        Objective::Target { target, mask } => Objective::Target {
+            target: part(target, axis, &range),
+            mask: match mask {
+                Mask::Episodes(mask) => Mask::Episodes(part(mask, axis, &range)),
+                shared => shared.clone(),
             },
-            Objective::OutputGradient(gradient) => {
-                Objective::OutputGradient(part(gradient, axis, &range))
-            }
-            Objective::None => Objective::None,
         },
-        initial_traces: arrays(&episodes.initial_traces),
-        trace_gradients: arrays(&episodes.trace_gradients),
-    }
+        Objective::OutputGradient(gradient) => {
+            Objective::OutputGradient(part(gradient, axis, &range))
+        }
+        _ => Objective::None,
+    };
+    cut.initial_traces = arrays(&episodes.initial_traces);
+    cut.trace_gradients = arrays(&episodes.trace_gradients);
+    cut
 }
 
 /// The episodes of network `p` alone.
@@ -404,21 +406,11 @@ pub fn stacks() -> Vec<Vec<Layer>> {
         Layer::Plastic(layer)
     };
     let dense = |inputs, outputs, activation| {
-        Layer::Dense(Dense {
-            inputs,
-            outputs,
-            activation,
-            bias: outputs % 2 == 0,
-        })
+        let mut layer = Dense::new(inputs, outputs).activation(activation);
+        layer.bias = outputs % 2 == 0;
+        Layer::Dense(layer)
     };
-    let bias = |neurons, activation| {
-        Layer::Bias(Bias {
-            inputs: neurons,
-            outputs: neurons,
-            activation,
-            bias: true,
-        })
-    };
+    let bias = |neurons, activation| Layer::from(Bias::new(neurons).activation(activation));
     vec![
         vec![plastic(10, 2, |_| {}), dense(2, 2, Activation::Linear)],
         vec![

@@ -139,6 +139,7 @@ impl Tensors {
             parameters,
             input,
             initial_traces,
+            ..
         } = gradients;
         let population = parameters.population();
         let mut tensors = Self::new(population);

@@ -6,6 +6,7 @@
 pub mod bodies;
 pub mod cases;
 pub mod compare;
+pub mod environment;
 pub mod laws;
 pub mod oracle;
 pub mod pairwise;

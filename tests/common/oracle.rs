@@ -45,6 +45,7 @@ fn activate<N: Number>(activation: Activation, z: N) -> N {
         Activation::Logistic => N::one() / (N::one() + (-z).exp()),
         Activation::Relu if z.re() > N::Real::zero() => z,
         Activation::Relu => N::zero(),
+        other => unreachable!("{other} has no equation here"),
     }
 }
 
@@ -56,6 +57,7 @@ fn slope<N: RealNumber>(activation: Activation, z: N) -> N {
         Activation::Logistic => number::<N>(0.25) * (number::<N>(0.5) * z).cosh().powi(-2),
         Activation::Relu if z > N::zero() => N::one(),
         Activation::Relu => N::zero(),
+        other => unreachable!("{other} has no equation here"),
     }
 }
 
@@ -194,6 +196,7 @@ fn step_loss<N: Number>(loss: Loss, z: &[N], target: &[f64]) -> N {
                 sum += number::<N>(target) * (total.ln() - z);
             }
         }
+        other => unreachable!("{other} has no equation here"),
     }
     sum
 }
@@ -205,6 +208,7 @@ fn step_magnitude(loss: Loss, z: &[f64], target: &[f64]) -> f64 {
         Loss::None => 0.0,
         Loss::SquaredError => (z - target).powi(2),
         Loss::SoftmaxCrossEntropy => target.abs() * (total.ln().abs() + z.abs()),
+        other => unreachable!("{other} has no equation here"),
     });
     terms.sum()
 }
@@ -222,6 +226,7 @@ fn step_slope<N: RealNumber>(loss: Loss, z: &[N], target: &[f64]) -> Vec<N> {
                 let softmax = z.exp() / exponentials;
                 number::<N>(total) * softmax - number(target)
             }
+            other => unreachable!("{other} has no equation here"),
         })
         .collect()
 }
@@ -456,6 +461,7 @@ fn factor(mask: &Mask<f64>, p: usize, b: usize, t: usize, batch: usize) -> f64 {
         Mask::All => 1.0,
         Mask::Steps(mask) => mask[t],
         Mask::Episodes(mask) => mask[[p, b, t]],
+        other => unreachable!("{other:?} has no equation here"),
     };
     mask / batch as f64
 }
@@ -528,6 +534,7 @@ pub fn objective<N: Number>(
                     }
                 }
                 Objective::None => {}
+                other => unreachable!("{other:?} has no equation here"),
             }
         }
         for (index, record) in records.iter().enumerate() {
@@ -580,6 +587,7 @@ pub fn solve_in<N: RealNumber>(
                         gradient.iter().copied().map(number).collect()
                     }
                     Objective::None => vec![N::zero(); network.outputs()],
+                    other => unreachable!("{other:?} has no equation here"),
                 })
                 .collect();
             for (index, layer) in network.layers().iter().enumerate().rev() {

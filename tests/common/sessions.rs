@@ -1,30 +1,24 @@
 //! Sessions: halves of a computation one after the other, and steps one at a time.
 
-use super::cases::{Case, Goal, plastic};
-use metaplastic::engine::Gradients;
-use metaplastic::engine::TrainingState;
-use metaplastic::episodes::Objective;
-use metaplastic::episodes::Upstream;
+use super::cases::{Case, Goal, of_network, plastic};
+use metaplastic::engine::{Gradients, TrainingState};
+use metaplastic::episodes::{Objective, Upstream};
 use metaplastic::number::Real;
 use metaplastic::{
-    Activation, Engine, Episodes, Error, Extent, Layer, Optimiser, Parameters, Plastic, Rate, Rule,
-    Session, Want,
+    Activation, Bias, Dense, Engine, Episodes, Error, Extent, Layer, Optimiser, Parameters,
+    Plastic, Rate, Rule, Session, Want,
 };
-use ndarray::{Array3, Array4, Axis, Slice, s};
+use ndarray::{Array3, Array4, Axis, CowArray, Ix4, Slice, s};
 
 /// Every kind of layer, with a retention that is differentiated and one that is not; long enough for kept traces.
 pub fn cases() -> Vec<Case> {
     let layers = |inputs: usize, outputs: usize, rule: Rule| {
-        let first = Plastic {
-            rule,
-            rate: Rate::learned(0.3),
-            ..plastic(inputs, outputs)
-        };
+        let first = plastic(inputs, outputs).rule(rule).rate(Rate::learned(0.3));
         [
             Layer::Plastic(first),
-            Layer::plastic(outputs, 6, Rate::fixed(0.9)),
-            Layer::dense(6, 3, Activation::Tanh),
-            Layer::bias(3),
+            Layer::from(Plastic::new(outputs, 6, Rate::fixed(0.9)).activation(Activation::Tanh)),
+            Layer::from(Dense::new(6, 3).activation(Activation::Tanh)),
+            Layer::from(Bias::new(3)),
         ]
     };
     let case = |layers: [Layer; 4], batch: usize, steps: usize| Case {
@@ -153,6 +147,47 @@ pub fn halves_are_the_engines<R: Real>(engine: &Engine, case: &Case) {
         assert!(outcome.output == expected.output);
         trial.backward_is_the_engines();
     }
+}
+
+/// What networks have in common may be given once to every call, with the results of a copy for each.
+pub fn what_networks_have_in_common_is_given_once(engine: &Engine) {
+    let case = Case {
+        initial_trace: true,
+        ..cases()[1].clone()
+    };
+    let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
+    let one = of_network(&case.episodes().cast(), 0);
+    let Objective::OutputGradient(gradient) = &one.objective else {
+        unreachable!("the cases have a gradient on the output")
+    };
+    let copies = |array: &CowArray<'static, f32, Ix4>| {
+        let copies = vec![array.view(); case.population];
+        ndarray::concatenate(Axis(0), &copies).expect("arrays of one shape")
+    };
+    let traces = one.initial_traces.iter();
+    let copied = traces.fold(
+        Episodes::new(copies(&one.input)),
+        |episodes, (&layer, it)| episodes.with_initial_trace(layer, copies(it)),
+    );
+    let extent = Extent::new(case.batch, case.steps).want(Want::ALL);
+    let session = |extent| engine.session(&network, &parameters, extent);
+    let mut whole = session(extent.with_initial_traces()).expect("a session");
+    let mut halves = |episodes: &Episodes<'_, f32>, gradient: &Array4<f32>| {
+        let outcome = whole.forward(episodes).expect("outputs");
+        (outcome, whole.backward(gradient).expect("gradients"))
+    };
+    let expected = halves(&copied, &copies(gradient));
+    assert!(halves(&one, &gradient.to_owned()) == expected);
+    let mut stepwise = session(extent.step_by_step()).expect("a session");
+    let mut step = |input: &CowArray<'static, f32, Ix4>| {
+        stepwise.begin();
+        let input = input.index_axis(Axis(2), 0);
+        let output = stepwise.step(input).expect("a step");
+        let gradient = gradient.slice(s![.., .., ..1, ..]).to_owned();
+        (output, stepwise.backward(gradient).expect("gradients"))
+    };
+    let expected = step(&copies(&one.input).into());
+    assert!(step(&one.input) == expected);
 }
 
 /// Steps one at a time give the bits of all steps at once, and so does what is differentiated at the end.
@@ -292,10 +327,7 @@ pub fn a_session_learns_as_a_learner_does<R: Real>(engine: &Engine, case: &Case)
 
 /// A network whose gradient is not finite stops learning, and no other does; that it has failed is part of its state.
 pub fn a_session_says_which_network_failed(engine: &Engine) {
-    let layer = Plastic {
-        activation: Activation::Linear,
-        ..plastic(6, 4)
-    };
+    let layer = plastic(6, 4).activation(Activation::Linear);
     let case = Case {
         goal: Goal::OutputGradient,
         population: 3,
@@ -422,10 +454,7 @@ pub fn episodes_may_end_early<R: Real>(engine: &Engine, case: &Case) {
 
 /// Episodes that overflowed leave nothing behind in those that follow, which end earlier.
 pub fn nothing_is_left_of_episodes_that_overflowed(engine: &Engine) {
-    let layer = Plastic {
-        activation: Activation::Linear,
-        ..plastic(6, 4)
-    };
+    let layer = plastic(6, 4).activation(Activation::Linear);
     let case = Case {
         goal: Goal::OutputGradient,
         steps: 12,
@@ -464,10 +493,9 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
     };
     let step = trial.input(0);
     let gradient = trial.output_gradient.clone();
-    named(
-        trial.session.backward(&gradient).unwrap_err(),
-        "none was run",
-    );
+    let early = trial.session.backward(&gradient).unwrap_err();
+    assert!(matches!(early, Error::OutOfTurn { .. }), "{early:?}");
+    named(early, "none was run");
     let wide = Array3::ones((5, 3, 7));
     named(trial.session.step(&wide).unwrap_err(), "input");
     let short = Episodes::new(trial.episodes.input.slice(s![.., .., ..1, ..]));

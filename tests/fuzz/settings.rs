@@ -20,7 +20,7 @@ fn recipe(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn settings() {
+fn mutated_command_lines_are_taken_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     let lines = std::fs::read_to_string(corpus().join("settings.txt")).unwrap();
     for line in lines.lines() {

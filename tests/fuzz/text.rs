@@ -15,7 +15,7 @@ use proptest::test_runner::TestCaseError;
 const SMALL: usize = 20_000;
 
 #[test]
-fn descriptions() {
+fn mutated_network_descriptions_are_read_or_refused() {
     for seed in seeds("network") {
         let text = String::from_utf8(seed).unwrap();
         Network::from_toml(&text, "the corpus").unwrap();
@@ -65,7 +65,7 @@ fn is_sound(network: &Network) -> Result<(), TestCaseError> {
 
 #[cfg(feature = "gpu")]
 #[test]
-fn plans() {
+fn plans_of_mutated_networks_are_made_or_refused() {
     let size = || prop::sample::select(&[0usize, 1, 2, 17, 1_000, usize::MAX][..]);
     let works = (mutated(seeds("network")), [size(), size(), size()]);
     fuzz(200, works, |(Input(bytes), [population, batch, steps])| {
@@ -80,7 +80,7 @@ fn plans() {
 }
 
 #[test]
-fn recipes() {
+fn mutated_recipes_are_read_or_refused() {
     let recipes = (mutated(seeds("recipe")), 0..tasks::all().len());
     fuzz(1_500, recipes, |(Input(bytes), task)| {
         let text = String::from_utf8_lossy(&bytes);

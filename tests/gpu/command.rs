@@ -295,14 +295,15 @@ fn training(engine: &Engine) {
 fn compilers_are_not_waited_for(engine: &Engine) {
     use metaplastic::tasks::Association;
     use metaplastic::training::Recipe;
-    use metaplastic::{Layer, Network, Rate};
+    use metaplastic::{Activation, Layer, Network, Plastic, Rate};
     use std::time::{Duration, Instant};
     let mut recipe = Recipe {
         population: 1,
         episodes: 1_000_000,
         ..Recipe::new(std::sync::Arc::new(Association::ONE_SHOT)).expect("the paper's")
     };
-    let between = (0..60).map(|_| Layer::plastic(2, 2, Rate::learned(0.02)));
+    let between = (0..60)
+        .map(|_| Layer::from(Plastic::new(2, 2, Rate::learned(0.02)).activation(Activation::Tanh)));
     let [first, last] = recipe.network.layers() else {
         panic!("the paper's network has two layers");
     };

@@ -1,6 +1,6 @@
 //! Runs that limits cut over networks, episodes and time, and rows spread over lanes in other ways.
 
-use crate::common::bodies::{matches_oracle, run};
+use crate::common::bodies::{matches_oracle, run, what_is_in_common_is_as_copied};
 use crate::common::cases::{Case, Goal, MaskKind, of_network, plastic};
 use crate::common::compare::GPU;
 use crate::common::training::{episodes_from_the_host_are_learned_alike, one_shot};
@@ -9,8 +9,8 @@ use metaplastic::gpu::{Profile, plan};
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, EpisodeSource};
 use metaplastic::{
-    Activation, Engine, Episodes, Error, Initial, Layer, Loss, Network, Optimiser, Parameters,
-    Plastic, Rate, Rule,
+    Activation, Bias, Dense, Engine, Episodes, Error, Initial, Layer, Loss, Network, Optimiser,
+    Parameters, Plastic, Rate, Rule,
 };
 
 pub fn bodies() -> Vec<Body> {
@@ -47,6 +47,21 @@ pub fn bodies() -> Vec<Body> {
             },
         ));
     }
+    bodies.push(body("cuts change nothing of what is in common", |engine| {
+        let case = stack(
+            (20, 7),
+            true,
+            Goal::Target(Loss::SquaredError, MaskKind::Episodes),
+        );
+        for bytes in BINDINGS {
+            let choices = [
+                [false; 4],
+                [false, true, true, true],
+                [true, false, false, true],
+            ];
+            what_is_in_common_is_as_copied(&with_bindings_of(engine, bytes), &case, choices);
+        }
+    }));
     bodies.push(body(
         "a network of a large population learns as alone",
         |engine| large_populations_learn_as_alone(&with_bindings_of(engine, 60_000)),
@@ -193,15 +208,12 @@ fn with_bindings_of(engine: &Engine, bytes: u64) -> Engine {
 
 /// Every kind of layer, with retentions that need no sum over earlier steps: those start at a cut.
 fn stack((inputs, outputs): (usize, usize), traces: bool, goal: Goal) -> Case {
-    let first = Plastic {
-        rate: Rate::learned(0.3),
-        ..plastic(inputs, outputs)
-    };
+    let first = plastic(inputs, outputs).rate(Rate::learned(0.3));
     let mut case = Case::new([
         Layer::Plastic(first),
-        Layer::plastic(outputs, 6, Rate::fixed(0.1)),
-        Layer::dense(6, 3, Activation::Linear),
-        Layer::bias(3),
+        Layer::from(Plastic::new(outputs, 6, Rate::fixed(0.1)).activation(Activation::Tanh)),
+        Layer::from(Dense::new(6, 3)),
+        Layer::from(Bias::new(3)),
     ]);
     (case.population, case.batch, case.steps) = (3, 37, 40);
     (case.initial_trace, case.trace_gradient, case.goal) = (traces, traces, goal);
@@ -210,14 +222,12 @@ fn stack((inputs, outputs): (usize, usize), traces: bool, goal: Goal) -> Case {
 
 /// Episodes much longer than a binding holds.
 fn long(rate: f64, inputs: usize) -> Case {
-    let first = Plastic {
-        rate: Rate::learned(rate),
-        rule: Rule::oja(),
-        ..plastic(inputs, 4)
-    };
+    let first = plastic(inputs, 4)
+        .rate(Rate::learned(rate))
+        .rule(Rule::oja());
     let mut case = Case::new([
         Layer::Plastic(first),
-        Layer::plastic(4, 3, Rate::learned(rate)),
+        Layer::from(Plastic::new(4, 3, Rate::learned(rate)).activation(Activation::Tanh)),
     ]);
     (case.batch, case.steps) = (2, 1_000);
     (case.initial_trace, case.trace_gradient) = (true, true);
@@ -226,13 +236,10 @@ fn long(rate: f64, inputs: usize) -> Case {
 
 /// Rows that need many lanes.
 fn wide((inputs, outputs): (usize, usize)) -> Case {
-    let first = Plastic {
-        rate: Rate::learned(0.1),
-        ..plastic(inputs, outputs)
-    };
+    let first = plastic(inputs, outputs).rate(Rate::learned(0.1));
     let mut case = Case::new([
         Layer::Plastic(first),
-        Layer::dense(outputs, 2, Activation::Tanh),
+        Layer::from(Dense::new(outputs, 2).activation(Activation::Tanh)),
     ]);
     (case.batch, case.steps) = (3, 6);
     (case.initial_trace, case.trace_gradient) = (true, true);
@@ -241,8 +248,8 @@ fn wide((inputs, outputs): (usize, usize)) -> Case {
 
 fn cut_training(engine: &Engine) {
     let layers = [
-        Layer::plastic(10, 2, Rate::learned(0.02)),
-        Layer::dense(2, 2, Activation::Linear),
+        Layer::from(Plastic::new(10, 2, Rate::learned(0.02)).activation(Activation::Tanh)),
+        Layer::from(Dense::new(2, 2)),
     ];
     let network = Network::new(Loss::SoftmaxCrossEntropy, layers).expect("a valid network");
     let parameters =
@@ -272,10 +279,7 @@ fn cut_training(engine: &Engine) {
 
 /// The parameters of 16 networks fit one binding, and one step of theirs, but not the traces of longer episodes.
 fn population_split_later(engine: &Engine) {
-    let first = Plastic {
-        rate: Rate::learned(0.3),
-        ..plastic(64, 8)
-    };
+    let first = plastic(64, 8).rate(Rate::learned(0.3));
     let mut case = Case::new([Layer::Plastic(first)]);
     case.goal = Goal::Target(Loss::SquaredError, MaskKind::All);
     case.population = 16;

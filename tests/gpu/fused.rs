@@ -1,7 +1,8 @@
 //! Whole meta-steps in one kernel: against separate kernels, against the CPU engine, and however they are packed into
 //! workgroups and dispatches.
 
-use crate::common::cases::{Case, Goal, MaskKind, plastic, rules};
+use crate::common::bodies::{all_copied, what_is_in_common_is_as_copied};
+use crate::common::cases::{Case, Goal, MaskKind, any_rate, plastic, rules};
 use crate::common::compare::{GPU_LEARNING, Tensors, compare};
 use crate::common::pairwise::pairwise;
 use crate::common::training::with_factors;
@@ -13,8 +14,8 @@ use metaplastic::optimiser::Schedule;
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, Completion, EpisodeSource, Task};
 use metaplastic::{
-    Activation, Engine, Initial, Layer, Learner, Loss, Network, Optimiser, Parameters, Plastic,
-    Rate,
+    Activation, Bias, Dense, Engine, Initial, Layer, Learner, Loss, Network, Optimiser, Parameters,
+    Plastic, Rate,
 };
 use std::sync::Arc;
 
@@ -46,7 +47,31 @@ pub fn bodies() -> Vec<Body> {
             move |engine| steps_agree(engine, &case),
         ));
     }
+    bodies.push(body(
+        "fused steps on what networks have in common",
+        |engine| {
+            steps_on_what_is_in_common(engine);
+        },
+    ));
     bodies
+}
+
+/// One kernel of whole meta-steps reads what networks have in common as it reads copies.
+fn steps_on_what_is_in_common(engine: &Engine) {
+    for (loss, mask) in [
+        (Loss::SquaredError, MaskKind::Episodes),
+        (Loss::SoftmaxCrossEntropy, MaskKind::Steps),
+    ] {
+        let case = Case {
+            goal: Goal::Target(loss, mask),
+            population: 3,
+            ..Case::new([Layer::Plastic(plastic(6, 3))])
+        };
+        let plan =
+            metaplastic::gpu::plan(&case.network(), profile(engine), 3, case.batch, case.steps);
+        assert!(plan.expect("it fits").meta_steps_per_dispatch.is_some());
+        what_is_in_common_is_as_copied(engine, &case, all_copied());
+    }
 }
 
 fn tasks() -> [Arc<dyn Task>; 3] {
@@ -126,10 +151,12 @@ struct Outcome {
 impl Run {
     fn new(task: Arc<dyn Task>, optimiser: Optimiser) -> Self {
         let layers = [
-            Layer::plastic(task.inputs(), 5, Rate::learned(0.3)),
-            Layer::plastic(5, 4, Rate::fixed(0.1)),
-            Layer::dense(4, task.outputs(), Activation::Linear),
-            Layer::bias(task.outputs()),
+            Layer::from(
+                Plastic::new(task.inputs(), 5, Rate::learned(0.3)).activation(Activation::Tanh),
+            ),
+            Layer::from(Plastic::new(5, 4, Rate::fixed(0.1)).activation(Activation::Tanh)),
+            Layer::from(Dense::new(4, task.outputs())),
+            Layer::from(Bias::new(task.outputs())),
         ];
         let network = Network::new(task.loss(), layers).expect("a valid network");
         let initial = Initial {
@@ -322,32 +349,22 @@ fn given() -> Vec<Case> {
             true => steps,
             false => steps.min(6),
         };
-        let first = Plastic {
-            activation,
-            rule,
-            plasticity: Plasticity::ALL[row[2]],
-            rate: Rate {
-                value: rates[row[5]],
-                per: [RatePer::Layer, RatePer::Neuron][row[3]],
-                learned: row[4] == 1,
-            },
-            bias: row[6] == 1,
-            ..plastic(inputs, outputs)
-        };
+        let per = [RatePer::Layer, RatePer::Neuron][row[3]];
+        let mut first = Plastic::new(inputs, outputs, any_rate(rates[row[5]], per, row[4] == 1))
+            .activation(activation)
+            .rule(rule)
+            .plasticity(Plasticity::ALL[row[2]]);
+        first.bias = row[6] == 1;
         let mut layers = vec![Layer::Plastic(first.clone())];
         match row[9] {
             0 => {}
-            1 => layers.push(Layer::dense(outputs, 3, activation)),
-            2 => layers.push(Layer::bias(outputs)),
-            _ => layers.extend([
-                Layer::Plastic(Plastic {
-                    inputs: outputs,
-                    outputs: 6,
-                    activation: Activation::Tanh,
-                    ..first
-                }),
-                Layer::bias(6),
-            ]),
+            1 => layers.push(Layer::from(Dense::new(outputs, 3).activation(activation))),
+            2 => layers.push(Layer::from(Bias::new(outputs))),
+            _ => {
+                let mut second = first.activation(Activation::Tanh);
+                (second.inputs, second.outputs) = (outputs, 6);
+                layers.extend([Layer::Plastic(second), Layer::from(Bias::new(6))]);
+            }
         }
         let loss = [Loss::SquaredError, Loss::SoftmaxCrossEntropy][row[7]];
         let mask = [MaskKind::All, MaskKind::Steps, MaskKind::Episodes][row[8]];

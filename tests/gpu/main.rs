@@ -10,6 +10,7 @@ mod command;
 mod common;
 mod cuts;
 mod fused;
+mod kept;
 mod precision;
 mod session;
 mod turns;
@@ -20,14 +21,14 @@ use common::bodies::{
     matches_oracle, networks_are_independent, results_are_made_where_they_are_wanted,
     tanh_is_right_everywhere, what_networks_have_in_common_is_given_once,
 };
-use common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, rules, stacks};
+use common::cases::{Case, Goal, MaskKind, any_rate, close_to_instability, plastic, rules, stacks};
 use common::compare::{GPU, GPU_LEARNING, GPU_PRECISION, OPTIMISER};
 use common::pairwise::pairwise;
 use common::training;
 use libtest_mimic::{Arguments, Trial};
 use metaplastic::engine::EngineKind;
 use metaplastic::network::{Plasticity, RatePer};
-use metaplastic::{Activation, Engine, Layer, Loss, Plastic, Rate, Rule};
+use metaplastic::{Activation, Dense, Engine, Layer, Loss, Plastic, Rate, Rule};
 use std::env;
 use std::process::ExitCode;
 
@@ -135,6 +136,7 @@ fn bodies() -> Vec<Body> {
     }));
     bodies.extend(cuts::bodies());
     bodies.extend(fused::bodies());
+    bodies.extend(kept::bodies());
     bodies.extend(precision::bodies());
     bodies.extend(session::bodies());
     bodies.extend(turns::bodies());
@@ -175,19 +177,12 @@ fn pairs() -> Vec<Case> {
     let rows = pairwise(&factors).into_iter().enumerate();
     rows.map(|(seed, row)| {
         let [inputs, outputs, batch, steps] = SIZES[row[10]];
-        let layer = Plastic {
-            inputs,
-            outputs,
-            activation: Activation::ALL[row[1]],
-            rule: rules()[row[0]].clone(),
-            plasticity: Plasticity::ALL[row[2]],
-            rate: Rate {
-                value: RATES[row[5]],
-                per: [RatePer::Layer, RatePer::Neuron][row[3]],
-                learned: row[4] == 1,
-            },
-            bias: row[6] == 1,
-        };
+        let per = [RatePer::Layer, RatePer::Neuron][row[3]];
+        let mut layer = Plastic::new(inputs, outputs, any_rate(RATES[row[5]], per, row[4] == 1))
+            .activation(Activation::ALL[row[1]])
+            .rule(rules()[row[0]].clone())
+            .plasticity(Plasticity::ALL[row[2]]);
+        layer.bias = row[6] == 1;
         Case {
             goal: Goal::ALL[row[9]],
             population: 1 + row[11],
@@ -279,12 +274,8 @@ fn tiles() -> Vec<Case> {
     let layers = layers.into_iter().enumerate();
     let mut cases: Vec<_> = layers
         .map(|(index, (inputs, outputs, rule, plasticity, rate))| {
-            let layer = Plastic {
-                rule,
-                plasticity,
-                rate,
-                ..plastic(inputs, outputs)
-            };
+            let layer = plastic(inputs, outputs).rate(rate);
+            let layer = layer.rule(rule).plasticity(plasticity);
             Case {
                 batch: [1, 5, 17][index % 3],
                 steps: 7 + index,
@@ -298,17 +289,17 @@ fn tiles() -> Vec<Case> {
         })
         .collect();
     cases.push(Case::new([
-        Layer::dense(64, 24, Activation::Tanh),
-        Layer::dense(24, 4, Activation::Logistic),
+        Layer::from(Dense::new(64, 24).activation(Activation::Tanh)),
+        Layer::from(Dense::new(24, 4).activation(Activation::Logistic)),
     ]));
     // Rows over several subgroups that remember nothing, and put gradients in the place of signals.
     for (hidden, activation) in [(300, Activation::Tanh), (600, Activation::Logistic)] {
         cases.push(Case {
             steps: 40,
             ..Case::new([
-                Layer::dense(2, hidden, activation),
-                Layer::dense(hidden, 2, activation),
-                Layer::dense(2, 2, Activation::Linear),
+                Layer::from(Dense::new(2, hidden).activation(activation)),
+                Layer::from(Dense::new(hidden, 2).activation(activation)),
+                Layer::from(Dense::new(2, 2)),
             ])
         });
     }
@@ -328,7 +319,7 @@ fn populations() -> Vec<Case> {
             trace_gradient: false,
             ..Case::new([
                 Layer::Plastic(plastic(inputs, outputs)),
-                Layer::dense(outputs, 3, Activation::Linear),
+                Layer::from(Dense::new(outputs, 3)),
             ])
         })
         .collect()

@@ -1,10 +1,12 @@
 //! Sessions whose arrays stay on the device.
 
 use crate::common::cases::Case;
+use crate::common::environment::acting_is_a_loop_by_hand;
 use crate::common::sessions::{
     a_session_learns_as_a_learner_does, a_session_says_which_network_failed, cases, episodes_go_on,
     episodes_may_end_early, halves_are_the_engines, nothing_is_left_of_episodes_that_overflowed,
-    small, steps_are_all_at_once, wrong_calls_are_refused,
+    small, steps_are_all_at_once, what_networks_have_in_common_is_given_once,
+    wrong_calls_are_refused,
 };
 use crate::cuts::restricted;
 use crate::{Body, body};
@@ -57,12 +59,22 @@ pub fn bodies() -> Vec<Body> {
         },
     ));
     bodies.push(body(
+        "what networks have in common is given once to a session",
+        |engine| {
+            what_networks_have_in_common_is_given_once(engine);
+        },
+    ));
+    bodies.push(body(
         "what is computed on the device stays there",
         |engine| {
             outputs_are_differentiated_where_they_are(engine, &small());
             let narrow = restricted(engine, |profile| profile.binding_bytes = 8_000);
             outputs_are_differentiated_where_they_are(&narrow, &small());
         },
+    ));
+    bodies.push(body(
+        "acting in an environment is a loop by hand",
+        acting_is_a_loop_by_hand::<f32>,
     ));
     bodies.push(body("wrong calls of a session are refused", |engine| {
         wrong_calls_are_refused(engine);

@@ -7,8 +7,8 @@ use crate::{Body, body};
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, EpisodeSource};
 use metaplastic::{
-    Activation, Bias, Engine, Initial, Layer, Loss, Network, Optimiser, Parameters, Plastic, Rate,
-    Rule,
+    Activation, Bias, Dense, Engine, Initial, Layer, Loss, Network, Optimiser, Parameters, Plastic,
+    Rate, Rule,
 };
 
 pub fn bodies() -> Vec<Body> {
@@ -27,23 +27,15 @@ pub fn bodies() -> Vec<Body> {
 /// Each with the kernel whose loops would make more than 65,535 turns in one dispatch.
 fn cases() -> Vec<(&'static str, Case)> {
     let layer = |inputs: usize, outputs: usize, rule: Rule, rate: f64| {
-        Layer::Plastic(Plastic {
-            rule,
-            rate: Rate::learned(rate),
-            ..plastic(inputs, outputs)
-        })
+        let layer = plastic(inputs, outputs).rule(rule);
+        Layer::Plastic(layer.rate(Rate::learned(rate)))
     };
     let case = |layers: Vec<Layer>, batch: usize, steps: usize| Case {
         batch,
         steps,
         ..Case::new(layers)
     };
-    let bias = Layer::Bias(Bias {
-        inputs: 2,
-        outputs: 2,
-        activation: Activation::Tanh,
-        bias: true,
-    });
+    let bias = Layer::from(Bias::new(2).activation(Activation::Tanh));
     let target = |loss, case: Case| Case {
         goal: Goal::Target(loss, MaskKind::All),
         ..case
@@ -70,7 +62,14 @@ fn cases() -> Vec<(&'static str, Case)> {
         ),
         (
             "backward",
-            case(vec![Layer::dense(3, 2, Activation::Tanh), bias], 16, 4200),
+            case(
+                vec![
+                    Layer::from(Dense::new(3, 2).activation(Activation::Tanh)),
+                    bias,
+                ],
+                16,
+                4200,
+            ),
         ),
         ("input_gradient", case(wide(), 1, 140)),
         (
@@ -91,8 +90,8 @@ fn generated_episodes(engine: &Engine) {
         batch: 16,
     };
     let layers = [
-        Layer::plastic(10, 2, Rate::fixed(0.02)),
-        Layer::dense(2, 2, Activation::Linear),
+        Layer::from(Plastic::new(10, 2, Rate::fixed(0.02)).activation(Activation::Tanh)),
+        Layer::from(Dense::new(2, 2)),
     ];
     let network = Network::new(source.task.loss(), layers).expect("a valid network");
     let start =

@@ -6,7 +6,9 @@ use crate::common::bodies::{
     networks_are_independent, results_are_made_where_they_are_wanted, run,
     tanh_is_right_everywhere, what_networks_have_in_common_is_given_once,
 };
-use crate::common::cases::{Case, Goal, MaskKind, close_to_instability, plastic, rules, stacks};
+use crate::common::cases::{
+    Case, Goal, MaskKind, any_rate, close_to_instability, plastic, rules, stacks,
+};
 use crate::common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
 use crate::common::random::Random;
 use crate::common::threads::pool;
@@ -39,22 +41,19 @@ fn rates(value: f64) -> [Rate; 4] {
 }
 
 #[test]
-fn every_rule_activation_and_granularity() {
+fn gradients_are_right_for_every_rule_activation_and_number_of_coefficients() {
     let mut cases = Vec::new();
     for rule in rules() {
         for activation in Activation::ALL {
             for plasticity in Plasticity::ALL {
                 for rate in rates(0.1) {
                     for bias in [true, false] {
-                        cases.push(Case::new([Layer::Plastic(Plastic {
-                            inputs: 7,
-                            outputs: 5,
-                            activation,
-                            rule: rule.clone(),
-                            plasticity,
-                            rate,
-                            bias,
-                        })]));
+                        let mut layer = Plastic::new(7, 5, rate)
+                            .activation(activation)
+                            .rule(rule.clone())
+                            .plasticity(plasticity);
+                        layer.bias = bias;
+                        cases.push(Case::new([Layer::Plastic(layer)]));
                     }
                 }
             }
@@ -65,7 +64,7 @@ fn every_rule_activation_and_granularity() {
 }
 
 #[test]
-fn awkward_sizes() {
+fn gradients_are_right_at_awkward_sizes() {
     let mut cases = Vec::new();
     for inputs in [1, 3, 60, 129] {
         for outputs in [1, 2, 33, 70] {
@@ -94,7 +93,7 @@ fn awkward_sizes() {
 }
 
 #[test]
-fn stacks_of_layers() {
+fn gradients_are_right_through_stacks_of_layers() {
     let mut cases = Vec::new();
     for goal in Goal::ALL {
         for stack in stacks() {
@@ -117,7 +116,7 @@ fn stacks_of_layers() {
 
 /// Rates up to 1: the retention is small, zero, and for Oja of either sign.
 #[test]
-fn every_rate() {
+fn gradients_are_right_at_every_rate() {
     let mut cases = Vec::new();
     for value in [0.0, 1e-3, 0.02, 0.5, 0.7, 0.75, 0.8, 0.9, 0.99, 0.999, 1.0] {
         for rate in rates(value) {
@@ -140,7 +139,7 @@ fn every_rate() {
 
 /// With vectors over synapses, and over episodes.
 #[test]
-fn as_precise_as_back_propagation() {
+fn gradients_are_as_precise_as_those_of_back_propagation() {
     for batch in [3, 32] {
         let cases = close_to_instability(batch);
         is_as_precise_as_back_propagation(&Engine::cpu(), &cases, CPU_PRECISION);
@@ -150,7 +149,7 @@ fn as_precise_as_back_propagation() {
 /// Oja's retention `1 − η y²` exactly zero, near zero and negative: a linear or rectified output around `1 / √η`, set
 /// by the bias.
 #[test]
-fn retention_around_zero() {
+fn gradients_are_right_where_a_retention_is_nearly_zero() {
     let engine = Engine::cpu();
     for activation in [Activation::Linear, Activation::Relu] {
         for rate in [0.25, 1.0] {
@@ -204,7 +203,7 @@ fn retention_around_zero() {
 }
 
 #[test]
-fn long_episodes() {
+fn gradients_are_right_over_long_episodes() {
     let mut cases = Vec::new();
     for value in [0.01, 0.5, 0.9, 0.99, 1.0] {
         for rate in [Rate::learned(value), Rate::learned(value).per_neuron()] {
@@ -228,20 +227,18 @@ fn long_episodes() {
 
 /// So many steps that rows are taken through a part of them at a time, one episode by itself and several together.
 #[test]
-fn episodes_of_several_segments() {
+fn gradients_are_right_over_several_segments_of_steps() {
     let mut cases = Vec::new();
     for batch in [1, 8] {
         for rule in Rule::named() {
             let (mut first, mut second) = (plastic(40, 35), plastic(35, 3));
             (first.rule, first.rate) = (rule.clone(), Rate::learned(0.1).per_neuron());
             second.rule = rule;
-            let bias = Layer::Bias(Bias {
-                inputs: 40,
-                outputs: 40,
-                activation: Activation::Linear,
-                bias: true,
-            });
-            for below in [bias, Layer::dense(40, 40, Activation::Tanh)] {
+            let bias = Layer::from(Bias::new(40));
+            for below in [
+                bias,
+                Layer::from(Dense::new(40, 40).activation(Activation::Tanh)),
+            ] {
                 let index = cases.len();
                 cases.push(Case {
                     steps: 1500,
@@ -268,12 +265,7 @@ fn lanes_without_an_episode_do_not_show() {
     let mut layer = plastic(4, 3);
     (layer.rule, layer.activation) = (Rule::oja(), Activation::Linear);
     layer.rate = Rate::learned(0.5);
-    let below = Layer::Bias(Bias {
-        inputs: 4,
-        outputs: 4,
-        activation: Activation::Linear,
-        bias: true,
-    });
+    let below = Layer::from(Bias::new(4));
     let case = Case {
         steps: 200,
         batch: 7,
@@ -373,31 +365,27 @@ fn random_case(seed: u64) -> Case {
             let activation = random.pick(&Activation::ALL);
             let bias = random.one_in(2);
             let layer = match random.below(5) {
-                0 => Layer::Dense(Dense {
-                    inputs,
-                    outputs,
-                    activation,
-                    bias,
-                }),
-                1 => Layer::Bias(Bias {
-                    inputs,
-                    outputs: inputs,
-                    activation,
-                    bias: true,
-                }),
-                _ => Layer::Plastic(Plastic {
-                    inputs,
-                    outputs,
-                    activation,
-                    rule: random.pick(&rules()),
-                    plasticity: random.pick(&Plasticity::ALL),
-                    rate: Rate {
-                        value: random.pick(&[0.0, 0.01, 0.1, 0.5, 0.9, 1.0]),
-                        per: random.pick(&[RatePer::Layer, RatePer::Neuron]),
-                        learned: random.one_in(2),
-                    },
-                    bias,
-                }),
+                0 => {
+                    let mut layer = Dense::new(inputs, outputs).activation(activation);
+                    layer.bias = bias;
+                    Layer::Dense(layer)
+                }
+                1 => Layer::from(Bias::new(inputs).activation(activation)),
+                _ => {
+                    let rule = random.pick(&rules());
+                    let plasticity = random.pick(&Plasticity::ALL);
+                    let rate = any_rate(
+                        random.pick(&[0.0, 0.01, 0.1, 0.5, 0.9, 1.0]),
+                        random.pick(&[RatePer::Layer, RatePer::Neuron]),
+                        random.one_in(2),
+                    );
+                    let mut layer = Plastic::new(inputs, outputs, rate)
+                        .activation(activation)
+                        .rule(rule)
+                        .plasticity(plasticity);
+                    layer.bias = bias;
+                    Layer::Plastic(layer)
+                }
             };
             inputs = layer.outputs();
             layer
@@ -416,7 +404,7 @@ fn random_case(seed: u64) -> Case {
 }
 
 #[test]
-fn random_networks() {
+fn gradients_of_random_networks_are_right() {
     check(
         "random networks",
         &(0..300).map(random_case).collect::<Vec<_>>(),
@@ -450,7 +438,7 @@ fn parallel_cases() -> Vec<Case> {
                 trace_gradient: true,
                 ..Case::new([
                     Layer::Plastic(layer),
-                    Layer::dense(outputs, 3, Activation::Tanh),
+                    Layer::from(Dense::new(outputs, 3).activation(Activation::Tanh)),
                 ])
             });
         }
@@ -485,7 +473,7 @@ fn number_of_threads_does_not_matter() {
 
 /// So many synapses that the sums of few blocks of episodes are held at a time: of more blocks where there are more threads.
 fn large(batch: usize) -> (Network, Parameters<f32>, Episodes<'static, f32>) {
-    let layer = Layer::plastic(512, 512, Rate::fixed(0.1));
+    let layer = Layer::from(Plastic::new(512, 512, Rate::fixed(0.1)).activation(Activation::Tanh));
     let network = Network::new(Loss::SquaredError, [layer]).unwrap();
     let initial = Initial {
         scale: 0.02,
@@ -546,23 +534,23 @@ fn a_rule_that_has_no_value_at_zero_is_right_elsewhere() {
 }
 
 #[test]
-fn arrays_in_any_order_are_the_same() {
+fn arrays_in_any_memory_order_give_the_same_bits() {
     arrays_may_lie_in_any_order(&Engine::cpu());
 }
 
 #[test]
-fn data_common_to_a_population_is_given_once() {
+fn data_common_to_a_population_need_be_given_only_once() {
     what_networks_have_in_common_is_given_once(&Engine::cpu());
 }
 
 #[test]
-fn traces_where_they_are_wanted() {
+fn results_are_made_only_where_they_are_wanted() {
     results_are_made_where_they_are_wanted(&Engine::cpu());
 }
 
 /// Over all numbers `examples/tanh.rs` finds 3.3e-7, and 3.0e-7 where multiply-adds are rounded once.
 #[test]
-fn tanh_everywhere() {
+fn tanh_is_accurate_everywhere() {
     for episodes in [1, 16] {
         tanh_is_right_everywhere(&Engine::cpu(), episodes, 3.5e-7);
     }
@@ -570,7 +558,7 @@ fn tanh_everywhere() {
 
 /// A layer's number may be any: one that is not there is an error.
 #[test]
-fn traces_of_no_layer_are_refused() {
+fn traces_for_layers_that_have_none_are_refused() {
     let case = Case::new([Layer::Plastic(plastic(3, 2))]);
     let trace = || Array4::zeros((case.population, case.batch, 2, 3));
     for layer in [1, usize::MAX] {

@@ -3,7 +3,10 @@
 use crate::common::compare::{CPU_LEARNING, OPTIMISER};
 use crate::common::threads::pool;
 use crate::common::training as body;
-use metaplastic::{Engine, Episodes, Initial, Layer, Loss, Network, Optimiser, Parameters, Rate};
+use metaplastic::{
+    Activation, Engine, Episodes, Initial, Layer, Loss, Network, Optimiser, Parameters, Plastic,
+    Rate,
+};
 use ndarray::Array4;
 
 #[test]
@@ -29,7 +32,7 @@ fn learning_follows_its_equations() {
 }
 
 #[test]
-fn generated_episodes_are_given_ones() {
+fn generated_episodes_train_as_the_same_ones_given() {
     for batch in [1, 5, 40] {
         body::generated_episodes_are_given_ones(&Engine::cpu(), batch);
     }
@@ -53,7 +56,7 @@ fn evaluation_changes_nothing() {
 }
 
 #[test]
-fn networks_train_as_alone() {
+fn networks_of_a_population_train_as_they_would_alone() {
     for batch in [1, 40] {
         body::networks_train_as_alone(&Engine::cpu(), batch);
     }
@@ -75,7 +78,7 @@ fn calls_may_come_in_any_order() {
 }
 
 #[test]
-fn failures_count_episodes() {
+fn failures_say_how_many_episodes_were_seen() {
     body::failures_count_episodes(&Engine::cpu());
 }
 
@@ -83,7 +86,8 @@ fn failures_count_episodes() {
 /// time.
 #[test]
 fn a_learner_serves_pools_of_any_size() {
-    let layer = Layer::plastic(300, 300, Rate::learned(0.1));
+    let layer =
+        Layer::from(Plastic::new(300, 300, Rate::learned(0.1)).activation(Activation::Tanh));
     let network = Network::new(Loss::SquaredError, [layer]).unwrap();
     let initial = Initial {
         scale: 0.02,

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod environment;
 mod gradients;
 mod learner;
 mod many_layers;

@@ -1,13 +1,16 @@
 //! Networks of very many layers.
 
-use metaplastic::{Engine, Episodes, Layer, Loss, Network, Optimiser, Parameters, Role, Want};
+use metaplastic::{
+    Bias, Engine, Episodes, Layer, Loss, Network, Optimiser, Parameters, Role, Want,
+};
 use ndarray::Array4;
 use std::time::{Duration, Instant};
 
 /// The time that `layers` layers take to be described, filled, looked up and computed with.
 fn set_up(layers: usize) -> Duration {
     let start = Instant::now();
-    let network = Network::new(Loss::SquaredError, vec![Layer::bias(2); layers]).unwrap();
+    let network =
+        Network::new(Loss::SquaredError, vec![Layer::from(Bias::new(2)); layers]).unwrap();
     let network = Network::from_toml(&network.to_toml(), "layers").unwrap();
     let mut parameters = Parameters::<f32>::new(&network, 1).unwrap();
     for layer in 0..layers {

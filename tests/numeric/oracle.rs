@@ -15,7 +15,7 @@ use metaplastic::{Activation, Layer, Loss, Rate};
 use num_complex::Complex;
 
 #[test]
-fn rules_written_by_hand_are_their_texts() {
+fn rules_written_by_hand_compute_what_their_texts_say() {
     let mut random = Random::new(5);
     for rule in rules() {
         for _ in 0..1_000 {
@@ -287,7 +287,7 @@ fn comparison_refuses_missing_unexpected_and_unpopulated_tensors() {
 
 /// Errors too large, one that is no number, or fewer of them are refused.
 #[test]
-fn comparison_of_precision_has_teeth() {
+fn comparison_of_precision_refuses_errors_too_large_and_too_few() {
     let yardstick: Vec<f64> = (1..=200).map(|k| f64::from(k * k) * 1e-9).collect();
     for times in [CPU_PRECISION, GPU_PRECISION] {
         let compare = |errors: &[f64]| compare_precision(&yardstick, errors, times);
@@ -311,7 +311,7 @@ fn comparison_of_precision_has_teeth() {
 
 /// A reference of zeros asks for zeros, to within the floor; a NaN in the reference is refused too.
 #[test]
-fn comparison_knows_zero_and_nan_references() {
+fn comparison_takes_zeros_for_zeros_and_no_nan_as_a_reference() {
     for tolerance in &TOLERANCES {
         let tensors = |value: f64| {
             let mut tensors = Tensors::new(1);

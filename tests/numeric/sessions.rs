@@ -3,7 +3,8 @@
 use crate::common::sessions::{
     a_session_learns_as_a_learner_does, a_session_says_which_network_failed, cases, episodes_go_on,
     episodes_may_end_early, halves_are_the_engines, nothing_is_left_of_episodes_that_overflowed,
-    small, steps_are_all_at_once, wrong_calls_are_refused,
+    small, steps_are_all_at_once, what_networks_have_in_common_is_given_once,
+    wrong_calls_are_refused,
 };
 use metaplastic::Engine;
 
@@ -16,7 +17,7 @@ fn halves_of_a_session_are_the_engines_gradient() {
 }
 
 #[test]
-fn steps_one_at_a_time_are_all_at_once() {
+fn steps_one_at_a_time_give_the_bits_of_all_at_once() {
     for case in cases().into_iter().chain([small()]) {
         steps_are_all_at_once::<f32>(&Engine::cpu(), &case);
         steps_are_all_at_once::<f64>(&Engine::cpu(), &case);
@@ -24,7 +25,7 @@ fn steps_one_at_a_time_are_all_at_once() {
 }
 
 #[test]
-fn episodes_end_when_they_end() {
+fn episodes_may_end_before_the_last_step() {
     for case in cases().into_iter().chain([small()]) {
         episodes_may_end_early::<f32>(&Engine::cpu(), &case);
         episodes_may_end_early::<f64>(&Engine::cpu(), &case);
@@ -55,6 +56,11 @@ fn a_network_that_fails_in_a_session_stops_learning() {
 #[test]
 fn episodes_that_overflowed_leave_nothing_behind() {
     nothing_is_left_of_episodes_that_overflowed(&Engine::cpu());
+}
+
+#[test]
+fn data_common_to_a_population_is_given_once_to_a_session() {
+    what_networks_have_in_common_is_given_once(&Engine::cpu());
 }
 
 #[test]

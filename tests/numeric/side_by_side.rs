@@ -8,7 +8,7 @@ use metaplastic::episodes::{Mask, Objective};
 use metaplastic::network::Plasticity;
 use metaplastic::number::Real;
 use metaplastic::{
-    Activation, Engine, Episodes, Layer, Loss, Network, Optimiser, Parameters, Rate,
+    Activation, Dense, Engine, Episodes, Layer, Loss, Network, Optimiser, Parameters, Rate,
 };
 
 /// What a learner has after a meta-step that changes no parameter: the losses, and as what an optimiser without momentum
@@ -139,7 +139,7 @@ fn what_does_not_count_does_not_show() {
         goal: Goal::Target(Loss::SoftmaxCrossEntropy, MaskKind::Episodes),
         population: 3,
         batch: 1,
-        ..Case::new([Layer::dense(4, 3, Activation::Linear)])
+        ..Case::new([Layer::from(Dense::new(4, 3))])
     };
     let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
     let mut episodes = case.episodes().cast::<f32>();

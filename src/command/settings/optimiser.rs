@@ -161,7 +161,6 @@ impl OptimiserSettings {
         }
         let (mut none, mut other) = (0, 0);
         let (name, updates, every, constants): (_, _, _, Vec<(&str, &mut f64)>) = match schedule {
-            Schedule::Constant => ("constant", &mut none, &mut other, Vec::new()),
             Schedule::Cosine { updates, floor } => {
                 let constants = vec![("--schedule-floor", floor)];
                 ("cosine", updates, &mut other, constants)
@@ -170,6 +169,7 @@ impl OptimiserSettings {
                 let constants = vec![("--schedule-factor", factor)];
                 ("step", &mut none, every, constants)
             }
+            other_kind => (other_kind.name(), &mut none, &mut other, Vec::new()),
         };
         let reason = format!("the schedule is {name}");
         for (field, given, at_home, place) in [

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn interleaved_rows_come_back() {
+    fn interleaving_can_be_undone() {
         rows_come_back::<f32>();
         rows_come_back::<f64>();
     }

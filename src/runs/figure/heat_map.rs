@@ -25,6 +25,9 @@ const LEFT: f64 = 30.0;
 
 /// `w` and `α` of every layer: a row for each postsynaptic neuron, a column for each presynaptic one. `w` stands on the
 /// left, `α` on the right.
+///
+/// # Panics
+/// As [`Matrix::of`].
 pub fn heat_maps(picture: &Picture<'_>) -> String {
     let matrices = Matrix::of(picture.network, picture.parameters, picture.index);
     let mut svg = Svg::default();
@@ -161,7 +164,7 @@ fn colour_bar(svg: &mut Svg, (x, y): (f64, f64), largest: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Activation, Layer, Loss, Network, Rate};
+    use crate::network::{Activation, Dense, Layer, Loss, Network, Plastic, Rate};
     use crate::parameters::Parameters;
     use crate::tasks::Association;
     use crate::training::Recipe;
@@ -203,8 +206,8 @@ mod tests {
     fn large_matrices_are_cut() {
         let task = Recipe::new(Arc::new(Association::REVERSAL)).unwrap().task;
         let layers = [
-            Layer::plastic(300, 2, Rate::fixed(0.1)),
-            Layer::dense(2, 80, Activation::Linear),
+            Layer::from(Plastic::new(300, 2, Rate::fixed(0.1)).activation(Activation::Tanh)),
+            Layer::from(Dense::new(2, 80)),
         ];
         let network = Network::new(Loss::SoftmaxCrossEntropy, layers).unwrap();
         let parameters = Parameters::<f32>::new(&network, 1).unwrap();

@@ -50,6 +50,9 @@ pub struct Picture<'a> {
 }
 
 /// Nodes in layers from left to right; fixed weights are solid lines, plasticity coefficients dashed ones.
+///
+/// # Panics
+/// As [`Matrix::of`].
 pub fn network(picture: &Picture<'_>) -> String {
     let matrices = Matrix::of(picture.network, picture.parameters, picture.index);
     let columns = Columns::new(&matrices);
@@ -241,7 +244,7 @@ fn legend(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Activation, Layer, Loss, Rate};
+    use crate::network::{Activation, Dense, Layer, Loss, Plastic, Rate};
     use crate::tasks::Association;
     use crate::training::Recipe;
     use std::sync::Arc;
@@ -294,8 +297,8 @@ mod tests {
     fn large_networks_and_empty_ones_are_drawn_too() {
         let task = Recipe::new(Arc::new(Association::ONE_SHOT)).unwrap().task;
         let layers = [
-            Layer::plastic(300, 200, Rate::fixed(0.1)),
-            Layer::dense(200, 2, Activation::Linear),
+            Layer::from(Plastic::new(300, 200, Rate::fixed(0.1)).activation(Activation::Tanh)),
+            Layer::from(Dense::new(200, 2)),
         ];
         let network = Network::new(Loss::SoftmaxCrossEntropy, layers).unwrap();
         let mut parameters = Parameters::<f32>::new(&network, 1).unwrap();

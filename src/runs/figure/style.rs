@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_round() {
+    fn steps_of_an_axis_are_round_numbers() {
         let steps = [0.13, 0.2, 0.7, 3.1, 1_667.0].map(nice_step);
         let expected = [0.2, 0.2, 1.0, 5.0, 2_000.0];
         for (step, expected) in steps.into_iter().zip(expected) {
