@@ -81,8 +81,12 @@ fn add<const N: usize>(sum: &mut [u32; N], other: &[u32; N]) {
 /// Adds word `b` to word `a`, and mixes the sum into word `b`.
 #[inline(always)]
 fn mix<const N: usize>(x: &mut [[u32; N]; 4], [a, b]: [usize; 2], rotation: u32) {
-    x[a] = std::array::from_fn(|lane| x[a][lane].wrapping_add(x[b][lane]));
-    x[b] = std::array::from_fn(|lane| x[b][lane].rotate_left(rotation) ^ x[a][lane]);
+    let (mut sums, mut mixed) = (x[a], x[b]);
+    for (sum, word) in sums.iter_mut().zip(&mut mixed) {
+        *sum = sum.wrapping_add(*word);
+        *word = word.rotate_left(rotation) ^ *sum;
+    }
+    (x[a], x[b]) = (sums, mixed);
 }
 
 /// The key of one network's streams. Network `n` of a population with seed `s` has the key of seed `s + n`.

@@ -1,6 +1,6 @@
 //! What lies along the lanes of a vector, as data: arrays are laid out by it, and kernels are compiled for each.
 
-use super::layers::Shape;
+use super::layers::{Kind, Shape};
 use super::segments;
 use crate::computation::EPISODE_BLOCK;
 use crate::number::{Real, pair_width};
@@ -27,6 +27,9 @@ pub(super) const MOST_LANES: usize = 32;
 /// Numbers that a sweep keeps of a row beside its synapses while the row waits, for each episode: as many as the reverse
 /// sweep has.
 pub(super) const STATE: usize = 6;
+
+/// Padded synapses of each network, of those that lie side by side: of 32 `f32` networks, a quarter of a mebibyte.
+const MOST_SYNAPSES: usize = 1 << 11;
 
 /// Elements of a line of the cache, in `f32`.
 const LINE: usize = 16;
@@ -57,13 +60,36 @@ impl Along {
         }
     }
 
-    /// The fastest one for networks that learn, with so many episodes of each.
+    /// The fastest one for networks that learn, with so many episodes of each: networks side by side where one that is alone
+    /// takes no more than five times as long so. A population gains what the other lanes then do besides.
+    ///
+    /// A row's step over networks costs what it does over episodes in [`Along::fastest`], in pairs of vectors of 64 bytes, once
+    /// for each episode. What a group has must stay in a near cache.
     pub fn fastest_learning<R: Real>(shapes: &[Shape], batch: usize) -> Self {
-        let synapses: usize = shapes.iter().map(|it| it.inputs * it.outputs).sum();
-        if batch <= 4 && synapses <= 256 && MOST_LANES.is_multiple_of(pair_width::<R>()) {
-            return Self::Networks;
-        }
-        Self::fastest::<R>(shapes, batch)
+        let along = Self::fastest::<R>(shapes, batch);
+        let width = pair_width::<R>();
+        let all = |cost: fn(usize, usize) -> usize| -> usize {
+            let costs = shapes.iter().map(|shape| match shape.kind {
+                Kind::Bias => shape.outputs.saturating_mul(cost(1, width)),
+                _ => shape.outputs.saturating_mul(cost(shape.inputs, width)),
+            });
+            costs.fold(0, usize::saturating_add)
+        };
+        let group = all(|inputs, _| 30 + 8 * inputs).saturating_mul(width * size_of::<R>());
+        let alone = match along {
+            Self::Episodes => batch.div_ceil(width).saturating_mul(group),
+            _ => {
+                let episode = all(|inputs, width| 50 + 5 * inputs.div_ceil(width));
+                batch.saturating_mul(64).saturating_mul(episode)
+            }
+        };
+        let synapses = shapes.iter().map(Shape::synapses);
+        let synapses = synapses.fold(0, usize::saturating_add);
+        let suits = MOST_LANES.is_multiple_of(width)
+            && batch <= EPISODE_BLOCK
+            && synapses <= MOST_SYNAPSES
+            && batch.saturating_mul(group) <= alone.saturating_mul(5);
+        if suits { Self::Networks } else { along }
     }
 
     /// Episodes that go together, `W`, of one network or of one each: the last axis of their arrays.
@@ -95,12 +121,13 @@ impl Along {
         }
     }
 
-    /// Rows whose sweeps are interleaved step by step. Where a row's next step waits for a sum over lanes, the processor has
-    /// the others to do meanwhile.
+    /// Rows whose sweeps are interleaved step by step. Where a row's next step waits for a sum over lanes, or for the
+    /// activation, the processor has the others to do meanwhile.
     pub const fn together(self) -> usize {
         match self {
             Self::Synapses => 4,
-            Self::Episodes | Self::Networks => 1,
+            Self::Networks => 2,
+            Self::Episodes => 1,
         }
     }
 

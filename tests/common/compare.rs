@@ -126,6 +126,12 @@ impl Tensors {
         part
     }
 
+    /// Keeps the tensors whose names suit.
+    pub fn retain(&mut self, suits: impl Fn(&String) -> bool) {
+        self.parts.retain(|name, _| suits(name));
+        self.magnitudes.retain(|name, _| suits(name));
+    }
+
     /// Everything that an engine returned, by the names of the command's files.
     pub fn from_gradients<R: Real>(gradients: &Gradients<R>) -> Self {
         let Gradients {

@@ -8,3 +8,4 @@ mod learner;
 mod many_layers;
 mod oracle;
 mod sessions;
+mod side_by_side;
