@@ -139,7 +139,11 @@ impl Number for Chosen {
 
     fn where_less(self, bound: Self, then: Self, otherwise: Self) -> Self {
         let (a, b) = (self.value, bound.value);
-        let gap = (a - b).abs() / 1f64.max(a.abs()).max(b.abs());
+        // What has no finite value may have been simplified away.
+        let gap = match a.is_finite() && b.is_finite() {
+            true => (a - b).abs() / 1f64.max(a.abs()).max(b.abs()),
+            false => 0.0,
+        };
         let chosen = then.and(otherwise, if a < b { then.value } else { otherwise.value });
         let edge = self.and(bound, 0.0).gap.min(gap);
         Self {
@@ -355,6 +359,7 @@ fn choices_on_the_edge_are_told_from_others() {
     };
     assert!(!settled("where_less(rate + m - (1) * rate, y / y, 2, 0)"));
     assert!(!settled("1 + max(y, y)"));
+    assert!(!settled("where_less(y / 0 * 0, y, rate, 2)"));
     assert!(settled("where_less(rate, y, 2, 0) + max(y, rate) * abs(y)"));
     assert!(settled("exp(y) / rate"));
 }
