@@ -121,6 +121,9 @@ pub(super) trait RowSweep<W: Way, const N: usize> {
     fn end<'b>(&'b self, row: Self::Row<'b>, segment: &Range<usize>);
 }
 
+/// The most rows that go together.
+const MOST: usize = 4;
+
 /// Takes a chunk's rows through a segment of steps.
 #[inline(always)]
 pub(super) fn sweep<W: Way, T: RowSweep<W, N>, const N: usize>(
@@ -129,44 +132,38 @@ pub(super) fn sweep<W: Way, T: RowSweep<W, N>, const N: usize>(
     scratch: &mut Scratch<'_, W::Real>,
     segment: Range<usize>,
 ) {
-    const { assert!(matches!(W::TOGETHER, 1 | 2 | 4)) };
+    const { assert!(W::TOGETHER <= MOST) };
     let (first, count) = (rows.first, rows.count);
-    while let Some(group) = rows.split_rows(W::TOGETHER) {
-        let slots = scratch.slots(group.first - first, count);
-        // Loops over rows whose number is known are written out. What a way has no use for is not compiled for it.
-        match group.count {
-            2 if W::TOGETHER >= 2 => sweep_together::<W, T, N, 2>(sweep, group, slots, &segment),
-            3 if W::TOGETHER >= 4 => sweep_together::<W, T, N, 3>(sweep, group, slots, &segment),
-            4 if W::TOGETHER >= 4 => sweep_together::<W, T, N, 4>(sweep, group, slots, &segment),
-            _ => sweep_together::<W, T, N, 1>(sweep, group, slots, &segment),
-        }
-    }
-}
-
-/// Takes `K` rows through a segment of steps, of each step one row after the other.
-#[inline(always)]
-fn sweep_together<W: Way, T: RowSweep<W, N>, const N: usize, const K: usize>(
-    sweep: &T,
-    mut rows: RowsMut<'_, W::Real, N>,
-    mut slots: std::slice::ChunksExactMut<'_, W::Real>,
-    segment: &Range<usize>,
-) {
     let steps = segment.len();
-    let mut together: [T::Row<'_>; K] = std::array::from_fn(|_| {
-        let row = rows.split_rows(1).expect("as many rows");
-        sweep.begin(row, slots.next().expect("a slot for every row"), segment)
-    });
-    for n in 0..steps {
-        let t = match T::BACKWARDS {
-            false => segment.start + n,
-            true => segment.end - 1 - n,
-        };
-        for row in &mut together {
-            sweep.step(row, t);
+    let at = |n: usize| match T::BACKWARDS {
+        false => segment.start + n,
+        true => segment.end - 1 - n,
+    };
+    while let Some(mut group) = rows.split_rows(W::TOGETHER) {
+        let mut slots = scratch.slots(group.first - first, count);
+        if W::TOGETHER == 1 {
+            let slot = slots.next().expect("a slot for every row");
+            let mut row = sweep.begin(group, slot, &segment);
+            for n in 0..steps {
+                sweep.step(&mut row, at(n));
+            }
+            sweep.end(row, &segment);
+            continue;
         }
-    }
-    for row in together {
-        sweep.end(row, segment);
+        let mut together: [Option<T::Row<'_>>; MOST] = [const { None }; MOST];
+        for (place, slot) in together.iter_mut().zip(slots) {
+            if let Some(row) = group.split_rows(1) {
+                *place = Some(sweep.begin(row, slot, &segment));
+            }
+        }
+        for n in 0..steps {
+            for row in together.iter_mut().flatten() {
+                sweep.step(row, at(n));
+            }
+        }
+        for row in together.into_iter().flatten() {
+            sweep.end(row, &segment);
+        }
     }
 }
 
