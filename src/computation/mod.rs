@@ -1,13 +1,19 @@
 //! A computation between description and engine: what is asked for, and what comes back.
 
+mod backend;
 mod contract;
+#[cfg(feature = "gpu")]
+mod device_arrays;
 mod failure;
 mod outcome;
 mod request;
 mod sample;
 mod state;
 
+pub(crate) use backend::{Held, LearnerBackend, PopulationBackend, SessionBackend};
 pub(crate) use contract::EPISODE_BLOCK;
+#[cfg(feature = "gpu")]
+pub use device_arrays::DeviceArrays;
 pub use failure::Failure;
 pub use outcome::{EpisodeGradients, Gradients, Outcome, Want};
 pub(crate) use request::{GivenTraces, InCommon, ObjectiveKind, Request};

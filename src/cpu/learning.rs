@@ -80,21 +80,6 @@ impl<R: Real> Learning<R> {
         groups.map(move |(index, (values, group))| (index * networks, values, group))
     }
 
-    /// One update of every network with the caller's gradients, which no episode has been seen for.
-    pub fn apply(
-        &mut self,
-        layout: &Layout,
-        parameters: &mut Parameters<R>,
-        gradients: &Parameters<R>,
-    ) {
-        let episode = self.episodes;
-        let networks = self.networks(parameters);
-        networks.for_each(|(index, values, network)| {
-            network.gradient.copy_from_slice(gradients.network(index));
-            network.learn(layout, values, index, episode, 0.0);
-        });
-    }
-
     /// Means begin anew.
     pub fn forget_losses(&mut self) {
         for network in &mut self.networks {

@@ -18,6 +18,7 @@ mod lockstep;
 mod networks;
 mod optimiser;
 mod pool;
+mod population;
 mod results;
 mod retention;
 mod segments;

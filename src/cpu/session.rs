@@ -6,32 +6,28 @@ use super::budget::Workspaces;
 use super::job::{Job, Keeps, Work};
 use super::kernels::bring_out;
 use super::layers::{Shape, unpack};
-use super::learning::Learning;
 use super::pool::Pooled;
+use super::population::Population;
 use super::results::ResultArrays;
 use super::source::Source;
-use crate::computation::{EpisodeGradients, Failure, Gradients, Outcome, Request, TrainingState};
+use crate::computation::{
+    EpisodeGradients, Gradients, Outcome, PopulationBackend, Request, SessionBackend,
+};
 use crate::episodes::{Episodes, Objective, Upstream};
 use crate::error::Result;
 use crate::memory;
 use crate::network::Network;
 use crate::number::Real;
 use crate::optimiser::Optimiser;
-use crate::parameters::{Layout, Parameters};
+use crate::parameters::Parameters;
 use ndarray::{Array1, Array4};
 use rayon::prelude::*;
-use std::sync::Arc;
-
-/// Why optimisers are there: whoever calls has seen to it.
-const LEARNS: &str = "the session's networks learn";
 
 /// The activities of a population's episodes, `O(P·B·T·(I + O))` of them, from the forward sweep to the reverse one.
 #[derive(Debug)]
 pub(crate) struct CpuSession<R: Real> {
     network: Network,
-    parameters: Parameters<R>,
-    /// Where the networks learn.
-    learning: Option<Learning<R>>,
+    population: Population<R>,
     job: Job,
     workspaces: Workspaces<R>,
     /// Of each network.
@@ -71,11 +67,9 @@ impl<R: Real> CpuSession<R> {
             let layers = sizes().into_iter();
             layers.map(|sizes| sizes.arrays()).collect()
         };
-        let learning = |optimisers| Learning::new(parameters.layout(), optimisers);
         let mut session = Self {
             network: network.clone(),
-            parameters: parameters.clone(),
-            learning: optimisers.map(learning).transpose()?,
+            population: Population::new(parameters, optimisers)?,
             workspaces,
             batches: (0..population).map(|_| Batch::new(&job)).collect(),
             kept: (0..population)
@@ -88,153 +82,17 @@ impl<R: Real> CpuSession<R> {
         Ok(session)
     }
 
-    fn layout(&self) -> &Arc<Layout> {
-        self.parameters.shared_layout()
-    }
-
     /// Takes the parameters of every network in, for sweeps from now on.
     fn pack(&mut self) {
-        let layout = self.layout().clone();
+        let Population { parameters, .. } = &self.population;
         for (index, batch) in self.batches.iter_mut().enumerate() {
-            batch.pack(&self.network, &layout, self.parameters.network(index));
+            batch.pack(
+                &self.network,
+                parameters.layout(),
+                parameters.network(index),
+            );
         }
-    }
-
-    pub(crate) fn parameters(&self) -> Result<Parameters<R>> {
-        Ok(self.parameters.clone())
-    }
-
-    pub(crate) fn set_parameters(&mut self, parameters: &Parameters<R>) -> Result<()> {
-        self.parameters.clone_from(parameters);
-        self.pack();
-        Ok(())
-    }
-
-    /// Begins new episodes.
-    pub(crate) fn begin(&mut self) {
-        self.steps = 0;
-    }
-
-    /// Runs the steps of `episodes`, after those that have been run. At step 0, their initial traces are taken in. There is no
-    /// loss yet: what is differentiated comes with [`CpuSession::backward`].
-    pub(crate) fn advance(&mut self, episodes: &Episodes<'_, R>) -> Result<Outcome<R>> {
-        let work = Work {
-            forward: self.steps..self.steps + episodes.steps(),
-            backward: false,
-        };
-        self.steps = work.forward.end;
-        let (outcome, _) = self.run(&work, &Source::forward(episodes))?;
-        Ok(Outcome {
-            loss: None,
-            ..outcome
-        })
-    }
-
-    /// The gradients of `upstream` over all steps that have been run; as [`Engine::gradient`](crate::engine::Engine::gradient) has them for
-    /// the same steps.
-    pub(crate) fn backward(&mut self, upstream: &Upstream<'_, R>) -> Result<Gradients<R>> {
-        let mut parameters = Parameters::zeros(self.layout().clone(), self.batches.len())?;
-        let (mut outcome, episodes) = self.sweep_back(upstream)?;
-        if !matches!(upstream.objective, Objective::Target { .. }) {
-            outcome.loss = None;
-        }
-        let layout = self.layout();
-        let networks = parameters.values_mut().chunks_exact_mut(layout.size());
-        for (batch, values) in self.batches.iter().zip(networks) {
-            unpack(&self.network, layout, batch.gradients(), values);
-        }
-        let EpisodeGradients {
-            input,
-            initial_traces,
-        } = episodes;
-        Ok(Gradients {
-            outcome,
-            parameters,
-            input,
-            initial_traces,
-        })
-    }
-
-    /// The same, and an update of every network with its gradient, which stays here.
-    pub(crate) fn learn(&mut self, upstream: &Upstream<'_, R>) -> Result<EpisodeGradients<R>> {
-        let (_, episodes) = self.sweep_back(upstream)?;
-        let layout = self.layout().clone();
-        let (network, learning) = (&self.network, self.learning.as_mut().expect(LEARNS));
-        let episode = learning.episodes;
-        learning.episodes += self.job.request.batch as u64;
-        let networks = learning.networks(&mut self.parameters);
-        networks
-            .zip_eq(&mut self.batches)
-            .for_each(|((index, values, learning), batch)| {
-                unpack(network, &layout, batch.gradients(), &mut learning.gradient);
-                learning.learn(&layout, values, index, episode, 0.0);
-                batch.pack(network, &layout, values);
-            });
-        Ok(episodes)
-    }
-
-    /// One update with the caller's gradients.
-    pub(crate) fn apply(&mut self, gradients: &Parameters<R>) -> Result<()> {
-        let layout = self.layout().clone();
-        let learning = self.learning.as_mut().expect(LEARNS);
-        learning.apply(&layout, &mut self.parameters, gradients);
-        self.pack();
-        Ok(())
-    }
-
-    /// Whether a call failed when it had begun to change something: here none does.
-    pub(crate) fn is_under_way(&self) -> bool {
-        false
-    }
-
-    /// Everything of networks that learn.
-    pub(crate) fn state(&self) -> Result<TrainingState<R>> {
-        let learning = self.learning.as_ref().expect(LEARNS);
-        learning.state(&self.parameters)
-    }
-
-    pub(crate) fn set_state(&mut self, state: &TrainingState<R>) -> Result<()> {
-        let learning = self.learning.as_mut().expect(LEARNS);
-        learning.set_state(state);
-        self.set_parameters(&state.parameters)
-    }
-
-    pub(crate) fn failures(&self) -> Result<Vec<Failure>> {
-        let learning = self.learning.as_ref();
-        Ok(learning.map(Learning::failures).unwrap_or_default())
-    }
-
-    /// The traces after the last step that was run, where they are wanted.
-    pub(crate) fn traces(&self) -> Result<Vec<Option<Array4<R>>>> {
-        let Self { job, kept, .. } = self;
-        let (population, batch) = (kept.len(), job.request.batch);
-        let of_layer = |(layer, shape): (usize, &Shape)| -> Result<Option<Array4<R>>> {
-            if !shape.is_plastic() {
-                return Ok(None);
-            }
-            let [rows, inputs] = [shape.outputs, shape.inputs];
-            let bytes = [population, batch, rows, inputs, size_of::<R>()];
-            memory::require(
-                "the session's traces",
-                bytes.iter().map(|&size| size as u128).product(),
-            )?;
-            let mut traces = Array4::zeros([population, batch, rows, inputs]);
-            let width = job.along.width::<R>();
-            let all = traces.as_slice_mut().expect("fresh arrays are contiguous");
-            let groups = kept.iter().flatten();
-            let size = width * rows * inputs;
-            let places = all
-                .chunks_mut(batch * rows * inputs)
-                .flat_map(|of_network| of_network.chunks_mut(size));
-            for (group, to) in groups.zip(places) {
-                let columns = [inputs, job.along.columns(shape)];
-                let count = to.len() / (rows * inputs);
-                let to = (to, shape.outputs * shape.inputs);
-                bring_out(job.along, &group[layer].final_trace, count, columns, to);
-            }
-            Ok(Some(traces))
-        };
-        job.shapes.iter().enumerate().map(of_layer).collect()
+        self.population.is_replaced = false;
     }
 
     /// The reverse half.
@@ -253,6 +111,29 @@ impl<R: Real> CpuSession<R> {
             initial_traces: arrays.initial.into_iter().map(keep).collect(),
         };
         Ok((outcome, episodes))
+    }
+
+    /// A layer's trace after the last step, `[P, B, O, I]`.
+    fn trace(&self, layer: usize, shape: &Shape) -> Result<Array4<R>> {
+        let Self { job, kept, .. } = self;
+        let [rows, inputs] = [shape.outputs, shape.inputs];
+        let (batch, of_episode) = (job.request.batch, rows * inputs);
+        let sizes = [kept.len(), batch, rows, inputs];
+        let elements: u128 = sizes.iter().map(|&size| size as u128).product();
+        memory::require("the session's traces", elements * size_of::<R>() as u128)?;
+        let mut trace = Array4::zeros(sizes);
+        let all = trace.as_slice_mut().expect("fresh arrays are contiguous");
+        let networks = kept.iter().zip(all.chunks_mut(batch * of_episode));
+        for (groups, all) in networks {
+            let places = all.chunks_mut(job.along.width::<R>() * of_episode);
+            for (group, to) in groups.iter().zip(places) {
+                let columns = [inputs, job.along.columns(shape)];
+                let count = to.len() / of_episode;
+                let from = &group[layer].final_trace;
+                bring_out(job.along, from, count, columns, (to, of_episode));
+            }
+        }
+        Ok(trace)
     }
 
     fn run(
@@ -292,6 +173,86 @@ impl<R: Real> CpuSession<R> {
             traces: arrays.traces.drain(..).map(keep).collect(),
         };
         Ok((outcome, arrays))
+    }
+}
+
+impl<R: Real> SessionBackend<R> for CpuSession<R> {
+    fn population(&self) -> &dyn PopulationBackend<R> {
+        &self.population
+    }
+
+    fn population_mut(&mut self) -> &mut dyn PopulationBackend<R> {
+        &mut self.population
+    }
+
+    fn begin(&mut self) {
+        self.steps = 0;
+    }
+
+    /// There is no loss yet: what is differentiated comes later.
+    fn advance(&mut self, episodes: &Episodes<'_, R>) -> Result<Outcome<R>> {
+        if self.population.is_replaced {
+            self.pack();
+        }
+        let work = Work {
+            forward: self.steps..self.steps + episodes.steps(),
+            backward: false,
+        };
+        let (outcome, _) = self.run(&work, &Source::forward(episodes))?;
+        self.steps = work.forward.end;
+        Ok(Outcome {
+            loss: None,
+            ..outcome
+        })
+    }
+
+    fn traces(&self) -> Result<Vec<Option<Array4<R>>>> {
+        let layers = self.job.shapes.iter().enumerate();
+        let traces = |(layer, shape): (usize, &Shape)| {
+            let trace = || self.trace(layer, shape);
+            shape.is_plastic().then(trace).transpose()
+        };
+        layers.map(traces).collect()
+    }
+
+    /// As [`Engine::gradient`](crate::engine::Engine::gradient) has them for the same steps.
+    fn backward(&mut self, upstream: &Upstream<'_, R>) -> Result<Gradients<R>> {
+        let layout = self.population.layout().clone();
+        let mut parameters = Parameters::zeros(layout.clone(), self.batches.len())?;
+        let (mut outcome, episodes) = self.sweep_back(upstream)?;
+        if !matches!(upstream.objective, Objective::Target { .. }) {
+            outcome.loss = None;
+        }
+        let networks = parameters.values_mut().chunks_exact_mut(layout.size());
+        for (batch, values) in self.batches.iter().zip(networks) {
+            unpack(&self.network, &layout, batch.gradients(), values);
+        }
+        Ok(Gradients {
+            outcome,
+            parameters,
+            input: episodes.input,
+            initial_traces: episodes.initial_traces,
+        })
+    }
+
+    fn learn(&mut self, upstream: &Upstream<'_, R>) -> Result<EpisodeGradients<R>> {
+        let (_, episodes) = self.sweep_back(upstream)?;
+        let (network, layout) = (&self.network, self.population.layout().clone());
+        let (learning, parameters) = self.population.learners();
+        let episode = learning.episodes;
+        learning.episodes += self.job.request.batch as u64;
+        let networks = learning.networks(parameters).zip_eq(&self.batches);
+        networks.for_each(|((index, values, learning), batch)| {
+            unpack(network, &layout, batch.gradients(), &mut learning.gradient);
+            learning.learn(&layout, values, index, episode, 0.0);
+        });
+        self.population.is_replaced = true;
+        Ok(episodes)
+    }
+
+    fn apply(&mut self, gradients: &Parameters<R>) -> Result<()> {
+        self.population.apply(gradients);
+        Ok(())
     }
 }
 

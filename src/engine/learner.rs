@@ -3,18 +3,18 @@
 use super::changes::Changes;
 use super::dispatch::Engine;
 use super::optimisers::one_for_each;
-use crate::computation::{Failure, TrainingState};
+use crate::computation::{Failure, Held, LearnerBackend, TrainingState};
 use crate::cpu::CpuLearner;
 use crate::episodes::{Episodes, Objective};
 use crate::error::{Error, Result};
 #[cfg(feature = "gpu")]
-use crate::gpu::{GpuLearner, HeldBatch};
+use crate::gpu::GpuLearner;
 use crate::network::Network;
 use crate::number::{PerPrecision, Real};
 use crate::optimiser::Optimiser;
 use crate::parameters::{Layout, Parameters};
 use crate::tasks::EpisodeSource;
-use std::fmt::Debug;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,120 +26,23 @@ pub struct Learner<R: Real = f32> {
     network: Network,
     layout: Arc<Layout>,
     population: usize,
-    engine: Box<dyn Backend<R>>,
+    backend: Box<dyn LearnerBackend<R>>,
     changes: Changes,
 }
 
 /// Episodes that an engine keeps for a learner, in the form that it computes on ([`Learner::hold`]).
 #[derive(Debug)]
 pub struct HeldEpisodes<R: Real = f32> {
-    place: Place<R>,
+    held: Held,
+    precision: PhantomData<R>,
 }
-
-#[derive(Debug)]
-enum Place<R: Real> {
-    Host(Episodes<'static, R>),
-    #[cfg(feature = "gpu")]
-    Device(HeldBatch),
-}
-
-/// What an engine does of a learner.
-trait Backend<R: Real>: Debug + Send {
-    fn step(&mut self, episodes: &Episodes<'_, R>) -> Result<Vec<R>>;
-    /// Returns the sum of each network's losses.
-    fn steps(&mut self, all: &mut dyn Iterator<Item = Episodes<'_, R>>) -> Result<Vec<f64>>;
-    fn hold(&mut self, episodes: &Episodes<'_, R>) -> Result<Place<R>>;
-    fn step_on(&mut self, held: &Place<R>) -> Result<Vec<R>>;
-    fn apply(&mut self, gradients: &Parameters<R>) -> Result<()>;
-    fn run(
-        &mut self,
-        source: &EpisodeSource,
-        since: u32,
-        meta_steps: Range<u32>,
-        learn: bool,
-    ) -> Result<Vec<f64>>;
-    /// Whether a call failed when it had begun to change something.
-    fn is_under_way(&self) -> bool;
-    fn parameters(&self) -> Result<Parameters<R>>;
-    fn failures(&self) -> Result<Vec<Failure>>;
-    fn state(&self) -> Result<TrainingState<R>>;
-    fn set_state(&mut self, state: &TrainingState<R>) -> Result<()>;
-}
-
-/// The methods of a [`Backend`] are those of the engine's learner by the same names.
-macro_rules! backend {
-    ($learner:ty, $place:ident, $real:ident $(, $generic:ident)?) => {
-        impl$(<$generic: Real>)? Backend<$real> for $learner {
-            fn steps(
-                &mut self,
-                all: &mut dyn Iterator<Item = Episodes<'_, $real>>,
-            ) -> Result<Vec<f64>> {
-                self.steps(all)
-            }
-
-            fn hold(&mut self, episodes: &Episodes<'_, $real>) -> Result<Place<$real>> {
-                Ok(Place::$place(self.hold(episodes)?))
-            }
-
-            fn step_on(&mut self, held: &Place<$real>) -> Result<Vec<$real>> {
-                match held {
-                    Place::$place(held) => self.step_on(held),
-                    #[cfg(feature = "gpu")]
-                    _ => Err(Error::setting("episodes", "held on another engine")),
-                }
-            }
-
-            fn step(&mut self, episodes: &Episodes<'_, $real>) -> Result<Vec<$real>> {
-                self.step(episodes)
-            }
-
-            fn apply(&mut self, gradients: &Parameters<$real>) -> Result<()> {
-                self.apply(gradients)
-            }
-
-            fn run(
-                &mut self,
-                source: &EpisodeSource,
-                since: u32,
-                meta_steps: Range<u32>,
-                learn: bool,
-            ) -> Result<Vec<f64>> {
-                self.run(source, since, meta_steps, learn)
-            }
-
-            fn is_under_way(&self) -> bool {
-                self.is_under_way()
-            }
-
-            fn parameters(&self) -> Result<Parameters<$real>> {
-                self.parameters()
-            }
-
-            fn failures(&self) -> Result<Vec<Failure>> {
-                self.failures()
-            }
-
-            fn state(&self) -> Result<TrainingState<$real>> {
-                self.state()
-            }
-
-            fn set_state(&mut self, state: &TrainingState<$real>) -> Result<()> {
-                self.set_state(state)
-            }
-        }
-    };
-}
-
-backend!(CpuLearner<R>, Host, R, R);
-#[cfg(feature = "gpu")]
-backend!(GpuLearner, Device, f32);
 
 /// [`Engine::learner`] in one precision.
 struct Open;
 
 impl PerPrecision for Open {
     type Of<R: Real> =
-        fn(&Engine, &Network, &Parameters<R>, Vec<Optimiser>) -> Result<Box<dyn Backend<R>>>;
+        fn(&Engine, &Network, &Parameters<R>, Vec<Optimiser>) -> Result<Box<dyn LearnerBackend<R>>>;
 }
 
 fn open_in_single(
@@ -147,7 +50,7 @@ fn open_in_single(
     network: &Network,
     parameters: &Parameters<f32>,
     optimisers: Vec<Optimiser>,
-) -> Result<Box<dyn Backend<f32>>> {
+) -> Result<Box<dyn LearnerBackend<f32>>> {
     Ok(match engine {
         Engine::Cpu(_) => Box::new(CpuLearner::new(network, parameters, optimisers)?),
         #[cfg(feature = "gpu")]
@@ -160,7 +63,7 @@ fn open_in_double(
     network: &Network,
     parameters: &Parameters<f64>,
     optimisers: Vec<Optimiser>,
-) -> Result<Box<dyn Backend<f64>>> {
+) -> Result<Box<dyn LearnerBackend<f64>>> {
     Ok(match engine {
         Engine::Cpu(_) => Box::new(CpuLearner::new(network, parameters, optimisers)?),
         #[cfg(feature = "gpu")]
@@ -194,15 +97,13 @@ impl<R: Real> Learner<R> {
         optimisers: &[Optimiser],
     ) -> Result<Self> {
         parameters.check(network)?;
-        let population = parameters.population();
         let optimisers = one_for_each(optimisers, parameters)?;
         let open = R::choose::<Open>(open_in_single, open_in_double);
-        let engine = open(engine, network, parameters, optimisers)?;
         Ok(Self {
+            backend: open(engine, network, parameters, optimisers)?,
             network: network.clone(),
             layout: parameters.shared_layout().clone(),
-            population,
-            engine,
+            population: parameters.population(),
             changes: Changes::default(),
         })
     }
@@ -214,7 +115,7 @@ impl<R: Real> Learner<R> {
     /// finite is no error: see [`Learner::failures`].
     pub fn step(&mut self, episodes: &Episodes<'_, R>) -> Result<Vec<R>> {
         require_batch(&self.network, self.population, episodes)?;
-        self.change(|engine| engine.step(episodes))
+        self.change(|backend| backend.step(episodes))
     }
 
     /// One meta-step on each of the caller's batches, one after the other: the bits of [`Learner::step`] on each. On a GPU the
@@ -238,7 +139,7 @@ impl<R: Real> Learner<R> {
             count += u64::from(fits);
             fits.then_some(episodes)
         });
-        let sums = self.change(|engine| engine.steps(&mut fitting))?;
+        let sums = self.change(|backend| backend.steps(&mut fitting))?;
         match (refused, count) {
             (Some(error), _) => Err(error),
             (None, 0) => Err(Error::ZeroSize {
@@ -254,22 +155,19 @@ impl<R: Real> Learner<R> {
     /// As [`Learner::step`], or if memory is short.
     pub fn hold(&mut self, episodes: &Episodes<'_, R>) -> Result<HeldEpisodes<R>> {
         require_batch(&self.network, self.population, episodes)?;
-        let place = self.change(|engine| engine.hold(episodes))?;
-        Ok(HeldEpisodes { place })
+        Ok(HeldEpisodes {
+            held: self.change(|backend| backend.hold(episodes))?,
+            precision: PhantomData,
+        })
     }
 
     /// One meta-step on episodes that are on the device: the bits of [`Learner::step`] on them. Returns each network's loss.
     ///
     /// # Errors
-    /// If they are held for another learner, for which they do not fit this one, or the device fails.
+    /// If they are held by another learner, or by this one before its groups of networks were split for a larger batch (hold them
+    /// again), or the device fails.
     pub fn step_on(&mut self, held: &HeldEpisodes<R>) -> Result<Vec<R>> {
-        match &held.place {
-            Place::Host(episodes) => require_batch(&self.network, self.population, episodes)?,
-            // Its learner looks at what it is held for.
-            #[cfg(feature = "gpu")]
-            Place::Device(_) => {}
-        }
-        self.change(|engine| engine.step_on(&held.place))
+        self.change(|backend| backend.step_on(&held.held))
     }
 
     /// One optimiser update with the caller's gradients.
@@ -278,7 +176,7 @@ impl<R: Real> Learner<R> {
     /// If the gradients belong to another network or population, or the device fails.
     pub fn apply(&mut self, gradients: &Parameters<R>) -> Result<()> {
         gradients.check_shape("gradients", &self.layout, self.population)?;
-        self.change(|engine| engine.apply(gradients))
+        self.change(|backend| backend.apply(gradients))
     }
 
     /// Meta-steps `meta_steps` on episodes that the engine generates. Returns each network's loss per counted step,
@@ -315,13 +213,18 @@ impl<R: Real> Learner<R> {
                 format!("{meta_steps:?} has none, expected at least 1"),
             ));
         }
-        self.change(|engine| engine.run(source, since, meta_steps, learn))
+        self.change(|backend| backend.run(source, since, meta_steps, learn))
     }
 
-    fn change<T>(&mut self, call: impl FnOnce(&mut dyn Backend<R>) -> Result<T>) -> Result<T> {
+    /// A call that may change what is on the device.
+    fn change<T>(
+        &mut self,
+        call: impl FnOnce(&mut dyn LearnerBackend<R>) -> Result<T>,
+    ) -> Result<T> {
         self.changes.require_finished()?;
-        let result = call(&mut *self.engine);
-        self.changes.note(&result, self.engine.is_under_way());
+        let result = call(&mut *self.backend);
+        let under_way = self.backend.population().is_under_way();
+        self.changes.note(&result, under_way);
         result
     }
 
@@ -330,7 +233,7 @@ impl<R: Real> Learner<R> {
     /// # Errors
     /// If the device fails.
     pub fn parameters(&self) -> Result<Parameters<R>> {
-        self.engine.parameters()
+        self.backend.population().parameters()
     }
 
     /// The networks that stopped learning because a loss or gradient was not finite, in order.
@@ -338,7 +241,7 @@ impl<R: Real> Learner<R> {
     /// # Errors
     /// If the device fails.
     pub fn failures(&self) -> Result<Vec<Failure>> {
-        self.engine.failures()
+        self.backend.population().failures()
     }
 
     /// Everything that the population is now. A learner of the same network, population and optimisers goes on from there, with
@@ -347,7 +250,7 @@ impl<R: Real> Learner<R> {
     /// # Errors
     /// If memory is short or the device fails.
     pub fn state(&self) -> Result<TrainingState<R>> {
-        self.engine.state()
+        self.backend.population().state()
     }
 
     /// Goes on from `state`.
@@ -356,7 +259,7 @@ impl<R: Real> Learner<R> {
     /// If it is one of another network or population or not finite, or the device fails.
     pub fn set_state(&mut self, state: &TrainingState<R>) -> Result<()> {
         state.check(&self.layout, self.population)?;
-        self.change(|engine| engine.set_state(state))
+        self.change(|backend| backend.population_mut().set_state(state))
     }
 }
 

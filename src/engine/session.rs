@@ -5,112 +5,23 @@ use super::dispatch::Engine;
 use super::extent::Extent;
 use super::optimisers::one_for_each;
 use crate::check::{require_finite, require_shape_of_networks};
-use crate::computation::{EpisodeGradients, Failure, Gradients, Outcome, Request, TrainingState};
+#[cfg(feature = "gpu")]
+use crate::computation::DeviceArrays;
+use crate::computation::{
+    EpisodeGradients, Failure, Gradients, Outcome, Request, SessionBackend, TrainingState,
+};
 use crate::cpu::CpuSession;
 use crate::episodes::{Episodes, Traces, Upstream, require_traces};
 use crate::error::{Error, Result};
 #[cfg(feature = "gpu")]
-use crate::gpu::{DeviceArrays, GpuSession};
+use crate::gpu::GpuSession;
 use crate::memory;
 use crate::network::Network;
 use crate::number::{PerPrecision, Real};
 use crate::optimiser::Optimiser;
 use crate::parameters::{Layout, Parameters};
 use ndarray::{Array3, Array4, ArrayView3, Axis, CowArray, Ix4};
-use std::fmt::Debug;
 use std::sync::Arc;
-
-/// What an engine does of a session.
-trait Backend<R: Real>: Debug + Send {
-    fn parameters(&self) -> Result<Parameters<R>>;
-    fn set_parameters(&mut self, parameters: &Parameters<R>) -> Result<()>;
-    /// Begins new episodes.
-    fn begin(&mut self);
-    /// Runs the steps of `episodes` after those that have been run.
-    fn advance(&mut self, episodes: &Episodes<'_, R>) -> Result<Outcome<R>>;
-    /// The traces after the last step that was run, where they are wanted.
-    fn traces(&self) -> Result<Vec<Option<Array4<R>>>>;
-    /// From gradients on what the steps that have been run put out.
-    fn backward(&mut self, upstream: &Upstream<'_, R>) -> Result<Gradients<R>>;
-    /// The same, and an update.
-    fn learn(&mut self, upstream: &Upstream<'_, R>) -> Result<EpisodeGradients<R>>;
-    fn apply(&mut self, gradients: &Parameters<R>) -> Result<()>;
-    /// Whether a call failed when it had begun to change something.
-    fn is_under_way(&self) -> bool;
-    fn failures(&self) -> Result<Vec<Failure>>;
-    /// Where the arrays are, if that is a GPU.
-    #[cfg(feature = "gpu")]
-    fn device_arrays(&self) -> Vec<DeviceArrays> {
-        Vec::new()
-    }
-    fn state(&self) -> Result<TrainingState<R>>;
-    fn set_state(&mut self, state: &TrainingState<R>) -> Result<()>;
-}
-
-/// The methods of a [`Backend`] are those of the engine's session by the same names.
-macro_rules! backend {
-    ($session:ty, $real:ident, { $($generic:tt)* }, { $($own:tt)* }) => {
-        impl<$($generic)*> Backend<$real> for $session {
-            fn parameters(&self) -> Result<Parameters<$real>> {
-                self.parameters()
-            }
-
-            fn set_parameters(&mut self, parameters: &Parameters<$real>) -> Result<()> {
-                self.set_parameters(parameters)
-            }
-
-            fn begin(&mut self) {
-                self.begin();
-            }
-
-            fn advance(&mut self, episodes: &Episodes<'_, $real>) -> Result<Outcome<$real>> {
-                self.advance(episodes)
-            }
-
-            fn traces(&self) -> Result<Vec<Option<Array4<$real>>>> {
-                self.traces()
-            }
-
-            fn backward(&mut self, upstream: &Upstream<'_, $real>) -> Result<Gradients<$real>> {
-                self.backward(upstream)
-            }
-
-            fn learn(&mut self, upstream: &Upstream<'_, $real>) -> Result<EpisodeGradients<$real>> {
-                self.learn(upstream)
-            }
-
-            fn apply(&mut self, gradients: &Parameters<$real>) -> Result<()> {
-                self.apply(gradients)
-            }
-
-            fn is_under_way(&self) -> bool {
-                self.is_under_way()
-            }
-
-            fn failures(&self) -> Result<Vec<Failure>> {
-                self.failures()
-            }
-
-            fn state(&self) -> Result<TrainingState<$real>> {
-                self.state()
-            }
-
-            fn set_state(&mut self, state: &TrainingState<$real>) -> Result<()> {
-                self.set_state(state)
-            }
-
-            $($own)*
-        }
-    };
-}
-
-backend!(CpuSession<R>, R, { R: Real }, {});
-#[cfg(feature = "gpu")]
-backend!(GpuSession, f32, {}, {
-    fn device_arrays(&self) -> Vec<DeviceArrays> {
-        self.device_arrays()
-    }
-});
 
 /// Networks with their parameters on an engine, and room for their episodes: planned, allocated and uploaded once.
 ///
@@ -153,66 +64,64 @@ pub struct Session<R: Real> {
     done: usize,
     /// What episodes that are driven step by step begin with; zeros where there is none.
     start: Traces<'static, R>,
-    backend: Box<dyn Backend<R>>,
+    backend: Box<dyn SessionBackend<R>>,
     changes: Changes,
+}
+
+/// What a session is opened with.
+struct Opening<'a, R: Real> {
+    network: &'a Network,
+    parameters: &'a Parameters<R>,
+    optimisers: Option<Vec<Optimiser>>,
+    extent: Extent,
+    request: Request,
+}
+
+impl<R: Real> Opening<'_, R> {
+    fn on_cpu(self) -> Result<Box<dyn SessionBackend<R>>> {
+        Ok(Box::new(CpuSession::new(
+            self.network,
+            self.parameters,
+            self.optimisers,
+            self.request,
+            self.extent.step_by_step,
+        )?))
+    }
 }
 
 /// [`Engine::session`] in one precision.
 struct Open;
 
 impl PerPrecision for Open {
-    type Of<R: Real> = fn(
-        &Engine,
-        &Network,
-        &Parameters<R>,
-        Option<Vec<Optimiser>>,
-        Request,
-        bool,
-    ) -> Result<Box<dyn Backend<R>>>;
+    type Of<R: Real> = fn(&Engine, Opening<'_, R>) -> Result<Box<dyn SessionBackend<R>>>;
 }
 
 fn open_in_single(
     engine: &Engine,
-    network: &Network,
-    parameters: &Parameters<f32>,
-    optimisers: Option<Vec<Optimiser>>,
-    request: Request,
-    step_by_step: bool,
-) -> Result<Box<dyn Backend<f32>>> {
-    Ok(match engine {
-        Engine::Cpu(_) => Box::new(CpuSession::new(
-            network,
-            parameters,
-            optimisers,
-            request,
-            step_by_step,
-        )?),
+    opening: Opening<'_, f32>,
+) -> Result<Box<dyn SessionBackend<f32>>> {
+    match engine {
+        Engine::Cpu(_) => opening.on_cpu(),
         #[cfg(feature = "gpu")]
-        Engine::Gpu(gpu) => Box::new(GpuSession::new(
-            gpu, network, parameters, optimisers, request,
-        )?),
-    })
+        Engine::Gpu(gpu) => Ok(Box::new(GpuSession::new(
+            gpu,
+            opening.network,
+            opening.parameters,
+            opening.optimisers,
+            opening.request,
+        )?)),
+    }
 }
 
 fn open_in_double(
     engine: &Engine,
-    network: &Network,
-    parameters: &Parameters<f64>,
-    optimisers: Option<Vec<Optimiser>>,
-    request: Request,
-    step_by_step: bool,
-) -> Result<Box<dyn Backend<f64>>> {
-    Ok(match engine {
-        Engine::Cpu(_) => Box::new(CpuSession::new(
-            network,
-            parameters,
-            optimisers,
-            request,
-            step_by_step,
-        )?),
+    opening: Opening<'_, f64>,
+) -> Result<Box<dyn SessionBackend<f64>>> {
+    match engine {
+        Engine::Cpu(_) => opening.on_cpu(),
         #[cfg(feature = "gpu")]
-        Engine::Gpu(_) => return Err(super::dispatch::single_precision_only()),
-    })
+        Engine::Gpu(_) => Err(super::dispatch::single_precision_only()),
+    }
 }
 
 impl Engine {
@@ -258,12 +167,18 @@ impl<R: Real> Session<R> {
         optimisers: Option<Vec<Optimiser>>,
         extent: Extent,
     ) -> Result<Self> {
-        let request = extent.request(network)?;
         let open = R::choose::<Open>(open_in_single, open_in_double);
-        let by_step = extent.step_by_step;
+        let learns = optimisers.is_some();
+        let opening = Opening {
+            network,
+            parameters,
+            optimisers,
+            extent,
+            request: extent.request(network)?,
+        };
         Ok(Self {
-            learns: optimisers.is_some(),
-            backend: open(engine, network, parameters, optimisers, request, by_step)?,
+            learns,
+            backend: open(engine, opening)?,
             network: network.clone(),
             layout: parameters.shared_layout().clone(),
             population: parameters.population(),
@@ -299,7 +214,7 @@ impl<R: Real> Session<R> {
     /// # Errors
     /// If the device fails.
     pub fn parameters(&self) -> Result<Parameters<R>> {
-        self.backend.parameters()
+        self.backend.population().parameters()
     }
 
     /// Replaces the parameters. Episodes that are under way are given up.
@@ -310,7 +225,7 @@ impl<R: Real> Session<R> {
         parameters.check_shape("parameters", &self.layout, self.population)?;
         parameters.check(&self.network)?;
         self.begin();
-        self.backend.set_parameters(parameters)
+        self.backend.population_mut().set_parameters(parameters)
     }
 
     /// Runs whole new episodes forward, [`Extent::steps`] steps of them. Their objective, if they have one, is not looked at.
@@ -338,9 +253,7 @@ impl<R: Real> Session<R> {
         self.require_traces(&forward.initial_traces)?;
         forward.check(&self.network, self.population)?;
         self.begin();
-        let outcome = self.backend.advance(&forward)?;
-        self.done = self.extent.steps;
-        Ok(outcome)
+        self.advance(&forward)
     }
 
     /// Fails unless just those initial traces are given that the extent says.
@@ -423,15 +336,23 @@ impl<R: Real> Session<R> {
         let expected = [self.population, self.extent.batch, self.network.inputs()];
         require_shape_of_networks("input", input.shape(), "[P, B, I]", &expected)?;
         require_finite("input", &input)?;
-        self.complete_start();
-        let episodes = Episodes {
-            initial_traces: views(&self.start),
+        let initial_traces = self.take_start();
+        let outcome = self.advance(&Episodes {
+            initial_traces,
             ..Episodes::new(input.insert_axis(Axis(2)))
-        };
-        let outcome = self.backend.advance(&episodes)?;
-        self.done += 1;
+        })?;
         let output = outcome.output.expect("it is wanted");
         Ok(output.index_axis_move(Axis(2), 0))
+    }
+
+    /// Runs the steps of `episodes`. Where that fails, episodes are given up: some networks may have come further than others.
+    fn advance(&mut self, episodes: &Episodes<'_, R>) -> Result<Outcome<R>> {
+        let outcome = self.backend.advance(episodes);
+        match &outcome {
+            Ok(_) => self.done += episodes.steps(),
+            Err(_) => self.begin(),
+        }
+        outcome
     }
 
     pub(super) fn require_step(&self) -> Result<()> {
@@ -453,17 +374,18 @@ impl<R: Real> Session<R> {
         Ok(())
     }
 
-    /// Where the extent says that traces are given and there are none: zeros.
-    fn complete_start(&mut self) {
-        if self.done > 0 || !self.extent.initial_traces || !self.start.is_empty() {
-            return;
-        }
-        for (index, layer) in self.network.layers().iter().enumerate() {
-            if layer.as_plastic().is_some() {
-                let shape = (1, self.extent.batch, layer.outputs(), layer.inputs());
-                self.start.insert(index, Array4::zeros(shape).into());
+    /// What the first step begins with; where the extent says that traces are given and none are, zeros.
+    fn take_start(&mut self) -> Traces<'static, R> {
+        let mut start = std::mem::take(&mut self.start);
+        if self.done == 0 && self.extent.initial_traces && start.is_empty() {
+            for (index, layer) in self.network.layers().iter().enumerate() {
+                if layer.as_plastic().is_some() {
+                    let shape = (1, self.extent.batch, layer.outputs(), layer.inputs());
+                    start.insert(index, Array4::zeros(shape).into());
+                }
             }
         }
+        start
     }
 
     /// Per layer, the trace after the last step that was run, `[P, B, O, I]`; `None` for layers without one. Episodes may
@@ -589,7 +511,7 @@ impl<R: Real> Session<R> {
     /// # Errors
     /// If the device fails.
     pub fn failures(&self) -> Result<Vec<Failure>> {
-        self.backend.failures()
+        self.backend.population().failures()
     }
 
     /// Everything that the population is now: as [`Learner::state`](crate::engine::Learner::state).
@@ -598,7 +520,7 @@ impl<R: Real> Session<R> {
     /// If there are no optimisers, memory is short, or the device fails.
     pub fn state(&self) -> Result<TrainingState<R>> {
         self.require_optimisers()?;
-        self.backend.state()
+        self.backend.population().state()
     }
 
     /// Goes on from `state`, which may be a [`Learner`](crate::engine::Learner)'s. Episodes that are under way are given up.
@@ -608,7 +530,7 @@ impl<R: Real> Session<R> {
     pub fn set_state(&mut self, state: &TrainingState<R>) -> Result<()> {
         self.require_optimisers()?;
         state.check(&self.layout, self.population)?;
-        self.change(|backend| backend.set_state(state))
+        self.change(|backend| backend.population_mut().set_state(state))
     }
 
     fn require_optimisers(&self) -> Result<()> {
@@ -622,10 +544,14 @@ impl<R: Real> Session<R> {
     }
 
     /// A call that changes parameters. After one that failed when something had changed there is no other.
-    fn change<T>(&mut self, call: impl FnOnce(&mut dyn Backend<R>) -> Result<T>) -> Result<T> {
+    fn change<T>(
+        &mut self,
+        call: impl FnOnce(&mut dyn SessionBackend<R>) -> Result<T>,
+    ) -> Result<T> {
         self.changes.require_finished()?;
         let result = call(&mut *self.backend);
-        self.changes.note(&result, self.backend.is_under_way());
+        self.changes
+            .note(&result, self.backend.population().is_under_way());
         if result.is_ok() {
             self.begin();
         }

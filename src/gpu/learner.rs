@@ -8,7 +8,7 @@ use super::group::{Group, InFlight, Run};
 use super::layout::DeviceLayout;
 use super::population::Population;
 use super::work::Work;
-use crate::computation::{Failure, ObjectiveKind, Request, TrainingState, Want};
+use crate::computation::{Held, LearnerBackend, ObjectiveKind, PopulationBackend, Request, Want};
 use crate::episodes::Episodes;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -24,14 +24,14 @@ const MOST_BATCHES: u32 = 1 << 16;
 
 /// A population in training on the GPU engine.
 #[derive(Debug)]
-pub struct GpuLearner {
+pub(crate) struct GpuLearner {
     network: Network,
     population: Population,
 }
 
 /// Episodes that are kept on the device.
 #[derive(Debug)]
-pub struct HeldBatch {
+struct HeldBatch {
     device: Arc<Device>,
     network: Network,
     work: Work,
@@ -128,8 +128,18 @@ impl GpuLearner {
         self.population.end(batches.count);
         Ok(losses)
     }
+}
 
-    pub(crate) fn step(&mut self, episodes: &Episodes<'_, f32>) -> Result<Vec<f32>> {
+impl LearnerBackend<f32> for GpuLearner {
+    fn population(&self) -> &dyn PopulationBackend<f32> {
+        &self.population
+    }
+
+    fn population_mut(&mut self) -> &mut dyn PopulationBackend<f32> {
+        &mut self.population
+    }
+
+    fn step(&mut self, episodes: &Episodes<'_, f32>) -> Result<Vec<f32>> {
         let mut batches = self.begin(self.work_on(episodes))?;
         let gpu = &self.population.gpu;
         self.go_on(&mut batches, |_, group, loaded, in_flight| {
@@ -138,12 +148,8 @@ impl GpuLearner {
         self.end(batches)
     }
 
-    /// A meta-step on each of some batches. The host makes the next one ready while the device computes. Returns the sum of
-    /// each network's losses.
-    pub(crate) fn steps<'a>(
-        &mut self,
-        all: &mut dyn Iterator<Item = Episodes<'a, f32>>,
-    ) -> Result<Vec<f64>> {
+    /// The host makes the next batch ready while the device computes.
+    fn steps(&mut self, all: &mut dyn Iterator<Item = Episodes<'_, f32>>) -> Result<Vec<f64>> {
         let mut sums = vec![0.0; self.population.size()];
         let mut add = |losses: Vec<f32>| {
             for (sum, loss) in zip_eq(&mut sums, losses) {
@@ -174,8 +180,7 @@ impl GpuLearner {
         Ok(sums)
     }
 
-    /// Takes episodes to the device, to be kept there.
-    pub(crate) fn hold(&mut self, episodes: &Episodes<'_, f32>) -> Result<HeldBatch> {
+    fn hold(&mut self, episodes: &Episodes<'_, f32>) -> Result<Held> {
         let work = self.work_on(episodes);
         self.fit(&work)?;
         let loaded = self.population.load(&self.network, &work)?;
@@ -185,15 +190,18 @@ impl GpuLearner {
             .collect::<Result<_>>()?;
         let device = &self.population.gpu.device;
         device.check()?;
-        Ok(HeldBatch {
+        Ok(Held(Box::new(HeldBatch {
             device: device.clone(),
             network: self.network.clone(),
             work,
             groups,
-        })
+        })))
     }
 
-    pub(crate) fn step_on(&mut self, held: &HeldBatch) -> Result<Vec<f32>> {
+    fn step_on(&mut self, held: &Held) -> Result<Vec<f32>> {
+        let Some(held) = held.0.downcast_ref::<HeldBatch>() else {
+            return Err(Error::setting("episodes", "held on another engine"));
+        };
         let gpu = self.population.gpu.clone();
         let groups = self.population.groups.iter();
         let groups = groups.map(|group| &group.networks);
@@ -213,7 +221,7 @@ impl GpuLearner {
         self.end(batches)
     }
 
-    pub(crate) fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
+    fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
         let mut work = Work::first(&self.network, self.population.size());
         // An update alone has no episodes.
         work.request.objective = ObjectiveKind::None;
@@ -221,7 +229,7 @@ impl GpuLearner {
         self.population.apply(gradients, &loaded)
     }
 
-    pub(crate) fn run(
+    fn run(
         &mut self,
         source: &EpisodeSource,
         since: u32,
@@ -255,26 +263,5 @@ impl GpuLearner {
         }
         self.population.end(count);
         Ok(errors)
-    }
-
-    /// Whether a call failed when it had begun to change something.
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.population.is_under_way()
-    }
-
-    pub(crate) fn parameters(&self) -> Result<Parameters<f32>> {
-        self.population.parameters()
-    }
-
-    pub(crate) fn failures(&self) -> Result<Vec<Failure>> {
-        self.population.failures()
-    }
-
-    pub(crate) fn state(&self) -> Result<TrainingState<f32>> {
-        self.population.state()
-    }
-
-    pub(crate) fn set_state(&mut self, state: &TrainingState<f32>) -> Result<()> {
-        self.population.set_state(state)
     }
 }

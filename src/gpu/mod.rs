@@ -50,11 +50,11 @@ mod validation;
 mod variant;
 mod work;
 
+pub use crate::computation::DeviceArrays;
 pub use adapter::{AdapterReport, adapters};
 pub use engine::Gpu;
-pub(crate) use learner::{GpuLearner, HeldBatch};
+pub(crate) use learner::GpuLearner;
 pub use plan_report::{KernelReport, PlanReport, plan, plan_task};
 pub use profile::Profile;
 pub(crate) use repeat::GpuRun;
-pub use session::DeviceArrays;
 pub(crate) use session::GpuSession;

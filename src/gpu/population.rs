@@ -9,7 +9,7 @@ use super::layout::DeviceLayout;
 use super::state::{NONE, Progress, State};
 use super::stretch::Stretch;
 use super::work::Work;
-use crate::computation::{Failure, TrainingState};
+use crate::computation::{Failure, PopulationBackend, TrainingState};
 use crate::error::Result;
 use crate::network::Network;
 use crate::optimiser::Optimiser;
@@ -111,11 +111,6 @@ impl Population {
         self.under_way = false;
     }
 
-    /// Whether a call failed when it had begun to change something.
-    pub fn is_under_way(&self) -> bool {
-        self.under_way
-    }
-
     /// One update with the caller's gradients, by plans with an optimiser.
     pub fn apply(&mut self, gradients: &Parameters<f32>, loaded: &[Arc<Loaded>]) -> Result<()> {
         let meta_step = self.begin(None, 1, 0)?;
@@ -135,23 +130,28 @@ impl Population {
         Ok(all)
     }
 
-    pub fn parameters(&self) -> Result<Parameters<f32>> {
-        self.read(Resident::Parameters, 0)
-    }
-
     pub fn gradients(&self) -> Result<Parameters<f32>> {
         self.read(Resident::Gradients, 0)
     }
+}
 
-    pub fn set_parameters(&self, parameters: &Parameters<f32>) -> Result<()> {
+impl PopulationBackend<f32> for Population {
+    fn parameters(&self) -> Result<Parameters<f32>> {
+        self.read(Resident::Parameters, 0)
+    }
+
+    fn set_parameters(&mut self, parameters: &Parameters<f32>) -> Result<()> {
         for group in &self.groups {
             group.write(&self.gpu, Resident::Parameters, 0, parameters)?;
         }
         Ok(())
     }
 
-    /// The networks that stopped learning, in order.
-    pub fn failures(&self) -> Result<Vec<Failure>> {
+    fn is_under_way(&self) -> bool {
+        self.under_way
+    }
+
+    fn failures(&self) -> Result<Vec<Failure>> {
         let mut failures = Vec::new();
         if !self.learns {
             return Ok(failures);
@@ -171,8 +171,7 @@ impl Population {
         Ok(failures)
     }
 
-    /// Everything of networks that learn.
-    pub fn state(&self) -> Result<TrainingState<f32>> {
+    fn state(&self) -> Result<TrainingState<f32>> {
         let mut state = TrainingState {
             parameters: self.parameters()?,
             moments: [
@@ -197,8 +196,7 @@ impl Population {
         Ok(state)
     }
 
-    /// Goes on from a state of this population.
-    pub fn set_state(&mut self, state: &TrainingState<f32>) -> Result<()> {
+    fn set_state(&mut self, state: &TrainingState<f32>) -> Result<()> {
         let gpu = self.gpu.clone();
         self.under_way = true;
         for group in &self.groups {

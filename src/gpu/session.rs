@@ -11,7 +11,8 @@ use super::population::Population;
 use super::transfer::Transfer;
 use super::work::Work;
 use crate::computation::{
-    EpisodeGradients, Failure, Gradients, Outcome, Request, TrainingState, Want,
+    DeviceArrays, EpisodeGradients, Gradients, Outcome, PopulationBackend, Request, SessionBackend,
+    Want,
 };
 use crate::episodes::{Episodes, Objective, Upstream, of_each_network};
 use crate::error::Result;
@@ -19,13 +20,12 @@ use crate::network::Network;
 use crate::optimiser::Optimiser;
 use crate::parameters::Parameters;
 use ndarray::{Array4, Axis, CowArray, Ix4, Slice};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Networks on the GPU that run episodes forward, all steps at once or one at a time, and differentiate what they did with
 /// the caller's gradient on the outputs. Nothing but inputs, outputs and gradients travels between calls.
 #[derive(Debug)]
-pub struct GpuSession {
+pub(crate) struct GpuSession {
     network: Network,
     /// For its layout.
     parameters: Parameters<f32>,
@@ -35,21 +35,6 @@ pub struct GpuSession {
     loaded: Vec<Arc<Loaded>>,
     /// Steps of the present episodes that are done.
     done: usize,
-}
-
-/// A session's arrays on the device, for some of its networks. They are there as long as the session is.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct DeviceArrays {
-    /// Which networks of the population.
-    pub networks: Range<usize>,
-    /// The outputs, `[networks, B, T, row]`, `f32`: there after the forward half.
-    pub output: wgpu::Buffer,
-    /// The gradient on them, of the same shape, to be written before the reverse half, each time: it is worked on in place.
-    /// Elements from the network's outputs to the end of a row have to be zero.
-    pub output_gradient: wgpu::Buffer,
-    /// Elements from one step to the next: the network's outputs `O`, and some more.
-    pub row: usize,
 }
 
 impl GpuSession {
@@ -82,18 +67,6 @@ impl GpuSession {
         })
     }
 
-    pub(crate) fn parameters(&self) -> Result<Parameters<f32>> {
-        self.population.parameters()
-    }
-
-    pub(crate) fn set_parameters(&mut self, parameters: &Parameters<f32>) -> Result<()> {
-        self.population.set_parameters(parameters)
-    }
-
-    pub(crate) fn begin(&mut self) {
-        self.done = 0;
-    }
-
     /// Each group with its plan, and what goes to the device and comes back.
     fn groups(&self) -> impl Iterator<Item = (&Group, &Loaded, Transfer<'_>)> {
         let groups = self.population.groups.iter().zip(&self.loaded);
@@ -107,129 +80,6 @@ impl GpuSession {
     fn results(&self, request: Request) -> Result<Gradients<f32>> {
         let work = Work::new(self.work.networks, request);
         results(&self.network, &self.parameters, &work)
-    }
-
-    /// All steps of new episodes at once, or one step more.
-    pub(crate) fn advance(&mut self, episodes: &Episodes<'_, f32>) -> Result<Outcome<f32>> {
-        let (request, steps) = (&self.work.request, episodes.steps());
-        let is_whole = self.done == 0 && steps == request.steps;
-        let forward = Request {
-            steps,
-            gradient: false,
-            want: Want {
-                input_gradient: false,
-                final_traces: is_whole && request.want.final_traces,
-                ..request.want
-            },
-            ..request.clone()
-        };
-        let mut outcome = self.results(forward)?.outcome;
-        let device = &self.population.gpu.device;
-        for (_, loaded, transfer) in self.groups() {
-            if self.done == 0 {
-                transfer.upload_initial_traces(&episodes.initial_traces)?;
-            }
-            if is_whole {
-                transfer.upload_input(&episodes.input)?;
-                device.submit(|encoder| loaded.record_forward(encoder, 0))?;
-                transfer.download_outcome(&mut outcome)?;
-            } else {
-                transfer.upload_step(&episodes.input)?;
-                device.submit(|encoder| loaded.record_step(encoder, self.done))?;
-                if let Some(output) = &mut outcome.output {
-                    transfer.read_step(output)?;
-                }
-            }
-        }
-        self.done += steps;
-        Ok(outcome)
-    }
-
-    /// The traces after the last step that was run, where they are wanted.
-    pub(crate) fn traces(&self) -> Result<Vec<Option<Array4<f32>>>> {
-        let request = Request {
-            gradient: false,
-            want: Want {
-                output: false,
-                ..self.work.request.want
-            },
-            ..self.work.request.clone()
-        };
-        let mut traces = self.results(request)?.outcome.traces;
-        for (_, _, transfer) in self.groups() {
-            match self.done == self.work.request.steps {
-                true => transfer.download_traces(&mut traces)?,
-                false => transfer.download_present_traces(&mut traces)?,
-            }
-        }
-        Ok(traces)
-    }
-
-    /// The gradients of `upstream` over the steps that are done.
-    pub(crate) fn backward(&mut self, upstream: &Upstream<'_, f32>) -> Result<Gradients<f32>> {
-        let mut results = self.results(self.reverse())?;
-        let device = &self.population.gpu.device;
-        self.with_all_steps(upstream, |_, loaded, transfer| {
-            device.submit(|encoder| loaded.record_backward(encoder, 0))?;
-            transfer.download(&mut results)
-        })?;
-        results.parameters = self.population.gradients()?;
-        device.check()?;
-        self.cut_to_steps(&mut results.input);
-        Ok(results)
-    }
-
-    /// The same, and an update of every network with its gradient, which stays on the device.
-    pub(crate) fn learn(&mut self, upstream: &Upstream<'_, f32>) -> Result<EpisodeGradients<f32>> {
-        let mut results = self.results(self.reverse())?;
-        let meta_step = (self.population).begin(None, 1, self.work.request.batch)?;
-        self.population.change();
-        let gpu = &self.population.gpu;
-        self.with_all_steps(upstream, |group, loaded, transfer| {
-            group.learn(gpu, loaded, meta_step)?;
-            transfer.download(&mut results)
-        })?;
-        self.cut_to_steps(&mut results.input);
-        self.population.end(1);
-        Ok(EpisodeGradients {
-            input: results.input,
-            initial_traces: results.initial_traces,
-        })
-    }
-
-    /// One update with the caller's gradients.
-    pub(crate) fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
-        self.population.apply(gradients, &self.loaded)
-    }
-
-    /// Whether a call failed when it had begun to change something.
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.population.is_under_way()
-    }
-
-    /// Everything of networks that learn.
-    pub(crate) fn state(&self) -> Result<TrainingState<f32>> {
-        self.population.state()
-    }
-
-    pub(crate) fn set_state(&mut self, state: &TrainingState<f32>) -> Result<()> {
-        self.population.set_state(state)
-    }
-
-    pub(crate) fn failures(&self) -> Result<Vec<Failure>> {
-        self.population.failures()
-    }
-
-    /// Of each group, its arrays on the device.
-    pub(crate) fn device_arrays(&self) -> Vec<DeviceArrays> {
-        let last = self.network.layers().len();
-        let arrays = |(group, loaded, _): (&Group, &Loaded, _)| DeviceArrays {
-            networks: group.networks.clone(),
-            output: loaded.buffer(Working::Activity(last, 0)).clone(),
-            output_gradient: loaded.buffer(Working::Signal(last - 1, 0)).clone(),
-            row: loaded.plan.layout.last().output_row,
-        };
-        self.groups().map(arrays).collect()
     }
 
     /// The reverse half: the outputs were given already.
@@ -301,5 +151,119 @@ impl GpuSession {
         if let Some(input) = input {
             input.slice_axis_inplace(Axis(2), Slice::from(..self.done));
         }
+    }
+}
+
+impl SessionBackend<f32> for GpuSession {
+    fn population(&self) -> &dyn PopulationBackend<f32> {
+        &self.population
+    }
+
+    fn population_mut(&mut self) -> &mut dyn PopulationBackend<f32> {
+        &mut self.population
+    }
+
+    fn begin(&mut self) {
+        self.done = 0;
+    }
+
+    /// All steps of new episodes at once, or one step more.
+    fn advance(&mut self, episodes: &Episodes<'_, f32>) -> Result<Outcome<f32>> {
+        let (request, steps) = (&self.work.request, episodes.steps());
+        let is_whole = self.done == 0 && steps == request.steps;
+        let forward = Request {
+            steps,
+            gradient: false,
+            want: Want {
+                input_gradient: false,
+                final_traces: is_whole && request.want.final_traces,
+                ..request.want
+            },
+            ..request.clone()
+        };
+        let mut outcome = self.results(forward)?.outcome;
+        let device = &self.population.gpu.device;
+        for (_, loaded, transfer) in self.groups() {
+            if self.done == 0 {
+                transfer.upload_initial_traces(&episodes.initial_traces)?;
+            }
+            if is_whole {
+                transfer.upload_input(&episodes.input)?;
+                device.submit(|encoder| loaded.record_forward(encoder, 0))?;
+                transfer.download_outcome(&mut outcome)?;
+            } else {
+                transfer.upload_step(&episodes.input)?;
+                device.submit(|encoder| loaded.record_step(encoder, self.done))?;
+                if let Some(output) = &mut outcome.output {
+                    transfer.read_step(output)?;
+                }
+            }
+        }
+        self.done += steps;
+        Ok(outcome)
+    }
+
+    fn traces(&self) -> Result<Vec<Option<Array4<f32>>>> {
+        let request = Request {
+            gradient: false,
+            want: Want {
+                output: false,
+                ..self.work.request.want
+            },
+            ..self.work.request.clone()
+        };
+        let mut traces = self.results(request)?.outcome.traces;
+        for (_, _, transfer) in self.groups() {
+            match self.done == self.work.request.steps {
+                true => transfer.download_traces(&mut traces)?,
+                false => transfer.download_present_traces(&mut traces)?,
+            }
+        }
+        Ok(traces)
+    }
+
+    fn backward(&mut self, upstream: &Upstream<'_, f32>) -> Result<Gradients<f32>> {
+        let mut results = self.results(self.reverse())?;
+        let device = &self.population.gpu.device;
+        self.with_all_steps(upstream, |_, loaded, transfer| {
+            device.submit(|encoder| loaded.record_backward(encoder, 0))?;
+            transfer.download(&mut results)
+        })?;
+        results.parameters = self.population.gradients()?;
+        device.check()?;
+        self.cut_to_steps(&mut results.input);
+        Ok(results)
+    }
+
+    fn learn(&mut self, upstream: &Upstream<'_, f32>) -> Result<EpisodeGradients<f32>> {
+        let mut results = self.results(self.reverse())?;
+        let meta_step = (self.population).begin(None, 1, self.work.request.batch)?;
+        self.population.change();
+        let gpu = &self.population.gpu;
+        self.with_all_steps(upstream, |group, loaded, transfer| {
+            group.learn(gpu, loaded, meta_step)?;
+            transfer.download(&mut results)
+        })?;
+        self.cut_to_steps(&mut results.input);
+        self.population.end(1);
+        Ok(EpisodeGradients {
+            input: results.input,
+            initial_traces: results.initial_traces,
+        })
+    }
+
+    fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {
+        self.population.apply(gradients, &self.loaded)
+    }
+
+    fn device_arrays(&self) -> Vec<DeviceArrays> {
+        let last = self.network.layers().len();
+        let arrays = |(group, loaded, _): (&Group, &Loaded, _)| DeviceArrays {
+            networks: group.networks.clone(),
+            output: loaded.buffer(Working::Activity(last, 0)).clone(),
+            output_gradient: loaded.buffer(Working::Signal(last - 1, 0)).clone(),
+            row: loaded.plan.layout.last().output_row,
+        };
+        self.groups().map(arrays).collect()
     }
 }

@@ -116,6 +116,68 @@ pub(crate) trait Way: Copy {
     }
 }
 
+/// What ways have in common whose values are one for each lane.
+macro_rules! values_in_lanes {
+    () => {
+        #[inline(always)]
+        fn width() -> usize {
+            R::pair_width::<S>()
+        }
+
+        #[inline(always)]
+        fn value(self, value: R) -> Pair<S, R> {
+            Pair::new(self.0, [R::splat(self.0, value); 2])
+        }
+
+        #[inline(always)]
+        fn load(self, values: &[R]) -> Pair<S, R> {
+            Pair::load(self.0, values)
+        }
+
+        #[inline(always)]
+        fn store(self, value: Pair<S, R>, values: &mut [R]) {
+            value.store(values);
+        }
+
+        #[inline(always)]
+        fn spread(self, value: Pair<S, R>) -> Vectors<Self> {
+            value.vectors
+        }
+
+        #[inline(always)]
+        fn gather(self, sums: Vectors<Self>) -> Pair<S, R> {
+            Pair::new(self.0, sums)
+        }
+
+        #[inline(always)]
+        fn gather_precisely(self, sums: Compensated<Pair<S, R>>) -> Compensated<Pair<S, R>> {
+            sums
+        }
+    };
+}
+
+/// What ways have in common whose coefficients are one for each lane, and the gradients of the weights too.
+macro_rules! coefficients_in_lanes {
+    () => {
+        #[inline(always)]
+        fn coefficient(self, loaded: Self::Coefficient) -> Vectors<Self> {
+            loaded
+        }
+
+        #[inline(always)]
+        fn weight_sums(row: &mut [R], _: usize) -> &mut [Self::WeightSum] {
+            R::pairs_mut::<S>(row)
+        }
+
+        #[inline(always)]
+        fn add(self, sum: &mut Self::WeightSum, value: Vectors<Self>) {
+            for k in 0..2 {
+                sum[k] = <R as Lanes>::add(self.0, value[k], sum[k]);
+            }
+        }
+    };
+}
+
 /// [`Along::Synapses`].
 #[derive(Clone, Copy)]
 pub(super) struct OverSynapses<S, R>(S, PhantomData<R>);
@@ -145,22 +207,7 @@ impl<S: Simd, R: Real> Way for OverSynapses<S, R> {
         R::pairs::<S>(&values[i * shape.row..][..shape.row])
     }
 
-    #[inline(always)]
-    fn coefficient(self, loaded: Self::Coefficient) -> Vectors<Self> {
-        loaded
-    }
-
-    #[inline(always)]
-    fn weight_sums(row: &mut [R], _: usize) -> &mut [Self::WeightSum] {
-        R::pairs_mut::<S>(row)
-    }
-
-    #[inline(always)]
-    fn add(self, sum: &mut Self::WeightSum, value: Vectors<Self>) {
-        for k in 0..2 {
-            sum[k] = <R as Lanes>::add(self.0, value[k], sum[k]);
-        }
-    }
+    coefficients_in_lanes!();
 
     #[inline(always)]
     fn value(self, value: R) -> R {
@@ -231,11 +278,6 @@ impl<S: Simd, R: Real> Way for OverEpisodes<S, R> {
     }
 
     #[inline(always)]
-    fn width() -> usize {
-        R::pair_width::<S>()
-    }
-
-    #[inline(always)]
     fn coefficients<'a>(values: &'a [R], i: usize, shape: &Shape) -> &'a [R] {
         &values[i * shape.row..][..shape.inputs]
     }
@@ -255,39 +297,11 @@ impl<S: Simd, R: Real> Way for OverEpisodes<S, R> {
     fn add(self, (): &mut (), _: Vectors<Self>) {}
 
     #[inline(always)]
-    fn value(self, value: R) -> Pair<S, R> {
-        Pair::new(self.0, [R::splat(self.0, value); 2])
-    }
-
-    #[inline(always)]
     fn of_row(self, values: &[R], i: usize) -> Pair<S, R> {
         self.value(values[i])
     }
 
-    #[inline(always)]
-    fn load(self, values: &[R]) -> Pair<S, R> {
-        Pair::load(self.0, values)
-    }
-
-    #[inline(always)]
-    fn store(self, value: Pair<S, R>, values: &mut [R]) {
-        value.store(values);
-    }
-
-    #[inline(always)]
-    fn spread(self, value: Pair<S, R>) -> Vectors<Self> {
-        value.vectors
-    }
-
-    #[inline(always)]
-    fn gather(self, sums: Vectors<Self>) -> Pair<S, R> {
-        Pair::new(self.0, sums)
-    }
-
-    #[inline(always)]
-    fn gather_precisely(self, sums: Compensated<Pair<S, R>>) -> Compensated<Pair<S, R>> {
-        sums
-    }
+    values_in_lanes!();
 
     #[inline(always)]
     fn add_to_row(self, value: Pair<S, R>, count: usize, sum: &mut [R]) {
@@ -315,67 +329,19 @@ impl<S: Simd, R: Real> Way for OverNetworks<S, R> {
     }
 
     #[inline(always)]
-    fn width() -> usize {
-        R::pair_width::<S>()
-    }
-
-    #[inline(always)]
     fn coefficients<'a>(values: &'a [R], i: usize, shape: &Shape) -> &'a [Self::Coefficient] {
         let row = Self::row(shape);
         R::pairs::<S>(&values[i * row..][..row])
     }
 
-    #[inline(always)]
-    fn coefficient(self, loaded: Self::Coefficient) -> Vectors<Self> {
-        loaded
-    }
-
-    #[inline(always)]
-    fn weight_sums(row: &mut [R], _: usize) -> &mut [Self::WeightSum] {
-        R::pairs_mut::<S>(row)
-    }
-
-    #[inline(always)]
-    fn add(self, sum: &mut Self::WeightSum, value: Vectors<Self>) {
-        for k in 0..2 {
-            sum[k] = <R as Lanes>::add(self.0, value[k], sum[k]);
-        }
-    }
-
-    #[inline(always)]
-    fn value(self, value: R) -> Pair<S, R> {
-        Pair::new(self.0, [R::splat(self.0, value); 2])
-    }
+    coefficients_in_lanes!();
 
     #[inline(always)]
     fn of_row(self, values: &[R], i: usize) -> Pair<S, R> {
         self.load(&values[i * Self::width()..])
     }
 
-    #[inline(always)]
-    fn load(self, values: &[R]) -> Pair<S, R> {
-        Pair::load(self.0, values)
-    }
-
-    #[inline(always)]
-    fn store(self, value: Pair<S, R>, values: &mut [R]) {
-        value.store(values);
-    }
-
-    #[inline(always)]
-    fn spread(self, value: Pair<S, R>) -> Vectors<Self> {
-        value.vectors
-    }
-
-    #[inline(always)]
-    fn gather(self, sums: Vectors<Self>) -> Pair<S, R> {
-        Pair::new(self.0, sums)
-    }
-
-    #[inline(always)]
-    fn gather_precisely(self, sums: Compensated<Pair<S, R>>) -> Compensated<Pair<S, R>> {
-        sums
-    }
+    values_in_lanes!();
 
     /// In lanes without a network, what comes of it is of no use.
     #[inline(always)]
