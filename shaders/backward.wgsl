@@ -147,18 +147,18 @@ fn backward(
         // The presynaptic activity is loaded a step ahead; output, signal and drive {{ shared }} steps at once, one by each of
         // the lanes that have the row, and so many ahead.
         let first_step = episode * extent.steps;
-        let last_step = first_step + extent.steps - 1u;
+        let last_step = first_step + extent.done - 1u;
 {% include "first_input.wgsl" %}
 {% for q in range(quads) %}
-        var next_x{{ q }} = input[(first_input + extent.steps - 1u) * {{ row // 4 }}u + lane + {{ q * lanes }}u];
+        var next_x{{ q }} = input[(first_input + extent.done - 1u) * {{ row // 4 }}u + lane + {{ q * lanes }}u];
 {% endfor %}
-        let first_at = (last_step - min(own_step, extent.steps - 1u)) * {{ output_row }}u + i;
+        let first_at = (last_step - min(own_step, extent.done - 1u)) * {{ output_row }}u + i;
 {% for name in row_arrays %}
         var next_{{ name }} = {{ name }}[first_at];
         var {{ name }}s = 0.0;
 {% endfor %}
-        for (var back = 0u; back < extent.steps; back++) {
-            let t = extent.steps - 1u - back;
+        for (var back = 0u; back < extent.done; back++) {
+            let t = extent.done - 1u - back;
             let step = first_step + t;
             let here = step * {{ output_row }}u + i;
             if (back % {{ shared }}u == 0u) {

@@ -17,8 +17,8 @@
         if (within >= extent.episodes) {
             break;
         }
-        for (var back = 0u; back < extent.steps; back++) {
-            let step = (network * extent.episodes + within) * extent.steps + extent.steps - 1u - back;
+        for (var back = 0u; back < extent.done; back++) {
+            let step = (network * extent.episodes + within) * extent.steps + extent.done - 1u - back;
             let here = step * {{ output_row }}u + i;
             let y = output[here];
             let c = signal[here];

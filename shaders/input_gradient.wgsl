@@ -49,7 +49,7 @@
         var h{{ r }} = {% if trace_in %}traces[extent.trace_start * trace_rows + trace{{ r }}]{% else %}vec4<f32>(){% endif %};
 {% endif %}
 {% endfor %}
-        for (var t = 0u; t < extent.steps; t++) {
+        for (var t = 0u; t < extent.done; t++) {
             let step = first_step + t;
             let delta = signal[step * {{ output_row // 4 }}u + tile];
             let here = step * {{ row // 4 }}u + column;
@@ -89,8 +89,8 @@
         let u{{ r }} = traces[trace{{ r }}];
 {% endif %}
 {% endfor %}
-        for (var back = 0u; back < extent.steps; back++) {
-            let t = extent.steps - 1u - back;
+        for (var back = 0u; back < extent.done; back++) {
+            let t = extent.done - 1u - back;
             let step = first_step + t;
             let delta = signal[step * {{ output_row // 4 }}u + tile];
             let here = step * {{ row // 4 }}u + column;

@@ -114,7 +114,7 @@ pub enum Error {
     /// Parameters or gradients of another network, or of another number of networks.
     #[error("{name}: {reason}")]
     OtherNetwork {
-        /// What they are: `parameters` or `gradients`.
+        /// What they are: `parameters`, `gradients`, `first moments` or `second moments`.
         name: String,
         /// In what they differ.
         reason: String,

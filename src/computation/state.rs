@@ -7,6 +7,9 @@ use crate::number::Real;
 use crate::parameters::{Layout, Parameters};
 use ndarray::ArrayView1;
 
+/// Updates of a network at most: methods take powers of their number.
+const MOST_UPDATES: u32 = i32::MAX as u32;
+
 /// Everything that a population in training is at one moment. Put into a learner or a session of the same network, population
 /// and optimisers, it goes on from there with the same bits.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +32,24 @@ pub struct TrainingState<R> {
 }
 
 impl<R: Real> TrainingState<R> {
+    /// Of networks that have learned nothing yet. Its fields may then be set, for instance to those that another process saved.
+    ///
+    /// # Errors
+    /// If memory is short.
+    pub fn new(parameters: Parameters<R>) -> Result<Self> {
+        let (layout, population) = (parameters.shared_layout(), parameters.population());
+        let zeros = || Parameters::zeros(layout.clone(), population);
+        Ok(Self {
+            moments: [zeros()?, zeros()?],
+            updates: vec![0; population],
+            episodes: 0,
+            failures: Vec::new(),
+            meta_steps: 0,
+            losses: vec![0.0; population],
+            parameters,
+        })
+    }
+
     /// Fails unless it is one of `population` networks with parameters as `layout` says.
     pub(crate) fn check(&self, layout: &Layout, population: usize) -> Result<()> {
         let [first, second] = &self.moments;
@@ -51,6 +72,10 @@ impl<R: Real> TrainingState<R> {
                     actual: vec![length],
                 });
             }
+        }
+        if let Some(many) = self.updates.iter().find(|&&updates| updates > MOST_UPDATES) {
+            let reason = format!("{many}, at most {MOST_UPDATES} are supported");
+            return Err(Error::setting("updates", reason));
         }
         for (index, failure) in self.failures.iter().enumerate() {
             let in_order = index == 0 || self.failures[index - 1].network < failure.network;

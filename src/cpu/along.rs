@@ -31,6 +31,9 @@ pub(super) const STATE: usize = 6;
 /// Padded synapses of each network, of those that lie side by side: of 32 `f32` networks, a quarter of a mebibyte.
 const MOST_SYNAPSES: usize = 1 << 11;
 
+/// Activities of one episode of each network, of those that lie side by side: of 32 `f32` networks, 4 mebibytes.
+const MOST_ACTIVITIES: usize = 1 << 15;
+
 /// Elements of a line of the cache, in `f32`.
 const LINE: usize = 16;
 
@@ -60,12 +63,12 @@ impl Along {
         }
     }
 
-    /// The fastest one for networks that learn, with so many episodes of each: networks side by side where one that is alone
+    /// The fastest one for networks that learn, with so many episodes of so many steps of each: networks side by side where one that is alone
     /// takes no more than five times as long so. A population gains what the other lanes then do besides.
     ///
     /// A row's step over networks costs what it does over episodes in [`Along::fastest`], in pairs of vectors of 64 bytes, once
     /// for each episode. What a group has must stay in a near cache.
-    pub fn fastest_learning<R: Real>(shapes: &[Shape], batch: usize) -> Self {
+    pub fn fastest_learning<R: Real>(shapes: &[Shape], batch: usize, steps: usize) -> Self {
         let along = Self::fastest::<R>(shapes, batch);
         let width = pair_width::<R>();
         let all = |cost: fn(usize, usize) -> usize| -> usize {
@@ -85,9 +88,12 @@ impl Along {
         };
         let synapses = shapes.iter().map(Shape::synapses);
         let synapses = synapses.fold(0, usize::saturating_add);
+        let neurons = shapes.iter().map(|shape| shape.inputs + 2 * shape.outputs);
+        let neurons = neurons.fold(0, usize::saturating_add);
         let suits = MOST_LANES.is_multiple_of(width)
             && batch <= EPISODE_BLOCK
             && synapses <= MOST_SYNAPSES
+            && neurons.saturating_mul(steps) <= MOST_ACTIVITIES
             && batch.saturating_mul(group) <= alone.saturating_mul(5);
         if suits { Self::Networks } else { along }
     }
@@ -168,5 +174,52 @@ pub(super) struct ScratchSize {
 impl ScratchSize {
     pub fn elements(self) -> usize {
         self.slots * self.slot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Activation, Dense, Layer, Loss, Network, Plastic, Rate};
+
+    fn learning<R: Real>(layers: Vec<Layer>, batch: usize, steps: usize) -> Along {
+        let network = Network::new(Loss::SquaredError, layers).unwrap();
+        Along::fastest_learning::<R>(&Shape::all(&network), batch, steps)
+    }
+
+    fn plastic(inputs: usize, outputs: usize) -> Layer {
+        Plastic::new(inputs, outputs, Rate::learned(0.1)).into()
+    }
+
+    #[test]
+    fn small_networks_in_small_batches_learn_side_by_side() {
+        let one_shot = || -> Vec<Layer> {
+            let output = Dense::new(2, 2).activation(Activation::Linear);
+            vec![plastic(10, 2), output.into()]
+        };
+        // Where vectors are wider than any arrays are made for, nothing lies side by side.
+        for (wide, along) in [
+            (
+                pair_width::<f32>() > MOST_LANES,
+                learning::<f32>(one_shot(), 1, 20),
+            ),
+            (
+                pair_width::<f64>() > MOST_LANES,
+                learning::<f64>(one_shot(), 1, 20),
+            ),
+        ] {
+            assert!(wide || along == Along::Networks, "{along:?}");
+        }
+        assert_eq!(
+            learning::<f32>(vec![plastic(10, 2)], 1, 1_500),
+            Along::Networks
+        );
+        // A large batch, a wide layer, a long episode.
+        assert_eq!(learning::<f32>(one_shot(), 512, 20), Along::Episodes);
+        assert_eq!(
+            learning::<f32>(vec![plastic(400, 60)], 1, 20),
+            Along::Synapses
+        );
+        assert_eq!(learning::<f32>(one_shot(), 1, 1 << 20), Along::Synapses);
     }
 }

@@ -40,7 +40,8 @@ impl<R: Real> Workspaces<R> {
 
     /// Bytes that `job` works in besides what is kept for it; what is kept for another job goes.
     pub fn needed(&self, job: &Job, population: usize) -> u128 {
-        let (threads, networks) = (rayon::current_num_threads(), Job::networks(population));
+        let threads = rayon::current_num_threads().min(job.parts(population));
+        let networks = Job::networks(population);
         // Another caller may have left more than this one takes.
         fn lacking<T: Pooled<Job = Job>>(pool: &Pool<T>, job: &Job, most: usize) -> u128 {
             (most - pool.count(job).min(most)) as u128 * T::bytes(job)

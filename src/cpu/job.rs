@@ -17,6 +17,8 @@ pub(super) struct Job {
     pub along: Along,
     /// Episodes whose gradients are summed before the sum goes on: part of the result's last bits.
     pub block: usize,
+    /// Networks that go together.
+    pub networks: usize,
     pub keeps: Keeps,
     /// Whether there are too few networks and blocks to occupy the threads, so that rows are split too.
     pub split_rows: bool,
@@ -53,7 +55,7 @@ impl Job {
     /// The same for networks that learn.
     pub fn learning<R: Real>(network: &Network, population: usize, request: Request) -> Self {
         let shapes = Shape::all(network);
-        let along = Along::fastest_learning::<R>(&shapes, request.batch);
+        let along = Along::fastest_learning::<R>(&shapes, request.batch, request.steps);
         Self::along::<R>(network, shapes, along, population, request)
     }
 
@@ -64,14 +66,13 @@ impl Job {
         population: usize,
         request: Request,
     ) -> Self {
-        let block = along.block::<R>();
-        let blocks = population.saturating_mul(request.batch.div_ceil(block));
-        Self {
+        let job = Self {
             loss: network.loss(),
             along,
-            block,
+            block: along.block::<R>(),
+            networks: along.networks::<R>(),
             keeps: Keeps::Nothing,
-            split_rows: blocks < rayon::current_num_threads(),
+            split_rows: false,
             shapes,
             // Arrays are the same whatever is given, so that those which are kept serve every objective.
             request: Request {
@@ -79,7 +80,17 @@ impl Job {
                 in_common: InCommon::default(),
                 ..request
             },
+        };
+        Self {
+            split_rows: job.parts(population) < rayon::current_num_threads(),
+            ..job
         }
+    }
+
+    /// Parts of the work on so many networks that threads share out: blocks of episodes of each, or of each group of networks.
+    pub fn parts(&self, population: usize) -> usize {
+        let blocks = self.request.batch.div_ceil(self.block);
+        population.div_ceil(self.networks).saturating_mul(blocks)
     }
 
     /// Both halves.

@@ -183,7 +183,6 @@ impl<R: Real> LearnerBackend<R> for CpuLearner<R> {
         let Some(episodes) = held.0.downcast_ref::<Episodes<'static, R>>() else {
             return Err(Error::setting("episodes", "held on another engine"));
         };
-        episodes.check(&self.network, self.population.size())?;
         self.step(episodes)
     }
 

@@ -24,6 +24,7 @@ pub(super) struct Learning<R> {
 pub(super) struct NetworkLearning<R> {
     pub optimiser: Optimiser,
     pub moments: Moments<R>,
+    /// Of the last meta-step, as the parameters lie.
     pub gradient: Vec<R>,
     /// The losses of the meta-steps since the one that means begin at.
     pub losses: f64,
@@ -36,7 +37,7 @@ impl<R: Real> Learning<R> {
         memory::require(
             "the optimiser's state",
             (4 * size_of::<R>() * layout.size()
-                + 4 * layout.tensors().len()
+                + size_of::<f64>() * layout.tensors().len()
                 + size_of::<NetworkLearning<R>>()) as u128
                 * optimisers.len() as u128,
         )?;

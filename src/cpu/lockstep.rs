@@ -1,10 +1,10 @@
 //! Optimiser updates of networks that lie side by side: [`Moments::update`] of each, in its lane.
 
 use super::learning::NetworkLearning;
-use super::optimiser::{Limits, clip};
+use super::optimiser::{Limits, clip, numbers_of_update};
 use crate::cpu::along::MOST_LANES;
 use crate::number::{Aligned, Kernel, Number, Pair, Real, vectorise, zeros};
-use crate::optimiser::{Formula, Method, NUMBERS, Optimiser, Update, WithFormula};
+use crate::optimiser::{Formula, Method, NUMBERS, Update, WithFormula};
 use crate::parameters::Layout;
 use pulp::Simd;
 use std::mem::discriminant;
@@ -16,8 +16,6 @@ pub(super) struct Lockstep<R> {
     constants: Vec<Vec<f64>>,
     /// By lane, whether method, learning rate and schedule are those of the lane before.
     same: Vec<bool>,
-    /// By lane, whether the gradient's norm is limited.
-    clips: bool,
     /// By tensor, what its learning rate is multiplied by and its [`Limits`], `[tensors, SETTINGS, W]`.
     settings: Aligned<R>,
     /// Of one update, `[UPDATE, W]`: the method's numbers, the learning rate, what gradients are multiplied by, and whether
@@ -64,9 +62,6 @@ impl<R: Real> Lockstep<R> {
                 .map(|it| it.optimiser.method.values())
                 .collect(),
             same: (0..learning.len()).map(same).collect(),
-            clips: learning
-                .iter()
-                .any(|it| it.optimiser.max_gradient_norm.is_some()),
             settings,
             update: zeros(UPDATE * width),
         }
@@ -116,7 +111,9 @@ impl<R: Real> Lockstep<R> {
         for (lane, learning) in learning.iter().enumerate() {
             let updates = learning.moments.updates();
             if !self.same[lane] || last.2 != updates {
-                last = of_update(&learning.optimiser, &self.constants[lane], updates);
+                let constants = &self.constants[lane];
+                let (numbers, rate) = numbers_of_update(&learning.optimiser, constants, updates);
+                last = (numbers, rate, updates);
             }
             let (numbers, rate, _) = last;
             let numbers = numbers.into_iter().chain([rate, R::one()]);
@@ -124,7 +121,7 @@ impl<R: Real> Lockstep<R> {
                 to[lane] = number;
             }
             let largest = learning.optimiser.max_gradient_norm;
-            if let Some(largest) = largest.filter(|_| self.clips && learning.failure.is_none()) {
+            if let Some(largest) = largest.filter(|_| learning.failure.is_none()) {
                 let tensors = learning.moments.learned(layout);
                 let learned = tensors.flat_map(|(_, tensor)| tensor.range());
                 let gradient = learned.map(|index| gradient[index * self.width + lane]);
@@ -140,27 +137,6 @@ fn is_same<R: Real>(learning: &[NetworkLearning<R>], lane: usize) -> bool {
     one.method == other.method
         && one.learning_rate == other.learning_rate
         && one.schedule == other.schedule
-}
-
-/// The method's numbers, the learning rate, and the updates made before.
-fn of_update<R: Real>(
-    optimiser: &Optimiser,
-    constants: &[f64],
-    updates: u32,
-) -> ([R; NUMBERS], R, u32) {
-    struct Numbers<'a>(&'a [f64], u32, &'a mut [f64; NUMBERS]);
-    impl WithFormula for Numbers<'_> {
-        fn run<F: Formula>(self) {
-            *self.2 = F::numbers(self.0, self.1);
-        }
-    }
-    let mut numbers = [0.0; NUMBERS];
-    let count = updates.wrapping_add(1);
-    optimiser
-        .method
-        .with_formula(Numbers(constants, count, &mut numbers));
-    let rate = optimiser.learning_rate * optimiser.schedule.factor(updates);
-    (numbers.map(R::from_f64), R::from_f64(rate), updates)
 }
 
 /// An update of the networks that have one method.
@@ -238,8 +214,8 @@ impl<S: Simd, R: Real> WithFormula for InLanes<'_, S, R> {
     }
 }
 
-/// Writes which lanes of `values`, `[…, W]`, are finite.
-pub(super) fn is_finite<R: Real>(values: &[R], finite: &mut [bool]) {
+/// Finds which lanes of `values`, `[…, W]`, are finite.
+pub(super) fn find_finite<R: Real>(values: &[R], finite: &mut [bool]) {
     vectorise(Finite { values, finite });
 }
 

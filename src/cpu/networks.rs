@@ -6,7 +6,7 @@ use super::job::Job;
 use super::kernels::{Deinterleave, Empty, Interleave};
 use super::layers::{SynapseArrays, Synapses, pack_networks, unpack_networks};
 use super::learning::{Learning, NetworkLearning};
-use super::lockstep::{Lockstep, is_finite};
+use super::lockstep::{Lockstep, find_finite};
 use super::pool::{Pool, Pooled};
 use crate::cpu::along::MOST_LANES;
 use crate::network::Network;
@@ -137,7 +137,7 @@ impl<R: Real> Learners<'_, '_, R> {
 }
 
 impl<R: Real> Networks<R> {
-    /// Takes parameters and what optimisers remember in. Lanes without a network have what the first one has.
+    /// Takes parameters and what optimisers remember in. Lanes without a network have the first one's parameters.
     fn load(&mut self, layout: &Layout, values: &[R], learning: &[NetworkLearning<R>]) {
         let (size, count) = (layout.size(), learning.len());
         let width = self.width();
@@ -202,7 +202,7 @@ impl<R: Real> Networks<R> {
         (first, episode): (usize, u64),
     ) {
         let mut finite = [true; MOST_LANES];
-        is_finite(&self.gradient, &mut finite[..self.width()]);
+        find_finite(&self.gradient, &mut finite[..self.width()]);
         for (lane, learning) in learning.iter_mut().enumerate() {
             if !finite[lane] && learning.failure.is_none() {
                 copy_lane(&self.gradient, self.width(), lane, &mut learning.gradient);

@@ -1,7 +1,7 @@
 //! One optimiser update of one network; the twin of `shaders/check.wgsl` and `shaders/optimiser.wgsl`.
 
 use crate::number::{Number, Real};
-use crate::optimiser::{Formula, Optimiser, Update, WithFormula};
+use crate::optimiser::{Formula, NUMBERS, Optimiser, Update, WithFormula, clamp};
 use crate::parameters::{Layout, Role, Tensor};
 use crate::zip::zip_eq;
 
@@ -46,7 +46,7 @@ impl<R: Real> Moments<R> {
 
     /// One more update has been made.
     pub fn count_update(&mut self) {
-        self.updates += 1;
+        self.updates = self.updates.saturating_add(1);
     }
 
     /// What the learning rate is multiplied by, of each tensor; 0 where it stays as it is.
@@ -91,8 +91,9 @@ impl<R: Real> Moments<R> {
             }
             None => R::one(),
         };
-        let rate = R::from_f64(optimiser.learning_rate * optimiser.schedule.factor(self.updates));
-        self.updates += 1;
+        let constants = optimiser.method.values();
+        let (numbers, rate) = numbers_of_update(optimiser, &constants, self.updates);
+        self.updates = self.updates.saturating_add(1);
         optimiser.method.with_formula(OfOne {
             moments: self,
             optimiser,
@@ -100,9 +101,30 @@ impl<R: Real> Moments<R> {
             values,
             gradient,
             scale,
+            numbers,
             rate,
         });
     }
+}
+
+/// The method's numbers of an update, and its learning rate, after so many updates.
+pub(super) fn numbers_of_update<R: Real>(
+    optimiser: &Optimiser,
+    constants: &[f64],
+    updates: u32,
+) -> ([R; NUMBERS], R) {
+    struct Numbers<'a>(&'a [f64], u32, &'a mut [f64; NUMBERS]);
+    impl WithFormula for Numbers<'_> {
+        fn run<F: Formula>(self) {
+            *self.2 = F::numbers(self.0, self.1);
+        }
+    }
+    let mut numbers = [0.0; NUMBERS];
+    let count = updates.saturating_add(1);
+    let method = &optimiser.method;
+    method.with_formula(Numbers(constants, count, &mut numbers));
+    let rate = optimiser.learning_rate * optimiser.schedule.factor(updates);
+    (numbers.map(R::from_f64), R::from_f64(rate))
 }
 
 /// An update of one network.
@@ -113,6 +135,7 @@ struct OfOne<'a, R> {
     values: &'a mut [R],
     gradient: &'a [R],
     scale: R,
+    numbers: [R; NUMBERS],
     rate: R,
 }
 
@@ -124,15 +147,14 @@ impl<R: Real> WithFormula for OfOne<'_, R> {
         let Moments {
             moments: [first, second],
             factors,
-            updates,
+            updates: _,
         } = self.moments;
-        let numbers = F::numbers(&optimiser.method.values(), *updates).map(R::from_f64);
         for (tensor, &factor) in zip_eq(self.layout.tensors(), &*factors) {
             if factor == 0.0 {
                 continue;
             }
             let update = Update {
-                numbers,
+                numbers: self.numbers,
                 rate: self.rate * R::from_f64(factor),
                 most: R::max_value(),
             };
@@ -219,13 +241,6 @@ impl<N: Number> Limits<N> {
         let new = new - (self.l1 * sign + self.l2 * new);
         clamp(new, self.low, self.high)
     }
-}
-
-/// A NaN stays one.
-#[inline(always)]
-fn clamp<N: Number>(value: N, low: N, high: N) -> N {
-    let value = value.where_less(low, low, value);
-    high.where_less(value, high, value)
 }
 
 /// What scales a gradient down to the norm `largest`; 1 where it is smaller. Divides by the largest element first, so that

@@ -13,13 +13,13 @@ pub(super) enum Source<'a, R> {
     /// The caller's arrays.
     Given(Box<Given<'a, R>>),
     /// A task's generator.
-    Generated(Box<Task<'a, R>>),
+    Generated(Box<Generator<'a, R>>),
 }
 
 /// A task's generator.
-pub(super) struct Task<'a, R> {
+pub(super) struct Generator<'a, R> {
     source: &'a EpisodeSource,
-    /// How much each step counts.
+    /// How much each step counts, `[T]`.
     mask: Vec<R>,
 }
 
@@ -64,7 +64,7 @@ impl<'a, R: Real> Source<'a, R> {
             false => R::zero(),
         };
         let mask = (0..source.task.steps()).map(counts).collect();
-        Self::Generated(Box::new(Task { source, mask }))
+        Self::Generated(Box::new(Generator { source, mask }))
     }
 
     /// What a reverse sweep begins with, for episodes that have been run.
@@ -105,8 +105,8 @@ impl<'a, R: Real> Source<'a, R> {
         match self {
             Self::Generated(task) => {
                 let [input, target] = match which.lanes {
-                    Lanes::Episodes => generated.episodes(task.source, &which),
-                    Lanes::Networks(lanes) => generated.networks(task.source, &which, lanes),
+                    NextLane::Episodes => generated.episodes(task.source, &which),
+                    NextLane::Networks(lanes) => generated.networks(task.source, &which, lanes),
                 };
                 Group {
                     input: Some(input),
@@ -131,7 +131,7 @@ impl<'a, R: Real> Source<'a, R> {
 /// Which episodes go together, one in each lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Which {
-    pub lanes: Lanes,
+    pub lanes: NextLane,
     /// Of the first lane.
     pub network: usize,
     /// Of the first lane, in its batch.
@@ -143,7 +143,7 @@ pub(super) struct Which {
 
 /// What the next lane has.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Lanes {
+pub(super) enum NextLane {
     /// The next episode of the same network.
     Episodes,
     /// The same episode of the next network; there are so many lanes.
@@ -152,7 +152,7 @@ pub(super) enum Lanes {
 
 impl Which {
     /// Their part of an array of all episodes, which may be the same for all networks.
-    fn of<'a, R>(&self, array: &'a CowArray<'_, R, Ix4>) -> Taken<'a, R> {
+    fn of<'a, R>(&self, array: &'a CowArray<'_, R, Ix4>) -> Values<'a, R> {
         let view: ArrayView4<'a, R> = array.view();
         let (networks, batch, rows, columns) = view.dim();
         let all = view.to_slice().expect("in standard layout");
@@ -162,11 +162,11 @@ impl Which {
             _ => (self.network, batch * size),
         };
         let apart = match self.lanes {
-            Lanes::Episodes => size,
-            Lanes::Networks(_) => of_network,
+            NextLane::Episodes => size,
+            NextLane::Networks(_) => of_network,
         };
         let first = (network * batch + self.episode) * size;
-        Taken::Rows {
+        Values::Rows {
             values: &all[first..][..(self.count - 1) * apart + size],
             apart,
         }
@@ -175,7 +175,7 @@ impl Which {
 
 /// An array of a group's episodes.
 #[derive(Clone, Copy)]
-pub(super) enum Taken<'a, R> {
+pub(super) enum Values<'a, R> {
     /// One episode after the other: element `k` of lane `n` is at `n · apart + k`.
     Rows { values: &'a [R], apart: usize },
     /// One in each lane, `[…, W]`, as a task makes them.
@@ -215,7 +215,7 @@ impl<'a, 's, R: Real> Block<'a, 's, R> {
         generated: &'b mut Generated<R>,
     ) -> Group<'b, 's, R> {
         let which = Which {
-            lanes: Lanes::Episodes,
+            lanes: NextLane::Episodes,
             network: self.network,
             episode: episodes.start,
             count: episodes.len(),
@@ -225,7 +225,9 @@ impl<'a, 's, R: Real> Block<'a, 's, R> {
     }
 }
 
-/// Room for a task's episodes, inputs and targets, taken when it is needed: as they are drawn, and a group's.
+/// Room for a task's episodes, taken when it is needed, each with input and target. Of one network: `drawn` has an episode as
+/// it is drawn, `[T, I]` and `[T, O]`, `values` a group's, one after the other. Of several: `drawn` has a group's, one in each lane,
+/// `[T, I, W]` and `[T, O, W]`.
 #[derive(Clone, Debug)]
 pub(super) struct Generated<R> {
     drawn: [Vec<f32>; 2],
@@ -243,7 +245,7 @@ impl<R> Default for Generated<R> {
 
 impl<R: Real> Generated<R> {
     /// Input and target of some episodes of one network.
-    fn episodes(&mut self, source: &EpisodeSource, which: &Which) -> [Taken<'_, R>; 2] {
+    fn episodes(&mut self, source: &EpisodeSource, which: &Which) -> [Values<'_, R>; 2] {
         let sizes = sizes(source);
         let Self { drawn, values } = self;
         for ((drawn, values), size) in drawn.iter_mut().zip(&mut *values).zip(sizes) {
@@ -263,7 +265,8 @@ impl<R: Real> Generated<R> {
             }
         }
         let [input, target] = &*values;
-        [(input, sizes[0]), (target, sizes[1])].map(|(values, apart)| Taken::Rows { values, apart })
+        [(input, sizes[0]), (target, sizes[1])]
+            .map(|(values, apart)| Values::Rows { values, apart })
     }
 
     /// Input and target of an episode of each of some networks.
@@ -272,7 +275,7 @@ impl<R: Real> Generated<R> {
         source: &EpisodeSource,
         which: &Which,
         lanes: usize,
-    ) -> [Taken<'_, R>; 2] {
+    ) -> [Values<'_, R>; 2] {
         for (drawn, size) in self.drawn.iter_mut().zip(sizes(source)) {
             drawn.resize(size * lanes, 0.0);
         }
@@ -280,7 +283,7 @@ impl<R: Real> Generated<R> {
         let networks = which.network..which.network + which.count;
         let number = (which.meta_step, which.episode as u32);
         source.fill_side_by_side(networks, number, lanes, input, target);
-        [&*input, &*target].map(|drawn| Taken::Lanes(drawn))
+        [&*input, &*target].map(|drawn| Values::Lanes(drawn))
     }
 }
 
@@ -293,9 +296,9 @@ fn sizes(source: &EpisodeSource) -> [usize; 2] {
 /// Episodes that go together.
 pub(super) struct Group<'a, 's, R> {
     /// `[T, I]` of each; none where they have been run.
-    pub input: Option<Taken<'a, R>>,
+    pub input: Option<Values<'a, R>>,
     /// Targets or gradients on the output, by `is_target`, `[T, O]` of each; none for gradients of zero.
-    pub objective: Option<Taken<'a, R>>,
+    pub objective: Option<Values<'a, R>>,
     pub is_target: bool,
     origin: Origin<'a, 's, R>,
 }
@@ -316,8 +319,8 @@ impl<'s, R: Real> Group<'_, 's, R> {
                 Mask::Steps(mask) => mask[t],
                 Mask::Episodes(mask) => {
                     let (network, episode) = match which.lanes {
-                        Lanes::Episodes => (which.network, which.episode + n),
-                        Lanes::Networks(_) => (which.network + n, which.episode),
+                        NextLane::Episodes => (which.network, which.episode + n),
+                        NextLane::Networks(_) => (which.network + n, which.episode),
                     };
                     let network = if mask.dim().0 == 1 { 0 } else { network };
                     mask[[network, episode, t]]
@@ -343,12 +346,12 @@ impl<'s, R: Real> Group<'_, 's, R> {
     }
 
     /// The traces of a layer at the first step, `[O, I]` of each.
-    pub fn initial_traces(&self, layer: usize) -> Option<Taken<'_, R>> {
+    pub fn initial_traces(&self, layer: usize) -> Option<Values<'_, R>> {
         self.of_layer(layer, |given| &given.initial_traces)
     }
 
     /// The gradients on the final traces of a layer, `[O, I]` of each.
-    pub fn trace_gradients(&self, layer: usize) -> Option<Taken<'_, R>> {
+    pub fn trace_gradients(&self, layer: usize) -> Option<Values<'_, R>> {
         self.of_layer(layer, |given| &given.trace_gradients)
     }
 
@@ -356,7 +359,7 @@ impl<'s, R: Real> Group<'_, 's, R> {
         &'b self,
         layer: usize,
         arrays: impl Fn(&'b Given<'s, R>) -> &'b Traces<'s, R>,
-    ) -> Option<Taken<'b, R>> {
+    ) -> Option<Values<'b, R>> {
         match &self.origin {
             Origin::Task(_) => None,
             Origin::Given(given, which) => Some(which.of(arrays(given).get(&layer)?)),

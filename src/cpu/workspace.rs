@@ -9,7 +9,7 @@ use super::kernels::{
 use super::layers::Synapses;
 use super::pool::Pooled;
 use super::results::Results;
-use super::source::{self, Block, Generated, Lanes, Source, Taken, Which};
+use super::source::{self, Block, Generated, NextLane, Source, Values, Which};
 use crate::number::Real;
 use std::ops::Range;
 
@@ -105,7 +105,7 @@ impl<R: Real> Workspace<R> {
         let mut generated = std::mem::take(&mut self.generated);
         for episode in 0..job.request.batch {
             let which = Which {
-                lanes: Lanes::Networks(job.along.width::<R>()),
+                lanes: NextLane::Networks(job.along.width::<R>()),
                 network: first,
                 episode,
                 count: losses.len(),
@@ -275,8 +275,8 @@ impl<R: Real> GroupSweep<'_, R> {
     }
 
     /// The loss of the only episode, against its target `[T, O]`.
-    fn loss(&mut self, group: &source::Group<'_, '_, R>, target: Taken<'_, R>) -> f64 {
-        let Taken::Rows { values: target, .. } = target else {
+    fn loss(&mut self, group: &source::Group<'_, '_, R>, target: Values<'_, R>) -> f64 {
+        let Values::Rows { values: target, .. } = target else {
             unreachable!("episodes lie side by side only where lanes do");
         };
         let job = self.job;
@@ -310,9 +310,13 @@ impl<R: Real> GroupSweep<'_, R> {
             let pass = self.pass(index, &steps);
             let (before, after) = self.adjoints.split_at_mut(index + 1);
             let adjoint = &mut before[index];
-            if let Some(from) = group.trace_gradients(index) {
-                let (columns, to) = (columns(job, index), &mut adjoint.trace_gradient);
-                take_in(along, from, count, columns, Empty::Zero, to);
+            match group.trace_gradients(index) {
+                Some(from) => {
+                    let (columns, to) = (columns(job, index), &mut adjoint.trace_gradient);
+                    take_in(along, from, count, columns, Empty::Zero, to);
+                }
+                // There is room where there may be one.
+                None => adjoint.trace_gradient.fill(R::zero()),
             }
             let (from, row) = match after.first() {
                 Some(above) => (&above.input_gradient, columns(job, index + 1)[1]),

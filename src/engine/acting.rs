@@ -106,8 +106,8 @@ impl<R: Real> Session<R> {
         let (inputs, outputs) = (environment.inputs(), environment.outputs());
         let most = environment.steps();
         self.check_environment(inputs, outputs, most)?;
+        self.require_step_by_step()?;
         self.begin();
-        self.require_step()?;
         let shape = [self.population(), self.extent().batch, most, outputs];
         let draw = |network, episode| draws.draw(network, meta_step, episode);
         let mut acting = Acting::begin(environment, inputs, shape, draw)?;

@@ -34,6 +34,8 @@ pub struct Learner<R: Real = f32> {
 #[derive(Debug)]
 pub struct HeldEpisodes<R: Real = f32> {
     held: Held,
+    network: Network,
+    population: usize,
     precision: PhantomData<R>,
 }
 
@@ -157,6 +159,8 @@ impl<R: Real> Learner<R> {
         require_batch(&self.network, self.population, episodes)?;
         Ok(HeldEpisodes {
             held: self.change(|backend| backend.hold(episodes))?,
+            network: self.network.clone(),
+            population: self.population,
             precision: PhantomData,
         })
     }
@@ -164,9 +168,15 @@ impl<R: Real> Learner<R> {
     /// One meta-step on episodes that are on the device: the bits of [`Learner::step`] on them. Returns each network's loss.
     ///
     /// # Errors
-    /// If they are held by another learner, or by this one before its groups of networks were split for a larger batch (hold them
-    /// again), or the device fails.
+    /// If they are held for another network, on another engine or within another profile, or for groups of networks that a larger
+    /// batch has split since (hold them again), or the device fails.
     pub fn step_on(&mut self, held: &HeldEpisodes<R>) -> Result<Vec<R>> {
+        if (&held.network, held.population) != (&self.network, self.population) {
+            return Err(Error::setting(
+                "episodes",
+                "held for another network, or for another number of networks",
+            ));
+        }
         self.change(|backend| backend.step_on(&held.held))
     }
 

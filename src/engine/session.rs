@@ -109,6 +109,7 @@ fn open_in_single(
             opening.parameters,
             opening.optimisers,
             opening.request,
+            opening.extent.step_by_step,
         )?)),
     }
 }
@@ -224,8 +225,7 @@ impl<R: Real> Session<R> {
     pub fn set_parameters(&mut self, parameters: &Parameters<R>) -> Result<()> {
         parameters.check_shape("parameters", &self.layout, self.population)?;
         parameters.check(&self.network)?;
-        self.begin();
-        self.backend.population_mut().set_parameters(parameters)
+        self.change(|backend| backend.population_mut().set_parameters(parameters))
     }
 
     /// Runs whole new episodes forward, [`Extent::steps`] steps of them. Their objective, if they have one, is not looked at.
@@ -355,13 +355,18 @@ impl<R: Real> Session<R> {
         outcome
     }
 
-    pub(super) fn require_step(&self) -> Result<()> {
-        if !self.extent.step_by_step {
-            return Err(Error::out_of_turn(
+    pub(super) fn require_step_by_step(&self) -> Result<()> {
+        match self.extent.step_by_step {
+            true => Ok(()),
+            false => Err(Error::out_of_turn(
                 "extent",
                 "steps one at a time need an extent that is step by step",
-            ));
+            )),
         }
+    }
+
+    fn require_step(&self) -> Result<()> {
+        self.require_step_by_step()?;
         if self.done == self.extent.steps {
             return Err(Error::out_of_turn(
                 "steps",
@@ -440,23 +445,12 @@ impl<R: Real> Session<R> {
         self.backend.device_arrays()
     }
 
-    #[cfg(feature = "gpu")]
-    fn require_device_arrays(&self) -> Result<()> {
-        let reason = if self.backend.device_arrays().is_empty() {
-            "on the device, but the CPU engine has none: give an array"
-        } else if self.done < self.extent.steps {
-            "on the device, which has all steps of the extent, but some were not run: give an array"
-        } else {
-            return Ok(());
-        };
-        Err(Error::out_of_turn("output_gradient", reason))
-    }
-
     fn require_upstream(&self, upstream: &Upstream<'_, R>) -> Result<()> {
         self.require_steps()?;
         #[cfg(feature = "gpu")]
-        if upstream.on_device {
-            self.require_device_arrays()?;
+        if upstream.on_device && self.backend.device_arrays().is_empty() {
+            let reason = "on the device, but the CPU engine has none: give an array";
+            return Err(Error::objective("output_gradient", reason));
         }
         let sizes = [self.population, self.extent.batch, self.done];
         upstream.check(&self.network, sizes)?;

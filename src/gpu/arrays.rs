@@ -6,7 +6,7 @@ use super::layout::DeviceLayout;
 use super::state::{Control, Part, Progress, Settings, State};
 use super::variant::Sweep;
 use super::work::Work;
-use crate::computation::EPISODE_BLOCK;
+use crate::computation::{EPISODE_BLOCK, GivenTraces};
 
 /// An array that outlives one plan: it belongs to the population, not to a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -242,16 +242,13 @@ pub(super) fn resident_bytes(
 }
 
 impl Working {
-    /// Whether it may hold what the caller gives of episodes with a target.
-    pub fn is_given(self) -> bool {
-        matches!(
-            self,
-            Self::Episodes
-                | Self::Activity(0, _)
-                | Self::Target(_)
-                | Self::Mask(_)
-                | Self::Traces(..)
-        )
+    /// Whether it holds something that the caller gives of episodes with a target.
+    pub fn is_given(self, work: &Work) -> bool {
+        match self {
+            Self::Episodes | Self::Activity(0, _) | Self::Target(_) | Self::Mask(_) => true,
+            Self::Traces(layer, _) => work.request.traces[layer] != GivenTraces::default(),
+            _ => false,
+        }
     }
 
     /// The shape in `work`, whose layers have `sweeps`.

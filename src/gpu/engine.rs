@@ -51,7 +51,8 @@ impl Gpu {
         self.device.index
     }
 
-    /// Buffers that were made on the device so far. A call that finds what the last one kept makes none.
+    /// Buffers that were made on the device so far.
+    #[doc(hidden)]
     pub fn buffers_made(&self) -> u64 {
         self.device.buffers_made()
     }

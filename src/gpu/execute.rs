@@ -24,6 +24,7 @@ pub(super) struct Loaded {
     cuts: Vec<BoundCut>,
     steps: Vec<Vec<Bound>>,
     finish: Vec<Bound>,
+    extents: Extents,
 }
 
 /// Copies of a plan's arrays.
@@ -52,6 +53,7 @@ struct Bound {
 }
 
 /// One uniform buffer with every extent that occurs, each at an aligned offset.
+#[derive(Debug)]
 struct Extents {
     buffer: wgpu::Buffer,
     offsets: HashMap<Extent, u32>,
@@ -149,8 +151,10 @@ impl Loaded {
         let steps = plan.steps.iter().map(|step| binder.all(step));
         let steps = steps.collect::<Result<_>>()?;
         let finish = binder.all(&plan.finish)?;
+        let extents = binder.extents;
         device.check()?;
         Ok(Self {
+            extents,
             device: device.clone(),
             working,
             cuts,
@@ -162,6 +166,20 @@ impl Loaded {
 
     pub fn buffer(&self, buffer: Working) -> &wgpu::Buffer {
         &self.working[&buffer]
+    }
+
+    /// Lets the reverse halves that are submitted from now on go back over the first `done` steps alone.
+    pub fn set_done(&self, done: usize) -> Result<()> {
+        for dispatch in self.plan.cuts.iter().flat_map(|cut| &cut.backward) {
+            let extent = Extent {
+                done: done as u32,
+                ..dispatch.extent
+            };
+            let at = self.extents.offsets[&dispatch.extent].into();
+            let bytes = bytemuck::bytes_of(&extent);
+            self.device.write_at(&self.extents.buffer, at, bytes)?;
+        }
+        Ok(())
     }
 
     /// Copies of the arrays that `is_wanted` says, on the device.

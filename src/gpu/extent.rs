@@ -14,6 +14,8 @@ shared! {
         pub batch: u32,
         /// Steps of the segment.
         pub steps: u32,
+        /// Of these, the steps that a reverse sweep goes back over: all, but where episodes ended early.
+        pub done: u32,
         /// Blocks of episodes of the cut.
         pub blocks: u32,
         /// Episodes of a block, at most.

@@ -4,7 +4,7 @@ use super::arrays::Working;
 use super::engine::Gpu;
 use super::placed::Placed;
 use super::work::Work;
-use crate::computation::{Gradients, Outcome, Request};
+use crate::computation::{EpisodeGradients, Gradients, Outcome, Request};
 use crate::episodes::Episodes;
 use crate::error::Result;
 use crate::memory;
@@ -22,12 +22,18 @@ impl Gpu {
         request: Request,
     ) -> Result<Gradients<f32>> {
         let work = Work::new(parameters.population(), request);
-        let mut results = results(network, parameters, &work)?;
+        let mut results = Gradients {
+            outcome: outcome(network, &work)?,
+            parameters: Parameters::zeros(parameters.shared_layout().clone(), work.networks)?,
+            input: None,
+            initial_traces: Vec::new(),
+        };
+        let mut on_episodes = episode_gradients(network, &work)?;
         let mut losses = Vec::new();
         let mut places = self.kept.take(network, &work);
         for networks in Placed::groups(&self.profile, network, &work) {
             let placed = places.of(&self.device, &self.profile, parameters, networks)?;
-            self.run(placed, episodes, &mut results)?;
+            self.run(placed, episodes, &mut results, &mut on_episodes)?;
             if work.has_target() {
                 let count = placed.networks.len() * work.request.batch;
                 let buffer = placed.loaded.buffer(Working::Losses);
@@ -40,7 +46,11 @@ impl Gpu {
             let losses = losses.chunks_exact(work.request.batch);
             results.outcome.loss = Some(losses.map(mean).collect::<Array1<f32>>());
         }
-        Ok(results)
+        Ok(Gradients {
+            input: on_episodes.input,
+            initial_traces: on_episodes.initial_traces,
+            ..results
+        })
     }
 
     /// Takes a group's episodes through the device, cut by cut.
@@ -49,6 +59,7 @@ impl Gpu {
         placed: &Placed,
         episodes: &Episodes<'_, f32>,
         results: &mut Gradients<f32>,
+        on_episodes: &mut EpisodeGradients<f32>,
     ) -> Result<()> {
         let loaded = &placed.loaded;
         for cut in 0..loaded.plan.cuts.len() {
@@ -57,7 +68,8 @@ impl Gpu {
             let record = |encoder: &mut _| loaded.record_cut(encoder, cut);
             let submission = self.device.submit(record)?;
             self.device.wait(submission)?;
-            transfer.download(results)?;
+            transfer.download_outcome(&mut results.outcome)?;
+            transfer.download_gradients(on_episodes)?;
         }
         if loaded.plan.work.request.gradient {
             placed.read_gradients(&mut results.parameters)?;
@@ -71,41 +83,49 @@ fn mean(losses: &[f32]) -> f32 {
     (sum / losses.len() as f64) as f32
 }
 
-/// Arrays for all results, to be filled.
-pub(super) fn results(
-    network: &Network,
-    parameters: &Parameters<f32>,
-    work: &Work,
-) -> Result<Gradients<f32>> {
+/// Zeros for the results of the forward half, to be filled.
+pub(super) fn outcome(network: &Network, work: &Work) -> Result<Outcome<f32>> {
     let request = &work.request;
     let want = request.want;
-    let array = |rows: usize, columns: usize| -> Result<Array4<f32>> {
-        let shape = [work.networks, request.batch, rows, columns];
-        let elements = memory::elements("results", &shape)?;
-        memory::require("results", 4 * elements as u128)?;
-        Ok(Array4::zeros(shape))
-    };
-    let traces = |wanted: &dyn Fn(usize) -> bool| {
-        let layers = network.layers().iter().enumerate();
-        layers
-            .map(|(index, layer)| match layer.as_plastic() {
-                Some(layer) if wanted(index) => array(layer.outputs, layer.inputs).map(Some),
-                _ => Ok(None),
-            })
-            .collect::<Result<Vec<_>>>()
-    };
-    let output = want.output.then(|| array(request.steps, network.outputs()));
-    let input = want
-        .input_gradient
-        .then(|| array(request.steps, network.inputs()));
-    Ok(Gradients {
-        outcome: Outcome {
-            loss: None,
-            output: output.transpose()?,
-            traces: traces(&|_| want.final_traces)?,
-        },
-        parameters: Parameters::zeros(parameters.shared_layout().clone(), work.networks)?,
-        input: input.transpose()?,
-        initial_traces: traces(&|index| request.gradient && request.traces[index].initial)?,
+    let output = want
+        .output
+        .then(|| array(work, request.steps, network.outputs()));
+    Ok(Outcome {
+        loss: None,
+        output: output.transpose()?,
+        traces: traces(network, work, |_| want.final_traces)?,
     })
+}
+
+/// Zeros for the gradients that go back to the episodes, to be filled.
+pub(super) fn episode_gradients(network: &Network, work: &Work) -> Result<EpisodeGradients<f32>> {
+    let request = &work.request;
+    let input = (request.want.input_gradient).then(|| array(work, request.steps, network.inputs()));
+    let is_given = |index: usize| request.gradient && request.traces[index].initial;
+    Ok(EpisodeGradients {
+        input: input.transpose()?,
+        initial_traces: traces(network, work, is_given)?,
+    })
+}
+
+/// `[P, B, rows, columns]`.
+fn array(work: &Work, rows: usize, columns: usize) -> Result<Array4<f32>> {
+    let shape = [work.networks, work.request.batch, rows, columns];
+    let elements = memory::elements("results", &shape)?;
+    memory::require("results", 4 * elements as u128)?;
+    Ok(Array4::zeros(shape))
+}
+
+/// `[P, B, O, I]` of each plastic layer that is wanted.
+fn traces(
+    network: &Network,
+    work: &Work,
+    is_wanted: impl Fn(usize) -> bool,
+) -> Result<Vec<Option<Array4<f32>>>> {
+    let layers = network.layers().iter().enumerate();
+    let traces = layers.map(|(index, layer)| match layer.as_plastic() {
+        Some(layer) if is_wanted(index) => array(work, layer.outputs, layer.inputs).map(Some),
+        _ => Ok(None),
+    });
+    traces.collect()
 }

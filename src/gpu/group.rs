@@ -176,7 +176,7 @@ impl Group {
         let cuts = 0..loaded.plan.cuts.len();
         let hold = |cut| {
             Transfer::new(loaded, self.networks.clone(), cut).upload(episodes)?;
-            loaded.copies(|array| array.is_given())
+            loaded.copies(|array| array.is_given(&loaded.plan.work))
         };
         cuts.map(hold).collect()
     }

@@ -7,6 +7,7 @@ use super::execute::{Copies, Loaded};
 use super::group::{Group, InFlight, Run};
 use super::layout::DeviceLayout;
 use super::population::Population;
+use super::profile::Profile;
 use super::work::Work;
 use crate::computation::{Held, LearnerBackend, ObjectiveKind, PopulationBackend, Request, Want};
 use crate::episodes::Episodes;
@@ -33,7 +34,7 @@ pub(crate) struct GpuLearner {
 #[derive(Debug)]
 struct HeldBatch {
     device: Arc<Device>,
-    network: Network,
+    profile: Profile,
     work: Work,
     /// Of each group its networks, and of each cut what it takes of the episodes.
     groups: Vec<(Range<usize>, Vec<Copies>)>,
@@ -192,7 +193,7 @@ impl LearnerBackend<f32> for GpuLearner {
         device.check()?;
         Ok(Held(Box::new(HeldBatch {
             device: device.clone(),
-            network: self.network.clone(),
+            profile: self.population.gpu.profile.clone(),
             work,
             groups,
         })))
@@ -206,7 +207,7 @@ impl LearnerBackend<f32> for GpuLearner {
         let groups = self.population.groups.iter();
         let groups = groups.map(|group| &group.networks);
         let is_for_this = Arc::ptr_eq(&held.device, &gpu.device)
-            && held.network == self.network
+            && held.profile == gpu.profile
             && groups.eq(held.groups.iter().map(|(networks, _)| networks));
         if !is_for_this {
             return Err(Error::setting(

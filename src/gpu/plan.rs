@@ -79,7 +79,7 @@ impl Plan {
     pub fn separate(network: &Network, profile: &Profile, work: Work) -> Result<Self> {
         let layout = DeviceLayout::new(network, profile);
         layout.require_registers(profile)?;
-        if work.stepwise {
+        if work.is_whole {
             require_whole(network, profile, &layout, &work)?;
         }
         let (episodes, steps) = cut_sizes(network, profile, &layout, &work)?;

@@ -22,8 +22,10 @@ use std::sync::Arc;
 pub(super) struct Population {
     pub groups: Vec<Group>,
     pub gpu: Gpu,
-    /// As they were at the start.
-    parameters: Parameters<f32>,
+    /// Networks.
+    size: usize,
+    /// How the host has a network's parameters.
+    host_layout: Arc<Layout>,
     learns: bool,
     stretch: Stretch,
     /// A call has begun to change networks, and not come to its end.
@@ -49,7 +51,8 @@ impl Population {
         Ok(Self {
             groups,
             gpu: gpu.clone(),
-            parameters: parameters.clone(),
+            size: parameters.population(),
+            host_layout: parameters.shared_layout().clone(),
             learns: optimisers.is_some(),
             stretch: Stretch::default(),
             under_way: false,
@@ -59,12 +62,12 @@ impl Population {
 
     /// Networks.
     pub fn size(&self) -> usize {
-        self.parameters.population()
+        self.size
     }
 
     /// How the host has a network's parameters.
     pub fn layout(&self) -> &Arc<Layout> {
-        self.parameters.shared_layout()
+        &self.host_layout
     }
 
     /// Splits groups of more than `size` networks.

@@ -163,6 +163,7 @@ impl<'a> Recorder<'a> {
         let extent = Extent {
             episodes: episodes.len() as u32,
             steps: steps.len() as u32,
+            done: steps.len() as u32,
             blocks: episodes.len().div_ceil(EPISODE_BLOCK) as u32,
             block_episodes: episodes.len().min(EPISODE_BLOCK) as u32,
             first_episode: episodes.start as u32,
@@ -224,6 +225,7 @@ impl<'a> Recorder<'a> {
         let extent = Extent {
             episodes: work.request.batch as u32,
             steps: work.request.steps as u32,
+            done: work.request.steps as u32,
             ..work.extent()
         };
         self.dispatch(purpose, 0, work.networks, extent)

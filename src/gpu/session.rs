@@ -4,7 +4,7 @@ use super::arrays::Working;
 use super::cuts::{require_residents, whole_group_size};
 use super::engine::Gpu;
 use super::execute::Loaded;
-use super::gradient::results;
+use super::gradient::{episode_gradients, outcome};
 use super::group::Group;
 use super::layout::DeviceLayout;
 use super::population::Population;
@@ -27,8 +27,6 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct GpuSession {
     network: Network,
-    /// For its layout.
-    parameters: Parameters<f32>,
     population: Population,
     work: Work,
     /// Of each group.
@@ -38,17 +36,19 @@ pub(crate) struct GpuSession {
 }
 
 impl GpuSession {
-    /// Room for what `request` says, which has a gradient on the outputs. The networks learn by `optimisers`, one for each;
-    /// none where they do not learn.
+    /// Room for what `request` says, which has a gradient on the outputs; `stepwise` where its steps may come one at a time. The
+    /// networks learn by `optimisers`, one for each; none where they do not learn.
     pub(crate) fn new(
         gpu: &Gpu,
         network: &Network,
         parameters: &Parameters<f32>,
         optimisers: Option<Vec<Optimiser>>,
         request: Request,
+        stepwise: bool,
     ) -> Result<Self> {
         let work = Work {
-            stepwise: true,
+            is_whole: true,
+            stepwise,
             learn: optimisers.is_some(),
             ..Work::new(parameters.population(), request)
         };
@@ -59,7 +59,6 @@ impl GpuSession {
         let mut population = Population::new(gpu, &layout, parameters, optimisers, size)?;
         Ok(Self {
             network: network.clone(),
-            parameters: parameters.clone(),
             loaded: population.load(network, &work)?,
             population,
             work,
@@ -76,66 +75,37 @@ impl GpuSession {
         })
     }
 
-    /// Arrays for the results of `request`, to be filled.
-    fn results(&self, request: Request) -> Result<Gradients<f32>> {
-        let work = Work::new(self.work.networks, request);
-        results(&self.network, &self.parameters, &work)
+    /// Arrays for the gradients that go back to the episodes, to be filled.
+    fn episode_gradients(&self) -> Result<EpisodeGradients<f32>> {
+        episode_gradients(&self.network, &self.work)
     }
 
-    /// The reverse half: the outputs were given already.
-    fn reverse(&self) -> Request {
-        let request = &self.work.request;
-        let want = Want {
-            output: false,
-            final_traces: false,
-            ..request.want
-        };
-        Request {
-            want,
-            ..request.clone()
-        }
-    }
-
-    /// Calls `sweep` for each group, with the upstream gradients in place, and with episodes that ended early brought to the
-    /// number of steps that was planned. Steps without input and without a gradient on the output add nothing to any gradient.
-    fn with_all_steps(
+    /// Calls `sweep` for each group, with the upstream gradients in place.
+    fn sweep_back(
         &self,
         upstream: &Upstream<'_, f32>,
         mut sweep: impl FnMut(&Group, &Loaded, &Transfer<'_>) -> Result<()>,
     ) -> Result<()> {
-        let request = &self.work.request;
-        let (done, steps) = (self.done, request.steps);
         let padded;
         let objective = match &upstream.objective {
-            Objective::OutputGradient(gradient) if done < steps => {
+            Objective::OutputGradient(gradient) if self.done < self.work.request.steps => {
                 padded = Objective::OutputGradient(self.padded(gradient));
                 &padded
             }
             objective => objective,
         };
-        let nothing = Array4::zeros((1, request.batch, 1, self.network.inputs()));
-        let device = &self.population.gpu.device;
         for (group, loaded, transfer) in self.groups() {
             if !upstream.on_device {
                 transfer.upload_objective(objective)?;
             }
             transfer.upload_trace_gradients(&upstream.trace_gradients)?;
-            // The steps to come go on from here.
-            let present = match done < steps {
-                true => loaded.copies(|array| matches!(array, Working::Scaled(_)))?,
-                false => Vec::new(),
-            };
-            for step in done..steps {
-                transfer.upload_step(&nothing)?;
-                device.submit(|encoder| loaded.record_step(encoder, step))?;
-            }
+            loaded.set_done(self.done)?;
             sweep(group, loaded, &transfer)?;
-            device.submit(|encoder| loaded.record_restore(encoder, &present))?;
         }
         Ok(())
     }
 
-    /// A gradient on the outputs of the steps that are done, with zeros for the others.
+    /// A gradient on the outputs of the steps that are done, in an array of all steps.
     fn padded(&self, gradient: &CowArray<'_, f32, Ix4>) -> CowArray<'static, f32, Ix4> {
         let (networks, request) = (self.work.networks, &self.work.request);
         let outputs = self.network.outputs();
@@ -181,7 +151,8 @@ impl SessionBackend<f32> for GpuSession {
             },
             ..request.clone()
         };
-        let mut outcome = self.results(forward)?.outcome;
+        let forward = Work::new(self.work.networks, forward);
+        let mut outcome = outcome(&self.network, &forward)?;
         let device = &self.population.gpu.device;
         for (_, loaded, transfer) in self.groups() {
             if self.done == 0 {
@@ -204,15 +175,16 @@ impl SessionBackend<f32> for GpuSession {
     }
 
     fn traces(&self) -> Result<Vec<Option<Array4<f32>>>> {
+        let want = Want {
+            final_traces: true,
+            ..Want::NOTHING
+        };
         let request = Request {
-            gradient: false,
-            want: Want {
-                output: false,
-                ..self.work.request.want
-            },
+            want,
             ..self.work.request.clone()
         };
-        let mut traces = self.results(request)?.outcome.traces;
+        let work = Work::new(self.work.networks, request);
+        let mut traces = outcome(&self.network, &work)?.traces;
         for (_, _, transfer) in self.groups() {
             match self.done == self.work.request.steps {
                 true => transfer.download_traces(&mut traces)?,
@@ -223,33 +195,41 @@ impl SessionBackend<f32> for GpuSession {
     }
 
     fn backward(&mut self, upstream: &Upstream<'_, f32>) -> Result<Gradients<f32>> {
-        let mut results = self.results(self.reverse())?;
+        let mut on_episodes = self.episode_gradients()?;
         let device = &self.population.gpu.device;
-        self.with_all_steps(upstream, |_, loaded, transfer| {
+        self.sweep_back(upstream, |_, loaded, transfer| {
             device.submit(|encoder| loaded.record_backward(encoder, 0))?;
-            transfer.download(&mut results)
+            transfer.download_gradients(&mut on_episodes)
         })?;
-        results.parameters = self.population.gradients()?;
+        let parameters = self.population.gradients()?;
         device.check()?;
-        self.cut_to_steps(&mut results.input);
-        Ok(results)
+        self.cut_to_steps(&mut on_episodes.input);
+        // The outputs were given already.
+        let outcome = Outcome {
+            loss: None,
+            output: None,
+            traces: vec![None; self.network.layers().len()],
+        };
+        Ok(Gradients {
+            outcome,
+            parameters,
+            input: on_episodes.input,
+            initial_traces: on_episodes.initial_traces,
+        })
     }
 
     fn learn(&mut self, upstream: &Upstream<'_, f32>) -> Result<EpisodeGradients<f32>> {
-        let mut results = self.results(self.reverse())?;
+        let mut on_episodes = self.episode_gradients()?;
         let meta_step = (self.population).begin(None, 1, self.work.request.batch)?;
         self.population.change();
         let gpu = &self.population.gpu;
-        self.with_all_steps(upstream, |group, loaded, transfer| {
+        self.sweep_back(upstream, |group, loaded, transfer| {
             group.learn(gpu, loaded, meta_step)?;
-            transfer.download(&mut results)
+            transfer.download_gradients(&mut on_episodes)
         })?;
-        self.cut_to_steps(&mut results.input);
+        self.cut_to_steps(&mut on_episodes.input);
         self.population.end(1);
-        Ok(EpisodeGradients {
-            input: results.input,
-            initial_traces: results.initial_traces,
-        })
+        Ok(on_episodes)
     }
 
     fn apply(&mut self, gradients: &Parameters<f32>) -> Result<()> {

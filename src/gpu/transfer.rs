@@ -5,7 +5,7 @@ use super::device::Device;
 use super::execute::Loaded;
 use super::layout::LayerLayout;
 use super::plan::Plan;
-use crate::computation::{Gradients, Outcome};
+use crate::computation::{EpisodeGradients, Outcome};
 use crate::episodes::{Episodes, Mask, Objective, Traces, of_each_network};
 use crate::error::Result;
 use crate::zip::zip_eq;
@@ -225,18 +225,17 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Reads results into the caller's arrays.
-    pub fn download(&self, results: &mut Gradients<f32>) -> Result<()> {
+    /// Reads the gradients that go back to the episodes.
+    pub fn download_gradients(&self, gradients: &mut EpisodeGradients<f32>) -> Result<()> {
         let plan = self.plan();
-        self.download_outcome(&mut results.outcome)?;
         for (segment, steps) in plan.segments.iter().enumerate() {
-            if let Some(input) = &mut results.input {
+            if let Some(input) = &mut gradients.input {
                 let row = self.layers()[0].row;
                 self.read(Working::InputSignal(segment), row, steps, 0, input)?;
             }
         }
         for (index, layer) in self.layers().iter().enumerate() {
-            if let Some(gradient) = &mut results.initial_traces[index] {
+            if let Some(gradient) = &mut gradients.initial_traces[index] {
                 let rows = 0..layer.outputs;
                 self.read(Working::Adjoint(index), layer.row, &rows, 0, gradient)?;
             }

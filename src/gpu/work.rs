@@ -16,6 +16,8 @@ pub(super) struct Work {
     pub is_meta_step: bool,
     /// Whether the optimiser follows the gradient.
     pub learn: bool,
+    /// Whether the whole batch is computed at once: its arrays stay on the device from the forward half to the reverse one.
+    pub is_whole: bool,
     /// Whether the forward half may also be done one step at a time.
     pub stepwise: bool,
 }
@@ -29,6 +31,7 @@ impl Work {
             task: None,
             is_meta_step: false,
             learn: false,
+            is_whole: false,
             stepwise: false,
         }
         .of(networks)

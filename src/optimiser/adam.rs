@@ -2,7 +2,7 @@
 
 #[cfg(feature = "gpu")]
 use super::update::DEVICE_CONSTANTS;
-use super::update::{Formula, NUMBERS, Update, at_most};
+use super::update::{Formula, NUMBERS, Update, at_most, clamp};
 use crate::number::Number;
 
 /// The method.
@@ -13,7 +13,8 @@ impl Formula for Rule {
 
     fn numbers(constants: &[f64], count: u32) -> [f64; NUMBERS] {
         let (betas, epsilon) = ([constants[0], constants[1]], constants[2]);
-        let [correction, of_square] = betas.map(|beta| 1.0 - beta.powi(count as i32));
+        let [correction, of_square] =
+            betas.map(|beta| 1.0 - beta.powi(count.min(i32::MAX as u32) as i32));
         let [follows, square_follows] = betas.map(|beta| 1.0 - beta);
         [follows, square_follows, correction, of_square, epsilon]
     }
@@ -21,11 +22,12 @@ impl Formula for Rule {
     #[inline(always)]
     fn step<N: Number>(update: &Update<N>, g: N, [mean, mean_square]: [N; 2]) -> (N, [N; 2]) {
         let [follows, square_follows, correction, of_square, epsilon] = update.numbers;
-        let square = at_most(g * g, update.most);
-        let mean = mean + follows * (g - mean);
+        let most = update.most;
+        let square = at_most(g * g, most);
+        let mean = clamp(mean + follows * (g - mean), -most, most);
         let mean_square = mean_square + square_follows * (square - mean_square);
-        let corrected = mean / correction;
-        let corrected_square = at_most(mean_square / of_square, update.most);
+        let corrected = clamp(mean / correction, -most, most);
+        let corrected_square = at_most(mean_square / of_square, most);
         let step = update.rate * corrected / (corrected_square.square_root() + epsilon);
         (step, [mean, mean_square])
     }

@@ -22,7 +22,7 @@ pub use schedule::Schedule;
 pub use selector::Selector;
 #[cfg(feature = "gpu")]
 pub(crate) use update::DEVICE_CONSTANTS;
-pub(crate) use update::{Formula, NUMBERS, Update, WithFormula};
+pub(crate) use update::{Formula, NUMBERS, Update, WithFormula, clamp};
 
 use crate::error::{Error, Result};
 use crate::number::{Real, require_in_range};

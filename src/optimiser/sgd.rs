@@ -2,7 +2,7 @@
 
 #[cfg(feature = "gpu")]
 use super::update::DEVICE_CONSTANTS;
-use super::update::{Formula, NUMBERS, Update, at_most};
+use super::update::{Formula, NUMBERS, Update, clamp};
 use crate::number::Number;
 
 /// The method.
@@ -18,8 +18,7 @@ impl Formula for Rule {
     #[inline(always)]
     fn step<N: Number>(update: &Update<N>, g: N, [velocity, other]: [N; 2]) -> (N, [N; 2]) {
         let ([momentum, ..], most) = (update.numbers, update.most);
-        let velocity = at_most(momentum * velocity + g, most);
-        let velocity = velocity.where_less(-most, -most, velocity);
+        let velocity = clamp(momentum * velocity + g, -most, most);
         (update.rate * velocity, [velocity, other])
     }
 }

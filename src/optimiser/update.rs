@@ -38,6 +38,13 @@ pub(crate) trait WithFormula {
     fn run<F: Formula>(self);
 }
 
+/// `value`, but no less than `low` and no more than `high`. A NaN stays one.
+#[inline(always)]
+pub(crate) fn clamp<N: Number>(value: N, low: N, high: N) -> N {
+    let value = value.where_less(low, low, value);
+    at_most(value, high)
+}
+
 /// `value`, but no more than `bound`. A NaN stays one.
 #[inline(always)]
 pub(super) fn at_most<N: Number>(value: N, bound: N) -> N {

@@ -121,9 +121,7 @@ impl EpisodeSource {
         let draw = Draw::new(self.key(network), meta_step, episode);
         self.task.fill(draw, input, target);
     }
-}
 
-impl EpisodeSource {
     /// Writes an episode of each of several networks, which lie side by side: `input` is `[T, I, lanes]`, `target` is
     /// `[T, O, lanes]`. Lanes beyond the last network have that of the first.
     pub(crate) fn fill_side_by_side(
@@ -135,11 +133,27 @@ impl EpisodeSource {
         target: &mut [f32],
     ) {
         let draw = |index| Draw::new(self.key(index), meta_step, episode);
-        let mut draws = vec![draw(networks.start); lanes];
-        for (to, index) in draws.iter_mut().zip(networks) {
-            *to = draw(index);
-        }
-        self.task.fill_side_by_side(&draws, input, target);
+        let draws: Vec<_> = networks.map(draw).collect();
+        let of_draws = |values: &[f32]| values.len() / lanes * draws.len();
+        let (inputs, targets) = (of_draws(input), of_draws(target));
+        let (drawn_input, drawn_target) = (&mut input[..inputs], &mut target[..targets]);
+        self.task
+            .fill_side_by_side(&draws, drawn_input, drawn_target);
+        spread(input, draws.len(), lanes);
+        spread(target, draws.len(), lanes);
+    }
+}
+
+/// Makes of values that begin with `[…, count]` values `[…, lanes]`, where the first is repeated.
+fn spread(values: &mut [f32], count: usize, lanes: usize) {
+    if count == lanes {
+        return;
+    }
+    // From the end on, so that nothing is overwritten that is yet to be moved.
+    for index in (0..values.len() / lanes).rev() {
+        values.copy_within(index * count..(index + 1) * count, index * lanes);
+        let first = values[index * lanes];
+        values[index * lanes + count..(index + 1) * lanes].fill(first);
     }
 }
 
@@ -218,4 +232,85 @@ pub(crate) fn check_loss(task: &dyn Task, network: &Network) -> Result<()> {
             task.name()
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::{Association, Completion};
+
+    /// Each in its lane, the first again in those that are left: for the tasks' own ways and for the way that every task has.
+    #[test]
+    fn episodes_side_by_side_are_those_of_each_network() {
+        // Patterns of two bits are drawn again and again until they differ.
+        let few_bits = Association::reversal(2, 3, 12).unwrap();
+        let tasks: [Arc<dyn Task>; 5] = [
+            Arc::new(Completion::PAPER),
+            Arc::new(Association::ONE_SHOT),
+            Arc::new(Association::REVERSAL),
+            Arc::new(few_bits),
+            Arc::new(Plain(few_bits)),
+        ];
+        for (task, count) in tasks
+            .iter()
+            .flat_map(|task| [1, 5, 16, 17, 32].map(|count| (task, count)))
+        {
+            let source = EpisodeSource {
+                task: task.clone(),
+                seed: 7,
+                purpose: Purpose::Training,
+                batch: 4,
+            };
+            let sizes = [task.inputs(), task.outputs()].map(|size| task.steps() * size);
+            let [mut input, mut target] = sizes.map(|size| vec![f32::NAN; size * 32]);
+            source.fill_side_by_side(3..3 + count, (11, 2), 32, &mut input, &mut target);
+            for lane in 0..32 {
+                let network = if lane < count { 3 + lane } else { 3 };
+                let [mut one_input, mut one_target] = sizes.map(|size| vec![0.0; size]);
+                source.fill(network, 11, 2, &mut one_input, &mut one_target);
+                for (all, one) in [(&input, &one_input), (&target, &one_target)] {
+                    let here: Vec<_> = all.chunks_exact(32).map(|lanes| lanes[lane]).collect();
+                    assert_eq!(here, *one, "{} of {count}, lane {lane}", task.name());
+                }
+            }
+        }
+    }
+
+    /// A task without a faster way.
+    #[derive(Debug)]
+    struct Plain(Association);
+
+    impl Task for Plain {
+        fn name(&self) -> &str {
+            "plain"
+        }
+
+        fn inputs(&self) -> usize {
+            self.0.inputs()
+        }
+
+        fn outputs(&self) -> usize {
+            self.0.outputs()
+        }
+
+        fn steps(&self) -> usize {
+            self.0.steps()
+        }
+
+        fn loss(&self) -> Loss {
+            self.0.loss()
+        }
+
+        fn solved_below(&self) -> f64 {
+            self.0.solved_below()
+        }
+
+        fn fill(&self, draw: Draw, input: &mut [f32], target: &mut [f32]) {
+            self.0.fill(draw, input, target);
+        }
+
+        fn setup(&self) -> Result<super::super::Setup> {
+            self.0.setup()
+        }
+    }
 }

@@ -68,7 +68,11 @@ impl<R: Real> Environment<R> for Walk {
         input[0] = R::from_f64(walker.place);
         input[2] = R::from_f64(walker.goal);
         match walker.left == 0 || walker.place.abs() > 3.0 {
-            true => ControlFlow::Break(()),
+            true => {
+                // What is there when an episode ends is nobody's input.
+                input[1] = R::from_f64(f64::NAN);
+                ControlFlow::Break(())
+            }
             false => ControlFlow::Continue(()),
         }
     }
@@ -288,5 +292,12 @@ pub fn environments_that_do_not_fit_are_refused(engine: &Engine) {
         assert!(error.to_string().contains(part), "{error}");
         assert_eq!(matches!(error, Error::Setting { .. }), is_by_step);
     }
+    // What was under way is there still.
+    let episodes = Episodes::new(Array4::<f32>::ones((1, 2, WALK.steps, 3)));
+    at_once.forward(&episodes).expect("outputs");
+    at_once.act(&WALK, Draws::training(0), 0).unwrap_err();
+    assert_eq!(at_once.steps(), WALK.steps);
+    let gradient = Array4::ones((1, 2, WALK.steps, 2));
+    at_once.backward(&gradient).expect("gradients");
     by_step.act(&WALK, Draws::training(0), 0).expect("episodes");
 }

@@ -364,7 +364,7 @@ fn learning() -> Vec<Body> {
         ));
     }
     type Named = (&'static str, fn(&Engine));
-    let named: [Named; 16] = [
+    let named: [Named; 19] = [
         (
             "frozen parameters keep their bits",
             training::frozen_parameters_keep_their_bits,
@@ -382,10 +382,22 @@ fn learning() -> Vec<Body> {
             "batches are learned alike however they are given",
             training::batches_are_learned_alike,
         ),
-        ("held batches outlive a split of their groups", |engine| {
+        ("batches are learned alike in cuts", |engine| {
             let narrow = cuts::restricted(engine, |profile| profile.binding_bytes = 20_000);
             training::batches_are_learned_alike(&narrow);
         }),
+        ("held batches are for their groups of networks", |engine| {
+            let narrow = cuts::restricted(engine, |profile| profile.binding_bytes = 20_000);
+            training::held_batches_are_for_their_groups(engine, &narrow);
+        }),
+        (
+            "a failed network counts no updates",
+            training::a_failed_network_counts_no_updates,
+        ),
+        (
+            "frozen gradients may be anything",
+            training::frozen_gradients_may_be_anything,
+        ),
         (
             "training goes on where it stopped",
             training::training_goes_on_where_it_stopped,

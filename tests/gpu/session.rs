@@ -5,8 +5,8 @@ use crate::common::environment::acting_is_a_loop_by_hand;
 use crate::common::sessions::{
     a_session_learns_as_a_learner_does, a_session_says_which_network_failed, cases, episodes_go_on,
     episodes_may_end_early, halves_are_the_engines, nothing_is_left_of_episodes_that_overflowed,
-    small, steps_are_all_at_once, what_networks_have_in_common_is_given_once,
-    wrong_calls_are_refused,
+    small, steps_are_all_at_once, steps_to_come_show_nowhere,
+    what_networks_have_in_common_is_given_once, wrong_calls_are_refused,
 };
 use crate::cuts::restricted;
 use crate::{Body, body};
@@ -48,6 +48,10 @@ pub fn bodies() -> Vec<Body> {
         episodes_go_on::<f32>(&narrow, &case);
         a_session_learns_as_a_learner_does::<f32>(&narrow, &case);
     }));
+    bodies.push(body(
+        "steps to come show nowhere in episodes that ended",
+        steps_to_come_show_nowhere,
+    ));
     bodies.push(body(
         "a network that fails in a session stops learning",
         a_session_says_which_network_failed,
@@ -126,12 +130,31 @@ fn outputs_are_differentiated_where_they_are(engine: &Engine, case: &Case) {
         there.learn(Upstream::on_device()).expect("an update");
         assert!(here.state().expect("a state") == there.state().expect("a state"));
     }
-    let steps = Extent::new(case.batch, case.steps).step_by_step();
-    let mut steps = engine
-        .session(&network, &parameters, steps)
-        .expect("a session");
-    let first = ndarray::Array3::zeros((1, case.batch, network.inputs()));
-    steps.step(&first).expect("a step");
-    let error = steps.backward(Upstream::on_device()).unwrap_err();
-    assert!(error.to_string().contains("some were not run"), "{error}");
+    // Some of the steps, with something in the arrays of the others.
+    let extent = Extent::new(case.batch, case.steps).step_by_step();
+    let session = || {
+        engine
+            .session(&network, &parameters, extent)
+            .expect("a session")
+    };
+    let [mut here, mut there] = [session(), session()];
+    let inputs = episodes.input.slice(ndarray::s![.., .., ..3, ..]);
+    let mut outputs = Vec::new();
+    for input in inputs.axis_iter(ndarray::Axis(2)) {
+        outputs.push(here.step(input).expect("a step"));
+        there.step(input).expect("a step");
+    }
+    let outputs: Vec<_> = outputs.iter().map(|output| output.view()).collect();
+    let gradient = ndarray::stack(ndarray::Axis(2), &outputs).expect("of one shape");
+    let mut encoder = gpu
+        .wgpu_device()
+        .create_command_encoder(&Default::default());
+    for arrays in there.device_arrays() {
+        let (from, to) = (&arrays.output, &arrays.output_gradient);
+        encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());
+    }
+    gpu.wgpu_queue().submit([encoder.finish()]);
+    let here = here.backward(&gradient).expect("gradients");
+    let there = there.backward(Upstream::on_device()).expect("gradients");
+    assert!(here.parameters == there.parameters);
 }

@@ -51,6 +51,16 @@ fn batches_are_learned_alike_however_they_are_given() {
 }
 
 #[test]
+fn a_failed_network_counts_no_updates() {
+    body::a_failed_network_counts_no_updates(&Engine::cpu());
+}
+
+#[test]
+fn frozen_gradients_may_be_anything() {
+    body::frozen_gradients_may_be_anything(&Engine::cpu());
+}
+
+#[test]
 fn evaluation_changes_nothing() {
     body::evaluation_changes_nothing(&Engine::cpu());
 }
@@ -84,6 +94,22 @@ fn failures_say_how_many_episodes_were_seen() {
 
 /// Batches of several sizes, each from another pool of threads: as many synapses as have the sums of few blocks held at a
 /// time.
+/// Networks side by side, in more groups than one.
+#[test]
+fn many_small_networks_learn_alike_on_any_number_of_threads() {
+    let learn = |threads: usize| {
+        pool(threads).install(|| {
+            let mut learner = body::one_shot_learner(&Engine::cpu(), 70, 3);
+            let errors = learner.train(&body::source(3, 2), 0..20).unwrap();
+            (errors, learner.state().unwrap())
+        })
+    };
+    let expected = learn(1);
+    for threads in [2, 3, 7] {
+        assert!(learn(threads) == expected, "{threads} threads");
+    }
+}
+
 #[test]
 fn a_learner_serves_pools_of_any_size() {
     let layer =

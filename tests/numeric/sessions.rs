@@ -3,8 +3,8 @@
 use crate::common::sessions::{
     a_session_learns_as_a_learner_does, a_session_says_which_network_failed, cases, episodes_go_on,
     episodes_may_end_early, halves_are_the_engines, nothing_is_left_of_episodes_that_overflowed,
-    small, steps_are_all_at_once, what_networks_have_in_common_is_given_once,
-    wrong_calls_are_refused,
+    small, steps_are_all_at_once, steps_to_come_show_nowhere,
+    what_networks_have_in_common_is_given_once, wrong_calls_are_refused,
 };
 use metaplastic::Engine;
 
@@ -66,4 +66,9 @@ fn data_common_to_a_population_is_given_once_to_a_session() {
 #[test]
 fn wrong_calls_of_a_session_are_refused() {
     wrong_calls_are_refused(&Engine::cpu());
+}
+
+#[test]
+fn steps_to_come_show_nowhere_in_episodes_that_ended() {
+    steps_to_come_show_nowhere(&Engine::cpu());
 }

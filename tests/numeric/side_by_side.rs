@@ -8,7 +8,7 @@ use metaplastic::episodes::{Mask, Objective};
 use metaplastic::network::Plasticity;
 use metaplastic::number::Real;
 use metaplastic::{
-    Activation, Dense, Engine, Episodes, Layer, Loss, Network, Optimiser, Parameters, Rate,
+    Activation, Dense, Engine, Episodes, Layer, Loss, Network, Optimiser, Parameters, Rate, Want,
 };
 
 /// What a learner has after a meta-step that changes no parameter: the losses, and as what an optimiser without momentum
@@ -123,6 +123,11 @@ fn awkward_sizes_and_rates() {
             }
         }
     }
+    // Longer than the segments in which rows take turns.
+    cases.push(Case {
+        steps: 1_500,
+        ..Case::new([Layer::Plastic(plastic(10, 2))])
+    });
     check("awkward sizes", cases);
 }
 
@@ -152,11 +157,18 @@ fn what_does_not_count_does_not_show() {
     mask.fill(1.0);
     mask[[1, 0, 4]] = 0.0;
     let expected = learned(&network, &parameters, &episodes);
-    // Beyond every number is the output, not the input, of which the gradient is a product.
-    let mut huge = episodes.clone();
-    huge.input.slice_mut(ndarray::s![1, 0, 4, ..]).fill(1e38);
-    let (losses, state) = learned(&network, &parameters, &huge);
-    assert_eq!(losses, expected.0);
-    assert_eq!(state.failures, []);
-    assert!(state.moments[0] == expected.1.moments[0]);
+    // Beyond every number is the output, not the input, of which the gradient is a product. An output that is infinite makes
+    // the loss so; the largest of them, the gradient too.
+    for size in [3e38, -3e38] {
+        let mut huge = episodes.clone();
+        huge.input.slice_mut(ndarray::s![1, 0, 4, ..]).fill(size);
+        let outputs = Engine::cpu().forward(&network, &parameters, &huge, Want::default());
+        let outputs = outputs.expect("outputs").output.expect("it is wanted");
+        let output = outputs.slice(ndarray::s![1, 0, 4, ..]);
+        assert!(output.iter().any(|value| !value.is_finite()), "{output}");
+        let (losses, state) = learned(&network, &parameters, &huge);
+        assert_eq!(losses, expected.0);
+        assert_eq!(state.failures, []);
+        assert!(state.moments[0] == expected.1.moments[0]);
+    }
 }

@@ -55,13 +55,14 @@ impl<R: Real> Kernel for Objective<'_, R> {
                 gradient,
             };
             let loss = self.loss.formula(mask / zero.splat(batch), &mut step);
-            let size = mask.where_less(zero, -mask, mask);
+            // Positive where the step counts.
+            let counts = mask.where_less(zero, -mask, mask);
             for o in 0..step.outputs() {
                 // What does not count may be beyond every number.
-                let counted = zero.where_less(size, step.gradient(o), zero);
+                let counted = zero.where_less(counts, step.gradient(o), zero);
                 step.set_gradient(o, counted);
             }
-            let counted = zero.where_less(size, mask * loss, zero);
+            let counted = zero.where_less(counts, mask * loss, zero);
             counted.store(&mut parts[..width]);
             for (loss, part) in self.losses.iter_mut().zip(&parts) {
                 *loss += part.as_f64();
@@ -73,10 +74,13 @@ impl<R: Real> Kernel for Objective<'_, R> {
 /// One step of every lane.
 struct LanesStep<'a, S, R> {
     simd: S,
+    /// `[O, …, W]`, from this step on.
     output: &'a [R],
     /// Elements from one output neuron to the next.
     apart: usize,
+    /// `[O, W]`.
     target: &'a [R],
+    /// `[O, W]`.
     gradient: &'a mut [R],
 }
 

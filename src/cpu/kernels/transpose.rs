@@ -2,7 +2,7 @@
 
 use super::rows::part_mut;
 use crate::cpu::along::Along;
-use crate::cpu::source::Taken;
+use crate::cpu::source::Values;
 use crate::number::{Kernel, Real, SQUARE, vectorise};
 use crate::zip::zip_eq;
 use pulp::Simd;
@@ -13,26 +13,26 @@ use std::ops::Range;
 /// padding stays as it is.
 pub(crate) fn take_in<R: Real>(
     along: Along,
-    from: Taken<'_, R>,
+    from: Values<'_, R>,
     count: usize,
     [columns, padded]: [usize; 2],
     empty: Empty,
     to: &mut [R],
 ) {
     match (along, from) {
-        (Along::Synapses, Taken::Rows { values, .. }) => {
+        (Along::Synapses, Values::Rows { values, .. }) => {
             for (to, from) in zip_eq(to.chunks_exact_mut(padded), values.chunks_exact(columns)) {
                 to[..columns].copy_from_slice(from);
             }
         }
-        (_, Taken::Rows { values, apart }) => vectorise(Interleave {
+        (_, Values::Rows { values, apart }) => vectorise(Interleave {
             from: values,
             apart,
             count,
             empty,
             to,
         }),
-        (_, Taken::Lanes(values)) => {
+        (_, Values::Lanes(values)) => {
             for (to, &value) in zip_eq(to, values) {
                 *to = R::from_f64(f64::from(value));
             }

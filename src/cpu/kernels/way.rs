@@ -109,10 +109,7 @@ pub(crate) trait Way: Copy {
     /// Elements of a row of synapses, `[C, W]`.
     #[inline(always)]
     fn row(shape: &Shape) -> usize {
-        match Self::ALONG {
-            Along::Synapses => shape.row * Self::width(),
-            Along::Episodes | Along::Networks => shape.inputs * Self::width(),
-        }
+        Self::ALONG.columns(shape) * Self::width()
     }
 }
 
