@@ -135,7 +135,7 @@ pub enum Error {
         /// What to call first, or how to open the session.
         reason: String,
     },
-    /// The text of a plasticity rule is not in the language, or not a rule that the engines take.
+    /// The text of a plasticity rule is not in the language.
     #[error("rule, column {column}: {reason}\n{}", pointed_at(text, *column))]
     Rule {
         /// The text.
@@ -143,6 +143,14 @@ pub enum Error {
         /// The character that it is about, counted from 1; one beyond the last at the end.
         column: usize,
         /// What is wrong there.
+        reason: String,
+    },
+    /// A coefficient that a plasticity rule cannot have, or does not use.
+    #[error("coefficient `{}`: {reason}", name.escape_debug())]
+    Coefficient {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
         reason: String,
     },
     /// A TOML text is not what it should be.
@@ -364,6 +372,7 @@ impl Error {
             | Self::OutOfTurn { .. }
             | Self::Toml { .. }
             | Self::Rule { .. }
+            | Self::Coefficient { .. }
             | Self::Precision { .. } => ErrorKind::Input,
             Self::In { source, .. } => source.kind(),
             Self::SavedElsewhere { error, .. } => error.kind(),

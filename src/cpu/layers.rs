@@ -7,7 +7,7 @@ use crate::network::{Activation, Layer, Network, Plasticity, RatePer};
 use crate::number::Real;
 use crate::number::{Aligned, padded};
 use crate::parameters::{Layout, Role};
-use crate::rule::Rule;
+use crate::rule::{Row, Rule};
 use crate::zip::zip_eq;
 
 /// What the kernels need to know of a layer, without its values.
@@ -40,7 +40,11 @@ impl Shape {
                 let (kind, retention_gradient) = match layer {
                     Layer::Plastic(plastic) => (
                         Kind::Plastic(plastic.rule.clone()),
-                        plastic.rate.learned || plastic.rule.retention_depends_on_output(),
+                        plastic.rate.learned
+                            || plastic
+                                .rule
+                                .row()
+                                .is_some_and(Row::retention_depends_on_output),
                     ),
                     Layer::Dense(_) => (Kind::Dense, false),
                     Layer::Bias(_) => (Kind::Bias, false),

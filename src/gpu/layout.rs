@@ -8,7 +8,7 @@ use super::tile::{QUADS_PER_LANE, Tile, most_lanes};
 use crate::error::{Error, Result};
 use crate::network::{Activation, Extents, Layer, Loss, Network, TensorSpec};
 use crate::parameters::{Layout, Role};
-use crate::rule::Rule;
+use crate::rule::{Row, Rule};
 use crate::zip::zip_eq;
 
 /// `vec4`s of synapses a lane, above which a reverse sweep with a gradient on the final trace halves them if it can.
@@ -108,9 +108,8 @@ impl LayerLayout {
 
     /// Whether the retention is the same at every step.
     pub fn is_steady(&self) -> bool {
-        self.rule
-            .as_ref()
-            .is_some_and(|rule| !rule.retention_depends_on_output())
+        let row = self.rule.as_ref().and_then(Rule::row);
+        row.is_some_and(|row| !row.retention_depends_on_output())
     }
 
     /// How the reverse sweep spreads rows over lanes: a gradient on the final trace is one array more to hold.
@@ -165,7 +164,11 @@ impl DeviceLayout {
                 activation: layer.activation(),
                 rule: plastic.map(|plastic| plastic.rule.clone()),
                 retention: plastic.is_some_and(|plastic| {
-                    plastic.rate.learned || plastic.rule.retention_depends_on_output()
+                    plastic.rate.learned
+                        || plastic
+                            .rule
+                            .row()
+                            .is_some_and(Row::retention_depends_on_output)
                 }),
                 tensors,
                 partial_rows_at,

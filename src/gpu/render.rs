@@ -164,7 +164,8 @@ fn of_layer(layer: &LayerLayout) -> Value {
 
 /// The functions of a rule, whose names `of` ends.
 fn of_rule(rule: &Rule, of: &str) -> Value {
-    let (functions, takes_tangents) = rule.wgsl(of);
+    let row = rule.row().expect("networks have such rules");
+    let (functions, takes_tangents) = row.wgsl(of);
     context! { of, functions, takes_tangents }
 }
 

@@ -194,10 +194,10 @@ fn plastic(
     Network::new(Loss::SquaredError, [Layer::Plastic(layer)]).unwrap()
 }
 
-/// The named rules, and one that has a function for everything that a text can say.
+/// The named rules that are row-affine, and one that has a function for everything that a text can say.
 fn rules() -> Vec<Rule> {
     let own = "clamp(1 - rate * exp(y), -1, 1) * h + rate * where_less(y, 0, tanh(y), sqrt(log(y) / y^3)) * x";
-    let mut rules = Rule::named().to_vec();
+    let mut rules = vec![Rule::hebb(), Rule::oja(), Rule::additive()];
     rules.push(Rule::parse(own).unwrap());
     rules
 }

@@ -199,6 +199,17 @@ impl Network {
                 }
             }
             if let Layer::Plastic(plastic) = layer
+                && plastic.rule.row().is_none()
+            {
+                return Err(Error::setting(
+                    format!("layer{index}.rule"),
+                    format!(
+                        "{}: not supported yet: the new trace must be d * h + g * x, where d and g depend on y, m and rate alone",
+                        plastic.rule
+                    ),
+                ));
+            }
+            if let Layer::Plastic(plastic) = layer
                 && !plastic.rate.value.is_finite()
             {
                 return Err(Error::setting(

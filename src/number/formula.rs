@@ -5,8 +5,11 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 /// A computation for [`Number::apart`].
 #[doc(hidden)]
 pub trait Apart<N> {
+    /// What it computes: numbers.
+    type Result;
+
     /// Its result; always inlined.
-    fn compute(self) -> N;
+    fn compute(self) -> Self::Result;
 }
 
 /// What rules and activations are formulas of: one number, or one in each lane of a vector.
@@ -35,7 +38,7 @@ pub trait Number:
 
     /// What `work` computes, in code that is there once for each kind of number, not wherever it is called.
     #[doc(hidden)]
-    fn apart<W: Apart<Self>>(self, work: W) -> Self {
+    fn apart<W: Apart<Self>>(self, work: W) -> W::Result {
         work.compute()
     }
 

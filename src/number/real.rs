@@ -90,7 +90,7 @@ macro_rules! number {
             }
 
             #[inline(never)]
-            fn apart<W: Apart<Self>>(self, work: W) -> Self {
+            fn apart<W: Apart<Self>>(self, work: W) -> W::Result {
                 work.compute()
             }
 
@@ -149,13 +149,13 @@ impl<S: Simd, R: Real> Number for Pair<S, R> {
     }
 
     #[inline(always)]
-    fn apart<W: Apart<Self>>(self, work: W) -> Self {
+    fn apart<W: Apart<Self>>(self, work: W) -> W::Result {
         struct Work<W, N>(W, PhantomData<N>);
         impl<N, W: Apart<N>> NullaryFnOnce for Work<W, N> {
-            type Output = N;
+            type Output = W::Result;
 
             #[inline(always)]
-            fn call(self) -> N {
+            fn call(self) -> W::Result {
                 self.0.compute()
             }
         }

@@ -9,35 +9,34 @@ use std::collections::HashMap;
 pub(super) enum Variable {
     /// The trace of the synapse.
     Trace,
+    /// Its eligibility trace.
+    Eligibility,
     /// The presynaptic activity.
     Presynaptic,
     /// The postsynaptic activity.
     Postsynaptic,
-    /// The plasticity rate.
-    Rate,
     /// The modulator.
     Modulator,
+    /// The plasticity rate.
+    Rate,
+    /// One of the rule's own coefficients.
+    Coefficient(u8),
+    /// The gradient on the new trace; of derivatives alone.
+    TraceAdjoint,
+    /// The gradient on the new eligibility trace; of derivatives alone.
+    EligibilityAdjoint,
 }
 
 impl Variable {
-    pub const ALL: [Self; 5] = [
-        Self::Trace,
-        Self::Presynaptic,
-        Self::Postsynaptic,
-        Self::Rate,
-        Self::Modulator,
+    /// Those that every text may mention, with their names.
+    pub const NAMED: [(&str, Self); 6] = [
+        ("h", Self::Trace),
+        ("e", Self::Eligibility),
+        ("x", Self::Presynaptic),
+        ("y", Self::Postsynaptic),
+        ("m", Self::Modulator),
+        ("rate", Self::Rate),
     ];
-
-    /// The name in texts.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Trace => "h",
-            Self::Presynaptic => "x",
-            Self::Postsynaptic => "y",
-            Self::Rate => "rate",
-            Self::Modulator => "m",
-        }
-    }
 }
 
 /// Functions of one argument.
@@ -104,9 +103,38 @@ impl Node {
 pub(super) struct Expressions {
     nodes: Vec<Node>,
     known: HashMap<Node, Id>,
+    /// The names of the coefficients.
+    coefficients: Vec<String>,
 }
 
 impl Expressions {
+    /// None yet, for a rule with coefficients of these names.
+    pub fn with_coefficients(names: &[&str]) -> Self {
+        Self {
+            coefficients: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub fn coefficients(&self) -> &[String] {
+        &self.coefficients
+    }
+
+    /// The name of a variable.
+    pub fn name(&self, variable: Variable) -> &str {
+        match variable {
+            Variable::Coefficient(index) => &self.coefficients[usize::from(index)],
+            Variable::TraceAdjoint => "trace_adjoint",
+            Variable::EligibilityAdjoint => "eligibility_adjoint",
+            _ => {
+                let mut named = Variable::NAMED.into_iter();
+                named
+                    .find_map(|(name, it)| (it == variable).then_some(name))
+                    .expect("the others have a name")
+            }
+        }
+    }
+
     pub fn node(&self, id: Id) -> Node {
         self.nodes[id.index()]
     }
@@ -123,11 +151,15 @@ impl Expressions {
         {
             return self.number(-value);
         }
-        let Self { nodes, known } = self;
+        let Self { nodes, known, .. } = self;
         *known.entry(node).or_insert_with(|| {
             nodes.push(node);
             Id(u32::try_from(nodes.len() - 1).expect("texts are short"))
         })
+    }
+
+    pub fn variable(&mut self, variable: Variable) -> Id {
+        self.push(Node::Variable(variable))
     }
 
     pub fn number(&mut self, value: f64) -> Id {
@@ -145,14 +177,19 @@ impl Expressions {
     /// Every node that `root` needs, and itself, operands first; the left operand's before the right one's, so that few
     /// values are waited for at once.
     pub fn needed(&self, root: Id) -> Vec<Id> {
-        self.needed_by(root, |id| self.node(id).operands().collect())
+        self.needed_for(&[root])
+    }
+
+    /// The same of several roots, those of the first one first.
+    pub fn needed_for(&self, roots: &[Id]) -> Vec<Id> {
+        self.needed_by(roots, |id| self.node(id).operands().collect())
     }
 
     /// The same, where `operands` says which nodes another one needs.
-    pub fn needed_by(&self, root: Id, operands: impl Fn(Id) -> Vec<Id>) -> Vec<Id> {
+    pub fn needed_by(&self, roots: &[Id], operands: impl Fn(Id) -> Vec<Id>) -> Vec<Id> {
         let mut order = Vec::new();
         let mut is_listed = vec![false; self.len()];
-        let mut open = vec![(root, false)];
+        let mut open: Vec<_> = roots.iter().rev().map(|root| (*root, false)).collect();
         while let Some((id, has_operands)) = open.pop() {
             if is_listed[id.index()] {
                 continue;
@@ -171,6 +208,16 @@ impl Expressions {
             );
         }
         order
+    }
+
+    /// The name of a coefficient that none of the roots mentions, if there is one.
+    pub fn unused_coefficient(&self, roots: &[Id]) -> Option<&str> {
+        let needed = self.needed_for(roots).into_iter().map(|id| self.node(id));
+        let mentioned: Vec<_> = needed.collect();
+        let mut named = self.coefficients.iter().zip(0..);
+        let unused = named
+            .find(|(_, index)| !mentioned.contains(&Node::Variable(Variable::Coefficient(*index))));
+        unused.map(|(name, _)| name.as_str())
     }
 
     /// Whether `root` mentions one of the variables.

@@ -3,48 +3,68 @@
 //! [`Rule`] describes the language, and has the rules with a name. [`Rule::parse`] reads one of the caller's own; it is
 //! differentiated symbolically and runs on every engine.
 
-// A text is parsed into an arena of expressions. Symbolic derivatives find its retention and gain, which the engines compute
-// as formulas over a number (`RowRule`) or as WGSL.
+// Texts are parsed into an arena of expressions. Symbolic derivatives find the retention and the gain of a row-affine rule,
+// which the engines compute as formulas over a number (`RowRule`) or as WGSL; and what any rule makes of a gradient
+// (`SynapseRule`).
 
+mod constants;
 mod derivative;
 mod expression;
+mod names;
 mod parse;
 mod print;
 mod program;
 mod row;
 mod simplify;
+mod synapse;
 #[cfg(test)]
 mod tests;
 mod text;
 #[cfg(feature = "gpu")]
 mod wgsl;
 
-pub(crate) use row::RowRule;
+pub(crate) use row::{Compiled, Row, RowRule};
+pub(crate) use synapse::Pulled;
+pub use synapse::Synapse;
+#[cfg_attr(not(test), expect(unused_imports, reason = "for the engines"))]
+pub(crate) use synapse::SynapseRule;
+#[cfg_attr(not(test), expect(unused_imports, reason = "for the engines"))]
+pub(crate) use text::RuleText;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::number::Number;
+use expression::Expressions;
+use names::Names;
+use parse::error_at;
 use program::{Program, Values};
-use row::{Hebb, Interpreted, Oja, Row};
 use std::sync::{Arc, LazyLock};
+use synapse::{
+    AdditiveSynapse, General, HebbSynapse, InterpretedSynapse, OjaSynapse, RetroactiveSynapse,
+};
 
 /// How a trace follows activity.
 ///
-/// It says what a synapse's trace becomes after each step, in one line:
+/// It says what a synapse's trace becomes after each step, in one line; and in a second one, what its eligibility trace
+/// becomes, if it has one:
 ///
-/// | rule | text | source |
-/// |---|---|---|
-/// | `hebb` | `(1 - rate) * h + rate * m * y * x` | Miconi 2016, eq. 1 |
-/// | `oja` | `h + rate * m * y * (x - y * h)` | Miconi, Stanley and Clune 2018, eq. 3 |
+/// | rule | trace | eligibility trace | source |
+/// |---|---|---|---|
+/// | `hebb` | `(1 - rate) * h + rate * m * y * x` | | Miconi 2016, eq. 1 |
+/// | `oja` | `h + rate * m * y * (x - y * h)` | | Miconi, Stanley and Clune 2018, eq. 3 |
+/// | `additive` | `h + rate * m * y * x` | | Miconi et al. 2019 |
+/// | `retroactive` | `h + m * e` | `(1 - rate) * e + rate * y * x` | Miconi et al. 2019 |
 ///
 /// The language:
 ///
 /// | | |
 /// |---|---|
 /// | `h` | the trace of the synapse so far |
+/// | `e` | its eligibility trace so far, where the rule has one |
 /// | `x` | activity of the presynaptic neuron |
 /// | `y` | activity of the postsynaptic neuron |
+/// | `m` | the modulator, which is 1 where there is none |
 /// | `rate` | the plasticity rate `η` |
-/// | `m` | the modulator, which is 1 |
+/// | other names | the rule's own coefficients |
 /// | `0.5`, `1e-3` | numbers, in the range of `f32` |
 /// | `a + b`, `a - b`, `a * b`, `a / b`, `-a`, `( )` | arithmetic, by the usual precedence |
 /// | `a^2`, `a^-1` | whole powers; `-a^2` is `-(a^2)` |
@@ -52,10 +72,13 @@ use std::sync::{Arc, LazyLock};
 /// | `min(a, b)`, `max(a, b)`, `clamp(a, low, high)` | the lesser, the greater, what `low` and `high` leave of `a` |
 /// | `where_less(a, b, c, d)` | `c` where `a < b`, else `d` |
 ///
-/// The engines take rules that are **row-affine**: `d * h + g * x`, where the *retention* `d` and the *gain* `g` depend on `y`,
-/// `m` and `rate` alone. That is found symbolically, and so are the derivatives. Other rules are refused.
+/// Derivatives are found symbolically. So are the rules that are **row-affine**: `d * h + g * x`, where the *retention* `d` and
+/// the *gain* `g` depend on `y`, `m` and `rate` alone. The engines take those; others are refused by [`Network`].
 ///
-/// Two rules are equal if their texts are, but for spaces and superfluous parentheses. Clones share everything.
+/// Two rules are equal if their texts are, but for spaces and superfluous parentheses, and if their coefficients have the same
+/// names in the same order. Clones share everything.
+///
+/// [`Network`]: crate::network::Network
 ///
 /// ```
 /// use metaplastic::Rule;
@@ -71,92 +94,192 @@ pub struct Rule(Arc<Inner>);
 struct Inner {
     /// As it is printed.
     trace: String,
+    /// As it is printed.
+    eligibility: Option<String>,
+    coefficients: Vec<String>,
+    /// The texts as they are written.
     program: Program,
-    row: Row,
-    /// The compiled form, where there is one.
-    compiled: Option<CompiledForm>,
+    row: Option<Row>,
+    general: General,
+    name: Option<Name>,
 }
 
-#[derive(Clone, Copy)]
-enum CompiledForm {
+/// The rules that have a name, and compiled forms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Name {
     Hebb,
     Oja,
+    Additive,
+    Retroactive,
 }
 
-/// A rule in the form in which the CPU engine computes it.
+impl Name {
+    const ALL: [Self; 4] = [Self::Hebb, Self::Oja, Self::Additive, Self::Retroactive];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Hebb => "hebb",
+            Self::Oja => "oja",
+            Self::Additive => "additive",
+            Self::Retroactive => "retroactive",
+        }
+    }
+
+    /// What the trace and the eligibility trace become.
+    fn texts(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Hebb => ("(1 - rate) * h + rate * m * y * x", None),
+            Self::Oja => ("h + rate * m * y * (x - y * h)", None),
+            Self::Additive => ("h + rate * m * y * x", None),
+            Self::Retroactive => ("h + m * e", Some("(1 - rate) * e + rate * y * x")),
+        }
+    }
+}
+
+/// A rule in the form in which the CPU engine computes it synapse by synapse.
 #[derive(Clone, Copy)]
-pub(crate) enum Compiled<'a> {
-    Hebb(Hebb),
-    Oja(Oja),
-    Interpreted(Interpreted<'a>),
+pub(crate) enum CompiledSynapse<'a> {
+    Hebb(HebbSynapse),
+    Oja(OjaSynapse),
+    Additive(AdditiveSynapse),
+    Retroactive(RetroactiveSynapse),
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the engines"))]
+    Interpreted(InterpretedSynapse<'a>),
 }
 
-/// The named rules.
-const NAMED: [(&str, &str, CompiledForm); 2] = [
-    (
-        "hebb",
-        "(1 - rate) * h + rate * m * y * x",
-        CompiledForm::Hebb,
-    ),
-    ("oja", "h + rate * m * y * (x - y * h)", CompiledForm::Oja),
-];
-
-static RULES: LazyLock<[Rule; 2]> = LazyLock::new(|| {
-    NAMED.map(|(_, text, compiled)| {
-        Rule::new(text, Some(compiled)).expect("the named rules are row-affine")
+static RULES: LazyLock<[Rule; 4]> = LazyLock::new(|| {
+    Name::ALL.map(|name| {
+        let (trace, eligibility) = name.texts();
+        Rule::new(trace, eligibility, &[], Some(name)).expect("the named rules are rules")
     })
 });
 
 impl Rule {
     /// Decaying Hebb, the default: `(1 - rate) * h + rate * m * y * x` (Miconi 2016, eq. 1).
     pub fn hebb() -> Self {
-        RULES[0].clone()
+        Self::of(Name::Hebb)
     }
 
     /// Oja: `h + rate * m * y * (x - y * h)` (Miconi, Stanley and Clune 2018, eq. 3).
     pub fn oja() -> Self {
-        RULES[1].clone()
+        Self::of(Name::Oja)
+    }
+
+    /// Hebb without decay, usually with a bound: `h + rate * m * y * x` (Miconi et al. 2019, simple neuromodulation).
+    pub fn additive() -> Self {
+        Self::of(Name::Additive)
+    }
+
+    /// `h + m * e`, where an eligibility trace remembers recent activity: `(1 - rate) * e + rate * y * x` (Miconi et al. 2019,
+    /// retroactive neuromodulation).
+    pub fn retroactive() -> Self {
+        Self::of(Name::Retroactive)
+    }
+
+    fn of(name: Name) -> Self {
+        RULES[name as usize].clone()
     }
 
     /// Every rule that has a name.
-    pub fn named() -> [Self; 2] {
+    pub fn named() -> [Self; 4] {
         RULES.clone()
     }
 
-    /// The rule of this name: `hebb` or `oja`.
+    /// The rule of this name: `hebb`, `oja`, `additive` or `retroactive`.
     pub fn find(name: &str) -> Option<Self> {
-        let index = NAMED.iter().position(|(known, ..)| *known == name)?;
-        Some(RULES[index].clone())
+        let mut all = Name::ALL.into_iter();
+        all.find(|known| known.as_str() == name).map(Self::of)
     }
 
-    /// The rule by which the trace becomes the value of this text (see [`Rule`] for the language).
+    /// The rule by which the trace becomes the value of this text (see [`Rule`] for the language), without an eligibility
+    /// trace and coefficients of its own.
     ///
     /// # Errors
-    /// [`Error::Rule`](crate::error::Error::Rule) with a column of the text, if it is not in the language, or not row-affine.
-    pub fn parse(text: &str) -> Result<Self> {
-        let rule = Self::new(text, None)?;
+    /// [`Error::Rule`] with a column of the text, if it is not in the language.
+    pub fn parse(trace: &str) -> Result<Self> {
+        Self::parse_with(trace, None, &[])
+    }
+
+    /// The rule by which the trace becomes the value of the first text and the eligibility trace, if there is a second text,
+    /// the value of that. Both may mention `e`, which the trace need not, and coefficients of these names.
+    ///
+    /// ```
+    /// use metaplastic::Rule;
+    ///
+    /// let rule = Rule::parse_with("h + m * e", Some("decay * e + rate * y * x"), &["decay"])?;
+    /// assert_eq!(rule.coefficients(), ["decay"]);
+    /// # Ok::<(), metaplastic::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// - [`Error::Rule`] with a column of a text that is not in the language;
+    /// - [`Error::Coefficient`] for a coefficient that neither text mentions, that has the name of something else or no name,
+    ///   or that is one of more than eight.
+    pub fn parse_with(
+        trace: &str,
+        eligibility: Option<&str>,
+        coefficients: &[&str],
+    ) -> Result<Self> {
+        let rule = Self::new(trace, eligibility, coefficients, None)?;
         let named = RULES.iter().find(|named| **named == rule);
         Ok(named.cloned().unwrap_or(rule))
     }
 
-    fn new(text: &str, compiled: Option<CompiledForm>) -> Result<Self> {
-        let mut parsed = parse::parse(text)?;
-        let trace = parsed.expressions.print(parsed.root);
-        let without_powers = parsed.expressions.without_powers(parsed.root);
-        let program = Program::new(&parsed.expressions, without_powers);
-        let row = Row::of(text, parsed)?;
+    fn new(
+        trace: &str,
+        eligibility: Option<&str>,
+        coefficients: &[&str],
+        name: Option<Name>,
+    ) -> Result<Self> {
+        let names = Names::new(eligibility.is_some(), coefficients)?;
+        let mut expressions = Expressions::with_coefficients(coefficients);
+        let texts: Vec<&str> = [trace].into_iter().chain(eligibility).collect();
+        let parsed = texts
+            .iter()
+            .map(|text| parse::parse(text, &names, &mut expressions));
+        let parsed = parsed.collect::<Result<Vec<_>>>()?;
+        let roots: Vec<_> = parsed.iter().map(|parsed| parsed.root).collect();
+        if let Some(unused) = expressions.unused_coefficient(&roots) {
+            return Err(Error::Coefficient {
+                name: unused.to_owned(),
+                reason: "the rule does not use it".to_owned(),
+            });
+        }
+        let printed = |index: usize| roots.get(index).map(|root| expressions.print(*root));
+        let (trace, eligibility) = (printed(0).expect("there is a trace"), printed(1));
+        let written: Vec<_> = roots
+            .iter()
+            .map(|it| expressions.without_powers(*it))
+            .collect();
+        let program = Program::new(&expressions, &written);
+        let is_of_rows = eligibility.is_none() && coefficients.is_empty();
+        let row = is_of_rows
+            .then(|| Row::of(expressions.clone(), roots[0], name))
+            .flatten();
+        let mut simple = Vec::new();
+        for (parsed, text) in parsed.iter().zip(&texts) {
+            let (root, became) = expressions.simplified(parsed.root, &[]);
+            let checked = expressions.check_constants(parsed.root, &became);
+            checked.map_err(|(at, reason)| {
+                error_at(text, parsed.columns.get(&at).copied().unwrap_or(1), reason)
+            })?;
+            simple.push(root);
+        }
+        let general = General::of(&mut expressions, simple[0], simple.get(1).copied());
         Ok(Self(Arc::new(Inner {
             trace,
+            eligibility,
+            coefficients: expressions.coefficients().to_vec(),
             program,
             row,
-            compiled,
+            general,
+            name,
         })))
     }
 
     /// The name, if it has one.
     pub fn name(&self) -> Option<&'static str> {
-        let index = RULES.iter().position(|named| named == self)?;
-        Some(NAMED[index].0)
+        self.0.name.map(Name::as_str)
     }
 
     /// The text that the trace follows.
@@ -164,45 +287,64 @@ impl Rule {
         &self.0.trace
     }
 
-    /// What a trace of `h` becomes.
-    pub fn evaluate<N: Number>(&self, h: N, x: N, y: N, rate: N) -> N {
-        self.0.program.run(Values {
-            trace: h,
-            presynaptic: x,
-            postsynaptic: y,
-            rate,
-        })
+    /// The text that the eligibility trace follows, if there is one.
+    pub fn eligibility(&self) -> Option<&str> {
+        self.0.eligibility.as_deref()
     }
 
-    /// The retention as a text.
-    pub fn retention(&self) -> String {
-        self.0.row.print(row::Function::Retention)
+    /// The names of the rule's own coefficients, in the order in which they were given.
+    pub fn coefficients(&self) -> &[String] {
+        &self.0.coefficients
     }
 
-    /// The gain as a text.
-    pub fn gain(&self) -> String {
-        self.0.row.print(row::Function::Gain)
+    /// What the trace becomes, before any bound; and what the eligibility trace becomes, if the rule has one.
+    ///
+    /// # Panics
+    /// If the synapse has fewer coefficients than the rule.
+    pub fn evaluate<N: Number>(&self, synapse: Synapse<'_, N>) -> (N, Option<N>) {
+        let adjoint = [synapse.rate; 2];
+        let [trace, eligibility] = self.0.program.run(Values { synapse, adjoint });
+        (trace, self.0.eligibility.as_ref().map(|_| eligibility))
     }
 
-    /// Whether the retention depends on the neuron's output, so that its gradient acts on the output.
-    pub(crate) fn retention_depends_on_output(&self) -> bool {
-        self.0.row.retention_depends_on_output()
+    /// The retention as a text, with a modulator of 1, if the rule is row-affine.
+    pub fn retention(&self) -> Option<String> {
+        let row = self.row()?;
+        Some(row.print(row::Function::Retention))
     }
 
-    /// The rule as the CPU engine computes it.
-    pub(crate) fn compiled(&self) -> Compiled<'_> {
-        match self.0.compiled {
-            Some(CompiledForm::Hebb) => Compiled::Hebb(Hebb),
-            Some(CompiledForm::Oja) => Compiled::Oja(Oja),
-            None => Compiled::Interpreted(self.0.row.interpreted()),
+    /// The gain as a text, with a modulator of 1, if the rule is row-affine.
+    pub fn gain(&self) -> Option<String> {
+        let row = self.row()?;
+        Some(row.print(row::Function::Gain))
+    }
+
+    /// The rule as formulas for a row of synapses, with a modulator of 1, if it is row-affine.
+    pub(crate) fn row(&self) -> Option<&Row> {
+        self.0.row.as_ref()
+    }
+
+    /// The rule as formulas for a synapse.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the engines"))]
+    pub(crate) fn synapse(&self) -> CompiledSynapse<'_> {
+        match self.0.name {
+            Some(Name::Hebb) => CompiledSynapse::Hebb(HebbSynapse),
+            Some(Name::Oja) => CompiledSynapse::Oja(OjaSynapse),
+            Some(Name::Additive) => CompiledSynapse::Additive(AdditiveSynapse),
+            Some(Name::Retroactive) => CompiledSynapse::Retroactive(RetroactiveSynapse),
+            None => CompiledSynapse::Interpreted(self.0.general.interpreted()),
         }
     }
 
-    /// The retention, the gain and their derivatives as WGSL functions of `y` and `rate`, whose names `of` ends; and whether
-    /// they call `hyperbolic_tangent_rule`.
-    #[cfg(feature = "gpu")]
-    pub(crate) fn wgsl(&self, of: &str) -> (String, bool) {
-        self.0.row.wgsl(of)
+    /// Which of the gradients that [`SynapseRule::pull`] gives can be other than zero.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the engines"))]
+    pub(crate) fn pulls(&self) -> Pulled<bool> {
+        self.0.general.pulls()
+    }
+
+    /// What makes it equal to others.
+    fn texts(&self) -> (&str, Option<&str>, &[String]) {
+        (self.trace(), self.eligibility(), self.coefficients())
     }
 }
 
@@ -214,7 +356,7 @@ impl Default for Rule {
 
 impl PartialEq for Rule {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.trace == other.0.trace
+        Arc::ptr_eq(&self.0, &other.0) || self.texts() == other.texts()
     }
 }
 
@@ -222,6 +364,6 @@ impl Eq for Rule {}
 
 impl std::hash::Hash for Rule {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.trace.hash(state);
+        self.texts().hash(state);
     }
 }

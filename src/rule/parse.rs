@@ -1,6 +1,7 @@
 //! From text to expression.
 
-use super::expression::{Binary, Expressions, Id, Node, Unary, Variable};
+use super::expression::{Binary, Expressions, Id, Node, Unary};
+use super::names::{Function, Name, Names};
 use crate::error::{Error, Result};
 use crate::number::{beyond_range, require_in_range};
 use std::collections::HashMap;
@@ -16,29 +17,28 @@ const LARGEST_POWER: i32 = 1_000;
 
 /// A text as an expression, as it is written.
 pub(super) struct Parsed {
-    pub expressions: Expressions,
     pub root: Id,
     /// The column where each node stands for the first time.
     pub columns: HashMap<Id, usize>,
 }
 
-/// Reads an expression.
+/// Reads an expression into an arena.
 ///
 /// # Errors
 /// [`Error::Rule`] with the column, counted in characters from 1, of what does not belong there.
-pub(super) fn parse(text: &str) -> Result<Parsed> {
+pub(super) fn parse(text: &str, names: &Names, expressions: &mut Expressions) -> Result<Parsed> {
     let mut parser = Parser {
         text,
         tokens: tokens(text)?,
         next: 0,
         depth: 0,
-        expressions: Expressions::default(),
+        names,
+        expressions,
         columns: HashMap::new(),
     };
     let root = parser.sum()?;
     parser.expect(&Token::End, "an operator or the end")?;
     Ok(Parsed {
-        expressions: parser.expressions,
         root,
         columns: parser.columns,
     })
@@ -171,7 +171,8 @@ struct Parser<'a> {
     tokens: Vec<(Token, usize)>,
     next: usize,
     depth: usize,
-    expressions: Expressions,
+    names: &'a Names<'a>,
+    expressions: &'a mut Expressions,
     columns: HashMap<Id, usize>,
 }
 
@@ -316,12 +317,13 @@ impl Parser<'_> {
 
     /// A variable, or a function with its arguments.
     fn named(&mut self, name: &str) -> Result<Id> {
-        if let Some(variable) = Variable::ALL.into_iter().find(|it| it.name() == name) {
-            let column = self.advance();
-            return Ok(self.push(Node::Variable(variable), column));
-        }
-        let Some((_, function)) = FUNCTIONS.iter().find(|(known, _)| *known == name) else {
-            return Err(self.unknown(name));
+        let function = match self.names.find(name) {
+            Ok(Name::Variable(variable)) => {
+                let column = self.advance();
+                return Ok(self.push(Node::Variable(variable), column));
+            }
+            Ok(Name::Function(function)) => function,
+            Err(reason) => return Err(self.error(reason)),
         };
         let column = self.advance();
         self.expect(&Token::Symbol('('), &format!("`(` after {name}"))?;
@@ -331,7 +333,7 @@ impl Parser<'_> {
             arguments.push(self.nested(Self::sum)?);
         }
         self.expect(&Token::Symbol(')'), "an operator, `,` or `)`")?;
-        let node = match (*function, &arguments[..]) {
+        let node = match (function, &arguments[..]) {
             (Function::Unary(function), &[a]) => Node::Unary(function, a),
             (Function::Binary(function), &[a, b]) => Node::Binary(function, a, b),
             (Function::WhereLess, &[a, b, then, otherwise]) => {
@@ -349,50 +351,4 @@ impl Parser<'_> {
         };
         Ok(self.push(node, column))
     }
-
-    fn unknown(&self, name: &str) -> Error {
-        if name == "e" {
-            return self.error("an eligibility trace, `e`, is not supported yet");
-        }
-        let variables: Vec<_> = Variable::ALL.iter().map(|it| it.name()).collect();
-        let functions: Vec<_> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
-        self.error(format!(
-            "unknown name `{name}`: a rule has the variables {} and the functions {}; coefficients of its own are not \
-             supported yet",
-            variables.join(", "),
-            functions.join(", "),
-        ))
-    }
 }
-
-#[derive(Clone, Copy)]
-enum Function {
-    Unary(Unary),
-    Binary(Binary),
-    Clamp,
-    WhereLess,
-}
-
-impl Function {
-    fn arguments(self) -> &'static str {
-        match self {
-            Self::Unary(_) => "1 argument",
-            Self::Binary(_) => "2 arguments",
-            Self::Clamp => "3 arguments",
-            Self::WhereLess => "4 arguments",
-        }
-    }
-}
-
-/// The functions of the language.
-const FUNCTIONS: [(&str, Function); 9] = [
-    ("tanh", Function::Unary(Unary::Tanh)),
-    ("exp", Function::Unary(Unary::Exp)),
-    ("log", Function::Unary(Unary::Log)),
-    ("sqrt", Function::Unary(Unary::Sqrt)),
-    ("abs", Function::Unary(Unary::Abs)),
-    ("min", Function::Binary(Binary::Min)),
-    ("max", Function::Binary(Binary::Max)),
-    ("clamp", Function::Clamp),
-    ("where_less", Function::WhereLess),
-];

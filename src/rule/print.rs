@@ -38,7 +38,7 @@ impl Expressions {
             };
             let printed = match self.node(id) {
                 Node::Number(bits) => number(f64::from_bits(bits)),
-                Node::Variable(variable) => (variable.name().to_owned(), Level::Primary),
+                Node::Variable(variable) => (self.name(variable).to_owned(), Level::Primary),
                 Node::Unary(function, a) => match function {
                     Unary::Negative => (format!("-{}", at_least(a, Level::Signed)), Level::Signed),
                     Unary::Tanh => call("tanh", &[a]),

@@ -1,56 +1,63 @@
 //! Expressions as programs: one operation after the other, over any [`Number`].
 
+use super::Synapse;
 use super::expression::{Binary, Expressions, Id, Node, Unary, Variable};
 use crate::number::{Apart, Number};
 use std::collections::HashMap;
 
-/// Values that a program may keep without allocating.
+/// Values that a program may keep without allocating: few are quickly set up, many have room for several results.
 const FEW: usize = 12;
+const SOME: usize = 32;
+const MANY: usize = 96;
 
-/// An expression as a list of operations on numbered values.
+/// Several expressions as one list of operations on numbered values. What they share is computed once.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
     steps: Vec<Step>,
     /// How many values are kept at once.
     kept: usize,
-    /// Where the result is.
-    result: u16,
+    /// Where each result is; nowhere if it is zero.
+    results: Vec<Option<u32>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Step {
     operation: Operation,
-    to: u16,
+    to: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
     Number(f64),
     Variable(Variable),
-    Unary(Unary, u16),
-    Binary(Binary, u16, u16),
-    WhereLess([u16; 4]),
+    Unary(Unary, u32),
+    Binary(Binary, u32, u32),
+    WhereLess([u32; 4]),
 }
 
-/// What the variables stand for; the modulator is 1.
+/// What the variables stand for.
 #[derive(Clone, Copy)]
-pub(super) struct Values<N> {
-    pub trace: N,
-    pub presynaptic: N,
-    pub postsynaptic: N,
-    pub rate: N,
+pub(super) struct Values<'a, N> {
+    pub synapse: Synapse<'a, N>,
+    /// The gradients on the new trace and on the new eligibility trace.
+    pub adjoint: [N; 2],
 }
 
 impl Program {
-    /// The program for an expression without powers.
-    pub fn new(expressions: &Expressions, root: Id) -> Self {
-        let order = expressions.needed(root);
+    /// The program for expressions without powers.
+    pub fn new(expressions: &Expressions, roots: &[Id]) -> Self {
+        let is_zero = |root: Id| expressions.value(root).map(f64::to_bits) == Some(0);
+        let computed: Vec<_> = roots.iter().copied().filter(|it| !is_zero(*it)).collect();
+        let order = expressions.needed_for(&computed);
         let mut last_use = HashMap::new();
         for &id in &order {
             let operands = expressions.node(id).operands();
             last_use.extend(operands.map(|operand| (operand, id)));
         }
-        let mut places: HashMap<Id, u16> = HashMap::new();
+        for root in &computed {
+            last_use.remove(root);
+        }
+        let mut places: HashMap<Id, u32> = HashMap::new();
         let (mut free, mut kept) = (Vec::new(), 0);
         let mut steps = Vec::new();
         for &id in &order {
@@ -72,7 +79,7 @@ impl Program {
             }
             let to = free.pop().unwrap_or_else(|| {
                 kept += 1;
-                u16::try_from(kept - 1).expect("texts are short")
+                u32::try_from(kept - 1).expect("texts are short")
             });
             places.insert(id, to);
             steps.push(Step { operation, to });
@@ -80,48 +87,62 @@ impl Program {
         Self {
             steps,
             kept,
-            result: places[&root],
+            results: roots.iter().map(|it| places.get(it).copied()).collect(),
         }
     }
 
-    /// The value of the expression.
+    /// The values of the expressions, then zeros.
     #[inline(always)]
-    pub fn run<N: Number>(&self, values: Values<N>) -> N {
+    pub fn run<N: Number, const K: usize>(&self, values: Values<'_, N>) -> [N; K] {
         let program = self;
-        values.rate.apart(Run { program, values })
+        values.synapse.rate.apart(Run { program, values })
     }
 }
 
 /// A program and what it is a function of.
-struct Run<'a, N> {
+struct Run<'a, N, const K: usize> {
     program: &'a Program,
-    values: Values<N>,
+    values: Values<'a, N>,
 }
 
-impl<N: Number> Apart<N> for Run<'_, N> {
+impl<N: Number, const K: usize> Apart<N> for Run<'_, N, K> {
+    type Result = [N; K];
+
     #[inline(always)]
-    fn compute(self) -> N {
+    fn compute(self) -> [N; K] {
         let Self { program, values } = self;
-        let (mut few, mut many);
+        let Values { synapse, adjoint } = values;
+        let any = synapse.rate;
+        let (mut few, mut some, mut many, mut more);
         let kept: &mut [N] = if program.kept <= FEW {
-            few = [values.rate; FEW];
+            few = [any; FEW];
             &mut few
-        } else {
-            many = vec![values.rate; program.kept];
+        } else if program.kept <= SOME {
+            some = [any; SOME];
+            &mut some
+        } else if program.kept <= MANY {
+            many = [any; MANY];
             &mut many
+        } else {
+            more = vec![any; program.kept];
+            &mut more
         };
         for step in &program.steps {
             let value = match step.operation {
-                Operation::Number(value) => values.rate.constant(value),
+                Operation::Number(value) => any.constant(value),
                 Operation::Variable(variable) => match variable {
-                    Variable::Trace => values.trace,
-                    Variable::Presynaptic => values.presynaptic,
-                    Variable::Postsynaptic => values.postsynaptic,
-                    Variable::Rate => values.rate,
-                    Variable::Modulator => values.rate.constant(1.0),
+                    Variable::Trace => synapse.trace,
+                    Variable::Eligibility => synapse.eligibility,
+                    Variable::Presynaptic => synapse.presynaptic,
+                    Variable::Postsynaptic => synapse.postsynaptic,
+                    Variable::Modulator => synapse.modulator,
+                    Variable::Rate => synapse.rate,
+                    Variable::Coefficient(index) => synapse.coefficients[usize::from(index)],
+                    Variable::TraceAdjoint => adjoint[0],
+                    Variable::EligibilityAdjoint => adjoint[1],
                 },
                 Operation::Unary(function, a) => {
-                    let a = kept[usize::from(a)];
+                    let a = kept[a as usize];
                     match function {
                         Unary::Negative => -a,
                         Unary::Tanh => a.hyperbolic_tangent(),
@@ -132,7 +153,7 @@ impl<N: Number> Apart<N> for Run<'_, N> {
                     }
                 }
                 Operation::Binary(function, a, b) => {
-                    let (a, b) = (kept[usize::from(a)], kept[usize::from(b)]);
+                    let (a, b) = (kept[a as usize], kept[b as usize]);
                     match function {
                         Binary::Sum => a + b,
                         Binary::Difference => a - b,
@@ -143,12 +164,18 @@ impl<N: Number> Apart<N> for Run<'_, N> {
                     }
                 }
                 Operation::WhereLess([a, b, then, otherwise]) => {
-                    let (then, otherwise) = (kept[usize::from(then)], kept[usize::from(otherwise)]);
-                    kept[usize::from(a)].where_less(kept[usize::from(b)], then, otherwise)
+                    let (then, otherwise) = (kept[then as usize], kept[otherwise as usize]);
+                    kept[a as usize].where_less(kept[b as usize], then, otherwise)
                 }
             };
-            kept[usize::from(step.to)] = value;
+            kept[step.to as usize] = value;
         }
-        kept[usize::from(program.result)]
+        let mut results = [any.constant(0.0); K];
+        for (result, place) in results.iter_mut().zip(&program.results) {
+            if let Some(place) = place {
+                *result = kept[*place as usize];
+            }
+        }
+        results
     }
 }

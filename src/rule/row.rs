@@ -4,11 +4,9 @@
 //! derivatives, once per row and step.
 
 use super::expression::{Binary, Expressions, Id, Node, Unary, Variable};
-use super::parse::{Parsed, error_at};
 use super::program::{Program, Values};
-use crate::error::Result;
-use crate::number::{Number, beyond_range, require_in_range};
-use std::collections::HashMap;
+use super::{Name, Synapse};
+use crate::number::Number;
 
 /// A row-affine rule as formulas over numbers or vectors.
 pub(crate) trait RowRule: Copy {
@@ -123,13 +121,19 @@ pub(crate) struct Interpreted<'a>(&'a Row);
 impl Interpreted<'_> {
     #[inline(always)]
     fn run<N: Number>(self, function: Function, y: N, rate: N) -> N {
-        self.0.programs[function as usize].run(Values {
-            // Not mentioned.
-            trace: y,
-            presynaptic: y,
+        let synapse = Synapse {
             postsynaptic: y,
             rate,
-        })
+            // Not mentioned.
+            trace: y,
+            eligibility: y,
+            presynaptic: y,
+            modulator: y,
+            coefficients: &[],
+        };
+        let adjoint = [y; 2];
+        let [value] = self.0.programs[function as usize].run(Values { synapse, adjoint });
+        value
     }
 }
 
@@ -206,31 +210,28 @@ impl Function {
     }
 }
 
+/// A rule in the form in which the CPU engine computes it along a row of synapses.
+#[derive(Clone, Copy)]
+pub(crate) enum Compiled<'a> {
+    Hebb(Hebb),
+    Oja(Oja),
+    Interpreted(Interpreted<'a>),
+}
+
 /// A row-affine rule, found in the expression of its trace.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
-    pub expressions: Expressions,
+pub(crate) struct Row {
+    expressions: Expressions,
     /// In the order of [`Function::ALL`], without powers.
-    pub functions: [Id; 6],
+    functions: [Id; 6],
     programs: [Program; 6],
+    name: Option<Name>,
 }
 
 impl Row {
-    /// The row-affine rule whose trace follows `parsed`, with a modulator of 1.
-    ///
-    /// # Errors
-    /// [`Error::Rule`](crate::error::Error::Rule) at the part that makes it another rule.
-    pub fn of(text: &str, parsed: Parsed) -> Result<Self> {
-        let Parsed {
-            mut expressions,
-            root,
-            columns,
-        } = parsed;
-        let affine = Affine::of(&mut expressions, root).map_err(|(at, reason)| {
-            let column = columns.get(&at).copied().unwrap_or(1);
-            error_at(text, column, reason)
-        })?;
-        let Affine { retention, gain } = affine;
+    /// The rule whose trace follows `root`, with a modulator of 1, if it is row-affine.
+    pub(super) fn of(mut expressions: Expressions, root: Id, name: Option<Name>) -> Option<Self> {
+        let Affine { retention, gain } = Affine::of(&mut expressions, root)?;
         let mut by = |function, variable| {
             let derivative = expressions.derivative(function, variable);
             expressions.without_powers(derivative)
@@ -239,15 +240,25 @@ impl Row {
         let [g_y, g_rate] = VARIED.map(|variable| by(gain, variable));
         let [retention, gain] = [retention, gain].map(|it| expressions.without_powers(it));
         let functions = [retention, gain, d_y, g_y, d_rate, g_rate];
-        let programs = functions.map(|root| Program::new(&expressions, root));
-        Ok(Self {
+        let programs = functions.map(|root| Program::new(&expressions, &[root]));
+        Some(Self {
             expressions,
             functions,
             programs,
+            name,
         })
     }
 
-    pub fn function(&self, function: Function) -> Id {
+    /// The rule as the CPU engine computes it.
+    pub fn compiled(&self) -> Compiled<'_> {
+        match self.name {
+            Some(Name::Hebb) => Compiled::Hebb(Hebb),
+            Some(Name::Oja) => Compiled::Oja(Oja),
+            _ => Compiled::Interpreted(self.interpreted()),
+        }
+    }
+
+    fn function(&self, function: Function) -> Id {
         self.functions[function as usize]
     }
 
@@ -256,16 +267,18 @@ impl Row {
         Interpreted(self)
     }
 
+    /// Whether the retention depends on the neuron's output, so that its gradient acts on the output.
     pub fn retention_depends_on_output(&self) -> bool {
         self.is_not_zero(Function::RetentionByOutput)
     }
 
     /// The text of a function.
-    pub fn print(&self, function: Function) -> String {
+    pub(super) fn print(&self, function: Function) -> String {
         self.expressions.print(self.function(function))
     }
 
-    /// Every function in WGSL, and whether some of them call `hyperbolic_tangent_rule`.
+    /// The retention, the gain and their derivatives as WGSL functions of `y` and `rate`, whose names `of` ends; and whether
+    /// they call `hyperbolic_tangent_rule`.
     #[cfg(feature = "gpu")]
     pub fn wgsl(&self, of: &str) -> (String, bool) {
         let texts = Function::ALL.map(|function| {
@@ -294,94 +307,26 @@ struct Affine {
 }
 
 impl Affine {
-    /// The factors, or the part of the text that is not affine and why.
-    fn of(expressions: &mut Expressions, root: Id) -> Result<Self, (Id, String)> {
+    /// The factors, if the expression is affine in `h` and `x` along a row, and 0 where both are.
+    fn of(expressions: &mut Expressions, root: Id) -> Option<Self> {
         let (simple, became) = expressions.simplified(root, &[(Variable::Modulator, 1.0)]);
-        Self::check_constants(expressions, root, &became)?;
-        if expressions
-            .needed(simple)
-            .into_iter()
-            .any(|id| branches_on_synapse(expressions, id))
+        expressions.check_constants(root, &became).ok()?;
+        let needed = expressions.needed(simple);
+        if needed
+            .iter()
+            .any(|id| branches_on_synapse(expressions, *id))
         {
-            let branches = |id: &Id| branches_on_synapse(expressions, became[id]);
-            let at = expressions.needed(root).into_iter().find(branches);
-            let reason = "not supported yet: what a branch depends on, here and in abs, min, max and clamp, may not be h or x";
-            return Err((at.unwrap_or(root), reason.to_owned()));
+            return None;
         }
-        let factors = OF_A_SYNAPSE.map(|variable| expressions.derivatives(simple, variable));
-        let is_linear = |id: Id| {
-            let mut factors = factors.iter().map(|factors| factors[&id]);
-            factors.all(|factor| !expressions.mentions(factor, &OF_A_SYNAPSE))
-        };
-        if !is_linear(simple) {
-            let mut parts = expressions.needed(root).into_iter();
-            let at =
-                parts.find(|id| factors[0].contains_key(&became[id]) && !is_linear(became[id]));
-            let reason = "not supported yet: the new trace must be d * h + g * x, where d and g depend on y, m and rate alone";
-            return Err((at.unwrap_or(root), reason.to_owned()));
-        }
-        let [retention, gain] = factors.map(|factors| factors[&simple]);
-        Self::check_rest(expressions, root, simple, &became)?;
-        Ok(Self { retention, gain })
-    }
-
-    /// Fails where a constant part of the text has no value that every engine has.
-    fn check_constants(
-        expressions: &Expressions,
-        root: Id,
-        became: &HashMap<Id, Id>,
-    ) -> Result<(), (Id, String)> {
-        for id in expressions.needed(root) {
-            let node = expressions.node(became[&id]);
-            let mut operands = node.operands().peekable();
-            if let Node::Number(bits) = node {
-                let value = f64::from_bits(bits);
-                if require_in_range::<f32>("", value).is_err() {
-                    return Err((id, beyond_range::<f32>(value)));
-                }
-            } else if operands.peek().is_some()
-                && operands.all(|operand| expressions.value(operand).is_some())
-            {
-                let reason = format!("{} has no finite value", expressions.print(became[&id]));
-                return Err((id, reason));
-            }
-        }
-        Ok(())
-    }
-
-    /// Fails unless nothing is left of the expression where `h` and `x` are 0.
-    fn check_rest(
-        expressions: &mut Expressions,
-        root: Id,
-        simple: Id,
-        became: &HashMap<Id, Id>,
-    ) -> Result<(), (Id, String)> {
+        let factors = OF_A_SYNAPSE.map(|variable| expressions.derivative(simple, variable));
         let nothing = OF_A_SYNAPSE.map(|variable| (variable, 0.0));
         let rest = expressions.simplified(simple, &nothing).0;
-        if expressions.value(rest) == Some(0.0) {
-            return Ok(());
-        }
-        // The first term of the text that leaves something.
-        let mut open = vec![root];
-        let mut at = root;
-        while let Some(id) = open.pop() {
-            match expressions.node(id) {
-                Node::Binary(Binary::Sum | Binary::Difference, a, b) => open.extend([b, a]),
-                Node::Unary(Unary::Negative, a) => open.push(a),
-                _ => {
-                    let rest = expressions.simplified(became[&id], &nothing).0;
-                    if expressions.value(rest) != Some(0.0) {
-                        at = id;
-                        break;
-                    }
-                }
-            }
-        }
-        let rest = expressions.print(rest);
-        let reason = format!(
-            "not supported yet: where h and x are 0 the new trace must be 0, and is {rest}"
-        );
-        Err((at, reason))
+        let is_affine = factors
+            .iter()
+            .all(|factor| !expressions.mentions(*factor, &OF_A_SYNAPSE))
+            && expressions.value(rest) == Some(0.0);
+        let [retention, gain] = factors;
+        is_affine.then_some(Self { retention, gain })
     }
 }
 

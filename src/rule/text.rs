@@ -1,6 +1,6 @@
-//! Rules in files and messages: by name, or as `{ trace = "…" }`.
+//! Rules in files and messages: by name, or as `{ trace = "…", eligibility = "…" }`.
 
-use super::{NAMED, Rule};
+use super::{Name, Rule};
 use crate::error::{Error, Result};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
@@ -9,10 +9,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt::{Debug, Display, Formatter};
 use std::str::FromStr;
 
-/// The name, or the text of a rule that has none.
+/// The name, or the text of a rule that has none; or both texts, as in a file.
 impl Display for Rule {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name().unwrap_or(self.trace()))
+        match (self.name(), self.eligibility()) {
+            (Some(name), _) => f.write_str(name),
+            (None, None) => f.write_str(self.trace()),
+            // They have no character that would have to be escaped.
+            (None, Some(eligibility)) => {
+                let trace = self.trace();
+                write!(
+                    f,
+                    "{{ trace = \"{trace}\", eligibility = \"{eligibility}\" }}"
+                )
+            }
+        }
     }
 }
 
@@ -22,80 +33,134 @@ impl Debug for Rule {
     }
 }
 
-/// A rule by its name, or any text of the language.
+/// A rule by its name, any text of the language, or the table that a file has.
 impl FromStr for Rule {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match Self::find(text.trim()) {
-            Some(named) => Ok(named),
-            None => Self::parse(text),
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File {
+            rule: RuleText,
         }
+
+        let text = text.trim();
+        if let Some(named) = Self::find(text) {
+            return Ok(named);
+        }
+        if !text.starts_with('{') {
+            return Self::parse(text);
+        }
+        let file: File =
+            toml::from_str(&format!("rule = {text}")).map_err(|source| Error::Toml {
+                origin: "rule".to_owned(),
+                source: Box::new(source),
+            })?;
+        file.rule.with_coefficients(&[])
     }
 }
 
 impl Serialize for Rule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.name() {
-            Some(name) => serializer.serialize_str(name),
-            None => {
-                let mut table = serializer.serialize_map(Some(1))?;
-                table.serialize_entry("trace", self.trace())?;
-                table.end()
+        if let Some(name) = self.name() {
+            return serializer.serialize_str(name);
+        }
+        let mut table = serializer.serialize_map(None)?;
+        table.serialize_entry("trace", self.trace())?;
+        if let Some(eligibility) = self.eligibility() {
+            table.serialize_entry("eligibility", eligibility)?;
+        }
+        table.end()
+    }
+}
+
+/// Without coefficients of its own: their names are not part of a rule's text.
+impl<'de> Deserialize<'de> for Rule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = RuleText::deserialize(deserializer)?;
+        text.with_coefficients(&[]).map_err(D::Error::custom)
+    }
+}
+
+/// A rule as a file has it, whose coefficients have no names yet.
+#[derive(Clone, Debug)]
+pub(crate) struct RuleText(Text);
+
+#[derive(Clone, Debug)]
+enum Text {
+    Named(Rule),
+    Own {
+        trace: String,
+        eligibility: Option<String>,
+    },
+}
+
+impl RuleText {
+    /// The rule, with coefficients of these names (see [`Rule::parse_with`]).
+    pub fn with_coefficients(self, names: &[&str]) -> Result<Rule> {
+        match self.0 {
+            Text::Named(rule) => Rule::parse_with(rule.trace(), rule.eligibility(), names),
+            Text::Own { trace, eligibility } => {
+                Rule::parse_with(&trace, eligibility.as_deref(), names)
             }
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Rule {
+impl<'de> Deserialize<'de> for RuleText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RuleVisitor)
+        deserializer.deserialize_any(TextVisitor)
     }
 }
 
-/// The table, with what it does not take yet.
+/// The table, with what belongs beside it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     trace: String,
+    eligibility: Option<String>,
     bound: Option<IgnoredAny>,
-    eligibility: Option<IgnoredAny>,
     coefficients: Option<IgnoredAny>,
 }
 
-struct RuleVisitor;
+struct TextVisitor;
 
-impl<'de> Visitor<'de> for RuleVisitor {
-    type Value = Rule;
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = RuleText;
 
     fn expecting(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<_> = NAMED.iter().map(|(name, ..)| format!("{name:?}")).collect();
-        let names = names.join(", ");
+        for name in Name::ALL {
+            write!(f, "{:?}, ", name.as_str())?;
+        }
+        let (trace, _) = Name::Hebb.texts();
         write!(
             f,
-            "{names} or {{ trace = \"a text such as {}\" }}",
-            NAMED[0].1
+            "{{ trace = \"a text such as {trace}\" }} or {{ trace = \"…\", eligibility = \"…\" }}"
         )
     }
 
-    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Rule, E> {
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<RuleText, E> {
         let unknown = || E::invalid_value(serde::de::Unexpected::Str(name), &self);
-        Rule::find(name).ok_or_else(unknown)
+        let rule = Rule::find(name).ok_or_else(unknown)?;
+        Ok(RuleText(Text::Named(rule)))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Rule, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<RuleText, A::Error> {
         let table = Table::deserialize(MapAccessDeserializer::new(table))?;
-        let unsupported = [
-            ("bound", table.bound),
-            ("eligibility", table.eligibility),
-            ("coefficients", table.coefficients),
+        let misplaced = [
+            ("bound", table.bound, "bound = 1.0"),
+            ("coefficients", table.coefficients, "coefficients = { … }"),
         ];
-        for (key, given) in unsupported {
+        for (key, given, example) in misplaced {
             if given.is_some() {
-                let message = format!("rule.{key}: not supported yet; a rule has a trace alone");
+                let message =
+                    format!("rule.{key}: a key of the layer: write `{example}` beside `rule`");
                 return Err(A::Error::custom(message));
             }
         }
-        Rule::parse(&table.trace).map_err(A::Error::custom)
+        Ok(RuleText(Text::Own {
+            trace: table.trace,
+            eligibility: table.eligibility,
+        }))
     }
 }

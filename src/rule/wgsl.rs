@@ -17,7 +17,7 @@ pub(super) fn function(expressions: &Expressions, root: Id, name: &str, of: &str
         names: HashMap::new(),
     };
     let operands = |id| printer.form(id).operands();
-    for id in expressions.needed_by(root, operands) {
+    for id in expressions.needed_by(&[root], operands) {
         let value = printer.form(id);
         let printed = printer.print(value);
         let name = match expressions.node(id) {
@@ -123,7 +123,7 @@ impl Printer<'_> {
         };
         match node {
             Node::Number(bits) => self.number(f64::from_bits(bits)),
-            Node::Variable(variable) => variable.name().to_owned(),
+            Node::Variable(variable) => self.expressions.name(variable).to_owned(),
             Node::Unary(function, a) => {
                 let a = operand(a);
                 match function {

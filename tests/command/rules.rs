@@ -45,13 +45,16 @@ fn what_is_no_rule_is_pointed_at() {
         ),
         (
             "rule = { trace = \"h + rate * y * y\" }",
-            &["column 14", "where h and x are 0"],
+            &["layer0.rule: h + rate * y * y", "not supported yet"],
         ),
         (
             "rule = { trace = \"h + x\", bound = 1.0 }",
-            &["rule.bound: not supported yet"],
+            &["rule.bound: a key of the layer"],
         ),
-        ("rule = \"h + x\"", &["\"hebb\", \"oja\" or { trace"]),
+        (
+            "rule = \"h + x\"",
+            &["\"hebb\", \"oja\", \"additive\", \"retroactive\", { trace"],
+        ),
         (
             "rule = { trace = \"h\\u001B[31m\" }",
             &["column 2: unexpected character `\\u{1b}`"],

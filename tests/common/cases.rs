@@ -381,7 +381,7 @@ pub fn close_to_instability(batch: usize) -> Vec<Case> {
 /// Single layers with learned rates from small to large, in episodes of `steps` steps.
 pub fn learned_rates(steps: usize) -> Vec<Case> {
     let mut cases = Vec::new();
-    for rule in Rule::named() {
+    for rule in [Rule::hebb(), Rule::oja()] {
         for rate in [0.003, 0.02, 0.1, 0.3, 0.5, 0.9] {
             let mut layer = plastic(6, 2);
             (layer.rule, layer.rate) = (rule.clone(), Rate::learned(rate));

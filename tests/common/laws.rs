@@ -2,6 +2,7 @@
 
 use metaplastic::Rule;
 use metaplastic::number::Number;
+use metaplastic::rule::Synapse;
 use std::sync::LazyLock;
 
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
@@ -14,12 +15,26 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         "h / (1.5 + rate * sqrt(1 + y^2)) - x * log(2 + tanh(rate + y)) / 4",
     ];
     let own = own.map(|text| Rule::parse(text).expect("a rule"));
-    Rule::named().into_iter().chain(own).collect()
+    [Rule::hebb(), Rule::oja()].into_iter().chain(own).collect()
 });
 
 /// Hebb, Oja, and rules of one's own.
 pub fn rules() -> Vec<Rule> {
     RULES.clone()
+}
+
+/// What the text of a rule says that the trace `h` becomes, with a modulator of 1.
+pub fn evaluate<N: Number>(rule: &Rule, h: N, x: N, y: N, eta: N) -> N {
+    let synapse = Synapse {
+        trace: h,
+        eligibility: h.constant(0.0),
+        presynaptic: x,
+        postsynaptic: y,
+        modulator: h.constant(1.0),
+        rate: eta,
+        coefficients: &[],
+    };
+    rule.evaluate(synapse).0
 }
 
 /// A rule as the oracle follows it.
@@ -52,7 +67,7 @@ impl<'a> Law<'a> {
                 let log = (c(2.0) + (eta + y).hyperbolic_tangent()).logarithm();
                 h / (c(1.5) + eta * (one + y * y).square_root()) - x * log / c(4.0)
             }
-            _ => self.rule.evaluate(h, x, y, eta),
+            _ => evaluate(self.rule, h, x, y, eta),
         }
     }
 }

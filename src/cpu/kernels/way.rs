@@ -396,7 +396,7 @@ impl<R: Real, K: Sweep<R>> Kernel for AlongNetworks<'_, K, R> {
 #[inline(always)]
 fn with_rule<W: Way>(kind: &Kind, sweep: impl Sweep<W::Real>, way: W) {
     match kind {
-        Kind::Plastic(rule) => match rule.compiled() {
+        Kind::Plastic(rule) => match rule.row().expect("networks have such rules").compiled() {
             Compiled::Hebb(rule) => sweep.plastic(way, rule),
             Compiled::Oja(rule) => sweep.plastic(way, rule),
             Compiled::Interpreted(rule) => sweep.plastic(way, rule),
