@@ -174,6 +174,11 @@ impl Expressions {
         }
     }
 
+    /// Whether it is a number or a variable.
+    pub fn is_leaf(&self, id: Id) -> bool {
+        matches!(self.node(id), Node::Number(_) | Node::Variable(_))
+    }
+
     /// Every node that `root` needs, and itself, operands first; the left operand's before the right one's, so that few
     /// values are waited for at once.
     pub fn needed(&self, root: Id) -> Vec<Id> {

@@ -169,6 +169,33 @@ fn parse(text: &str) -> Result<Read> {
 /// The coefficients of the tests' rules.
 const COEFFICIENTS: &[&str] = &["a", "decay"];
 
+/// All that a text may mention.
+const ANY: &[&str] = &["h", "e", "x", "y", "m", "rate", "a", "decay"];
+
+/// A rule of such texts, if it is one, and which coefficients it has.
+fn rule_of(trace: &str, eligibility: Option<&str>) -> Option<(Rule, Vec<usize>)> {
+    let texts = [Some(trace), eligibility].into_iter().flatten();
+    let read: Vec<_> = texts.map(|text| parse(text).unwrap()).collect();
+    let is_used = |index: &usize| {
+        let variable = Variable::Coefficient(*index as u8);
+        let mut texts = read.iter();
+        texts.any(|text| text.expressions.mentions(text.root, &[variable]))
+    };
+    let used: Vec<_> = (0..COEFFICIENTS.len()).filter(is_used).collect();
+    let names: Vec<_> = used.iter().map(|index| COEFFICIENTS[*index]).collect();
+    match Rule::parse_with(trace, eligibility, &names) {
+        Ok(rule) => Some((rule, used)),
+        Err(Error::Rule { reason, .. })
+            if ["no finite value", "beyond"]
+                .iter()
+                .any(|it| reason.contains(it)) =>
+        {
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// A synapse with a modulator of 1 and no coefficients.
 fn plain<'a, N: Number>(h: N, x: N, y: N, rate: N) -> Synapse<'a, N> {
     Synapse {
@@ -259,7 +286,10 @@ fn assert_reads_back(expressions: &Expressions, root: Id) {
 fn value<N: Number>(expressions: &mut Expressions, root: Id, y: N, rate: N) -> N {
     let root = expressions.without_powers(root);
     let values = Values {
-        synapse: plain(y, rate, y, rate),
+        synapse: Synapse {
+            coefficients: &[rate, y],
+            ..plain(y, rate, y, rate)
+        },
         adjoint: [y, rate],
     };
     let [value] = Program::new(expressions, &[root]).run(values);
@@ -285,7 +315,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn printed_expressions_read_back_as_they_were(text in texts(&["h", "e", "x", "y", "m", "rate", "a", "decay"])) {
+    fn printed_expressions_read_back_as_they_were(text in texts(ANY)) {
         let mut parsed = parse(&text).unwrap();
         assert_reads_back(&parsed.expressions, parsed.root);
         let simple = parsed.expressions.simplified(parsed.root, &[]).0;
@@ -384,6 +414,48 @@ proptest! {
         prop_assert!(
             row.retention_depends_on_output() || row.retention_by_output(y, rate) == 0.0
         );
+    }
+
+    /// Of both texts as they are written, by a complex step; and zero where it is said to be.
+    #[test]
+    fn gradients_are_pulled_back_as_complex_steps_say(
+        trace in texts(ANY), eligibility in texts(ANY), has_eligibility in 0..4,
+        values in proptest::collection::vec(-2.0..2.0f64, 8), rate in 0.1..2.0f64,
+        adjoint in (-2.0..2.0f64, -2.0..2.0f64),
+    ) {
+        let eligibility = (has_eligibility > 0).then_some(&eligibility[..]);
+        let eligibility = eligibility.or(trace.contains('e').then_some("e"));
+        let Some((rule, coefficients)) = rule_of(&trace, eligibility) else {
+            return Ok(());
+        };
+        let mut values = values;
+        values[5] = rate;
+        // Those of its coefficients that it has.
+        let given = values.split_off(6);
+        values.extend(coefficients.iter().map(|index| given[*index]));
+        let chosen: Vec<_> = values.iter().copied().map(Chosen::new).collect();
+        let (settled, and_settled) = rule.evaluate(synapse(&chosen));
+        if !settled.is_settled() || and_settled.is_some_and(|it| !it.is_settled()) {
+            return Ok(());
+        }
+        let interpreted = rule.0.general.interpreted();
+        let adjoint = [adjoint.0, adjoint.1];
+        let (updated, pulled) = computed(interpreted, synapse(&values), adjoint);
+        let (next, next_eligibility) = rule.evaluate(synapse(&values));
+        assert_close(next, updated[0], &trace);
+        assert_close(next_eligibility.unwrap_or(next), updated[1], &trace);
+        let pulls = in_order(rule.pulls());
+        for at in 0..14 {
+            let mut stepped: Vec<_> = values.iter().copied().map(Complex64::from).collect();
+            if let Some(stepped) = stepped.get_mut(at) {
+                stepped.im = STEP;
+            }
+            let (next, next_eligibility) = rule.evaluate(synapse(&stepped));
+            let zero = Complex64::from(0.0);
+            let objective = next * adjoint[0] + next_eligibility.unwrap_or(zero) * adjoint[1];
+            assert_steps_to(objective, pulled[at], &format!("{at} of {rule}"));
+            prop_assert!(pulls[at] || pulled[at] == 0.0);
+        }
     }
 
     #[test]
@@ -818,6 +890,52 @@ fn compiled_rules_compute_what_interpreted_ones_do() {
             }
         }
     }
+}
+
+#[test]
+fn rules_of_any_length_are_computed() {
+    for count in [1, 4, 12, 40, 150] {
+        let terms: Vec<_> = (1..=count)
+            .map(|k| format!("tanh(x * y * m / {k})"))
+            .collect();
+        let rule = Rule::parse(&terms.join(" + ")).unwrap();
+        let values = [0.0, 0.0, 0.3, 0.7, 1.1, 0.0];
+        let ([updated, _], pulled) = computed(
+            rule.0.general.interpreted(),
+            synapse(&values),
+            [2.0, f64::NAN],
+        );
+        let tangents = (1..=count).map(|k| (f64::from(k), (0.3 * 0.7 * 1.1 / f64::from(k)).tanh()));
+        let total: f64 = tangents.clone().map(|(_, tangent)| tangent).sum();
+        let slope: f64 = tangents
+            .map(|(k, tangent)| 2.0 * (1.0 - tangent * tangent) / k)
+            .sum();
+        let (x, y, m) = (0.3, 0.7, 1.1);
+        assert_close(updated, total, "the sum");
+        for (pulled, expected) in [
+            (pulled[2], slope * y * m),
+            (pulled[3], slope * x * m),
+            (pulled[4], slope * x * y),
+        ] {
+            assert_close(pulled, expected, "its derivative");
+        }
+    }
+}
+
+/// Of a product of all coefficients there can be.
+#[test]
+fn each_coefficient_has_its_gradient() {
+    let names = ["a", "b", "c", "d", "f", "g", "i", "j"];
+    let rule = Rule::parse_with("h + x", Some(&names.join(" * ")), &names).unwrap();
+    let values: Vec<_> = (0..14).map(f64::from).collect();
+    let interpreted = rule.0.general.interpreted();
+    let (_, pulled) = computed(interpreted, synapse(&values), [f64::INFINITY, 0.5]);
+    let product: f64 = values[6..].iter().product();
+    for (pulled, value) in pulled[6..].iter().zip(&values[6..]) {
+        assert_eq!(*pulled, 0.5 * product / value);
+    }
+    assert_eq!(pulled[0], f64::INFINITY);
+    assert_eq!(pulled[3..6], [0.0; 3]);
 }
 
 #[test]

@@ -187,7 +187,7 @@ fn settings(task: &dyn Task) -> Vec<Setting> {
         setting(
             LAYER,
             "rule",
-            "\"hebb\", \"oja\" or { trace = \"0.9 * h + rate * y * x\" }",
+            "\"hebb\", \"oja\", \"additive\" or { trace = \"0.9 * h + rate * y * x\" }",
         ),
         setting(
             RULE,
