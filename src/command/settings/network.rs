@@ -30,7 +30,7 @@ pub(super) struct NetworkSettings {
     #[arg(long, value_name = "PER", value_parser = one_of(RatePer::ALL.map(|one| (one.name(), one))))]
     rate_per: Option<RatePer>,
 
-    /// How traces follow activity: hebb, oja, or what h becomes, as in "0.9 * h + rate * tanh(y) * x"
+    /// How traces follow activity: hebb, oja, additive, or what h becomes, as in "0.9 * h + rate * tanh(y) * x"
     #[arg(long, value_name = "RULE", allow_hyphen_values = true)]
     rule: Option<Rule>,
 
