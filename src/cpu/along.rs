@@ -19,6 +19,11 @@ pub(super) enum Along {
     /// weights and gradients too, lies beside the others'. No row is padded and nothing is summed over lanes. A network that
     /// is alone, or one of the last few, takes the time of a whole group.
     Networks,
+    /// As many of a layer's rows as a pair of vectors has lanes, a *block* of them, of one episode at a time: weights, traces
+    /// and gradients are transposed, `[rows / W, I, W]`, presynaptic activity is the same in every lane, and what a row
+    /// computes once a step it computes for all of the block. Nothing is summed over lanes but the gradient of the input.
+    /// Where rows do not fill the last block, its other lanes do what its first one does, with gradients of zero.
+    Rows,
 }
 
 /// The most lanes of a pair of vectors: `f32` with AVX-512.
@@ -37,20 +42,58 @@ const MOST_ACTIVITIES: usize = 1 << 15;
 /// Elements of a line of the cache, in `f32`.
 const LINE: usize = 16;
 
+/// What a step of a layer's sweeps costs, forward and back, in what they take for the synapses of one pair of vectors. It was
+/// fitted to `f32` with AVX2 and AVX-512 on one processor (`benches/RESULTS.md`); for other vectors it is a model.
+#[derive(Clone, Copy)]
+struct Cost {
+    /// A block of rows of one episode, or a row of a group of episodes: with something else in every lane.
+    in_lanes: usize,
+    /// A row of one episode, with its synapses along the lanes: the sums over lanes, and what is computed once beside them, cost
+    /// as much as six pairs, or as fewer of wide ones.
+    alone: usize,
+}
+
+impl Cost {
+    fn of<R: Real>(shape: &Shape) -> Self {
+        let width = pair_width::<R>();
+        let (synapses, pairs) = match shape.kind {
+            Kind::Bias => (0, 0),
+            _ => (shape.inputs, shape.inputs.div_ceil(width)),
+        };
+        Self {
+            in_lanes: 14 + synapses,
+            alone: (384 / (width * size_of::<R>())).min(6) + pairs,
+        }
+    }
+
+    /// A layer of one episode that goes by itself: with rows along the lanes, and with synapses.
+    fn of_episode<R: Real>(shape: &Shape) -> [usize; 2] {
+        let (cost, outputs) = (Self::of::<R>(shape), shape.outputs);
+        let blocks = Along::Rows.blocks::<R>(outputs);
+        [
+            blocks.saturating_mul(cost.in_lanes),
+            outputs.saturating_mul(cost.alone),
+        ]
+    }
+}
+
 impl Along {
-    /// The faster one for so many episodes of each network.
+    /// What goes together where networks have so many episodes each: a group of them, where it costs no more than as many
+    /// episodes each by itself, in whichever way is the faster in each layer ([`Along::of_layer`]).
     ///
-    /// A row's step over `I` synapses costs about `6 + 1.6 I` over episodes, for a whole group of `W`, and `10 + I / W` over
-    /// synapses, for each episode. (Below, both stand five times, so that they are whole numbers.) That was fitted to `f32`
-    /// with AVX2 (`W` = 16), where the two break even at 3 episodes of 16 for `I` = 10, 5 for 32, 7 for 64, 12 for 128 and 16
-    /// for 256; it holds for `f64` there (`W` = 8: 4, 5, 6, 7 of 8 for `I` = 10, 32, 64, 128), to which nothing was fitted,
-    /// within an episode. For other vectors it is a model. Longer rows would not stay in the nearest cache, and fewer than
-    /// four episodes gain nothing.
+    /// Longer rows than 256 synapses would not stay in the nearest cache, and fewer than four episodes gain nothing.
     pub fn fastest<R: Real>(shapes: &[Shape], batch: usize) -> Self {
         let width = pair_width::<R>();
         let inputs = shapes.iter().map(|shape| shape.inputs).max().unwrap_or(0);
-        let group = 30 + 8 * inputs;
-        let episode = 50 + 5 * inputs.div_ceil(width);
+        let sum = |cost: &dyn Fn(&Shape) -> usize| {
+            let costs = shapes.iter().map(cost);
+            costs.fold(0, usize::saturating_add)
+        };
+        let group = sum(&|shape| shape.outputs.saturating_mul(Cost::of::<R>(shape).in_lanes));
+        let episode = sum(&|shape| {
+            let [rows, synapses] = Cost::of_episode::<R>(shape);
+            rows.min(synapses)
+        });
         let groups = batch.div_ceil(width);
         let suits = MOST_LANES.is_multiple_of(width)
             && batch >= 4
@@ -63,11 +106,23 @@ impl Along {
         }
     }
 
-    /// The fastest one for networks that learn, with so many episodes of so many steps of each: networks side by side where one that is alone
-    /// takes no more than five times as long so. A population gains what the other lanes then do besides.
+    /// The faster one for a layer, where so much goes together: where one episode goes by itself, rows or synapses.
+    pub fn of_layer<R: Real>(self, shape: &Shape) -> Self {
+        let [rows, synapses] = Cost::of_episode::<R>(shape);
+        let fit = MOST_LANES.is_multiple_of(pair_width::<R>());
+        match self {
+            Self::Synapses if fit && rows <= synapses => Self::Rows,
+            _ => self,
+        }
+    }
+
+    /// The same for networks that learn, with so many episodes of so many steps of each: networks side by side where one that is
+    /// alone takes no more than five times as long so as it does over synapses or episodes. A population gains what the other
+    /// lanes then do besides.
     ///
-    /// A row's step over networks costs what it does over episodes in [`Along::fastest`], in pairs of vectors of 64 bytes, once
-    /// for each episode. What a group has must stay in a near cache.
+    /// A row's step over `I` synapses costs about `6 + 1.6 I` over networks, in pairs of vectors of 64 bytes, once for each
+    /// episode, and `10 + I / W` over synapses. (Below, both stand five times, so that they are whole numbers.) What a group
+    /// has must stay in a near cache.
     pub fn fastest_learning<R: Real>(shapes: &[Shape], batch: usize, steps: usize) -> Self {
         let along = Self::fastest::<R>(shapes, batch);
         let width = pair_width::<R>();
@@ -98,31 +153,57 @@ impl Along {
         if suits { Self::Networks } else { along }
     }
 
-    /// Episodes that go together, `W`, of one network or of one each: the last axis of their arrays.
+    /// What a sweep has of its own in each lane, `W`: episodes, networks or rows that go together.
     pub fn width<R: Real>(self) -> usize {
         match self {
             Self::Synapses => 1,
-            Self::Episodes | Self::Networks => pair_width::<R>(),
+            Self::Episodes | Self::Networks | Self::Rows => pair_width::<R>(),
         }
     }
 
     /// Networks that go together: the last axis of their parameters.
     pub fn networks<R: Real>(self) -> usize {
         match self {
-            Self::Synapses | Self::Episodes => 1,
-            Self::Networks => pair_width::<R>(),
+            Self::Networks => self.width::<R>(),
+            Self::Synapses | Self::Episodes | Self::Rows => 1,
+        }
+    }
+
+    /// Rows of a layer that go together, as one block.
+    pub fn rows<R: Real>(self) -> usize {
+        match self {
+            Self::Rows => self.width::<R>(),
+            Self::Synapses | Self::Episodes | Self::Networks => 1,
         }
     }
 
     /// Of a network, the episodes that go together.
     pub fn episodes<R: Real>(self) -> usize {
-        self.width::<R>() / self.networks::<R>()
+        self.beside::<R>() / self.networks::<R>()
     }
 
-    /// Synapses of a row for each episode, `C`: padded where they lie along the lanes.
+    /// Episodes that go together, `E`, of one network or of one each: the last axis of what is the same for all rows.
+    pub fn beside<R: Real>(self) -> usize {
+        self.width::<R>() / self.rows::<R>()
+    }
+
+    /// Blocks of a layer's rows; each row is one where none go together.
+    pub fn blocks<R: Real>(self, outputs: usize) -> usize {
+        outputs.div_ceil(self.rows::<R>())
+    }
+
+    /// Synapses of a row in each lane, `C`: padded where they lie along the lanes.
     pub fn columns(self, shape: &Shape) -> usize {
         match self {
             Self::Synapses => shape.row,
+            Self::Episodes | Self::Networks | Self::Rows => shape.inputs,
+        }
+    }
+
+    /// Presynaptic neurons of each episode, `N`: padded where one episode goes by itself.
+    pub fn neurons(self, shape: &Shape) -> usize {
+        match self {
+            Self::Synapses | Self::Rows => shape.row,
             Self::Episodes | Self::Networks => shape.inputs,
         }
     }
@@ -133,7 +214,7 @@ impl Along {
         match self {
             Self::Synapses => 4,
             Self::Networks => 2,
-            Self::Episodes => 1,
+            Self::Episodes | Self::Rows => 1,
         }
     }
 
@@ -141,7 +222,7 @@ impl Along {
     /// gradient by plasticity, which is summed over the lanes at the end.
     const fn kept_rows(self) -> usize {
         match self {
-            Self::Synapses | Self::Networks => 1,
+            Self::Synapses | Self::Networks | Self::Rows => 1,
             Self::Episodes => 2,
         }
     }
@@ -154,15 +235,16 @@ impl Along {
     /// The scratch of a layer's sweeps over `steps` steps, for one chunk of rows.
     pub fn scratch<R: Real>(self, shape: &Shape, steps: usize) -> ScratchSize {
         let (columns, width) = (self.columns(shape), self.width::<R>());
-        let waiting = segments::waiting::<R>(shape.outputs, steps, columns * width);
+        let of_step = self.neurons(shape) * self.beside::<R>();
+        let waiting = segments::waiting::<R>(shape.outputs, steps, of_step);
         ScratchSize {
-            slots: waiting.max(self.together()),
+            slots: self.blocks::<R>(waiting).max(self.together()),
             slot: ((self.kept_rows() * columns + STATE) * width).next_multiple_of(LINE),
         }
     }
 }
 
-/// The scratch of one chunk of rows: a slot for every row where rows wait for the next segment of steps, else one for each
+/// The scratch of one chunk of rows: a slot for every row, or block of them, where rows wait for the next segment of steps, else one for each
 /// that is worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ScratchSize {
@@ -221,5 +303,24 @@ mod tests {
             Along::Synapses
         );
         assert_eq!(learning::<f32>(one_shot(), 1, 1 << 20), Along::Synapses);
+    }
+
+    #[test]
+    fn layers_of_many_short_rows_go_by_rows() {
+        fn along<R: Real>(inputs: usize, outputs: usize) -> Along {
+            let layers = [plastic(inputs, outputs)];
+            let network = Network::new(Loss::SquaredError, layers).unwrap();
+            let shapes = Shape::all(&network);
+            let along = Along::fastest::<R>(&shapes, 3);
+            assert_eq!(along, Along::Synapses, "fewer episodes than go together");
+            along.of_layer::<R>(&shapes[0])
+        }
+        if pair_width::<f32>().max(pair_width::<f64>()) > MOST_LANES {
+            return;
+        }
+        assert_eq!(along::<f32>(24, 64), Along::Rows);
+        assert_eq!(along::<f64>(24, 64), Along::Rows);
+        assert_eq!(along::<f32>(24, 1), Along::Synapses);
+        assert_eq!(along::<f64>(24, 1), Along::Synapses);
     }
 }

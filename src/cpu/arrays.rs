@@ -1,7 +1,9 @@
 //! The arrays of a group of episodes, the same for every way to fill a vector.
 //!
-//! `W` episodes go together, as the last axis, and a row of synapses has `C` elements: one episode with padded rows over
-//! synapses, else a vector's worth of them with rows as they are ([`Along`](super::along::Along)).
+//! `E` episodes go together, as the last axis of what a step has for all rows: one, whose `N` presynaptic neurons are padded,
+//! or a vector's worth. What rows have of their own has `W` lanes as its last axis, and `C` synapses a row: `W` is `E`,
+//! but where rows lie along the lanes it is a block of them, and the first axis, `O` elsewhere, has their blocks
+//! ([`Along`](super::along::Along)).
 
 use super::chunks;
 use super::job::{Job, Keeps};
@@ -13,7 +15,7 @@ use crate::number::{Aligned, Real};
 table! {
     /// What a layer did, from the forward sweep to the reverse one. `[O, T, W]` arrays keep a neuron's steps together.
     ActivityArrays {
-        /// Presynaptic activity `x`, `[T, C, W]`; padding is zero. Written by whoever takes episodes in, or from the layer
+        /// Presynaptic activity `x`, `[T, N, E]`; padding is zero. Written by whoever takes episodes in, or from the layer
         /// below; read by every sweep.
         input,
         /// Postsynaptic activity `y`, `[O, T, W]`. Written by the forward sweep, read by every other.
@@ -41,7 +43,7 @@ table! {
         /// `∂L/∂y`, then `δ`, `[O, T, W]`. Written from the layer above, overwritten by the reverse sweep, read by the input
         /// gradient.
         signal,
-        /// `∂L/∂x`, `[T, C, W]`; empty where it is not needed. Written by the input gradient.
+        /// `∂L/∂x`, `[T, N, E]`; empty where it is not needed. Written by the input gradient.
         input_gradient,
         /// The gradient on the final trace, `[O, C, W]`; empty where it is zero. Taken in; read by the reverse sweep and the
         /// input gradient.
@@ -54,14 +56,14 @@ table! {
 table! {
     /// What layers and groups of episodes use one after the other.
     SharedArrays {
-        /// The last layer's output, then the gradient on it, `[T, O, W]`. Written when results are brought out and by the
+        /// The last layer's output, then the gradient on it, `[T, O, E]`. Written when results are brought out and by the
         /// objective; read by the reverse sweep of the last layer.
         output_gradient,
-        /// The targets, `[T, O, W]`, and how much each step counts, `[T, W]`; empty where losses are taken one by one. Taken in;
+        /// The targets, `[T, O, E]`, and how much each step counts, `[T, E]`; empty where losses are taken one by one. Taken in;
         /// read by the objective.
         target,
         mask,
-        /// The gradient on a layer's input from each chunk of rows, `[chunks, T, C, W]`. Written and read by the input
+        /// The gradient on a layer's input from each chunk of rows, `[chunks, T, N, E]`. Written and read by the input
         /// gradient.
         partial,
         /// For each chunk of rows, what a sweep keeps of them.
@@ -102,7 +104,7 @@ impl GroupArrays<u128> {
                 .map(|(n, shape)| sizes.adjoint(n, shape))
                 .collect(),
             gradients: gradients()
-                .map(|(_, shape)| SynapseArrays::sizes(shape, job.along.networks::<R>()))
+                .map(|(_, shape)| SynapseArrays::sizes::<R>(shape))
                 .collect(),
             shared: sizes.shared(),
         }
@@ -145,7 +147,8 @@ impl<R: Real> Group<R> {
 struct Sizes<'a, R> {
     job: &'a Job,
     steps: u128,
-    width: u128,
+    /// Episodes that go together.
+    beside: u128,
     real: std::marker::PhantomData<R>,
 }
 
@@ -154,26 +157,31 @@ impl<'a, R: Real> Sizes<'a, R> {
         Self {
             job,
             steps: job.request.steps as u128,
-            width: job.along.width::<R>() as u128,
+            beside: job.along.beside::<R>() as u128,
             real: std::marker::PhantomData,
         }
     }
 
-    /// `[O, T, W]`.
-    fn outputs(&self, shape: &Shape) -> u128 {
-        shape.outputs as u128 * self.steps * self.width
+    /// `[O, W]`.
+    fn rows(&self, shape: &Shape) -> u128 {
+        let along = shape.along;
+        along.blocks::<R>(shape.outputs) as u128 * along.width::<R>() as u128
     }
 
-    /// `[T, C, W]`.
+    /// `[O, T, W]`.
+    fn outputs(&self, shape: &Shape) -> u128 {
+        self.rows(shape) * self.steps
+    }
+
+    /// `[T, N, E]`.
     fn inputs(&self, shape: &Shape) -> u128 {
-        self.steps * self.job.along.columns(shape) as u128 * self.width
+        self.steps * shape.along.neurons(shape) as u128 * self.beside
     }
 
     /// `[O, C, W]`, of a plastic layer where it is needed.
     fn trace(&self, shape: &Shape, needed: bool) -> u128 {
-        let row = self.job.along.columns(shape) as u128 * self.width;
         if needed && shape.is_plastic() {
-            shape.outputs as u128 * row
+            self.rows(shape) * shape.along.columns(shape) as u128
         } else {
             0
         }
@@ -218,18 +226,18 @@ impl<'a, R: Real> Sizes<'a, R> {
         let chunks = |shape: &Shape| chunks::count(shape.outputs) as u128;
         let layers = shapes.iter().enumerate();
         let needing = layers.filter(|&(layer, _)| self.job.needs_input_gradient(layer));
-        let outputs = self.outputs(&shapes[shapes.len() - 1]);
-        let side_by_side = u128::from(self.width > 1);
+        let outputs = self.steps * shapes[shapes.len() - 1].outputs as u128 * self.beside;
+        let side_by_side = u128::from(self.beside > 1);
         SharedArrays {
             output_gradient: outputs,
             target: side_by_side * outputs,
-            mask: side_by_side * self.steps * self.width,
+            mask: side_by_side * self.steps * self.beside,
             partial: needing
                 .map(|(_, shape)| chunks(shape) * self.inputs(shape))
                 .max()
                 .unwrap_or(0),
             scratch: largest(&|shape| {
-                let size = self.job.along.scratch::<R>(shape, self.job.request.steps);
+                let size = shape.along.scratch::<R>(shape, self.job.request.steps);
                 chunks(shape) * size.elements() as u128
             }),
         }

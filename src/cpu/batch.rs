@@ -25,17 +25,17 @@ fn wave(job: &Job) -> usize {
 }
 
 /// Elements of the sums of a wave, which a network in progress takes beside its [`Batch`].
-pub(super) fn wave_elements(job: &Job) -> u128 {
+pub(super) fn wave_elements<R: Real>(job: &Job) -> u128 {
     match job.request.gradient {
-        true => wave(job) as u128 * parameters(job),
+        true => wave(job) as u128 * parameters::<R>(job),
         false => 0,
     }
 }
 
 /// Elements of one network's parameters, in rows.
-fn parameters(job: &Job) -> u128 {
+fn parameters<R: Real>(job: &Job) -> u128 {
     let layers = job.shapes.iter();
-    let layers = layers.map(|shape| SynapseArrays::sizes(shape, 1));
+    let layers = layers.map(SynapseArrays::sizes::<R>);
     layers.map(SynapseArrays::elements).sum()
 }
 
@@ -63,7 +63,7 @@ impl<R: Real> Pooled for Batch<R> {
 
     fn new(job: &Job) -> Self {
         let shapes = || job.shapes.iter();
-        let synapses = || shapes().map(|shape| Synapses::zeros(shape, 1)).collect();
+        let synapses = || shapes().map(Synapses::zeros).collect();
         Self {
             layers: synapses(),
             total: synapses(),
@@ -72,15 +72,15 @@ impl<R: Real> Pooled for Batch<R> {
     }
 
     fn bytes(job: &Job) -> u128 {
-        2 * parameters(job) * size_of::<R>() as u128
+        2 * parameters::<R>(job) * size_of::<R>() as u128
             + (job.request.batch * size_of::<f64>()) as u128
     }
 }
 
 impl<R: Real> Batch<R> {
     /// Takes one network's parameters in.
-    pub fn pack(&mut self, network: &Network, layout: &Layout, values: &[R]) {
-        pack(network, layout, values, &mut self.layers);
+    pub fn pack(&mut self, job: &Job, network: &Network, layout: &Layout, values: &[R]) {
+        pack(network, layout, &job.shapes, values, &mut self.layers);
     }
 
     /// Runs `work` on a batch with the parameters that were taken in. `kept` has the activities of all groups of episodes,
@@ -103,7 +103,7 @@ impl<R: Real> Batch<R> {
             losses: _,
         } = self;
         total.iter_mut().for_each(Synapses::clear);
-        let groups = job.block / job.along.width::<R>();
+        let groups = job.block / job.along.episodes::<R>();
         let mut kept = kept.chunks_mut(groups);
         let blocks = results.split(job.block).into_iter();
         let blocks = blocks.map(|results| (results, kept.next().unwrap_or_default()));

@@ -51,7 +51,7 @@ impl<R: Real> Workspaces<R> {
         }
         lacking(&self.groups, job, threads)
             + lacking(&self.batches, job, networks)
-            + wave_elements(job) * networks as u128 * size_of::<R>() as u128
+            + wave_elements::<R>(job) * networks as u128 * size_of::<R>() as u128
     }
 
     /// Keeps the arrays for the next work on `job`, unless they are large.
@@ -103,7 +103,10 @@ mod tests {
             })
             .collect();
         drop(many);
-        assert_eq!(need(), wave_elements(&small) * size_of::<f32>() as u128);
+        assert_eq!(
+            need(),
+            wave_elements::<f32>(&small) * size_of::<f32>() as u128
+        );
         // What was kept for another job is given back before the question is asked.
         assert!(workspaces.needed(&large, 1) > all);
         assert_eq!(need(), all);

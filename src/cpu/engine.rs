@@ -86,10 +86,10 @@ impl Cpu {
             .enumerate()
             .for_each(|(index, (values, results))| {
                 let mut all = workspaces.batches.take(&job);
-                all.pack(network, layout, parameters.network(index));
+                all.pack(&job, network, layout, parameters.network(index));
                 all.run(&run, (index, 0), results, &mut []);
                 if job.request.gradient {
-                    unpack(network, layout, all.gradients(), values);
+                    unpack(network, layout, &job.shapes, all.gradients(), values);
                 }
             });
 

@@ -14,6 +14,7 @@ pub(super) struct Job {
     pub request: Request,
     pub shapes: Vec<Shape>,
     pub loss: Loss,
+    /// What goes together: each layer's own way to fill vectors has as many episodes of as many networks.
     pub along: Along,
     /// Episodes whose gradients are summed before the sum goes on: part of the result's last bits.
     pub block: usize,
@@ -61,11 +62,14 @@ impl Job {
 
     fn along<R: Real>(
         network: &Network,
-        shapes: Vec<Shape>,
+        mut shapes: Vec<Shape>,
         along: Along,
         population: usize,
         request: Request,
     ) -> Self {
+        for shape in &mut shapes {
+            shape.along = along.of_layer::<R>(shape);
+        }
         let job = Self {
             loss: network.loss(),
             along,
@@ -113,7 +117,7 @@ impl Job {
 
     /// Whether the sweeps over a layer split its rows over threads.
     pub fn splits<R: Real>(&self, shape: &Shape) -> bool {
-        let episodes = self.along.width::<R>();
+        let episodes = self.along.beside::<R>();
         self.split_rows
             && chunks::are_worth_splitting(
                 shape.outputs,

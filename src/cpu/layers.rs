@@ -1,11 +1,12 @@
 //! Parameters and their gradients as the kernels take them: a row of synapses per postsynaptic neuron, every granularity of
 //! plasticity and rate spread out to its synapses and rows. They are of one network, whose rows are padded to whole pairs of
-//! vectors, or of as many networks as a pair has lanes, which lie side by side as the last axis.
+//! vectors, or of as many networks, or rows, as a pair has lanes, which lie side by side as the last axis.
 
+use super::along::Along;
+use super::kernels::{Deinterleave, Empty, Interleave};
 use super::table::table;
 use crate::network::{Activation, Layer, Network, Plasticity, RatePer};
-use crate::number::Real;
-use crate::number::{Aligned, padded};
+use crate::number::{Aligned, Real, padded, vectorise};
 use crate::parameters::{Layout, Role};
 use crate::rule::{Row, Rule};
 use crate::zip::zip_eq;
@@ -22,6 +23,7 @@ pub(super) struct Shape {
     /// Whether the gradient of the retention is needed: the rate is learned, or the rule's retention depends on the
     /// output.
     pub retention_gradient: bool,
+    pub along: Along,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,7 @@ pub(super) enum Kind {
 }
 
 impl Shape {
+    /// Of all layers, until it is decided what lies along the lanes of vectors.
     pub fn all(network: &Network) -> Vec<Self> {
         network
             .layers()
@@ -56,6 +59,7 @@ impl Shape {
                     kind,
                     activation: layer.activation(),
                     retention_gradient,
+                    along: Along::Synapses,
                 }
             })
             .collect()
@@ -69,26 +73,21 @@ impl Shape {
         }
     }
 
-    /// Elements of a row of synapses of so many networks.
-    fn row_of(&self, networks: usize) -> usize {
-        row(self.inputs, networks)
-    }
-
     pub fn is_plastic(&self) -> bool {
         matches!(self.kind, Kind::Plastic(_))
     }
 }
 
 table! {
-    /// A layer's values, or their gradients.
+    /// A layer's values, or their gradients: rows of synapses of as many networks as go together, or blocks of rows that do.
     SynapseArrays {
-        /// `[O, row]`, or `[O, I, networks]`; empty where the layer adds a bias alone.
+        /// `[O, C, networks]`, or `[blocks, C, rows]`; empty where the layer adds a bias alone.
         weight,
-        /// `[O, row]`, or `[O, I, networks]`; empty unless plastic.
+        /// The same; empty unless plastic.
         plasticity,
-        /// `[O, networks]`.
+        /// `[O, networks]`, or `[blocks, rows]`.
         bias,
-        /// `[O, networks]`; empty unless plastic.
+        /// The same; empty unless plastic.
         rate,
     }
 }
@@ -96,27 +95,28 @@ table! {
 pub(super) type Synapses<R> = SynapseArrays<Aligned<R>>;
 
 impl SynapseArrays<u128> {
-    /// Elements of every array, of so many networks.
-    pub fn sizes(shape: &Shape, networks: usize) -> Self {
-        let (outputs, row) = (shape.outputs as u128, shape.row_of(networks) as u128);
-        let rows = outputs * networks as u128;
+    /// Elements of every array.
+    pub fn sizes<R: Real>(shape: &Shape) -> Self {
+        let blocks = shape.along.blocks::<R>(shape.outputs) as u128;
+        let lie = Lie::of::<R>(shape);
         let synapses = match shape.kind {
             Kind::Bias => 0,
-            _ => outputs * row,
+            _ => blocks * lie.row as u128,
         };
         let plastic = u128::from(shape.is_plastic());
+        let values = blocks * lie.lanes as u128;
         Self {
             weight: synapses,
             plasticity: plastic * synapses,
-            bias: rows,
-            rate: plastic * rows,
+            bias: values,
+            rate: plastic * values,
         }
     }
 }
 
 impl<R: Real> Synapses<R> {
-    pub fn zeros(shape: &Shape, networks: usize) -> Self {
-        SynapseArrays::sizes(shape, networks).arrays()
+    pub fn zeros(shape: &Shape) -> Self {
+        SynapseArrays::sizes::<R>(shape).arrays()
     }
 
     fn parts(&mut self) -> [&mut Aligned<R>; 4] {
@@ -167,79 +167,170 @@ impl<R: Real> Synapses<R> {
     }
 }
 
-/// Elements of a row of synapses of so many networks.
-fn row(inputs: usize, networks: usize) -> usize {
-    match networks {
-        1 => padded(inputs),
-        _ => inputs * networks,
+/// How a layer's synapses lie.
+#[derive(Clone, Copy)]
+struct Lie {
+    inputs: usize,
+    /// Networks that go together, or rows that do: the last axis.
+    lanes: usize,
+    networks: usize,
+    rows: usize,
+    /// Elements of a row of so many networks, or of a block of so many rows.
+    row: usize,
+}
+
+impl Lie {
+    fn of<R: Real>(shape: &Shape) -> Self {
+        let along = shape.along;
+        let (networks, rows) = (along.networks::<R>(), along.rows::<R>());
+        let lanes = networks * rows;
+        Self {
+            inputs: shape.inputs,
+            lanes,
+            networks,
+            rows,
+            row: match lanes {
+                1 => shape.row,
+                _ => shape.inputs * lanes,
+            },
+        }
+    }
+
+    /// Elements of a row, or block, that are no padding.
+    fn used(self) -> usize {
+        self.inputs * self.lanes
+    }
+
+    /// `[O, I, networks]` to where synapses lie.
+    #[inline(always)]
+    fn put_rows<R: Real>(self, from: &[R], to: &mut [R]) {
+        let Self { inputs, row, .. } = self;
+        let used = self.used();
+        let blocks = zip_eq(from.chunks(used), to.chunks_exact_mut(row));
+        for (from, to) in blocks {
+            if self.rows == 1 {
+                to[..used].copy_from_slice(from);
+            } else {
+                vectorise(Interleave {
+                    from,
+                    apart: inputs,
+                    count: from.len() / inputs,
+                    empty: Empty::First,
+                    to,
+                });
+            }
+        }
+    }
+
+    /// The inverse.
+    #[inline(always)]
+    fn take_rows<R: Real>(self, from: &[R], to: &mut [R]) {
+        let Self { inputs, row, .. } = self;
+        let used = self.used();
+        let blocks = zip_eq(from.chunks_exact(row), to.chunks_mut(used));
+        for (from, to) in blocks {
+            if self.rows == 1 {
+                to.copy_from_slice(&from[..used]);
+            } else {
+                vectorise(Deinterleave {
+                    from,
+                    count: to.len() / inputs,
+                    to,
+                    apart: inputs,
+                });
+            }
+        }
+    }
+
+    /// Values of one row or block, to its lanes; those without a row have what the first has.
+    #[inline(always)]
+    fn put_lanes<R: Real>(from: &[R], to: &mut [R]) {
+        let (with, without) = to.split_at_mut(from.len());
+        with.copy_from_slice(from);
+        without.fill(from[0]);
+    }
+
+    /// Values of one row or block, to each of its synapses.
+    #[inline(always)]
+    fn fill<R: Real>(self, to: &mut [R], values: &[R]) {
+        for to in to[..self.used()].chunks_exact_mut(self.lanes) {
+            Self::put_lanes(values, to);
+        }
+    }
+
+    /// The inverse of [`Lie::fill`], of every row: `[O, networks]`.
+    #[inline(always)]
+    fn row_sums<R: Real>(self, from: &[R], to: &mut [R]) {
+        for (from, to) in zip_eq(from.chunks_exact(self.row), to.chunks_mut(self.lanes)) {
+            sum(&from[..self.used()], self.lanes, to);
+        }
     }
 }
 
-/// Spreads one network's parameters out to the layers' rows.
+/// The sum over the first axis of `[…, lanes]`, of as many lanes as are wanted.
+#[inline(always)]
+fn sum<R: Real>(from: &[R], lanes: usize, to: &mut [R]) {
+    to.fill(R::zero());
+    for from in from.chunks_exact(lanes) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to += from;
+        }
+    }
+}
+
+/// Spreads parameters out to the layers' rows: of as many networks as go together, `[parameters, networks]`.
+#[inline(always)]
 pub(super) fn pack<R: Real>(
     network: &Network,
     layout: &Layout,
+    shapes: &[Shape],
     values: &[R],
     layers: &mut [Synapses<R>],
 ) {
-    pack_networks(network, layout, 1, values, layers);
-}
-
-/// The same for so many networks, of which there are `[parameters, networks]`.
-#[inline(always)]
-pub(super) fn pack_networks<R: Real>(
-    network: &Network,
-    layout: &Layout,
-    networks: usize,
-    values: &[R],
-    layers: &mut [Synapses<R>],
-) {
-    for (index, (layer, packed)) in zip_eq(network.layers(), layers).enumerate() {
-        let (row, used) = (row(layer.inputs(), networks), layer.inputs() * networks);
+    let layers = zip_eq(zip_eq(network.layers(), shapes), layers);
+    for (index, ((layer, shape), packed)) in layers.enumerate() {
+        let lie = Lie::of::<R>(shape);
+        let Lie {
+            lanes,
+            networks,
+            row,
+            ..
+        } = lie;
         let tensor = |role| {
             layout.find(index, role).map(|tensor| {
                 let range = tensor.range();
                 &values[range.start * networks..range.end * networks]
             })
         };
-        let copy_rows = |from: &[R], to: &mut [R]| {
-            for (from, to) in zip_eq(from.chunks_exact(used), to.chunks_exact_mut(row)) {
-                to[..used].copy_from_slice(from);
-            }
-        };
-        let fill = |to: &mut [R], value: &[R]| {
-            for to in to[..used].chunks_exact_mut(networks) {
-                to.copy_from_slice(value);
+        let put_values = |from: &[R], to: &mut [R]| {
+            for (from, to) in zip_eq(from.chunks(lanes), to.chunks_exact_mut(lanes)) {
+                Lie::put_lanes(from, to);
             }
         };
         if let Some(weight) = tensor(Role::Weight) {
-            copy_rows(weight, &mut packed.weight);
+            lie.put_rows(weight, &mut packed.weight);
         }
         if let Some(bias) = tensor(Role::Bias) {
-            packed.bias.copy_from_slice(bias);
+            put_values(bias, &mut packed.bias);
         }
         if let (Layer::Plastic(plastic), Some(coefficients), Some(rates)) =
             (layer, tensor(Role::Plasticity), tensor(Role::Rate))
         {
+            let rows = packed.plasticity.chunks_exact_mut(row);
             match plastic.plasticity {
-                Plasticity::Connection => copy_rows(coefficients, &mut packed.plasticity),
+                Plasticity::Connection => lie.put_rows(coefficients, &mut packed.plasticity),
                 Plasticity::Neuron => {
-                    let rows = packed.plasticity.chunks_exact_mut(row);
-                    for (value, to) in zip_eq(coefficients.chunks_exact(networks), rows) {
-                        fill(to, value);
+                    for (values, to) in zip_eq(coefficients.chunks(lanes), rows) {
+                        lie.fill(to, values);
                     }
                 }
-                Plasticity::Layer => {
-                    for to in packed.plasticity.chunks_exact_mut(row) {
-                        fill(to, coefficients);
-                    }
-                }
+                Plasticity::Layer => rows.for_each(|to| lie.fill(to, coefficients)),
             }
             match plastic.rate.per {
-                RatePer::Neuron => packed.rate.copy_from_slice(rates),
+                RatePer::Neuron => put_values(rates, &mut packed.rate),
                 RatePer::Layer => {
-                    for rate in packed.rate.chunks_exact_mut(networks) {
-                        rate.copy_from_slice(rates);
+                    for to in packed.rate.chunks_exact_mut(lanes) {
+                        Lie::put_lanes(rates, to);
                     }
                 }
             }
@@ -247,64 +338,39 @@ pub(super) fn pack_networks<R: Real>(
     }
 }
 
-/// Collects one network's gradients from the layers' rows: the inverse of [`pack`], a sum where `pack` spreads.
+/// Collects gradients from the layers' rows: the inverse of [`pack`], a sum where `pack` spreads.
+#[inline(always)]
 pub(super) fn unpack<R: Real>(
     network: &Network,
     layout: &Layout,
-    layers: &[Synapses<R>],
-    values: &mut [R],
-) {
-    unpack_networks(network, layout, 1, layers, values);
-}
-
-/// The same for so many networks: the inverse of [`pack_networks`].
-#[inline(always)]
-pub(super) fn unpack_networks<R: Real>(
-    network: &Network,
-    layout: &Layout,
-    networks: usize,
+    shapes: &[Shape],
     layers: &[Synapses<R>],
     values: &mut [R],
 ) {
     for tensor in layout.tensors() {
         let layer = &network.layers()[tensor.layer];
         let packed = &layers[tensor.layer];
-        let (row, used) = (row(layer.inputs(), networks), layer.inputs() * networks);
+        let lie = Lie::of::<R>(&shapes[tensor.layer]);
+        let networks = lie.networks;
         let range = tensor.range();
         let to = &mut values[range.start * networks..range.end * networks];
-        let sum = |from: &[R], to: &mut [R]| {
-            to.fill(R::zero());
-            for from in from.chunks_exact(networks) {
-                for (to, &from) in zip_eq(&mut *to, from) {
-                    *to += from;
-                }
-            }
-        };
-        let row_sums = |from: &[R], to: &mut [R]| {
-            for (from, to) in zip_eq(from.chunks_exact(row), to.chunks_exact_mut(networks)) {
-                sum(&from[..used], to);
-            }
-        };
-        let copy_rows = |from: &[R], to: &mut [R]| {
-            for (from, to) in zip_eq(from.chunks_exact(row), to.chunks_exact_mut(used)) {
-                to.copy_from_slice(&from[..used]);
-            }
-        };
+        // Lanes without a row are the last.
+        let of_rows = layer.outputs() * networks;
         match (tensor.role, layer) {
-            (Role::Weight, _) => copy_rows(&packed.weight, to),
-            (Role::Bias, _) => to.copy_from_slice(&packed.bias),
+            (Role::Weight, _) => lie.take_rows(&packed.weight, to),
+            (Role::Bias, _) => to.copy_from_slice(&packed.bias[..of_rows]),
             (Role::Plasticity, Layer::Plastic(plastic)) => match plastic.plasticity {
-                Plasticity::Connection => copy_rows(&packed.plasticity, to),
-                Plasticity::Neuron => row_sums(&packed.plasticity, to),
+                Plasticity::Connection => lie.take_rows(&packed.plasticity, to),
+                Plasticity::Neuron => lie.row_sums(&packed.plasticity, to),
                 Plasticity::Layer => {
-                    let mut rows = vec![R::zero(); layer.outputs() * networks];
-                    row_sums(&packed.plasticity, &mut rows);
-                    sum(&rows, to);
+                    let mut rows = vec![R::zero(); of_rows];
+                    lie.row_sums(&packed.plasticity, &mut rows);
+                    sum(&rows, networks, to);
                 }
             },
             (Role::Rate, Layer::Plastic(plastic)) if tensor.learned => match plastic.rate.per {
-                RatePer::Neuron => to.copy_from_slice(&packed.rate),
-                RatePer::Layer => sum(&packed.rate, to),
+                RatePer::Neuron => to.copy_from_slice(&packed.rate[..of_rows]),
+                RatePer::Layer => sum(&packed.rate[..of_rows], networks, to),
             },
             _ => to.fill(R::zero()),
         }

@@ -84,7 +84,7 @@ impl<R: Real> CpuLearner<R> {
         };
         let noted = match job.along {
             Along::Networks => learners.all(learning, parameters, note),
-            Along::Synapses | Along::Episodes => one_by_one(
+            Along::Synapses | Along::Episodes | Along::Rows => one_by_one(
                 &learners,
                 &self.workspaces.batches,
                 learning,
@@ -120,7 +120,7 @@ fn one_by_one<R: Real>(
         let mut whole = batches.take(job);
         let mut noted = 0.0;
         for (n, meta_step) in (0..).zip(learners.meta_steps.clone()) {
-            whole.pack(network, layout, values);
+            whole.pack(job, network, layout, values);
             let (loss, gradients) = match &mut workspace {
                 Some(workspace) => {
                     let layers = &whole.layers;
@@ -135,7 +135,8 @@ fn one_by_one<R: Real>(
             };
             let episode = learners.seen + n * batch as u64;
             if learners.learn {
-                unpack(network, layout, gradients, &mut learning.gradient);
+                let shapes = &job.shapes;
+                unpack(network, layout, shapes, gradients, &mut learning.gradient);
                 learning.learn(layout, values, index, episode, loss);
             } else {
                 learning.check_loss(layout, index, episode, loss);

@@ -4,7 +4,7 @@
 use super::batch::Run;
 use super::job::Job;
 use super::kernels::{Deinterleave, Empty, Interleave};
-use super::layers::{SynapseArrays, Synapses, pack_networks, unpack_networks};
+use super::layers::{SynapseArrays, Synapses, pack, unpack};
 use super::learning::{Learning, NetworkLearning};
 use super::lockstep::{Lockstep, find_finite};
 use super::pool::{Pool, Pooled};
@@ -33,11 +33,8 @@ impl<R: Real> Pooled for Networks<R> {
 
     fn new(job: &Job) -> Self {
         let shapes = job.shapes.iter();
-        let networks = job.along.networks::<R>();
         Self {
-            layers: shapes
-                .map(|shape| Synapses::zeros(shape, networks))
-                .collect(),
+            layers: shapes.map(Synapses::zeros).collect(),
             values: zeros(0),
             gradient: zeros(0),
             moments: [zeros(0), zeros(0)],
@@ -47,8 +44,7 @@ impl<R: Real> Pooled for Networks<R> {
     /// Parameters that are spread out to several synapses are counted as many times.
     fn bytes(job: &Job) -> u128 {
         let shapes = job.shapes.iter();
-        let networks = job.along.networks::<R>();
-        let synapses = shapes.map(|shape| SynapseArrays::sizes(shape, networks).elements());
+        let synapses = shapes.map(|shape| SynapseArrays::sizes::<R>(shape).elements());
         5 * synapses.sum::<u128>() * size_of::<R>() as u128
     }
 }
@@ -185,13 +181,12 @@ impl<R: Real> Networks<R> {
     }
 
     fn pack(&mut self, network: &Network, layout: &Layout, job: &Job) {
-        let networks = job.along.networks::<R>();
-        pack_networks(network, layout, networks, &self.values, &mut self.layers);
+        let (values, layers) = (&self.values, &mut self.layers);
+        pack(network, layout, &job.shapes, values, layers);
     }
 
     fn collect(&mut self, network: &Network, layout: &Layout, job: &Job, layers: &[Synapses<R>]) {
-        let networks = job.along.networks::<R>();
-        unpack_networks(network, layout, networks, layers, &mut self.gradient);
+        unpack(network, layout, &job.shapes, layers, &mut self.gradient);
     }
 
     /// Notes which networks fail by their gradients.

@@ -4,7 +4,7 @@ use super::arrays::{Activity, GroupArrays};
 use super::batch::{Batch, Run};
 use super::budget::Workspaces;
 use super::job::{Job, Keeps, Work};
-use super::kernels::bring_out;
+use super::kernels::bring_traces_out;
 use super::layers::{Shape, unpack};
 use super::pool::Pooled;
 use super::population::Population;
@@ -48,15 +48,27 @@ impl<R: Real> CpuSession<R> {
         request: Request,
         stepwise: bool,
     ) -> Result<Self> {
+        let job = Job::new::<R>(network, parameters.population(), request);
+        Self::of_job(network, parameters, optimisers, job, stepwise)
+    }
+
+    /// The same for a job that keeps nothing yet.
+    fn of_job(
+        network: &Network,
+        parameters: &Parameters<R>,
+        optimisers: Option<Vec<Optimiser>>,
+        job: Job,
+        stepwise: bool,
+    ) -> Result<Self> {
         let population = parameters.population();
         let job = Job {
             keeps: match stepwise {
                 true => Keeps::Traces,
                 false => Keeps::Activities,
             },
-            ..Job::new::<R>(network, population, request)
+            ..job
         };
-        let groups = job.request.batch.div_ceil(job.along.width::<R>());
+        let groups = job.request.batch.div_ceil(job.along.episodes::<R>());
         let workspaces = Workspaces::default();
         let sizes = || GroupArrays::activities::<R>(&job);
         let activities: u128 = sizes().into_iter().map(|sizes| sizes.elements()).sum();
@@ -87,6 +99,7 @@ impl<R: Real> CpuSession<R> {
         let Population { parameters, .. } = &self.population;
         for (index, batch) in self.batches.iter_mut().enumerate() {
             batch.pack(
+                &self.job,
                 &self.network,
                 parameters.layout(),
                 parameters.network(index),
@@ -125,12 +138,11 @@ impl<R: Real> CpuSession<R> {
         let all = trace.as_slice_mut().expect("fresh arrays are contiguous");
         let networks = kept.iter().zip(all.chunks_mut(batch * of_episode));
         for (groups, all) in networks {
-            let places = all.chunks_mut(job.along.width::<R>() * of_episode);
+            let places = all.chunks_mut(job.along.episodes::<R>() * of_episode);
             for (group, to) in groups.iter().zip(places) {
-                let columns = [inputs, job.along.columns(shape)];
                 let count = to.len() / of_episode;
                 let from = &group[layer].final_trace;
-                bring_out(job.along, from, count, columns, (to, of_episode));
+                bring_traces_out(shape, from, count, (to, of_episode));
             }
         }
         Ok(trace)
@@ -225,7 +237,8 @@ impl<R: Real> SessionBackend<R> for CpuSession<R> {
         }
         let networks = parameters.values_mut().chunks_exact_mut(layout.size());
         for (batch, values) in self.batches.iter().zip(networks) {
-            unpack(&self.network, &layout, batch.gradients(), values);
+            let shapes = &self.job.shapes;
+            unpack(&self.network, &layout, shapes, batch.gradients(), values);
         }
         Ok(Gradients {
             outcome,
@@ -238,12 +251,14 @@ impl<R: Real> SessionBackend<R> for CpuSession<R> {
     fn learn(&mut self, upstream: &Upstream<'_, R>) -> Result<EpisodeGradients<R>> {
         let (_, episodes) = self.sweep_back(upstream)?;
         let (network, layout) = (&self.network, self.population.layout().clone());
+        let shapes = &self.job.shapes;
         let (learning, parameters) = self.population.learners();
         let episode = learning.episodes;
         learning.episodes += self.job.request.batch as u64;
         let networks = learning.networks(parameters).zip_eq(&self.batches);
         networks.for_each(|((index, values, learning), batch)| {
-            unpack(network, &layout, batch.gradients(), &mut learning.gradient);
+            let gradient = &mut learning.gradient;
+            unpack(network, &layout, shapes, batch.gradients(), gradient);
             learning.learn(&layout, values, index, episode, 0.0);
         });
         self.population.is_replaced = true;
@@ -264,8 +279,10 @@ fn keep<R>(array: Array4<R>) -> Option<Array4<R>> {
 mod tests {
     use super::*;
     use crate::computation::Want;
+    use crate::cpu::along::Along;
     use crate::engine::Engine;
-    use crate::network::{Activation, Dense, Layer, Loss, Plastic, Rate};
+    use crate::network::{Activation, Bias, Dense, Layer, Loss, Plastic, Rate};
+    use crate::number::pair_width;
     use crate::parameters::Initial;
     use crate::rule::Rule;
     use ndarray::{Axis, Slice, concatenate};
@@ -353,6 +370,128 @@ mod tests {
     fn steps_run_one_by_one_and_differentiated_later_give_the_bits_of_the_whole() {
         halves_agree_with_the_whole::<f32>();
         halves_agree_with_the_whole::<f64>();
+    }
+
+    /// One layer of each kind of so many rows, the second of which needs the gradient on its input.
+    fn layers(inputs: usize, outputs: usize, rule: &Rule, activation: Activation) -> Network {
+        let plastic = |inputs, outputs| {
+            let rate = Rate::learned(0.3).per_neuron();
+            let layer = Plastic::new(inputs, outputs, rate).activation(activation);
+            Layer::Plastic(layer.rule(rule.clone()))
+        };
+        let layers = [
+            plastic(inputs, outputs),
+            Layer::from(Bias::new(outputs).activation(Activation::Tanh)),
+            plastic(outputs, outputs),
+            Layer::from(Dense::new(outputs, 3)),
+        ];
+        Network::new(Loss::SquaredError, layers).unwrap()
+    }
+
+    /// Everything that comes of episodes in parts of `part` steps, with every layer's vectors along `along`.
+    fn results_along<R: Real>(
+        along: Along,
+        network: &Network,
+        parameters: &Parameters<R>,
+        episodes: &Episodes<'_, R>,
+        part: usize,
+    ) -> Vec<Array4<R>> {
+        let request = Request::on(network, episodes, Want::ALL, true);
+        let mut job = Job::new::<R>(network, parameters.population(), request);
+        job.along = Along::Synapses;
+        job.block = Along::Synapses.block::<R>();
+        for shape in &mut job.shapes {
+            shape.along = along;
+        }
+        let steps = episodes.steps();
+        let mut session = CpuSession::of_job(network, parameters, None, job, part < steps).unwrap();
+        session.begin();
+        let mut results = Vec::new();
+        let mut some = episodes.clone();
+        for first in (0..steps).step_by(part) {
+            let slice = Slice::from(first..(first + part).min(steps));
+            some.input = episodes.input.slice_axis(Axis(2), slice).to_owned().into();
+            results.push(session.advance(&some).unwrap().output.unwrap());
+        }
+        let views: Vec<_> = results.iter().map(|output| output.view()).collect();
+        let mut results = vec![concatenate(Axis(2), &views).unwrap()];
+        results.extend(session.traces().unwrap().into_iter().flatten());
+        let gradients = session.backward(&upstream(episodes)).unwrap();
+        let values = gradients.parameters.values().to_vec();
+        results.push(Array4::from_shape_vec([1, 1, 1, values.len()], values).unwrap());
+        results.push(gradients.input.unwrap());
+        results.extend(gradients.initial_traces.into_iter().flatten());
+        results
+    }
+
+    /// Layers whose rows fill blocks or do not, down to one row and one synapse: what rows along the lanes give is what synapses
+    /// along them give, but for rounding; all of it is finite; and it is the same in parts and on several threads.
+    fn rows_agree_with_synapses<R: Real>(tolerance: f64) {
+        let width = pair_width::<R>();
+        let text = Rule::parse("(1 - 0.3 * rate * y * y) * h + rate * m * y * x").unwrap();
+        let rules = [Rule::hebb(), Rule::oja(), text];
+        let pools = [1, 4].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap()
+        });
+        let (population, batch, steps) = (2, 2, 70);
+        for (index, outputs) in [1, width - 1, width, width + 1, 2 * width + 3]
+            .into_iter()
+            .flat_map(|outputs| [outputs; 3])
+            .enumerate()
+        {
+            let (inputs, rule) = ([1, 6][index % 2], &rules[index % 3]);
+            let activation = [Activation::Tanh, Activation::Logistic][index / 2 % 2];
+            let network = layers(inputs, outputs, rule, activation);
+            let initial = Initial::default();
+            let parameters =
+                Parameters::<R>::initialise(&network, &initial, population, 3).unwrap();
+            let mut episodes = Episodes::new(waves([population, batch, steps, inputs], 0.8));
+            if index % 4 != 0 {
+                episodes = episodes
+                    .with_initial_trace(0, waves([population, batch, outputs, inputs], 0.2))
+                    .with_trace_gradient(0, waves([population, batch, outputs, inputs], 0.1))
+                    .with_initial_trace(2, waves([population, batch, outputs, outputs], 0.1))
+                    .with_trace_gradient(2, waves([population, batch, outputs, outputs], 0.1));
+            }
+            let on_output = waves([population, batch, steps, 3], 0.1);
+            episodes = match index % 2 {
+                0 => episodes.with_output_gradient(on_output),
+                _ => episodes.with_target(on_output),
+            };
+            let along = |along, part| results_along(along, &network, &parameters, &episodes, part);
+            let [rows, others] = pools
+                .each_ref()
+                .map(|pool| pool.install(|| along(Along::Rows, steps)));
+            assert!(rows == others, "{outputs} rows on several threads");
+            assert!(rows == along(Along::Rows, 1), "{outputs} rows step by step");
+            assert!(rows == along(Along::Rows, 30), "{outputs} rows in parts");
+            let synapses = along(Along::Synapses, steps);
+            assert_eq!(rows.len(), synapses.len());
+            for (number, (rows, synapses)) in rows.iter().zip(&synapses).enumerate() {
+                assert_eq!(rows.shape(), synapses.shape());
+                let values = || synapses.iter().map(|value| value.as_f64());
+                let largest = values().fold(0.0, |most: f64, value| most.max(value.abs()));
+                assert!(
+                    largest > 0.0,
+                    "array {number} of {outputs} rows is not zero"
+                );
+                for (row, synapse) in rows.iter().zip(values()) {
+                    // Also where either is not a number.
+                    let is_near = (row.as_f64() - synapse).abs() <= tolerance * largest;
+                    assert!(
+                        is_near,
+                        "array {number} of {outputs} rows: {row}, {synapse}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_along_the_lanes_give_what_synapses_do() {
+        rows_agree_with_synapses::<f64>(1e-12);
+        rows_agree_with_synapses::<f32>(5e-4);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The episodes in progress: forward through all layers, and back.
 
-use super::along::{Along, MOST_LANES};
+use super::along::MOST_LANES;
 use super::arrays::{Activity, Adjoint, Group, GroupArrays, Shared};
 use super::job::{Job, Keeps, Work};
 use super::kernels::{
-    Empty, Objective, Pass, backward, bring_out, forward, input_gradient, take_in, transpose,
+    Empty, Objective, Pass, backward, bring_out, bring_traces_out, by_row, by_step, forward,
+    input_gradient, take_in, take_traces_in,
 };
 use super::layers::Synapses;
 use super::pool::Pooled;
@@ -13,7 +14,7 @@ use super::source::{self, Block, Generated, NextLane, Source, Values, Which};
 use crate::number::Real;
 use std::ops::Range;
 
-/// The arrays of one group of `W` episodes at a time, and what they are worked on with.
+/// The arrays of one group of `E` episodes at a time, and what they are worked on with.
 #[derive(Debug)]
 pub(super) struct Workspace<R> {
     arrays: Group<R>,
@@ -105,7 +106,7 @@ impl<R: Real> Workspace<R> {
         let mut generated = std::mem::take(&mut self.generated);
         for episode in 0..job.request.batch {
             let which = Which {
-                lanes: NextLane::Networks(job.along.width::<R>()),
+                lanes: NextLane::Networks(job.along.beside::<R>()),
                 network: first,
                 episode,
                 count: losses.len(),
@@ -167,7 +168,6 @@ impl<R: Real> GroupSweep<'_, R> {
     {
         let (job, layers) = (self.job, self.layers);
         Pass {
-            along: job.along,
             shape: &job.shapes[index],
             synapses: &layers[index],
             room: job.request.steps,
@@ -184,26 +184,26 @@ impl<R: Real> GroupSweep<'_, R> {
         if steps.is_empty() {
             return;
         }
-        let row = columns(job, 0)[1] * along.width::<R>();
+        let row = neurons(job, 0)[1] * along.beside::<R>();
         let input = &mut self.activities[0].input[steps.start * row..steps.end * row];
         if let Some(from) = group.input {
-            take_in(along, from, count, columns(job, 0), Empty::First, input);
+            take_in(along, from, count, neurons(job, 0), Empty::First, input);
         }
         for index in 0..job.shapes.len() {
             let pass = self.pass(index, steps);
             let (before, after) = self.activities.split_at_mut(index + 1);
             let activity = &mut before[index];
             if let Some(from) = group.initial_traces(index).filter(|_| steps.start == 0) {
-                let (columns, to) = (columns(job, index), &mut activity.initial_trace);
-                take_in(along, from, count, columns, Empty::First, to);
+                let to = &mut activity.initial_trace;
+                take_traces_in(pass.shape, from, count, Empty::First, to);
             }
             forward(pass, activity, &mut self.shared.scratch);
             if let Some(next) = after.first_mut() {
                 let output = (&*activity.output, job.request.steps);
-                let [_, row] = columns(job, index + 1);
-                let size = row * along.width::<R>();
+                let [_, row] = neurons(job, index + 1);
+                let size = row * along.beside::<R>();
                 let input = &mut next.input[steps.start * size..steps.end * size];
-                transpose(along, output, steps.clone(), (input, row));
+                by_step(pass.shape, output, steps.clone(), (input, row));
             }
         }
     }
@@ -220,19 +220,19 @@ impl<R: Real> GroupSweep<'_, R> {
         let to = Results::part(results.output, results.episodes, first, count);
         if !to.is_empty() {
             // There is no gradient on the output yet.
-            let by_step =
-                &mut self.shared.output_gradient[..steps.len() * outputs * along.width::<R>()];
+            let size = steps.len() * outputs * along.beside::<R>();
+            let outcome = &mut self.shared.output_gradient[..size];
             let output = (&*self.activities[last].output, job.request.steps);
-            transpose(along, output, steps.clone(), (by_step, outputs));
+            by_step(&job.shapes[last], output, steps.clone(), (outcome, outputs));
             let apart = steps.len() * outputs;
-            bring_out(along, by_step, count, [outputs; 2], (to, apart));
+            bring_out(along, outcome, count, [outputs; 2], (to, apart));
         }
         for (layer, to) in results.traces.iter_mut().enumerate() {
             let to = Results::part(to, results.episodes, first, count);
             let from = &self.activities[layer].final_trace;
             let shape = &job.shapes[layer];
             let apart = shape.outputs * shape.inputs;
-            bring_out(along, from, count, columns(job, layer), (to, apart));
+            bring_traces_out(shape, from, count, (to, apart));
         }
     }
 
@@ -241,10 +241,10 @@ impl<R: Real> GroupSweep<'_, R> {
         let (job, along, count) = (self.job, self.job.along, self.count);
         let last = job.shapes.len() - 1;
         let outputs = job.shapes[last].outputs;
-        let (steps, width) = (self.work.forward.end, along.width::<R>());
+        let (steps, width) = (self.work.forward.end, along.beside::<R>());
         let size = steps * outputs * width;
         match group.objective {
-            Some(target) if group.is_target && along == Along::Synapses => {
+            Some(target) if group.is_target && width == 1 => {
                 losses[0] += self.loss(group, target);
             }
             Some(target) if group.is_target => {
@@ -281,7 +281,8 @@ impl<R: Real> GroupSweep<'_, R> {
         };
         let job = self.job;
         let (room, steps) = (job.request.steps, self.work.forward.end);
-        let activity = &self.activities[job.shapes.len() - 1];
+        let last = job.shapes.len() - 1;
+        let output = (&*self.activities[last].output, room);
         let outputs = self.step.len();
         let batch = R::from_f64(job.request.batch as f64);
         let mut loss = 0.0;
@@ -292,9 +293,7 @@ impl<R: Real> GroupSweep<'_, R> {
                 gradient.fill(R::zero());
                 continue;
             }
-            for (o, y) in self.step.iter_mut().enumerate() {
-                *y = activity.output[o * room + t];
-            }
+            by_step(&job.shapes[last], output, t..t + 1, (self.step, outputs));
             let target = &target[t * outputs..][..outputs];
             let step = job.loss.step(self.step, target, mask / batch, gradient);
             loss += (mask * step).as_f64();
@@ -312,19 +311,19 @@ impl<R: Real> GroupSweep<'_, R> {
             let adjoint = &mut before[index];
             match group.trace_gradients(index) {
                 Some(from) => {
-                    let (columns, to) = (columns(job, index), &mut adjoint.trace_gradient);
-                    take_in(along, from, count, columns, Empty::Zero, to);
+                    let to = &mut adjoint.trace_gradient;
+                    take_traces_in(shape, from, count, Empty::Zero, to);
                 }
                 // There is room where there may be one.
                 None => adjoint.trace_gradient.fill(R::zero()),
             }
             let (from, row) = match after.first() {
-                Some(above) => (&above.input_gradient, columns(job, index + 1)[1]),
+                Some(above) => (&above.input_gradient, neurons(job, index + 1)[1]),
                 None => (&self.shared.output_gradient, shape.outputs),
             };
-            let from = &from[..steps.end * row * along.width::<R>()];
+            let from = &from[..steps.end * row * along.beside::<R>()];
             let signal = (&mut *adjoint.signal, job.request.steps);
-            transpose(along, (from, row), 0..shape.outputs, signal);
+            by_row(shape, (from, row), signal);
             let activity = &self.activities[index];
             let Shared {
                 partial, scratch, ..
@@ -350,32 +349,28 @@ impl<R: Real> GroupSweep<'_, R> {
             return;
         }
         for (layer, adjoint) in self.adjoints.iter().enumerate() {
-            let columns = columns(job, layer);
             if layer == 0 {
+                let neurons = neurons(job, layer);
                 let to = Results::part(results.input, results.episodes, first, count);
-                let size = self.work.forward.end * columns[1] * along.width::<R>();
+                let size = self.work.forward.end * neurons[1] * along.beside::<R>();
                 let from = &adjoint.input_gradient;
                 let from = &from[..size.min(from.len())];
-                let apart = self.work.forward.end * columns[0];
-                bring_out(along, from, count, columns, (to, apart));
+                let apart = self.work.forward.end * neurons[0];
+                bring_out(along, from, count, neurons, (to, apart));
             }
             if let Some(to) = results.initial.get_mut(layer) {
                 let to = Results::part(to, results.episodes, first, count);
-                let apart = job.shapes[layer].outputs * columns[0];
-                bring_out(
-                    along,
-                    &adjoint.initial_gradient,
-                    count,
-                    columns,
-                    (to, apart),
-                );
+                let shape = &job.shapes[layer];
+                let apart = shape.outputs * shape.inputs;
+                let from = &adjoint.initial_gradient;
+                bring_traces_out(shape, from, count, (to, apart));
             }
         }
     }
 }
 
-/// Synapses of a row of layer `index`, in the caller's arrays and in a group's.
-fn columns(job: &Job, index: usize) -> [usize; 2] {
+/// Presynaptic neurons of layer `index`, in the caller's arrays and in a group's.
+fn neurons(job: &Job, index: usize) -> [usize; 2] {
     let shape = &job.shapes[index];
-    [shape.inputs, job.along.columns(shape)]
+    [shape.inputs, shape.along.neurons(shape)]
 }

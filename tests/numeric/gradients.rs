@@ -92,6 +92,34 @@ fn gradients_are_right_at_awkward_sizes() {
     check("awkward sizes", &cases);
 }
 
+/// As many rows as vectors have lanes, one fewer and one more, and few synapses for so many rows: with rows along the lanes,
+/// in small batches, beneath a layer and above one.
+#[test]
+fn gradients_are_right_of_rows_that_fill_vectors_or_do_not() {
+    let mut cases = Vec::new();
+    for outputs in [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65] {
+        for inputs in [1, 9] {
+            for rule in rules() {
+                let index = cases.len();
+                let mut layer = plastic(inputs, outputs);
+                layer.rule = rule;
+                layer.activation = Activation::ALL[index % Activation::ALL.len()];
+                layer.plasticity = Plasticity::ALL[index % 3];
+                layer.rate = rates(0.05)[index / 2 % 4];
+                let above = plastic(outputs, 17);
+                let below = Layer::from(Dense::new(inputs, inputs).activation(Activation::Tanh));
+                cases.push(Case {
+                    steps: [20, 67][index % 2],
+                    batch: [1, 3][index / 2 % 2],
+                    ..Case::new([below, Layer::Plastic(layer), Layer::Plastic(above)])
+                });
+            }
+        }
+    }
+    vary(&mut cases);
+    check("rows along the lanes", &cases);
+}
+
 #[test]
 fn gradients_are_right_through_stacks_of_layers() {
     let mut cases = Vec::new();
@@ -419,6 +447,7 @@ fn parallel_cases() -> Vec<Case> {
         (60, 100, 2, 5),
         (10, 2, 3, 70),
         (20, 33, 1, 33),
+        (70, 70, 1, 3),
     ] {
         for (rule, goal) in [
             (Rule::hebb(), Goal::OutputGradient),

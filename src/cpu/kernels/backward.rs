@@ -9,7 +9,7 @@ use super::lookback::{Lookback, TraceGradient};
 use super::pass::Pass;
 use super::rows::{RowSweep, RowsMut, Scratch, part, part_if_any, part_mut, sweep};
 use super::way::{self, Sweep, Way, pairs, pairs_mut};
-use super::weight_gradient::{add_over_episodes, weight_gradient};
+use super::weight_gradient::add_over_episodes;
 use crate::cpu::along::STATE;
 use crate::cpu::arrays::{Activity, Adjoint};
 use crate::cpu::chunks;
@@ -38,8 +38,8 @@ pub(crate) fn backward<R: Real>(
         &mut gradient.rate,
         &mut adjoint.initial_gradient,
     ];
-    let rows = RowsMut::new(pass.shape.outputs, arrays);
-    let chunks = rows.chunks().zip(pass.scratch(scratch));
+    let rows = RowsMut::new(pass.blocks(), arrays);
+    let chunks = rows.chunks(pass.chunk()).zip(pass.scratch(scratch));
     let trace_gradient = &adjoint.trace_gradient;
     chunks::for_each(pass.parallel, chunks, |(rows, scratch)| {
         let sweep = Backward {
@@ -52,7 +52,7 @@ pub(crate) fn backward<R: Real>(
             rows,
             scratch,
         };
-        way::run(pass.along, &pass.shape.kind, sweep);
+        way::run(pass.shape, sweep);
     });
 }
 
@@ -104,21 +104,11 @@ impl<R: Real> Backward<'_, R> {
     /// The gradient of the weights from a segment of steps, unless the pass over it has added to it already.
     #[inline(always)]
     fn weights<W: Way<Real = R>>(&mut self, way: W, segment: Range<usize>) {
-        let shape = self.given.pass.shape;
-        if W::IN_PLACE || shape.kind == Kind::Bias {
-            return;
+        let Given { pass, activity, .. } = self.given;
+        if pass.shape.kind != Kind::Bias {
+            let [signal, weight, ..] = &mut self.rows.arrays;
+            way.weight_gradient(pass.shape, signal, &activity.input, segment, weight);
         }
-        let [signal, weight, ..] = &mut self.rows.arrays;
-        let input = &self.given.activity.input;
-        weight_gradient(
-            way.simd(),
-            signal,
-            input,
-            shape.inputs,
-            segment,
-            weight,
-            shape.row,
-        );
     }
 }
 
@@ -188,7 +178,7 @@ impl<W: Way, P: RowRule> RowSweep<W, 6> for Plastic<'_, W, P> {
             }
             self.last_state(i, upstream)
         };
-        let of_row = activity.checkpoints.len() / pass.shape.outputs;
+        let of_row = activity.checkpoints.len() / pass.blocks();
         PlasticRow {
             plasticity: W::coefficients(&pass.synapses.plasticity, i, pass.shape),
             rate: way.of_row(&pass.synapses.rate, i),
@@ -295,11 +285,11 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
             let zero = way.pair(way.nothing());
             let (mut inner, mut read) = (Compensated::zero(zero), zero);
             let last = pairs::<W>(part(&activity.final_trace, i, size));
-            let x = pairs::<W>(part(&activity.input, pass.end - 1, size));
+            let x = W::activities(&activity.input, pass.end - 1, pass.shape);
             for ((&u, &h), &x) in pairs::<W>(upstream).iter().zip(last).zip(x) {
                 let u = way.pair(u);
                 inner = inner.add_product(u, way.pair(h));
-                read = u.multiply_add(way.pair(x), read);
+                read = u.multiply_add(way.pair(way.activity(x)), read);
             }
             state.inner = way.gather_precisely(inner);
             state.read = way.gather(read.vectors);
@@ -332,7 +322,7 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
         };
         if t + 1 < pass.end && (t + 1).is_multiple_of(CHECKPOINT) {
             let at = (t + 1) / CHECKPOINT - 1;
-            retained = gradient.with(part(row.checkpoints, at, W::row(pass.shape)));
+            retained = gradient.with_trace(part(row.checkpoints, at, W::row(pass.shape)));
         }
         retained = retained.add_product(-g, state.read);
         let mut q = retained.over(d);
@@ -341,6 +331,7 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
             let lookback = Lookback {
                 rule,
                 rate,
+                shape: pass.shape,
                 input: &activity.input,
                 output: row.output,
                 initial: row.initial,
@@ -362,7 +353,7 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
     #[inline(always)]
     fn pass_over(&self, row: &mut PlasticRow<'_, W>, t: usize, d: W::Value, delta: W::Value) {
         let Given { pass, activity, .. } = self.given;
-        let (way, rule, size) = (self.way, self.rule, W::row(pass.shape));
+        let (way, rule) = (self.way, self.rule);
         let simd = way.simd();
         // At t = 0 the read-out is of no use, and no earlier gain adds to the plasticity's gradient.
         let earlier = t.saturating_sub(1);
@@ -370,17 +361,18 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
             0 => d.constant(0.0),
             _ => rule.gain(way.load(part(row.output, earlier, W::width())), row.rate),
         };
-        let x_before = part(&activity.input, earlier, size);
+        let x_before = W::activities(&activity.input, earlier, pass.shape);
         let (d, g, delta) = (way.spread(d), way.spread(gain), way.spread(delta));
         let mut read = way.nothing();
         let synapses = pairs_mut::<W>(row.adjoint)
             .iter_mut()
             .zip(pairs_mut::<W>(row.by_plasticity))
             .zip(W::weight_sums(row.weight_gradient, row.plasticity.len()))
-            .zip(pairs::<W>(part(&activity.input, t, size)))
-            .zip(pairs::<W>(x_before))
+            .zip(W::activities(&activity.input, t, pass.shape))
+            .zip(x_before)
             .zip(row.plasticity);
-        for (((((m, da), dw), x), before), &a) in synapses {
+        for (((((m, da), dw), &x), &before), &a) in synapses {
+            let (x, before) = (way.activity(x), way.activity(before));
             let a = way.coefficient(a);
             let added = [
                 W::Real::multiply(simd, delta[0], x[0]),
@@ -397,8 +389,8 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
         row.state.read = way.gather(read);
         if let Some(upstream) = row.upstream {
             let mut sum = way.pair(way.nothing());
-            for (&u, &x) in pairs::<W>(upstream).iter().zip(pairs::<W>(x_before)) {
-                sum = way.pair(u).multiply_add(way.pair(x), sum);
+            for (&u, &x) in pairs::<W>(upstream).iter().zip(x_before) {
+                sum = way.pair(u).multiply_add(way.pair(way.activity(x)), sum);
             }
             let sum = way.gather(sum.vectors);
             row.state.read = row.state.decay.product_plus(sum, row.state.read);
@@ -521,10 +513,12 @@ impl<W: Way> RowSweep<W, 6> for Fixed<'_, W> {
         let delta = way.load(signal) * pass.shape.activation.derivative(y);
         way.store(delta, signal);
         row.by_bias = row.by_bias + delta;
-        if W::IN_PLACE && pass.shape.kind == Kind::Dense {
+        if W::WEIGHTS_IN_PASS && pass.shape.kind == Kind::Dense {
             let delta = way.spread(delta);
-            let x = pairs::<W>(part(&activity.input, t, W::row(pass.shape)));
-            for (sum, x) in pairs_mut::<W>(row.weight_gradient).iter_mut().zip(x) {
+            let activities = W::activities(&activity.input, t, pass.shape);
+            let sums = pairs_mut::<W>(row.weight_gradient).iter_mut();
+            for (sum, &x) in sums.zip(activities) {
+                let x = way.activity(x);
                 for k in 0..2 {
                     sum[k] = W::Real::multiply_add(simd, delta[k], x[k], sum[k]);
                 }

@@ -24,10 +24,10 @@ pub(crate) fn forward<R: Real>(pass: Pass<'_, R>, activity: &mut Activity<R>, sc
         checkpoints,
     } = activity;
     let rows = RowsMut::new(
-        pass.shape.outputs,
+        pass.blocks(),
         [output, drive, trace, final_trace, checkpoints],
     );
-    let chunks = rows.chunks().zip(pass.scratch(scratch));
+    let chunks = rows.chunks(pass.chunk()).zip(pass.scratch(scratch));
     chunks::for_each(pass.parallel, chunks, |(rows, scratch)| {
         let sweep = Forward {
             given: Given {
@@ -38,7 +38,7 @@ pub(crate) fn forward<R: Real>(pass: Pass<'_, R>, activity: &mut Activity<R>, sc
             rows,
             scratch,
         };
-        way::run(pass.along, &pass.shape.kind, sweep);
+        way::run(pass.shape, sweep);
     });
 }
 
@@ -165,12 +165,13 @@ impl<W: Way, P: RowRule> RowSweep<W, 5> for Plastic<'_, W, P> {
         let (mut fixed, mut plastic) = (way.nothing(), way.nothing());
         let synapses = pairs_mut::<W>(row.trace)
             .iter_mut()
-            .zip(pairs::<W>(part(input, t.saturating_sub(1), size)))
-            .zip(pairs::<W>(part(input, t, size)))
+            .zip(W::activities(input, t.saturating_sub(1), pass.shape))
+            .zip(W::activities(input, t, pass.shape))
             .zip(row.weight)
             .zip(row.plasticity);
-        for ((((h, before), x), &w), &a) in synapses {
+        for ((((h, &before), &x), &w), &a) in synapses {
             let (w, a) = (way.coefficient(w), way.coefficient(a));
+            let (before, x) = (way.activity(before), way.activity(x));
             for k in 0..2 {
                 let added = W::Real::multiply(simd, g[k], before[k]);
                 h[k] = W::Real::multiply_add(simd, d[k], h[k], added);
@@ -200,10 +201,10 @@ impl<W: Way, P: RowRule> RowSweep<W, 5> for Plastic<'_, W, P> {
         let way = self.way;
         let d = way.pair(way.spread(row.retention));
         let g = way.pair(way.spread(row.gain));
-        let last = pairs::<W>(part(input, pass.end - 1, W::row(pass.shape)));
+        let last = W::activities(input, pass.end - 1, pass.shape);
         let traces = pairs_mut::<W>(row.final_trace).iter_mut();
         for ((after, &h), &x) in traces.zip(pairs::<W>(row.trace)).zip(last) {
-            let (h, x) = (way.pair(h), way.pair(x));
+            let (h, x) = (way.pair(h), way.pair(way.activity(x)));
             *after = d.multiply_add(h, g * x).vectors;
         }
     }
@@ -256,13 +257,16 @@ impl<W: Way> RowSweep<W, 5> for Fixed<'_, W> {
     fn step<'b>(&'b self, row: &mut FixedRow<'b, W>, t: usize) {
         let Given { pass, input, .. } = self.given;
         let (way, simd) = (self.way, self.way.simd());
-        let x = part(input, t, W::row(pass.shape));
         let sum = match pass.shape.kind {
-            Kind::Bias => way.load(part(x, row.i, W::width())),
+            Kind::Bias => {
+                let x = part(input, t, W::input_row(pass.shape));
+                way.load(part(x, row.i, W::width()))
+            }
             _ => {
                 let mut sums = way.nothing();
-                for (&w, x) in row.weight.iter().zip(pairs::<W>(x)) {
-                    let w = way.coefficient(w);
+                let activities = W::activities(input, t, pass.shape);
+                for (&w, &x) in row.weight.iter().zip(activities) {
+                    let (w, x) = (way.coefficient(w), way.activity(x));
                     for k in 0..2 {
                         sums[k] = W::Real::multiply_add(simd, w[k], x[k], sums[k]);
                     }

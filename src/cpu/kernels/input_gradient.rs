@@ -7,13 +7,13 @@ use super::pass::Pass;
 use super::rows::{Scratch, part, part_if_any, part_mut};
 use super::way::{self, Sweep, Way, pairs, pairs_mut};
 use crate::cpu::arrays::{Activity, Adjoint};
-use crate::cpu::chunks;
+use crate::cpu::chunks::{self, CHUNK};
 use crate::cpu::layers::Kind;
 use crate::number::{Number, Real};
 use crate::rule::RowRule;
 use std::ops::Range;
 
-/// Writes `adjoint.input_gradient`, `[T, C, W]`, with `adjoint.signal` as the reverse sweep leaves it. `partial` has room for
+/// Writes `adjoint.input_gradient`, `[T, N, E]`, with `adjoint.signal` as the reverse sweep leaves it. `partial` has room for
 /// one gradient for every chunk of rows.
 pub(crate) fn input_gradient<R: Real>(
     pass: Pass<'_, R>,
@@ -29,7 +29,9 @@ pub(crate) fn input_gradient<R: Real>(
         ..
     } = adjoint;
     let outputs = pass.shape.outputs;
+    let blocks = pass.chunk();
     let chunks = chunks::ranges(outputs)
+        .map(|rows| rows.start / CHUNK * blocks..pass.shape.along.blocks::<R>(rows.end))
         .zip(partial.chunks_exact_mut(input_gradient.len()))
         .zip(pass.scratch(scratch));
     let (signal, trace_gradient) = (&*signal, &*trace_gradient);
@@ -43,12 +45,12 @@ pub(crate) fn input_gradient<R: Real>(
             gradient,
             scratch,
         };
-        way::run(pass.along, &pass.shape.kind, sweep);
+        way::run(pass.shape, sweep);
     });
     chunks::sum_in_order(partial, chunks::count(outputs), input_gradient);
 }
 
-/// A chunk of rows. A slot of scratch has the trace, then the adjoint trace and the product of the later retentions.
+/// A chunk of rows, or of blocks of them. A slot of scratch has the trace, then the adjoint trace and the product of the later retentions.
 struct InputGradient<'a, R> {
     pass: Pass<'a, R>,
     activity: &'a Activity<R>,
@@ -90,10 +92,10 @@ impl<R: Real> InputGradient<'_, R> {
     /// Adds `δ_i(t) w_ij`, or `δ_i(t)` to its own input where the layer adds a bias alone.
     #[inline(always)]
     fn fixed_row<W: Way<Real = R>>(&mut self, way: W, i: usize, segment: Range<usize>) {
-        let (pass, simd, width) = (self.pass, way.simd(), W::width());
+        let (pass, width) = (self.pass, W::width());
         let signal = part(self.signal, i, pass.room * width);
         for t in segment {
-            let gradient = part_mut(self.gradient, t, W::row(pass.shape));
+            let gradient = part_mut(self.gradient, t, W::input_row(pass.shape));
             let delta = part(signal, t, width);
             if pass.shape.kind == Kind::Bias {
                 part_mut(gradient, i, width).copy_from_slice(delta);
@@ -101,11 +103,8 @@ impl<R: Real> InputGradient<'_, R> {
             }
             let weight = W::coefficients(&pass.synapses.weight, i, pass.shape);
             let delta = way.spread(way.load(delta));
-            for (gradient, &w) in pairs_mut::<W>(gradient).iter_mut().zip(weight) {
-                let w = way.coefficient(w);
-                for k in 0..2 {
-                    gradient[k] = R::multiply_add(simd, delta[k], w[k], gradient[k]);
-                }
+            for (gradient, &w) in W::activities_mut(gradient).iter_mut().zip(weight) {
+                way.add_product(gradient, delta, way.coefficient(w));
             }
         }
     }
@@ -139,17 +138,22 @@ impl<R: Real> InputGradient<'_, R> {
             let d = way.spread(rule.retention(y, rate));
             let g = way.spread(rule.gain(y, rate));
             let delta = way.spread(way.load(part(signal, t, width)));
-            let synapses = pairs_mut::<W>(part_mut(self.gradient, t, size))
+            let gradient = part_mut(self.gradient, t, W::input_row(pass.shape));
+            let synapses = W::activities_mut(gradient)
                 .iter_mut()
                 .zip(pairs_mut::<W>(trace))
-                .zip(pairs::<W>(part(&self.activity.input, t, size)))
+                .zip(W::activities(&self.activity.input, t, pass.shape))
                 .zip(weight)
                 .zip(plasticity);
-            for ((((gradient, h), x), &w), &a) in synapses {
+            for ((((gradient, h), &x), &w), &a) in synapses {
                 let (w, a) = (way.coefficient(w), way.coefficient(a));
+                let x = way.activity(x);
+                let connection = [
+                    R::multiply_add(simd, a[0], h[0], w[0]),
+                    R::multiply_add(simd, a[1], h[1], w[1]),
+                ];
+                way.add_product(gradient, delta, connection);
                 for k in 0..2 {
-                    let connection = R::multiply_add(simd, a[k], h[k], w[k]);
-                    gradient[k] = R::multiply_add(simd, delta[k], connection, gradient[k]);
                     h[k] = R::multiply_add(simd, d[k], h[k], R::multiply(simd, g[k], x[k]));
                 }
             }
@@ -183,12 +187,12 @@ impl<R: Real> InputGradient<'_, R> {
         for t in segment.rev() {
             let y = way.load(part(output, t, width));
             let (retention, gain) = (rule.retention(y, rate), rule.gain(y, rate));
-            let gradient = pairs_mut::<W>(part_mut(self.gradient, t, size));
+            let gradient = part_mut(self.gradient, t, W::input_row(pass.shape));
+            let gradient = W::activities_mut(gradient);
             if let Some(upstream) = upstream {
-                let factor = way.pair(way.spread(gain * decay));
+                let factor = way.spread(gain * decay);
                 for (gradient, &u) in gradient.iter_mut().zip(pairs::<W>(upstream)) {
-                    let sum = way.pair(*gradient);
-                    *gradient = factor.multiply_add(way.pair(u), sum).vectors;
+                    way.add_product(gradient, factor, u);
                 }
             }
             let (d, g) = (way.spread(retention), way.spread(gain));
@@ -196,13 +200,13 @@ impl<R: Real> InputGradient<'_, R> {
             let synapses = gradient
                 .iter_mut()
                 .zip(pairs_mut::<W>(adjoint))
-                .zip(pairs::<W>(part(&self.activity.input, t, size)))
+                .zip(W::activities(&self.activity.input, t, pass.shape))
                 .zip(plasticity);
-            for (((gradient, m), x), &a) in synapses {
-                let a = way.coefficient(a);
+            for (((gradient, m), &x), &a) in synapses {
+                let (a, x) = (way.coefficient(a), way.activity(x));
+                let weighted = [R::multiply(simd, a[0], m[0]), R::multiply(simd, a[1], m[1])];
+                way.add_product(gradient, g, weighted);
                 for k in 0..2 {
-                    let weighted = R::multiply(simd, a[k], m[k]);
-                    gradient[k] = R::multiply_add(simd, g[k], weighted, gradient[k]);
                     m[k] = R::multiply_add(simd, d[k], m[k], R::multiply(simd, delta[k], x[k]));
                 }
             }

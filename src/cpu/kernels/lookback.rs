@@ -2,7 +2,8 @@
 
 use super::compensated::Compensated;
 use super::rows::part;
-use super::way::{Way, pairs};
+use super::way::{Vectors, Way, pairs};
+use crate::cpu::layers::Shape;
 use crate::number::{EngineNumber, Number, Real};
 use crate::rule::RowRule;
 
@@ -20,12 +21,28 @@ pub(super) struct TraceGradient<'a, W: Way> {
 }
 
 impl<W: Way> TraceGradient<'_, W> {
-    /// `Σ_j G_ij v_j` in each episode, with `values` `[C, W]`.
+    /// `Σ_j G_ij H_ij` in each lane, with a trace `[C, W]`.
     #[inline(always)]
-    pub fn with(&self, values: &[W::Real]) -> Compensated<W::Value> {
+    pub fn with_trace(&self, trace: &[W::Real]) -> Compensated<W::Value> {
+        self.with(pairs::<W>(trace), W::trace)
+    }
+
+    /// `Σ_j G_ij x_j` in each lane.
+    #[inline(always)]
+    fn with_activities(&self, activities: &[W::Activity]) -> Compensated<W::Value> {
+        self.with(activities, W::activity)
+    }
+
+    /// `Σ_j G_ij v_j` in each lane, where `vectors` says what a value is.
+    #[inline(always)]
+    fn with<V: Copy>(
+        &self,
+        values: &[V],
+        vectors: impl Fn(W, V) -> Vectors<W>,
+    ) -> Compensated<W::Value> {
         let way = self.way;
         let decay = way.pair(way.spread(self.decay));
-        let synapses = pairs::<W>(values)
+        let synapses = values
             .iter()
             .zip(pairs::<W>(self.adjoint))
             .zip(self.plasticity);
@@ -37,7 +54,7 @@ impl<W: Way> TraceGradient<'_, W> {
                 let upstream = way.pair(pairs::<W>(upstream)[j]);
                 gradient = decay.multiply_add(upstream, gradient);
             }
-            sum = sum.add_product(gradient, way.pair(value));
+            sum = sum.add_product(gradient, way.pair(vectors(way, value)));
         }
         way.gather_precisely(sum)
     }
@@ -49,7 +66,8 @@ impl<W: Way> TraceGradient<'_, W> {
 pub(super) struct Lookback<'a, W: Way, P> {
     pub rule: P,
     pub rate: W::Value,
-    /// `[T, C, W]`.
+    pub shape: &'a Shape,
+    /// `[T, N, E]`.
     pub input: &'a [W::Real],
     /// `[T, W]`.
     pub output: &'a [W::Real],
@@ -59,11 +77,10 @@ pub(super) struct Lookback<'a, W: Way, P> {
 }
 
 impl<W: Way, P: RowRule> Lookback<'_, W, P> {
-    /// In each episode; an episode whose product of retentions has vanished adds no more.
+    /// In each lane; one whose product of retentions has vanished adds no more.
     #[inline(always)]
     pub fn sum(&self, t: usize) -> W::Value {
         let way = self.gradient.way;
-        let row = self.gradient.adjoint.len();
         let epsilon = <W::Real as num_traits::Float>::epsilon();
         let zero = self.rate.constant(0.0);
         let vanished = self.rate.constant(epsilon.as_f64().powi(4));
@@ -71,7 +88,8 @@ impl<W: Way, P: RowRule> Lookback<'_, W, P> {
         let mut total = Compensated::zero(zero);
         for u in (0..t).rev() {
             let y = way.load(part(self.output, u, W::width()));
-            let sum = self.gradient.with(part(self.input, u, row));
+            let activities = W::activities(self.input, u, self.shape);
+            let sum = self.gradient.with_activities(activities);
             total = total.add_multiple(product * self.rule.gain(y, self.rate), sum);
             product = product * self.rule.retention(y, self.rate);
             product = (product * product).where_less(vanished, zero, product);
@@ -80,7 +98,7 @@ impl<W: Way, P: RowRule> Lookback<'_, W, P> {
             }
         }
         if let Some(initial) = self.initial {
-            total = total.add_multiple(product, self.gradient.with(initial));
+            total = total.add_multiple(product, self.gradient.with_trace(initial));
         }
         total.high + total.low
     }

@@ -21,4 +21,7 @@ pub(super) use forward::forward;
 pub(super) use input_gradient::input_gradient;
 pub(super) use objective::Objective;
 pub(super) use pass::Pass;
-pub(super) use transpose::{Deinterleave, Empty, Interleave, bring_out, take_in, transpose};
+pub(super) use transpose::{
+    Deinterleave, Empty, Interleave, bring_out, bring_traces_out, by_row, by_step, take_in,
+    take_traces_in,
+};

@@ -2,7 +2,8 @@
 
 use super::rows::{Scratch, split_scratch};
 use super::way::Way;
-use crate::cpu::along::{Along, ScratchSize};
+use crate::cpu::along::ScratchSize;
+use crate::cpu::chunks::CHUNK;
 use crate::cpu::layers::{Shape, Synapses};
 use crate::cpu::segments;
 use crate::number::Real;
@@ -11,7 +12,6 @@ use std::ops::Range;
 /// A layer, and how it is swept over.
 #[derive(Clone, Copy)]
 pub(crate) struct Pass<'a, R> {
-    pub along: Along,
     pub shape: &'a Shape,
     pub synapses: &'a Synapses<R>,
     /// Steps that arrays have room for.
@@ -29,8 +29,18 @@ impl<'a, R: Real> Pass<'a, R> {
         &self,
         values: &'b mut [R],
     ) -> impl Iterator<Item = Scratch<'b, R>> + use<'a, 'b, R> {
-        let size: ScratchSize = self.along.scratch::<R>(self.shape, self.room);
+        let size: ScratchSize = self.shape.along.scratch::<R>(self.shape, self.room);
         split_scratch(values, size)
+    }
+
+    /// Blocks of the layer's rows.
+    pub(super) fn blocks(&self) -> usize {
+        self.shape.along.blocks::<R>(self.shape.outputs)
+    }
+
+    /// Of a chunk of rows, the blocks.
+    pub(super) fn chunk(&self) -> usize {
+        self.shape.along.blocks::<R>(CHUNK)
     }
 
     /// The segments of the steps that are swept over, in order.
@@ -38,6 +48,6 @@ impl<'a, R: Real> Pass<'a, R> {
     pub(super) fn segments<W: Way<Real = R>>(
         &self,
     ) -> impl DoubleEndedIterator<Item = Range<usize>> + Clone + use<W, R> {
-        segments::ranges::<R>(self.first..self.end, W::row(self.shape))
+        segments::ranges::<R>(self.first..self.end, W::input_row(self.shape))
     }
 }

@@ -1,11 +1,11 @@
-//! Rows of a layer, and how a sweep goes through them.
+//! Rows of a layer, or blocks of them, and how a sweep goes through them. Where no rows lie along the lanes of vectors, each is a
+//! block of its own: what is said here of rows is said of blocks.
 
 use super::way::Way;
 use crate::cpu::along::ScratchSize;
-use crate::cpu::chunks::CHUNK;
 use std::ops::Range;
 
-/// Consecutive rows of `N` arrays that have one row for each postsynaptic neuron; an array that is empty has empty rows.
+/// Consecutive rows of `N` arrays that have one row for each postsynaptic neuron, or block of them; an array that is empty has empty rows.
 pub(super) struct RowsMut<'a, R, const N: usize> {
     /// Number of the first row in its layer.
     pub first: usize,
@@ -50,9 +50,9 @@ impl<'a, R, const N: usize> RowsMut<'a, R, N> {
         Some(rows)
     }
 
-    /// The chunks of a layer's rows.
-    pub fn chunks(mut self) -> impl Iterator<Item = Self> {
-        std::iter::from_fn(move || self.split_rows(CHUNK))
+    /// The chunks of a layer's rows, of so many each.
+    pub fn chunks(mut self, size: usize) -> impl Iterator<Item = Self> {
+        std::iter::from_fn(move || self.split_rows(size))
     }
 
     #[inline(always)]

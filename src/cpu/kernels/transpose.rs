@@ -1,16 +1,16 @@
 //! Episodes in and out of the layout that the kernels work in, and one layer's output as the next one's input.
 
-use super::rows::part_mut;
+use super::rows::{part, part_mut};
 use crate::cpu::along::Along;
+use crate::cpu::layers::Shape;
 use crate::cpu::source::Values;
-use crate::number::{Kernel, Real, SQUARE, vectorise};
+use crate::number::{Kernel, Pair, Real, SQUARE, vectorise};
 use crate::zip::zip_eq;
 use pulp::Simd;
 use std::ops::Range;
 
-/// Takes rows of `columns` elements of each of `count` episodes, `[rows, columns]`, into `[rows, C, W]`: over synapses one
-/// episode, whose rows are padded to `C`, else as many as there are, with what `empty` says in the other lanes. The
-/// padding stays as it is.
+/// Takes rows of `columns` elements of each of `count` episodes, `[rows, columns]`, into `[rows, padded, E]`: of one episode
+/// that goes by itself, or of as many as there are, with what `empty` says in the other lanes. The padding stays as it is.
 pub(crate) fn take_in<R: Real>(
     along: Along,
     from: Values<'_, R>,
@@ -20,7 +20,7 @@ pub(crate) fn take_in<R: Real>(
     to: &mut [R],
 ) {
     match (along, from) {
-        (Along::Synapses, Values::Rows { values, .. }) => {
+        (Along::Synapses | Along::Rows, Values::Rows { values, .. }) => {
             for (to, from) in zip_eq(to.chunks_exact_mut(padded), values.chunks_exact(columns)) {
                 to[..columns].copy_from_slice(from);
             }
@@ -50,7 +50,7 @@ pub(crate) fn bring_out<R: Real>(
 ) {
     match along {
         _ if to.is_empty() => {}
-        Along::Synapses => {
+        Along::Synapses | Along::Rows => {
             for (to, from) in zip_eq(to.chunks_exact_mut(columns), from.chunks_exact(padded)) {
                 to.copy_from_slice(&from[..columns]);
             }
@@ -64,21 +64,121 @@ pub(crate) fn bring_out<R: Real>(
     }
 }
 
-/// The `columns` of rows of `from_row`, `[rows, from_row, W]`, to rows of `to_row`, `[columns, to_row, W]`.
-pub(crate) fn transpose<R: Real>(
-    along: Along,
-    (from, from_row): (&[R], usize),
-    columns: Range<usize>,
-    (to, to_row): (&mut [R], usize),
+/// Takes traces of a layer of each of `count` episodes, `[O, I]`, into `[O, C, W]`, as [`take_in`] takes activities. Where rows
+/// lie along the lanes, `empty` says what lanes without a row hold.
+pub(crate) fn take_traces_in<R: Real>(
+    shape: &Shape,
+    from: Values<'_, R>,
+    count: usize,
+    empty: Empty,
+    to: &mut [R],
 ) {
-    vectorise(Transpose {
-        along,
-        from,
-        from_row,
-        columns,
-        to,
-        to_row,
-    });
+    let (along, inputs) = (shape.along, shape.inputs);
+    match (along, from) {
+        (Along::Rows, Values::Rows { values, .. }) => {
+            let block = inputs * along.rows::<R>();
+            let blocks = zip_eq(values.chunks(block), to.chunks_exact_mut(block));
+            for (from, to) in blocks {
+                vectorise(Interleave {
+                    from,
+                    apart: inputs,
+                    count: from.len() / inputs,
+                    empty,
+                    to,
+                });
+            }
+        }
+        _ => take_in(
+            along,
+            from,
+            count,
+            [inputs, along.columns(shape)],
+            empty,
+            to,
+        ),
+    }
+}
+
+/// The inverse of [`take_traces_in`], to where episodes are `apart` elements apart; nothing where there is nowhere to.
+pub(crate) fn bring_traces_out<R: Real>(
+    shape: &Shape,
+    from: &[R],
+    count: usize,
+    (to, apart): (&mut [R], usize),
+) {
+    let (along, inputs) = (shape.along, shape.inputs);
+    match along {
+        Along::Rows if !to.is_empty() => {
+            let block = inputs * along.rows::<R>();
+            for (from, to) in zip_eq(from.chunks_exact(block), to.chunks_mut(block)) {
+                vectorise(Deinterleave {
+                    from,
+                    count: to.len() / inputs,
+                    to,
+                    apart: inputs,
+                });
+            }
+        }
+        _ => bring_out(
+            along,
+            from,
+            count,
+            [inputs, along.columns(shape)],
+            (to, apart),
+        ),
+    }
+}
+
+/// The `steps` of what a layer's rows have, `[O, room, W]`, to the neurons of a step, `[steps, row, E]`.
+pub(crate) fn by_step<R: Real>(
+    shape: &Shape,
+    (from, room): (&[R], usize),
+    steps: Range<usize>,
+    (to, row): (&mut [R], usize),
+) {
+    match shape.along {
+        Along::Rows => vectorise(BlocksByStep {
+            outputs: shape.outputs,
+            from,
+            room,
+            steps,
+            to,
+            row,
+        }),
+        along => vectorise(Transpose {
+            along,
+            from,
+            from_row: room,
+            columns: steps,
+            to,
+            to_row: row,
+        }),
+    }
+}
+
+/// The inverse: the steps of `[T, row, E]` to what a layer's rows have, `[O, room, W]`. Lanes without a row hold zeros.
+pub(crate) fn by_row<R: Real>(
+    shape: &Shape,
+    (from, row): (&[R], usize),
+    (to, room): (&mut [R], usize),
+) {
+    match shape.along {
+        Along::Rows => vectorise(BlocksByRow {
+            outputs: shape.outputs,
+            from,
+            row,
+            to,
+            room,
+        }),
+        along => vectorise(Transpose {
+            along,
+            from,
+            from_row: row,
+            columns: 0..shape.outputs,
+            to,
+            to_row: room,
+        }),
+    }
 }
 
 /// Columns of a tile that stays in the nearest cache.
@@ -204,7 +304,7 @@ impl<R: Real> Kernel for Transpose<'_, R> {
     fn run<S: Simd>(self, _: S) {
         // Widths that are known when this is compiled.
         match self.along {
-            Along::Synapses => self.of_width(1),
+            Along::Synapses | Along::Rows => self.of_width(1),
             Along::Episodes | Along::Networks => self.of_width(R::pair_width::<S>()),
         }
     }
@@ -221,6 +321,64 @@ impl<R: Real> Transpose<'_, R> {
                 let tile = from[first * width..last * width].chunks_exact(width);
                 for (k, from) in (first - start..).zip(tile) {
                     part_mut(self.to, k * self.to_row + i, width).copy_from_slice(from);
+                }
+            }
+        }
+    }
+}
+
+/// What blocks of rows have, `[blocks, room, W]`, to the rows of each step, `[steps, row]`.
+struct BlocksByStep<'a, R> {
+    outputs: usize,
+    from: &'a [R],
+    room: usize,
+    steps: Range<usize>,
+    to: &'a mut [R],
+    row: usize,
+}
+
+impl<R: Real> Kernel for BlocksByStep<'_, R> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let width = R::pair_width::<S>();
+        for (block, from) in self.from.chunks_exact(self.room * width).enumerate() {
+            let count = width.min(self.outputs - block * width);
+            for (t, to) in self.steps.clone().zip(self.to.chunks_exact_mut(self.row)) {
+                let (from, to) = (part(from, t, width), &mut to[block * width..]);
+                if count == width {
+                    // Vectors, not a call of a function that copies.
+                    Pair::load(simd, from).store(to);
+                } else {
+                    to[..count].copy_from_slice(&from[..count]);
+                }
+            }
+        }
+    }
+}
+
+/// The rows of each step, `[T, row]`, to what blocks of them have, `[blocks, room, W]`, with zeros in lanes without a row.
+struct BlocksByRow<'a, R> {
+    outputs: usize,
+    from: &'a [R],
+    row: usize,
+    to: &'a mut [R],
+    room: usize,
+}
+
+impl<R: Real> Kernel for BlocksByRow<'_, R> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let width = R::pair_width::<S>();
+        for (block, to) in self.to.chunks_exact_mut(self.room * width).enumerate() {
+            let count = width.min(self.outputs - block * width);
+            let steps = self.from.chunks_exact(self.row);
+            for (from, to) in steps.zip(to.chunks_exact_mut(width)) {
+                let from = &from[block * width..];
+                if count == width {
+                    Pair::load(simd, from).store(to);
+                } else {
+                    to[..count].copy_from_slice(&from[..count]);
+                    to[count..].fill(R::zero());
                 }
             }
         }

@@ -1,12 +1,15 @@
 //! What lies along the lanes of a vector, as a type: every kernel is written once over a [`Way`].
 
 use super::compensated::Compensated;
+use super::rows::part;
+use super::weight_gradient::{weight_gradient, weight_gradient_of_blocks};
 use crate::cpu::along::Along;
 use crate::cpu::layers::{Kind, Shape};
 use crate::number::{EngineNumber, Kernel, Lanes, Pair, Real, vectorise};
 use crate::rule::{Compiled, RowRule};
 use pulp::Simd;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// A pair of vectors, as loops over a row's synapses use it.
 pub(super) type Vectors<W> = [<<W as Way>::Real as Lanes>::Vector<<W as Way>::Simd>; 2];
@@ -23,34 +26,35 @@ pub(super) fn pairs_mut<W: Way>(values: &mut [W::Real]) -> &mut [Vectors<W>] {
     W::Real::pairs_mut::<W::Simd>(values)
 }
 
-/// A way to fill a pair of vectors. Presynaptic activity, traces and adjoint traces are always loaded, one pair after the other;
-/// a way says how a row's coefficients become vectors, and how what a row has once a step, its [`Way::Value`], comes from a
-/// row's sums and goes back to its synapses.
-///
-/// Room for one more, *rows along the lanes*, `W` rows of one network, of one episode: coefficients are transposed,
-/// `[rows / W, I, W]`, and loaded; traces and values are as over episodes; but presynaptic activity is spread. It would become
-/// an associated type with a method as coefficients have ([`Way::coefficients`]), and the gradient of the input a sum over lanes.
+/// A way to fill a pair of vectors. Traces and adjoint traces are always loaded, one pair after the other; a way says how a
+/// row's coefficients and its presynaptic activity become vectors, and how what a row has once a step, its [`Way::Value`],
+/// comes from a row's sums and goes back to its synapses. A row is here whatever one pair of vectors has a synapse of: also the
+/// same row of several episodes or networks, or a block of rows.
 pub(crate) trait Way: Copy {
     type Real: Real;
     type Simd: Simd;
-    /// What a row has once a step: of one episode, or of each in its lane.
+    /// What a row has once a step: one number, or one in each lane.
     type Value: EngineNumber;
     /// What is loaded of a row's coefficients to fill one pair of vectors.
     type Coefficient: Copy;
+    /// What is loaded of a step's presynaptic activity, or added to of the gradient on it, for one pair of vectors.
+    type Activity: Copy;
     /// Where a pass over a row adds up the gradient of the weights of one pair of vectors; nothing where
-    /// [`Way::IN_PLACE`] is false.
+    /// [`Way::WEIGHTS_IN_PASS`] is false.
     type WeightSum;
 
     const ALONG: Along;
     /// Rows whose sweeps are interleaved.
     const TOGETHER: usize = Self::ALONG.together();
-    /// Whether a pass over a row adds to the gradients of weights and plasticity where they stand. Otherwise the
-    /// plasticity's are summed over lanes at the end, and the weights' are a product of matrices.
+    /// Whether a pass over a row adds to the gradient of the plasticity where it stands. Otherwise it is summed over lanes at
+    /// the end.
     const IN_PLACE: bool;
+    /// Whether a pass over a row adds to the gradient of the weights. Otherwise that is [`Way::weight_gradient`].
+    const WEIGHTS_IN_PASS: bool;
 
     fn simd(self) -> Self::Simd;
 
-    /// Episodes that go together, `W`, of one network or of one each.
+    /// Lanes that have something of their own, `W`: of episodes, networks or rows.
     fn width() -> usize;
 
     /// Row `i` of a layer's coefficients, `[O, row]`.
@@ -62,15 +66,41 @@ pub(crate) trait Way: Copy {
 
     fn coefficient(self, loaded: Self::Coefficient) -> Vectors<Self>;
 
+    /// Presynaptic activity, or the gradient on it.
+    fn activities_of(values: &[Self::Real]) -> &[Self::Activity];
+
+    /// The same, to be changed.
+    fn activities_mut(values: &mut [Self::Real]) -> &mut [Self::Activity];
+
+    fn activity(self, loaded: Self::Activity) -> Vectors<Self>;
+
+    /// Adds the product of `a` and `b` to a gradient on presynaptic activity.
+    fn add_product(self, sum: &mut Self::Activity, a: Vectors<Self>, b: Vectors<Self>);
+
     /// Of a row of `count` pairs.
     fn weight_sums(row: &mut [Self::Real], count: usize) -> &mut [Self::WeightSum];
 
     fn add(self, sum: &mut Self::WeightSum, value: Vectors<Self>);
 
-    /// `value`, the same for every episode.
+    /// Adds to the gradient of a chunk's weights, as a product of matrices, what the steps of `segment` give, with `signal`
+    /// (`δ`) `[…, T, W]` and `input` `[T, N, E]`; nothing where the pass over its rows has added to it.
+    #[inline(always)]
+    fn weight_gradient(
+        self,
+        shape: &Shape,
+        signal: &[Self::Real],
+        input: &[Self::Real],
+        segment: Range<usize>,
+        gradient: &mut [Self::Real],
+    ) {
+        const { assert!(Self::WEIGHTS_IN_PASS) };
+        let _ = (shape, signal, input, segment, gradient);
+    }
+
+    /// `value`, in every lane.
     fn value(self, value: Self::Real) -> Self::Value;
 
-    /// What row `i` has in `values`, one number for each row of the network's, or of each network's.
+    /// What row `i` has in `values`, one number for each row of the network's, or of each network's, or `[blocks, W]`.
     fn of_row(self, values: &[Self::Real], i: usize) -> Self::Value;
 
     /// The first value of `values`, `[…, W]`.
@@ -91,7 +121,7 @@ pub(crate) trait Way: Copy {
         sums: Compensated<Pair<Self::Simd, Self::Real>>,
     ) -> Compensated<Self::Value>;
 
-    /// Adds the first `count` episodes' values to what their network, or each one's network, has of one row.
+    /// Adds the first `count` episodes' values to what their network, or each one's network, has of one row or block.
     fn add_to_row(self, value: Self::Value, count: usize, sum: &mut [Self::Real]);
 
     /// Vectors as a number of its own in each lane.
@@ -106,10 +136,28 @@ pub(crate) trait Way: Copy {
         [Self::Real::splat(self.simd(), num_traits::Zero::zero()); 2]
     }
 
+    /// The vectors of a synapse's trace, which are loaded as they are.
+    #[inline(always)]
+    fn trace(self, loaded: Vectors<Self>) -> Vectors<Self> {
+        loaded
+    }
+
     /// Elements of a row of synapses, `[C, W]`.
     #[inline(always)]
     fn row(shape: &Shape) -> usize {
         Self::ALONG.columns(shape) * Self::width()
+    }
+
+    /// Elements of a step's presynaptic activity, `[N, E]`.
+    #[inline(always)]
+    fn input_row(shape: &Shape) -> usize {
+        Self::ALONG.neurons(shape) * Self::ALONG.beside::<Self::Real>()
+    }
+
+    /// The presynaptic activity of step `t`, of `[T, N, E]`.
+    #[inline(always)]
+    fn activities<'a>(input: &'a [Self::Real], t: usize, shape: &Shape) -> &'a [Self::Activity] {
+        Self::activities_of(part(input, t, Self::input_row(shape)))
     }
 }
 
@@ -153,14 +201,19 @@ macro_rules! values_in_lanes {
     };
 }
 
-/// What ways have in common whose coefficients are one for each lane, and the gradients of the weights too.
+/// What ways have in common whose coefficients are one for each lane.
 macro_rules! coefficients_in_lanes {
     () => {
         #[inline(always)]
         fn coefficient(self, loaded: Self::Coefficient) -> Vectors<Self> {
             loaded
         }
+    };
+}
 
+/// What ways have in common whose weights' gradient has a number for each lane, which a pass over a row adds to.
+macro_rules! weights_in_pass {
+    () => {
         #[inline(always)]
         fn weight_sums(row: &mut [R], _: usize) -> &mut [Self::WeightSum] {
             R::pairs_mut::<S>(row)
@@ -175,6 +228,47 @@ macro_rules! coefficients_in_lanes {
     };
 }
 
+/// What ways have in common whose weights' gradient is a product of matrices.
+macro_rules! weights_apart {
+    () => {
+        #[inline(always)]
+        fn weight_sums(_: &mut [R], count: usize) -> &mut [()] {
+            // Nothings take no room.
+            vec![(); count].leak()
+        }
+
+        #[inline(always)]
+        fn add(self, (): &mut (), _: Vectors<Self>) {}
+    };
+}
+
+/// What ways have in common whose presynaptic activity is one for each lane.
+macro_rules! activities_in_lanes {
+    () => {
+        #[inline(always)]
+        fn activities_of(values: &[R]) -> &[Self::Activity] {
+            R::pairs::<S>(values)
+        }
+
+        #[inline(always)]
+        fn activities_mut(values: &mut [R]) -> &mut [Self::Activity] {
+            R::pairs_mut::<S>(values)
+        }
+
+        #[inline(always)]
+        fn activity(self, loaded: Self::Activity) -> Vectors<Self> {
+            loaded
+        }
+
+        #[inline(always)]
+        fn add_product(self, sum: &mut Self::Activity, a: Vectors<Self>, b: Vectors<Self>) {
+            for k in 0..2 {
+                sum[k] = R::multiply_add(self.0, a[k], b[k], sum[k]);
+            }
+        }
+    };
+}
+
 /// [`Along::Synapses`].
 #[derive(Clone, Copy)]
 pub(super) struct OverSynapses<S, R>(S, PhantomData<R>);
@@ -184,15 +278,19 @@ impl<S: Simd, R: Real> Way for OverSynapses<S, R> {
     type Simd = S;
     type Value = R;
     type Coefficient = [R::Vector<S>; 2];
+    type Activity = [R::Vector<S>; 2];
     type WeightSum = [R::Vector<S>; 2];
 
     const ALONG: Along = Along::Synapses;
     const IN_PLACE: bool = true;
+    const WEIGHTS_IN_PASS: bool = true;
 
     #[inline(always)]
     fn simd(self) -> S {
         self.0
     }
+
+    activities_in_lanes!();
 
     #[inline(always)]
     fn width() -> usize {
@@ -205,6 +303,8 @@ impl<S: Simd, R: Real> Way for OverSynapses<S, R> {
     }
 
     coefficients_in_lanes!();
+
+    weights_in_pass!();
 
     #[inline(always)]
     fn value(self, value: R) -> R {
@@ -264,15 +364,19 @@ impl<S: Simd, R: Real> Way for OverEpisodes<S, R> {
     type Simd = S;
     type Value = Pair<S, R>;
     type Coefficient = R;
+    type Activity = [R::Vector<S>; 2];
     type WeightSum = ();
 
     const ALONG: Along = Along::Episodes;
     const IN_PLACE: bool = false;
+    const WEIGHTS_IN_PASS: bool = false;
 
     #[inline(always)]
     fn simd(self) -> S {
         self.0
     }
+
+    activities_in_lanes!();
 
     #[inline(always)]
     fn coefficients<'a>(values: &'a [R], i: usize, shape: &Shape) -> &'a [R] {
@@ -284,14 +388,20 @@ impl<S: Simd, R: Real> Way for OverEpisodes<S, R> {
         [R::splat(self.0, loaded); 2]
     }
 
-    #[inline(always)]
-    fn weight_sums(_: &mut [R], count: usize) -> &mut [()] {
-        // Nothings take no room.
-        vec![(); count].leak()
-    }
+    weights_apart!();
 
     #[inline(always)]
-    fn add(self, (): &mut (), _: Vectors<Self>) {}
+    fn weight_gradient(
+        self,
+        shape: &Shape,
+        signal: &[R],
+        input: &[R],
+        segment: Range<usize>,
+        gradient: &mut [R],
+    ) {
+        let Shape { inputs, row, .. } = *shape;
+        weight_gradient(self.0, signal, input, inputs, segment, gradient, row);
+    }
 
     #[inline(always)]
     fn of_row(self, values: &[R], i: usize) -> Pair<S, R> {
@@ -315,10 +425,59 @@ impl<S: Simd, R: Real> Way for OverNetworks<S, R> {
     type Simd = S;
     type Value = Pair<S, R>;
     type Coefficient = [R::Vector<S>; 2];
+    type Activity = [R::Vector<S>; 2];
     type WeightSum = [R::Vector<S>; 2];
 
     const ALONG: Along = Along::Networks;
     const IN_PLACE: bool = true;
+    const WEIGHTS_IN_PASS: bool = true;
+
+    #[inline(always)]
+    fn simd(self) -> S {
+        self.0
+    }
+
+    activities_in_lanes!();
+
+    #[inline(always)]
+    fn coefficients<'a>(values: &'a [R], i: usize, shape: &Shape) -> &'a [Self::Coefficient] {
+        let row = Self::row(shape);
+        R::pairs::<S>(&values[i * row..][..row])
+    }
+
+    coefficients_in_lanes!();
+
+    weights_in_pass!();
+
+    #[inline(always)]
+    fn of_row(self, values: &[R], i: usize) -> Pair<S, R> {
+        self.load(&values[i * Self::width()..])
+    }
+
+    values_in_lanes!();
+
+    /// In lanes without a network, what comes of it is of no use.
+    #[inline(always)]
+    fn add_to_row(self, value: Pair<S, R>, _: usize, sum: &mut [R]) {
+        (self.load(sum) + value).store(sum);
+    }
+}
+
+/// [`Along::Rows`].
+#[derive(Clone, Copy)]
+pub(super) struct OverRows<S, R>(S, PhantomData<R>);
+
+impl<S: Simd, R: Real> Way for OverRows<S, R> {
+    type Real = R;
+    type Simd = S;
+    type Value = Pair<S, R>;
+    type Coefficient = [R::Vector<S>; 2];
+    type Activity = R;
+    type WeightSum = ();
+
+    const ALONG: Along = Along::Rows;
+    const IN_PLACE: bool = true;
+    const WEIGHTS_IN_PASS: bool = false;
 
     #[inline(always)]
     fn simd(self) -> S {
@@ -333,6 +492,52 @@ impl<S: Simd, R: Real> Way for OverNetworks<S, R> {
 
     coefficients_in_lanes!();
 
+    weights_apart!();
+
+    #[inline(always)]
+    fn weight_gradient(
+        self,
+        shape: &Shape,
+        signal: &[R],
+        input: &[R],
+        segment: Range<usize>,
+        gradient: &mut [R],
+    ) {
+        weight_gradient_of_blocks(
+            self.0,
+            signal,
+            (input, shape.row),
+            segment,
+            gradient,
+            shape.inputs,
+        );
+    }
+
+    #[inline(always)]
+    fn activities_of(values: &[R]) -> &[R] {
+        values
+    }
+
+    #[inline(always)]
+    fn activities_mut(values: &mut [R]) -> &mut [R] {
+        values
+    }
+
+    #[inline(always)]
+    fn activity(self, loaded: R) -> Vectors<Self> {
+        [R::splat(self.0, loaded); 2]
+    }
+
+    /// In lanes without a row one factor is zero.
+    #[inline(always)]
+    fn add_product(self, sum: &mut R, a: Vectors<Self>, b: Vectors<Self>) {
+        let products = [
+            R::multiply(self.0, a[0], b[0]),
+            R::multiply(self.0, a[1], b[1]),
+        ];
+        *sum += R::sum_lanes(self.0, products[0], products[1]);
+    }
+
     #[inline(always)]
     fn of_row(self, values: &[R], i: usize) -> Pair<S, R> {
         self.load(&values[i * Self::width()..])
@@ -340,7 +545,7 @@ impl<S: Simd, R: Real> Way for OverNetworks<S, R> {
 
     values_in_lanes!();
 
-    /// In lanes without a network, what comes of it is of no use.
+    /// In lanes without a row, what comes of it is of no use.
     #[inline(always)]
     fn add_to_row(self, value: Pair<S, R>, _: usize, sum: &mut [R]) {
         (self.load(sum) + value).store(sum);
@@ -357,40 +562,33 @@ pub(super) trait Sweep<R: Real>: Sized {
 }
 
 /// Runs `sweep` with the widest vectors that the processor has.
-pub(super) fn run<R: Real>(along: Along, kind: &Kind, sweep: impl Sweep<R>) {
-    match along {
+pub(super) fn run<R: Real>(shape: &Shape, sweep: impl Sweep<R>) {
+    let kind = &shape.kind;
+    match shape.along {
         Along::Synapses => vectorise(AlongSynapses(kind, sweep, PhantomData)),
         Along::Episodes => vectorise(AlongEpisodes(kind, sweep, PhantomData)),
         Along::Networks => vectorise(AlongNetworks(kind, sweep, PhantomData)),
+        Along::Rows => vectorise(AlongRows(kind, sweep, PhantomData)),
     }
 }
 
-struct AlongSynapses<'a, K, R>(&'a Kind, K, PhantomData<R>);
+macro_rules! kernel {
+    ($along:ident, $over:ident) => {
+        struct $along<'a, K, R>(&'a Kind, K, PhantomData<R>);
 
-impl<R: Real, K: Sweep<R>> Kernel for AlongSynapses<'_, K, R> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        with_rule(self.0, self.1, OverSynapses(simd, PhantomData::<R>));
-    }
+        impl<R: Real, K: Sweep<R>> Kernel for $along<'_, K, R> {
+            #[inline(always)]
+            fn run<S: Simd>(self, simd: S) {
+                with_rule(self.0, self.1, $over(simd, PhantomData::<R>));
+            }
+        }
+    };
 }
 
-struct AlongEpisodes<'a, K, R>(&'a Kind, K, PhantomData<R>);
-
-impl<R: Real, K: Sweep<R>> Kernel for AlongEpisodes<'_, K, R> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        with_rule(self.0, self.1, OverEpisodes(simd, PhantomData::<R>));
-    }
-}
-
-struct AlongNetworks<'a, K, R>(&'a Kind, K, PhantomData<R>);
-
-impl<R: Real, K: Sweep<R>> Kernel for AlongNetworks<'_, K, R> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        with_rule(self.0, self.1, OverNetworks(simd, PhantomData::<R>));
-    }
-}
+kernel!(AlongSynapses, OverSynapses);
+kernel!(AlongEpisodes, OverEpisodes);
+kernel!(AlongNetworks, OverNetworks);
+kernel!(AlongRows, OverRows);
 
 /// Each form of a rule is a type of its own, so that the formulas of named rules are compiled in.
 #[inline(always)]

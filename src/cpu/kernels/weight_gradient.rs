@@ -1,8 +1,8 @@
-//! The gradient on a layer's weights over a group of episodes, `∂L/∂w_ij = Σ_t Σ_e δ_i(t) x_j(t)`: a product of matrices,
-//! in tiles of sums that stay in registers.
+//! The gradient on a layer's weights, `∂L/∂w_ij = Σ_t Σ_e δ_i(t) x_j(t)`, over a group of episodes or of one: a product of
+//! matrices, in tiles of sums that stay in registers.
 
 use super::rows::part;
-use crate::number::Real;
+use crate::number::{Lanes, Real};
 use crate::zip::zip_eq;
 use pulp::Simd;
 use std::ops::Range;
@@ -94,6 +94,65 @@ fn tile<S: Simd, R: Real, const N: usize, const C: usize>(
             gradient[n * padded + j + c] += R::sum_lanes(simd, sum, zero);
         }
     }
+}
+
+/// The same over the steps of one episode, where rows lie along the lanes: adds to `gradient`, `[blocks, inputs, W]`. `signal` is
+/// `[blocks, T, W]`, and `input` `[T, row]`.
+#[inline(always)]
+pub(super) fn weight_gradient_of_blocks<S: Simd, R: Real>(
+    simd: S,
+    signal: &[R],
+    (input, row): (&[R], usize),
+    segment: Range<usize>,
+    gradient: &mut [R],
+    inputs: usize,
+) {
+    let width = R::pair_width::<S>();
+    let of_block = signal.len() / (gradient.len() / (inputs * width));
+    let x = &input[segment.start * row..segment.end * row];
+    let blocks = zip_eq(
+        signal.chunks_exact(of_block),
+        gradient.chunks_exact_mut(inputs * width),
+    );
+    for (signal, gradient) in blocks {
+        let deltas = R::pairs::<S>(&signal[segment.start * width..segment.end * width]);
+        let gradient = R::pairs_mut::<S>(gradient);
+        let mut j = 0;
+        while j < inputs {
+            match inputs - j {
+                4.. => j = tile_of_block::<S, R, 4>(simd, deltas, (x, row), j, gradient),
+                2.. => j = tile_of_block::<S, R, 2>(simd, deltas, (x, row), j, gradient),
+                _ => j = tile_of_block::<S, R, 1>(simd, deltas, (x, row), j, gradient),
+            }
+        }
+    }
+}
+
+/// `C` columns from number `j` on; returns the number of the next.
+#[inline(always)]
+fn tile_of_block<S: Simd, R: Real, const C: usize>(
+    simd: S,
+    deltas: &[[R::Vector<S>; 2]],
+    (x, row): (&[R], usize),
+    j: usize,
+    gradient: &mut [[R::Vector<S>; 2]],
+) -> usize {
+    let mut sums = [[R::splat(simd, R::zero()); 2]; C];
+    for (delta, x) in deltas.iter().zip(x.chunks_exact(row)) {
+        let x = x[j..].first_chunk::<C>().expect("columns of the row");
+        for (sum, &x) in sums.iter_mut().zip(x) {
+            let x = R::splat(simd, x);
+            for k in 0..2 {
+                sum[k] = R::multiply_add(simd, delta[k], x, sum[k]);
+            }
+        }
+    }
+    for (to, sum) in gradient[j..].iter_mut().zip(sums) {
+        for k in 0..2 {
+            to[k] = <R as Lanes>::add(simd, sum[k], to[k]);
+        }
+    }
+    j + C
 }
 
 /// `sums_j += Σ_e values_je` over the first `count` episodes: `sums` is `[I]`, `values` `[I, W]`.
