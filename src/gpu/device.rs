@@ -40,6 +40,7 @@ pub(super) struct Device {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     buffers_made: AtomicU64,
+    bytes_written: AtomicU64,
     /// By their text.
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     /// A buffer to read results back through, kept for the next time.
@@ -97,6 +98,7 @@ impl Device {
             device,
             queue,
             buffers_made: AtomicU64::default(),
+            bytes_written: AtomicU64::default(),
             pipelines: Mutex::default(),
             staging: Mutex::default(),
             failures,
@@ -171,6 +173,15 @@ impl Device {
     /// Buffers made so far.
     pub fn buffers_made(&self) -> u64 {
         self.buffers_made.load(Ordering::Relaxed)
+    }
+
+    /// Bytes written so far, from the host to the device.
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes_written.load(Ordering::Relaxed)
+    }
+
+    fn count_written(&self, bytes: u64) {
+        self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// The compiled kernel; each text is compiled once.
@@ -417,6 +428,7 @@ impl Device {
                 self.queue.write_buffer(buffer, offset, piece);
             })?;
             offset += piece.len() as u64;
+            self.count_written(piece.len() as u64);
         }
         pieces.end(self)
     }
@@ -454,6 +466,7 @@ impl Device {
             let operation = "writing to the device";
             written.ok_or_else(|| device_error(&self.name, operation, "no memory to stage"))?;
             offset += (count * bytes) as u64;
+            self.count_written((count * bytes) as u64);
         }
         pieces.end(self)
     }
@@ -461,14 +474,14 @@ impl Device {
 
 /// Pieces of an array on their way to the device, two at most: what is staged of one takes memory until it is done.
 #[derive(Default)]
-struct Pieces {
+pub(super) struct Pieces {
     staged: bool,
     submitted: Option<SubmissionIndex>,
 }
 
 impl Pieces {
     /// Submits what is staged of the piece before, and waits for the one before that.
-    fn follow(&mut self, device: &Device) -> Result<()> {
+    pub fn follow(&mut self, device: &Device) -> Result<()> {
         if self.staged {
             let submission = device.scoped("a submission", || device.queue.submit([]))?;
             if let Some(earlier) = self.submitted.replace(submission) {

@@ -57,6 +57,12 @@ impl Gpu {
         self.device.buffers_made()
     }
 
+    /// Bytes that were written to the device so far.
+    #[doc(hidden)]
+    pub fn bytes_written(&self) -> u64 {
+        self.device.bytes_written()
+    }
+
     /// The limits within which the device is used: its own, unless restricted.
     pub fn profile(&self) -> &Profile {
         &self.profile

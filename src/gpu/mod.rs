@@ -11,6 +11,7 @@ mod adapter;
 mod arrays;
 mod bindings;
 mod clock;
+mod copies;
 mod cuts;
 mod device;
 mod engine;

@@ -14,7 +14,7 @@ use crate::computation::{
     DeviceArrays, EpisodeGradients, Gradients, Outcome, PopulationBackend, Request, SessionBackend,
     Want,
 };
-use crate::episodes::{Episodes, Objective, Upstream, of_each_network};
+use crate::episodes::{Episodes, Objective, Upstream};
 use crate::error::Result;
 use crate::network::Network;
 use crate::optimiser::Optimiser;
@@ -107,12 +107,12 @@ impl GpuSession {
 
     /// A gradient on the outputs of the steps that are done, in an array of all steps.
     fn padded(&self, gradient: &CowArray<'_, f32, Ix4>) -> CowArray<'static, f32, Ix4> {
-        let (networks, request) = (self.work.networks, &self.work.request);
-        let outputs = self.network.outputs();
-        let mut padded = Array4::zeros((networks, request.batch, request.steps, outputs));
+        let (networks, batch, _, outputs) = gradient.dim();
+        let steps = self.work.request.steps;
+        let mut padded = Array4::zeros((networks, batch, steps, outputs));
         padded
             .slice_axis_mut(Axis(2), Slice::from(..self.done))
-            .assign(&of_each_network(gradient, networks));
+            .assign(gradient);
         padded.into()
     }
 

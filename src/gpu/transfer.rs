@@ -95,7 +95,7 @@ impl<'a> Transfer<'a> {
                     self.device().write(buffer, &mask)?;
                 }
                 Objective::OutputGradient(gradient) if plan.work.request.gradient => {
-                    // Gradients take the place of signals: each network has its own.
+                    // Gradients take the place of signals: each network has a place of its own.
                     let networks = self.networks.clone();
                     self.write_steps(signal(segment), segment, gradient, (networks, row))?;
                 }
@@ -176,9 +176,26 @@ impl<'a> Transfer<'a> {
         (networks, row): (Range<usize>, usize),
     ) -> Result<()> {
         let steps = &self.plan().segments[segment];
-        let view = part(values, &[&networks, &self.episodes, steps]);
-        let buffer = self.loaded.buffer(array);
-        self.device().write_rows(buffer, 0, &view, row)
+        self.write_rows(array, 0, values, [&networks, &self.episodes, steps], row)
+    }
+
+    /// Writes the part of an array for some networks, episodes and rows from element `at` of a buffer on, in rows of `row`
+    /// elements.
+    fn write_rows<S: Data<Elem = f32>>(
+        &self,
+        array: Working,
+        at: u64,
+        values: &ArrayBase<S, Ix4>,
+        [networks, episodes, rows]: [&Range<usize>; 3],
+        row: usize,
+    ) -> Result<()> {
+        let (device, buffer) = (self.device(), self.loaded.buffer(array));
+        if values.len_of(Axis(0)) == 1 {
+            let view = part(values, &[&(0..1), episodes, rows]);
+            return device.write_copies(buffer, at, &view, row, networks.len());
+        }
+        let view = part(values, &[networks, episodes, rows]);
+        device.write_rows(buffer, at, &view, row)
     }
 
     /// Writes `[P, B, O, I]` to a slot of a layer's traces.
@@ -190,10 +207,10 @@ impl<'a> Transfer<'a> {
         values: &ArrayBase<S, Ix4>,
     ) -> Result<()> {
         let at = (slot * self.trace_plane(layer)) as u64;
-        let view = part(values, &[&self.networks, &self.episodes]);
-        let buffer = self.loaded.buffer(Working::Traces(layer, segment));
-        self.device()
-            .write_rows(buffer, at, &view, self.layers()[layer].row)
+        let layout = &self.layers()[layer];
+        let ranges = [&self.networks, &self.episodes, &(0..layout.outputs)];
+        let array = Working::Traces(layer, segment);
+        self.write_rows(array, at, values, ranges, layout.row)
     }
 
     /// Elements of one trace of a layer of all episodes.
@@ -290,10 +307,9 @@ impl<'a> Transfer<'a> {
     /// Writes the inputs of one step, `[P, B, 1, I]`.
     pub fn upload_step<S: Data<Elem = f32>>(&self, input: &ArrayBase<S, Ix4>) -> Result<()> {
         let networks = self.owners(self.plan().work.request.in_common.input);
-        let view = part(input, &[&networks, &self.episodes]);
-        let buffer = self.loaded.buffer(Working::StepInput);
-        self.device()
-            .write_rows(buffer, 0, &view, self.layers()[0].row)
+        let ranges = [&networks, &self.episodes, &(0..1)];
+        let row = self.layers()[0].row;
+        self.write_rows(Working::StepInput, 0, input, ranges, row)
     }
 
     /// Reads the outputs of one step, `[P, B, 1, O]`.

@@ -160,10 +160,11 @@ pub fn halves_are_the_engines<R: Real>(engine: &Engine, case: &Case) {
 }
 
 /// What networks have in common may be given once to every call, with the results of a copy for each.
-pub fn what_networks_have_in_common_is_given_once(engine: &Engine) {
+pub fn what_networks_have_in_common_is_given_once(engine: &Engine, case: &Case) {
     let case = Case {
         initial_trace: true,
-        ..cases()[1].clone()
+        trace_gradient: true,
+        ..case.clone()
     };
     let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
     let one = of_network(&case.episodes().cast(), 0);
@@ -181,13 +182,21 @@ pub fn what_networks_have_in_common_is_given_once(engine: &Engine) {
     );
     let extent = Extent::new(case.batch, case.steps).want(Want::ALL);
     let session = |extent| engine.session(&network, &parameters, extent);
-    let mut whole = session(extent.with_initial_traces()).expect("a session");
-    let mut halves = |episodes: &Episodes<'_, f32>, gradient: &Array4<f32>| {
+    let with_traces = extent.with_initial_traces().with_trace_gradients();
+    let mut whole = session(with_traces).expect("a session");
+    let mut halves = |episodes: &Episodes<'_, f32>, upstream: Upstream<'_, f32>| {
         let outcome = whole.forward(episodes).expect("outputs");
-        (outcome, whole.backward(gradient).expect("gradients"))
+        (outcome, whole.backward(upstream).expect("gradients"))
     };
-    let expected = halves(&copied, &copies(gradient));
-    assert!(halves(&one, &gradient.to_owned()) == expected);
+    let mut upstream = Upstream::output_gradient(gradient.view());
+    let mut of_each = Upstream::output_gradient(copies(gradient));
+    for (&layer, gradient) in &one.trace_gradients {
+        upstream = upstream.with_trace_gradient(layer, gradient.view());
+        of_each = of_each.with_trace_gradient(layer, copies(gradient));
+    }
+    // First, so that nothing of the copies is there yet.
+    let given_once = halves(&one, upstream);
+    assert!(given_once == halves(&copied, of_each));
     let mut stepwise = session(extent.step_by_step()).expect("a session");
     let mut step = |input: &CowArray<'static, f32, Ix4>| {
         stepwise.begin();
@@ -196,8 +205,8 @@ pub fn what_networks_have_in_common_is_given_once(engine: &Engine) {
         let gradient = gradient.slice(s![.., .., ..1, ..]).to_owned();
         (output, stepwise.backward(gradient).expect("gradients"))
     };
-    let expected = step(&copies(&one.input).into());
-    assert!(step(&one.input) == expected);
+    let given_once = step(&one.input);
+    assert!(given_once == step(&copies(&one.input).into()));
 }
 
 /// Steps one at a time give the bits of all steps at once, and so does what is differentiated at the end.

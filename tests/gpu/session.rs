@@ -1,6 +1,6 @@
 //! Sessions whose arrays stay on the device.
 
-use crate::common::cases::Case;
+use crate::common::cases::{Case, Goal, of_network, plastic};
 use crate::common::environment::acting_is_a_loop_by_hand;
 use crate::common::sessions::{
     a_session_learns_as_a_learner_does, a_session_says_which_network_failed, cases, episodes_go_on,
@@ -10,8 +10,8 @@ use crate::common::sessions::{
 };
 use crate::cuts::restricted;
 use crate::{Body, body};
-use metaplastic::episodes::Upstream;
-use metaplastic::{Engine, Error, Extent, Optimiser, Want};
+use metaplastic::episodes::{Objective, Upstream};
+use metaplastic::{Engine, Episodes, Error, Extent, Layer, Optimiser, Want};
 
 pub fn bodies() -> Vec<Body> {
     let mut bodies = Vec::new();
@@ -65,8 +65,21 @@ pub fn bodies() -> Vec<Body> {
     bodies.push(body(
         "what networks have in common is given once to a session",
         |engine| {
-            what_networks_have_in_common_is_given_once(engine);
+            what_networks_have_in_common_is_given_once(engine, &cases()[1]);
+            what_networks_have_in_common_is_given_once(engine, &in_pieces());
+            let some_together = Case {
+                population: 5,
+                batch: 40,
+                steps: 64,
+                goal: Goal::OutputGradient,
+                ..Case::new([Layer::Plastic(plastic(40, 10))])
+            };
+            what_networks_have_in_common_is_given_once(engine, &some_together);
         },
+    ));
+    bodies.push(body(
+        "what networks have in common goes to the device once",
+        what_is_in_common_travels_once,
     ));
     bodies.push(body(
         "what is computed on the device stays there",
@@ -95,6 +108,56 @@ pub fn bodies() -> Vec<Body> {
         );
     }));
     bodies
+}
+
+/// A case in which one network's input and traces are more than is copied on the device at once.
+fn in_pieces() -> Case {
+    Case {
+        population: 3,
+        batch: 40,
+        steps: 70,
+        goal: Goal::OutputGradient,
+        ..Case::new([Layer::Plastic(plastic(100, 66))])
+    }
+}
+
+/// On a device of its own, since bytes are counted by device.
+fn what_is_in_common_travels_once(engine: &Engine) {
+    let Engine::Gpu(gpu) = engine else {
+        unreachable!("the engine is a GPU")
+    };
+    let own = Engine::gpu(Some(&gpu.index().to_string())).expect("a device");
+    let Engine::Gpu(gpu) = &own else {
+        unreachable!("it is a GPU's")
+    };
+    let case = Case {
+        initial_trace: true,
+        ..in_pieces()
+    };
+    let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
+    let extent = Extent::new(case.batch, case.steps).with_initial_traces();
+    let mut session = own
+        .session(&network, &parameters, extent)
+        .expect("a session");
+    let mut written = |episodes: &Episodes<'_, f32>| {
+        let before = gpu.bytes_written();
+        session.forward(episodes).expect("outputs");
+        let forward = gpu.bytes_written();
+        let Objective::OutputGradient(gradient) = &episodes.objective else {
+            unreachable!("the case has a gradient on the output")
+        };
+        session.backward(gradient.view()).expect("gradients");
+        [forward - before, gpu.bytes_written() - forward]
+    };
+    let of_each = case.episodes().cast::<f32>();
+    let [forward, backward] = written(&of_each);
+    let [common_forward, common_backward] = written(&of_network(&of_each, 0));
+    assert_eq!(3 * common_forward, forward);
+    // A reverse half is also told how many steps were done.
+    assert!(
+        5 * common_backward < 2 * backward,
+        "{common_backward} of {backward}"
+    );
 }
 
 /// Half the squared output as a loss, whose gradient is the output: copied on the device, it gives the bits that it gives

@@ -60,7 +60,7 @@ fn episodes_that_overflowed_leave_nothing_behind() {
 
 #[test]
 fn data_common_to_a_population_is_given_once_to_a_session() {
-    what_networks_have_in_common_is_given_once(&Engine::cpu());
+    what_networks_have_in_common_is_given_once(&Engine::cpu(), &cases()[1]);
 }
 
 #[test]
