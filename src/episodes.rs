@@ -4,17 +4,14 @@
 //! towards a loss.
 
 use crate::check::{require_finite, require_shape, require_shape_of_networks, shape_error};
+pub use crate::dynamics::Dynamics;
 use crate::error::{Error, Result};
 use crate::memory;
-use crate::network::{Loss, Network};
+use crate::network::{Dynamic, Loss, Network};
 use crate::number::Real;
 #[cfg(feature = "gpu")]
 use ndarray::ArrayView;
 use ndarray::{Array1, Array3, Array4, ArrayBase, ArrayView4, CowArray, Data, Dimension, Ix4};
-use std::collections::BTreeMap;
-
-/// Arrays of plastic layers, `[P, B, O, I]`, by layer.
-pub(crate) type Traces<'a, R> = BTreeMap<usize, CowArray<'a, R, Ix4>>;
 
 /// `B` episodes of `T` steps for each network of a population, and what is differentiated on their outputs.
 ///
@@ -36,11 +33,11 @@ pub struct Episodes<'a, R> {
     pub input: CowArray<'a, R, Ix4>,
     /// What is differentiated.
     pub objective: Objective<'a, R>,
-    /// By layer, the trace at the first step, `[P, B, O, I]`; zero where there is none. Plastic layers only.
-    pub initial_traces: Traces<'a, R>,
-    /// By layer, the gradient on the trace after the last step, `[P, B, O, I]`; zero where there is none. Plastic layers
-    /// only.
-    pub trace_gradients: Traces<'a, R>,
+    /// What layers are given: their traces, eligibility traces and activities at the first step, zero where there are none;
+    /// and the modulators that come from the episodes.
+    pub given: Dynamics<'a, R>,
+    /// The gradients on traces, eligibility traces and activities after the last step; zero where there are none.
+    pub final_gradients: Dynamics<'a, R>,
 }
 
 /// The quantity whose gradient is taken.
@@ -74,13 +71,13 @@ pub enum Mask<R> {
 }
 
 impl<'a, R: Real> Episodes<'a, R> {
-    /// Episodes without an objective, with zero initial traces. `input` is `[P, B, T, I]`.
+    /// Episodes without an objective, which begin from zero. `input` is `[P, B, T, I]`.
     pub fn new(input: impl Into<CowArray<'a, R, Ix4>>) -> Self {
         Self {
             input: input.into(),
             objective: Objective::None,
-            initial_traces: BTreeMap::new(),
-            trace_gradients: BTreeMap::new(),
+            given: Dynamics::new(),
+            final_gradients: Dynamics::new(),
         }
     }
 
@@ -113,25 +110,44 @@ impl<'a, R: Real> Episodes<'a, R> {
         }
     }
 
-    /// The same with a layer's trace at the first step, `[P, B, O, I]`.
+    /// The same with a layer's trace at the first step, `[P, B, O, J]`.
     #[must_use]
-    pub fn with_initial_trace(
-        mut self,
-        layer: usize,
-        trace: impl Into<CowArray<'a, R, Ix4>>,
-    ) -> Self {
-        self.initial_traces.insert(layer, trace.into());
-        self
+    pub fn with_initial_trace(self, layer: usize, trace: impl Into<CowArray<'a, R, Ix4>>) -> Self {
+        self.with_given(layer, Dynamic::Trace, trace.into())
     }
 
-    /// The same with a gradient on a layer's trace after the last step, `[P, B, O, I]`.
+    /// The same with a gradient on a layer's trace after the last step, `[P, B, O, J]`.
     #[must_use]
     pub fn with_trace_gradient(
-        mut self,
+        self,
         layer: usize,
         gradient: impl Into<CowArray<'a, R, Ix4>>,
     ) -> Self {
-        self.trace_gradients.insert(layer, gradient.into());
+        self.with_final_gradient(layer, Dynamic::Trace, gradient.into())
+    }
+
+    /// The same with what a layer is given: its trace, eligibility trace `[P, B, O, J]` or activity `[P, B, O]` at the first
+    /// step, or its modulator at every step, `[P, B, T]` or `[P, B, T, O]`.
+    #[must_use]
+    pub fn with_given<D: Dimension>(
+        mut self,
+        layer: usize,
+        dynamic: Dynamic,
+        array: impl Into<CowArray<'a, R, D>>,
+    ) -> Self {
+        self.given.insert(layer, dynamic, array);
+        self
+    }
+
+    /// The same with a gradient on a layer's trace, eligibility trace or activity after the last step.
+    #[must_use]
+    pub fn with_final_gradient<D: Dimension>(
+        mut self,
+        layer: usize,
+        dynamic: Dynamic,
+        array: impl Into<CowArray<'a, R, D>>,
+    ) -> Self {
+        self.final_gradients.insert(layer, dynamic, array);
         self
     }
 
@@ -140,26 +156,22 @@ impl<'a, R: Real> Episodes<'a, R> {
         self.map(
             |array| CowArray::from(array.map(|value| S::from_f64(value.as_f64()))),
             Mask::cast,
+            Dynamics::cast,
         )
     }
 
     /// The same values as arrays of their own, in standard layout.
     pub(crate) fn to_owned(&self) -> Episodes<'static, R> {
         let own = |array: &CowArray<'_, R, Ix4>| array.as_standard_layout().into_owned().into();
-        self.map(own, Mask::clone)
+        self.map(own, Mask::clone, Dynamics::to_owned)
     }
 
     fn map<S: Real>(
         &self,
         array: impl Fn(&CowArray<'a, R, Ix4>) -> CowArray<'static, S, Ix4>,
         mask_as: impl Fn(&Mask<R>) -> Mask<S>,
+        dynamics: impl Fn(&Dynamics<'a, R>) -> Dynamics<'static, S>,
     ) -> Episodes<'static, S> {
-        let traces = |traces: &Traces<'a, R>| {
-            let traces = traces.iter();
-            traces
-                .map(|(&layer, trace)| (layer, array(trace)))
-                .collect()
-        };
         Episodes {
             input: array(&self.input),
             objective: match &self.objective {
@@ -170,8 +182,8 @@ impl<'a, R: Real> Episodes<'a, R> {
                 Objective::OutputGradient(gradient) => Objective::OutputGradient(array(gradient)),
                 Objective::None => Objective::None,
             },
-            initial_traces: traces(&self.initial_traces),
-            trace_gradients: traces(&self.trace_gradients),
+            given: dynamics(&self.given),
+            final_gradients: dynamics(&self.final_gradients),
         }
     }
 
@@ -189,12 +201,8 @@ impl<'a, R: Real> Episodes<'a, R> {
             Objective::OutputGradient(gradient) => gradient.len() as u128,
             Objective::None => 0,
         };
-        let traces = self
-            .initial_traces
-            .values()
-            .chain(self.trace_gradients.values());
-        let traces: u128 = traces.map(|trace| trace.len() as u128).sum();
-        (self.input.len() as u128 + objective + traces) * size_of::<R>() as u128
+        let dynamics = self.given.elements() + self.final_gradients.elements();
+        (self.input.len() as u128 + objective + dynamics) * size_of::<R>() as u128
     }
 
     /// Episodes per network `B`.
@@ -205,16 +213,6 @@ impl<'a, R: Real> Episodes<'a, R> {
     /// Steps per episode `T`.
     pub fn steps(&self) -> usize {
         self.input.dim().2
-    }
-
-    /// A layer's trace at the first step, if given.
-    pub fn initial_trace(&self, layer: usize) -> Option<&CowArray<'a, R, Ix4>> {
-        self.initial_traces.get(&layer)
-    }
-
-    /// The gradient on a layer's trace after the last step, if given.
-    pub fn trace_gradient(&self, layer: usize) -> Option<&CowArray<'a, R, Ix4>> {
-        self.trace_gradients.get(&layer)
     }
 
     /// Fails unless every array has the shape that `network` and a population of `population` call for, and is finite.
@@ -278,9 +276,10 @@ impl<'a, R: Real> Episodes<'a, R> {
             Objective::OutputGradient(gradient) => require_output_gradient(gradient, &output)?,
             Objective::None => {}
         }
-        require_traces(&self.initial_traces, "trace", network, [population, batch])?;
-        let suffix = "trace_gradient";
-        require_traces(&self.trace_gradients, suffix, network, [population, batch])
+        let sizes = [population, batch, steps];
+        self.given.check_given(network, sizes)?;
+        self.final_gradients.check_gradients(network, sizes)?;
+        self.given.require_modulators(network, sizes)
     }
 }
 
@@ -293,39 +292,13 @@ fn require_output_gradient<R: Real>(
     require_finite(name, gradient)
 }
 
-/// Fails unless arrays of layers, whose names end with `suffix`, fit plastic layers of so many networks and episodes.
-pub(crate) fn require_traces<R: Real>(
-    traces: &Traces<'_, R>,
-    suffix: &str,
-    network: &Network,
-    [population, batch]: [usize; 2],
-) -> Result<()> {
-    for (&index, trace) in traces {
-        let name = format!("layer{index}.{suffix}");
-        let Some(layer) = network
-            .layers()
-            .get(index)
-            .and_then(|layer| layer.as_plastic())
-        else {
-            return Err(Error::UnknownTensor {
-                name,
-                known: "traces of its plastic layers only".into(),
-            });
-        };
-        let expected = [population, batch, layer.outputs, layer.inputs];
-        require_shape_of_networks(&name, trace.shape(), "[P, B, O, I]", &expected)?;
-        require_finite(&name, trace)?;
-    }
-    Ok(())
-}
-
 /// What is differentiated of episodes that were run: gradients on what they put out. Arrays are the caller's, and may be common
 /// to all networks, as in [`Episodes`]. An array alone is a gradient on the output.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Upstream<'a, R> {
     pub(crate) objective: Objective<'a, R>,
-    pub(crate) trace_gradients: Traces<'a, R>,
+    pub(crate) final_gradients: Dynamics<'a, R>,
     /// Whether the gradient on the output is where the device has it.
     pub(crate) on_device: bool,
 }
@@ -335,7 +308,7 @@ impl<'a, R: Real> Upstream<'a, R> {
     pub fn none() -> Self {
         Self {
             objective: Objective::None,
-            trace_gradients: BTreeMap::new(),
+            final_gradients: Dynamics::new(),
             on_device: false,
         }
     }
@@ -358,14 +331,25 @@ impl<'a, R: Real> Upstream<'a, R> {
         }
     }
 
-    /// The same with a gradient on a layer's trace after the last step, `[P, B, O, I]`.
+    /// The same with a gradient on a layer's trace after the last step, `[P, B, O, J]`.
     #[must_use]
     pub fn with_trace_gradient(
-        mut self,
+        self,
         layer: usize,
         gradient: impl Into<CowArray<'a, R, Ix4>>,
     ) -> Self {
-        self.trace_gradients.insert(layer, gradient.into());
+        self.with_final_gradient(layer, Dynamic::Trace, gradient.into())
+    }
+
+    /// The same with a gradient on a layer's trace, eligibility trace or activity after the last step.
+    #[must_use]
+    pub fn with_final_gradient<D: Dimension>(
+        mut self,
+        layer: usize,
+        dynamic: Dynamic,
+        gradient: impl Into<CowArray<'a, R, D>>,
+    ) -> Self {
+        self.final_gradients.insert(layer, dynamic, gradient);
         self
     }
 
@@ -379,8 +363,8 @@ impl<'a, R: Real> Upstream<'a, R> {
             let expected = [population, batch, steps, network.outputs()];
             require_output_gradient(gradient, &expected)?;
         }
-        let suffix = "trace_gradient";
-        require_traces(&self.trace_gradients, suffix, network, [population, batch])
+        let sizes = [population, batch, steps];
+        self.final_gradients.check_gradients(network, sizes)
     }
 }
 

@@ -127,6 +127,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The engine does not compute this yet.
+    #[error("the {engine} engine does not support {what}: use another engine (--engine cpu)")]
+    Unsupported {
+        /// The engine.
+        engine: &'static str,
+        /// What it does not support.
+        what: String,
+    },
     /// A call at the wrong time: another has to come before it, or the session was opened for other calls.
     #[error("{what}: {reason}")]
     OutOfTurn {
@@ -332,6 +340,17 @@ impl Error {
         }
     }
 
+    /// The same of a setting of a layer, by its index.
+    pub(crate) fn of_layer(self, index: usize) -> Self {
+        match self {
+            Self::Setting { field, reason } => Self::Setting {
+                field: format!("layer{index}.{field}"),
+                reason,
+            },
+            other => other,
+        }
+    }
+
     /// Parameters or gradients of another network.
     pub(crate) fn other_network(name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::OtherNetwork {
@@ -373,7 +392,8 @@ impl Error {
             | Self::Toml { .. }
             | Self::Rule { .. }
             | Self::Coefficient { .. }
-            | Self::Precision { .. } => ErrorKind::Input,
+            | Self::Precision { .. }
+            | Self::Unsupported { .. } => ErrorKind::Input,
             Self::In { source, .. } => source.kind(),
             Self::SavedElsewhere { error, .. } => error.kind(),
             Self::Read { .. }

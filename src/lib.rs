@@ -76,6 +76,7 @@
 mod check;
 mod computation;
 mod cpu;
+mod dynamics;
 pub mod engine;
 pub mod episodes;
 pub mod error;
@@ -108,11 +109,13 @@ pub use wgpu;
 #[doc(no_inline)]
 pub use engine::{Engine, Extent, Learner, Session, Want};
 #[doc(no_inline)]
-pub use episodes::{Episodes, Mask};
+pub use episodes::{Dynamics, Episodes, Mask};
 #[doc(no_inline)]
 pub use error::{Error, Result};
 #[doc(no_inline)]
-pub use network::{Activation, Bias, Dense, Layer, Loss, Network, Plastic, Rate};
+pub use network::{
+    Activation, Bias, Dense, Dynamic, Layer, Loss, Network, Plastic, Rate, Recurrent,
+};
 #[doc(no_inline)]
 pub use optimiser::Optimiser;
 #[doc(no_inline)]

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::named::named;
 pub use crate::network::tensors::Role;
+use crate::network::tensors::{TensorSpec, name};
 use crate::network::{Layer, Network};
 use crate::number::Real;
 use crate::number::require_in_range;
@@ -25,6 +26,8 @@ pub struct Tensor {
     pub layer: usize,
     /// What it is to the layer.
     pub role: Role,
+    /// Of a coefficient, its name.
+    pub coefficient: Option<String>,
     /// Its shape for one network, without the population axis.
     pub shape: Vec<usize>,
     /// Index of its first element among the network's parameters.
@@ -36,9 +39,10 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// The name in files: `layer0.weight`.
+    /// The name in files: `layer0.weight`, `layer0.coefficient.a`.
     pub fn name(&self) -> String {
-        format!("layer{}.{}", self.layer, self.role.name())
+        let name = name(self.role, self.coefficient.as_deref());
+        format!("layer{}.{name}", self.layer)
     }
 
     /// The indices of its elements among a network's parameters.
@@ -70,23 +74,24 @@ impl Layout {
         for (index, layer) in network.layers().iter().enumerate() {
             for tensor in layer.tensors() {
                 let shape = tensor.shape(layer);
-                layout.push(index, tensor.role, shape, tensor.learned)?;
+                layout.push(index, tensor, shape)?;
             }
             layout.layers.push(layout.tensors.len());
         }
         Ok(layout)
     }
 
-    fn push(&mut self, layer: usize, role: Role, shape: Vec<usize>, learned: bool) -> Result<()> {
-        let what = format!("layer{layer}.{}", role.name());
+    fn push(&mut self, layer: usize, spec: TensorSpec, shape: Vec<usize>) -> Result<()> {
+        let what = format!("layer{layer}.{}", spec.name());
         let len = memory::elements(&what, &shape)?;
         self.tensors.push(Tensor {
             layer,
-            role,
+            role: spec.role,
+            coefficient: spec.coefficient,
             shape,
             offset: self.size,
             len,
-            learned,
+            learned: spec.learned,
         });
         self.size = memory::elements("parameters", &[self.size.saturating_add(len)])?;
         Ok(())
@@ -102,13 +107,25 @@ impl Layout {
         self.size
     }
 
-    /// The tensor of a layer, if the network has it.
-    pub fn find(&self, layer: usize, role: Role) -> Option<&Tensor> {
-        let range = *self.layers.get(layer)?..*self.layers.get(layer.checked_add(1)?)?;
-        self.tensors[range]
-            .iter()
-            .find(|tensor| tensor.role == role)
+    /// The tensors of a layer; none where there is no such layer.
+    pub fn of_layer(&self, layer: usize) -> &[Tensor] {
+        let at = |layer: usize| self.layers.get(layer).copied();
+        match (at(layer), layer.checked_add(1).and_then(at)) {
+            (Some(first), Some(end)) => &self.tensors[first..end],
+            _ => &[],
+        }
     }
+
+    /// The tensor of a layer, if the network has it; of coefficients, the first by name.
+    pub fn find(&self, layer: usize, role: Role) -> Option<&Tensor> {
+        let mut tensors = self.of_layer(layer).iter();
+        tensors.find(|tensor| tensor.role == role)
+    }
+}
+
+/// What is said of each tensor, in the order of the layout.
+fn specs(network: &Network) -> impl Iterator<Item = TensorSpec> {
+    network.layers().iter().flat_map(Layer::tensors)
 }
 
 /// One value per parameter of each network of a population: the parameters themselves, or their gradients.
@@ -120,22 +137,16 @@ pub struct Parameters<R> {
 }
 
 impl<R: Real> Parameters<R> {
-    /// All zeros, except the rates, which have the description's values.
+    /// All zeros, except rates, coefficients and the modulator's fan-out, which have the description's values.
     ///
     /// # Errors
     /// If the population is empty, the parameters exceed the memory available, or a rate the range of `R`.
     pub fn new(network: &Network, population: usize) -> Result<Self> {
         network.require_range::<R>()?;
         let mut parameters = Self::zeros(Arc::new(Layout::new(network)?), population)?;
-        for (index, layer) in network.layers().iter().enumerate() {
-            for tensor in layer.tensors() {
-                let Some(value) = tensor.value else {
-                    continue;
-                };
-                let mut view = parameters
-                    .view_mut(index, tensor.role)
-                    .expect("a layer has its tensors");
-                view.fill(R::from_f64(value));
+        for (spec, tensor) in specs(network).zip(parameters.layout.clone().tensors()) {
+            if let Some(value) = spec.value {
+                parameters.tensor_mut(tensor).fill(R::from_f64(value));
             }
         }
         Ok(parameters)
@@ -183,11 +194,9 @@ impl<R: Real> Parameters<R> {
             .enumerate()
             .for_each(|(index, values)| {
                 let mut stream = Stream::initial(seed.wrapping_add(index as u64));
-                for tensor in layout
-                    .tensors()
-                    .iter()
-                    .filter(|tensor| tensor.role != Role::Rate)
-                {
+                let drawn = specs(network).zip(layout.tensors());
+                let drawn = drawn.filter(|(spec, _)| spec.value.is_none());
+                for tensor in drawn.map(|(_, tensor)| tensor) {
                     let scale = match tensor.role {
                         Role::Plasticity => initial.plasticity_scale.unwrap_or(initial.scale),
                         _ => initial.scale,
@@ -263,26 +272,37 @@ impl<R: Real> Parameters<R> {
         }
     }
 
-    /// A tensor of all networks, `[P, …]`, without copying; `None` if the layer has none.
+    /// A tensor of all networks, `[P, …]`, without copying; `None` if the layer has none. Of coefficients, the first by name.
     pub fn view(&self, layer: usize, role: Role) -> Option<ArrayViewD<'_, R>> {
-        let tensor = self.layout.find(layer, role)?;
+        Some(self.tensor(self.layout.find(layer, role)?))
+    }
+
+    /// As [`Parameters::view`], of a tensor of the layout.
+    ///
+    /// # Panics
+    /// If the tensor is of another layout.
+    pub fn tensor(&self, tensor: &Tensor) -> ArrayViewD<'_, R> {
         let (shape, strides) = self.strided(tensor);
         let values = &self.values[tensor.offset..];
-        Some(
-            ArrayViewD::from_shape(shape.strides(strides), values)
-                .expect("tensors lie within the values"),
-        )
+        ArrayViewD::from_shape(shape.strides(strides), values)
+            .expect("tensors lie within the values")
     }
 
     /// As [`Parameters::view`], to be changed.
     pub fn view_mut(&mut self, layer: usize, role: Role) -> Option<ArrayViewMutD<'_, R>> {
         let tensor = self.layout.find(layer, role)?.clone();
-        let (shape, strides) = self.strided(&tensor);
+        Some(self.tensor_mut(&tensor))
+    }
+
+    /// As [`Parameters::tensor`], to be changed.
+    ///
+    /// # Panics
+    /// If the tensor is of another layout.
+    pub fn tensor_mut(&mut self, tensor: &Tensor) -> ArrayViewMutD<'_, R> {
+        let (shape, strides) = self.strided(tensor);
         let values = &mut self.values[tensor.offset..];
-        Some(
-            ArrayViewMutD::from_shape(shape.strides(strides), values)
-                .expect("tensors lie within the values"),
-        )
+        ArrayViewMutD::from_shape(shape.strides(strides), values)
+            .expect("tensors lie within the values")
     }
 
     fn strided(&self, tensor: &Tensor) -> (ndarray::Shape<IxDyn>, IxDyn) {
@@ -309,8 +329,7 @@ impl<R: Real> Parameters<R> {
             return Ok(());
         }
         for tensor in self.layout.tensors() {
-            let view = self.view(tensor.layer, tensor.role).expect("listed");
-            crate::check::require_finite(&tensor.name(), &view)?;
+            crate::check::require_finite(&tensor.name(), &self.tensor(tensor))?;
         }
         Ok(())
     }

@@ -75,7 +75,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     };
     // What is refused is refused before the episodes are made.
     shape.check()?;
-    let choice = arguments.engine.choose(shape.synapse_steps(), false)?;
+    let choice = arguments
+        .engine
+        .choose(None, shape.synapse_steps(), false)?;
     note(format_args!("engine: {}", describe(&choice)));
     let engine = &choice.engine;
     let problem = Problem::new(shape)?;

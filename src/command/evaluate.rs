@@ -86,7 +86,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     }
     let recipe = &run.recipe;
     let seed = arguments.seed.unwrap_or(recipe.seed);
-    let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
+    let choice = arguments
+        .engine
+        .choose(Some(&recipe.network), recipe.synapse_steps(), false)?;
     if !arguments.json {
         note(format_args!("engine: {}", describe(&choice)));
     }

@@ -84,7 +84,9 @@ fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
             product.saturating_mul(size as u64)
         });
     let double = arguments.precision == Precision::F64;
-    let choice = arguments.engine.choose(synapse_steps, double)?;
+    let choice = arguments
+        .engine
+        .choose(Some(&network), synapse_steps, double)?;
     if !arguments.quiet {
         note(format_args!("engine: {}", describe(&choice)));
     }
@@ -126,23 +128,17 @@ fn not_finite<R: Real>(gradients: &Gradients<R>) -> Vec<String> {
     }
     let parameters = &gradients.parameters;
     for tensor in parameters.layout().tensors() {
-        if parameters
-            .view(tensor.layer, tensor.role)
-            .is_some_and(|view| bad(&view))
-        {
+        if bad(parameters.tensor(tensor)) {
             names.push(format!("gradient.{}", tensor.name()));
         }
     }
     if gradients.input.as_ref().is_some_and(bad) {
         names.push("gradient.input".to_owned());
     }
-    for (prefix, traces) in [
-        ("", &outcome.traces),
-        ("gradient.", &gradients.initial_traces),
-    ] {
-        for (index, trace) in traces.iter().enumerate() {
-            if trace.as_ref().is_some_and(bad) {
-                names.push(format!("{prefix}layer{index}.trace"));
+    for (prefix, dynamics) in [("", &outcome.finals), ("gradient.", &gradients.given)] {
+        for (index, dynamic, array) in dynamics.iter() {
+            if bad(&array) {
+                names.push(format!("{prefix}layer{index}.{dynamic}"));
             }
         }
     }

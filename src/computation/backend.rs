@@ -5,12 +5,12 @@ use super::device_arrays::DeviceArrays;
 use super::failure::Failure;
 use super::outcome::{EpisodeGradients, Gradients, Outcome};
 use super::state::TrainingState;
+use crate::dynamics::Dynamics;
 use crate::episodes::{Episodes, Upstream};
 use crate::error::Result;
 use crate::number::Real;
 use crate::parameters::Parameters;
 use crate::tasks::EpisodeSource;
-use ndarray::Array4;
 use std::any::Any;
 use std::fmt::Debug;
 use std::ops::Range;
@@ -58,10 +58,10 @@ pub(crate) trait SessionBackend<R: Real>: Debug + Send {
     fn population_mut(&mut self) -> &mut dyn PopulationBackend<R>;
     /// Begins new episodes.
     fn begin(&mut self);
-    /// Runs the steps of `episodes` after those that have been run. At step 0, their initial traces are taken in.
+    /// Runs the steps of `episodes` after those that have been run. At step 0, the states that are given are taken in.
     fn advance(&mut self, episodes: &Episodes<'_, R>) -> Result<Outcome<R>>;
-    /// The traces after the last step that was run, where they are wanted.
-    fn traces(&self) -> Result<Vec<Option<Array4<R>>>>;
+    /// Traces, eligibility traces and activities after the last step that was run, where they are wanted.
+    fn states(&self) -> Result<Dynamics<'static, R>>;
     /// The gradients of `upstream` over the steps that have been run.
     fn backward(&mut self, upstream: &Upstream<'_, R>) -> Result<Gradients<R>>;
     /// The same, and an update of every network with its gradient, which stays on the device.

@@ -16,6 +16,6 @@ pub(crate) use contract::EPISODE_BLOCK;
 pub use device_arrays::DeviceArrays;
 pub use failure::Failure;
 pub use outcome::{EpisodeGradients, Gradients, Outcome, Want};
-pub(crate) use request::{GivenTraces, InCommon, ObjectiveKind, Request};
+pub(crate) use request::{GivenDynamics, InCommon, ObjectiveKind, Request, Which};
 pub use sample::Sample;
 pub use state::TrainingState;

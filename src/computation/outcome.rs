@@ -1,5 +1,6 @@
 //! What a computation returns.
 
+use crate::dynamics::Dynamics;
 use crate::number::Real;
 use crate::parameters::Parameters;
 use ndarray::{Array, Array1, Array4, Dimension};
@@ -7,38 +8,39 @@ use ndarray::{Array, Array1, Array4, Dimension};
 /// The forward half: what the networks did.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Outcome<R> {
+pub struct Outcome<R: 'static> {
     /// The loss of each network, `[P]`: the mean over its episodes of the masked sum over steps. `None` without a
     /// target.
     pub loss: Option<Array1<R>>,
     /// The last layer's output, before the softmax of a cross-entropy loss, `[P, B, T, O]`, if wanted.
     pub output: Option<Array4<R>>,
-    /// Per layer, the trace after the last step, `[P, B, O, I]`, if wanted; `None` for layers without a trace.
-    pub traces: Vec<Option<Array4<R>>>,
+    /// If wanted, traces, eligibility traces and activities after the last step, and at every step the modulators that networks
+    /// compute.
+    pub finals: Dynamics<'static, R>,
 }
 
 /// The forward half and every gradient.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Gradients<R> {
+pub struct Gradients<R: 'static> {
     /// The forward half.
     pub outcome: Outcome<R>,
     /// The gradient of every parameter; zero for rates that are not learned.
     pub parameters: Parameters<R>,
     /// The gradient of the input, `[P, B, T, I]`, if wanted.
     pub input: Option<Array4<R>>,
-    /// Per layer, the gradient of the initial trace, `[P, B, O, I]`, where one was given.
-    pub initial_traces: Vec<Option<Array4<R>>>,
+    /// The gradients of what layers were given: traces, eligibility traces and activities at the first step, and modulators.
+    pub given: Dynamics<'static, R>,
 }
 
 /// The gradients of what episodes are given as.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct EpisodeGradients<R> {
+pub struct EpisodeGradients<R: 'static> {
     /// The gradient of the input, `[P, B, T, I]`, if wanted.
     pub input: Option<Array4<R>>,
-    /// Per layer, the gradient of the initial trace, `[P, B, O, I]`, where one was given.
-    pub initial_traces: Vec<Option<Array4<R>>>,
+    /// The gradients of what layers were given: traces, eligibility traces and activities at the first step, and modulators.
+    pub given: Dynamics<'static, R>,
 }
 
 /// Which results are wanted beyond the loss and the gradients of the parameters: by default the output.
@@ -56,7 +58,8 @@ pub struct Want {
     pub output: bool,
     /// The gradient of the input; a forward run has none.
     pub input_gradient: bool,
-    /// The traces after the last step: `P·B·O·I` numbers of each plastic layer, which nothing else takes room for.
+    /// Traces, eligibility traces and activities after the last step, and modulators: `P·B·O·J` numbers of each trace, which
+    /// nothing else takes room for.
     pub final_traces: bool,
 }
 
@@ -102,7 +105,7 @@ impl Want {
         }
     }
 
-    /// The same with the traces after the last step.
+    /// The same with the traces after the last step, and what else [`Want::final_traces`] names.
     #[must_use]
     pub const fn final_traces(self) -> Self {
         Self {
@@ -122,11 +125,7 @@ impl<R: Real> Outcome<R> {
         Outcome {
             loss: self.loss.as_ref().map(cast),
             output: self.output.as_ref().map(cast),
-            traces: self
-                .traces
-                .iter()
-                .map(|trace| trace.as_ref().map(cast))
-                .collect(),
+            finals: self.finals.cast(),
         }
     }
 }
@@ -138,11 +137,7 @@ impl<R: Real> Gradients<R> {
             outcome: self.outcome.cast(),
             parameters: self.parameters.cast(),
             input: self.input.as_ref().map(cast),
-            initial_traces: self
-                .initial_traces
-                .iter()
-                .map(|trace| trace.as_ref().map(cast))
-                .collect(),
+            given: self.given.cast(),
         }
     }
 }

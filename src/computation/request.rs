@@ -2,7 +2,7 @@
 
 use super::outcome::Want;
 use crate::episodes::{Episodes, Mask, Objective};
-use crate::network::Network;
+use crate::network::{Dynamic, Network};
 use crate::number::Real;
 use ndarray::Axis;
 
@@ -19,8 +19,8 @@ pub(crate) struct Request {
     pub want: Want,
     /// What the gradient is taken of.
     pub objective: ObjectiveKind,
-    /// Which traces are given, by layer.
-    pub traces: Vec<GivenTraces>,
+    /// What is given, by layer.
+    pub given: Vec<GivenDynamics>,
     /// Which arrays are given once for all networks.
     pub in_common: InCommon,
 }
@@ -50,13 +50,34 @@ pub(crate) enum ObjectiveKind {
     },
 }
 
-/// What is given of a layer's trace.
+/// What is given of what a layer has that changes over an episode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct GivenTraces {
-    /// The trace at the first step.
-    pub initial: bool,
-    /// The gradient on the trace after the last step.
-    pub gradient: bool,
+pub(crate) struct GivenDynamics {
+    /// Traces, eligibility traces and activities at the first step, and the modulator.
+    pub initial: Which,
+    /// Gradients on traces, eligibility traces and activities after the last step.
+    pub gradient: Which,
+}
+
+/// Some of what a layer has that changes over an episode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Which([bool; Dynamic::ALL.len()]);
+
+impl Which {
+    /// Those of which this is so.
+    pub fn are(mut is_so: impl FnMut(Dynamic) -> bool) -> Self {
+        Self(Dynamic::ALL.map(&mut is_so))
+    }
+
+    /// That one alone.
+    #[cfg(all(test, feature = "gpu"))]
+    pub fn one(dynamic: Dynamic) -> Self {
+        Self::are(|it| it == dynamic)
+    }
+
+    pub fn has(self, dynamic: Dynamic) -> bool {
+        self.0[dynamic as usize]
+    }
 }
 
 impl Request {
@@ -67,9 +88,9 @@ impl Request {
         want: Want,
         gradient: bool,
     ) -> Self {
-        let given = |layer| GivenTraces {
-            initial: episodes.initial_trace(layer).is_some(),
-            gradient: episodes.trace_gradient(layer).is_some(),
+        let given = |layer| GivenDynamics {
+            initial: Which::are(|dynamic| episodes.given.has(layer, dynamic)),
+            gradient: Which::are(|dynamic| episodes.final_gradients.has(layer, dynamic)),
         };
         Self {
             batch: episodes.batch(),
@@ -80,7 +101,7 @@ impl Request {
                 ..want
             },
             objective: ObjectiveKind::of(&episodes.objective),
-            traces: (0..network.layers().len()).map(given).collect(),
+            given: (0..network.layers().len()).map(given).collect(),
             in_common: InCommon::of(episodes),
         }
     }
@@ -95,7 +116,7 @@ impl Request {
             objective: ObjectiveKind::Target {
                 mask_per_episode: false,
             },
-            traces: vec![GivenTraces::default(); network.layers().len()],
+            given: vec![GivenDynamics::default(); network.layers().len()],
             in_common: InCommon::default(),
         }
     }

@@ -5,11 +5,14 @@
 //! but where rows lie along the lanes it is a block of them, and the first axis, `O` elsewhere, has their blocks
 //! ([`Along`](super::along::Along)).
 
+use super::cells::Cell;
 use super::chunks;
 use super::job::{Job, Keeps};
-use super::layers::{Shape, SynapseArrays, Synapses};
 use super::retention::checkpoints;
+use super::shape::Shape;
+use super::synapses::{SynapseArrays, Synapses};
 use super::table::table;
+use crate::network::{Dynamic, ModulatorFrom, RecurrentInput};
 use crate::number::{Aligned, Real};
 
 table! {
@@ -34,6 +37,23 @@ table! {
         /// The traces before steps `CHECKPOINT`, `2 CHECKPOINT`, …, `[O, checkpoints, C, W]`; empty where the gradient of
         /// the retention is not needed. Written by the forward sweep, read by the reverse sweep.
         checkpoints,
+        /// Of a layer whose rows step together, as all that follows: `[blocks, J, L]` in the place of `[O, C, W]` (`cells.rs`). The
+        /// eligibility traces in progress.
+        eligibility,
+        /// Those at the first step; empty where they are zero.
+        initial_eligibility,
+        /// Those after the last step; empty where they are not wanted.
+        final_eligibility,
+        /// The activity before the first step, `[blocks, L]`; empty where it is zero.
+        initial_activity,
+        /// Presynaptic activity, `[T, J, episodes]`. Brought together and read by the forward sweep; read by the reverse sweep.
+        presynaptic,
+        /// Postsynaptic activity, `[T, blocks, L]`. Written by the forward sweep, read by both.
+        values,
+        /// Each row's modulator, `[T, blocks, L]`. Taken in, or written by the forward sweep; read by both.
+        modulators,
+        /// The network's modulator, `[T, episodes]`. Written by the forward sweep, read by the reverse sweep.
+        modulator,
     }
 }
 
@@ -50,6 +70,29 @@ table! {
         trace_gradient,
         /// The gradient on the initial trace, `[O, C, W]`; empty where no such trace is given. Written by the reverse sweep.
         initial_gradient,
+        /// Of a layer whose rows step together, as all that follows (`cells.rs`): `∂L/∂H`, `[blocks, J, L]`. Taken in where there
+        /// is a gradient on the final trace; then the reverse sweep's.
+        trace_adjoint,
+        /// The same of eligibility traces.
+        eligibility_adjoint,
+        /// The same of the last activity, `[blocks, L]`.
+        activity_adjoint,
+        /// States before the steps of a segment, `[blocks, steps, states, J, L]`.
+        segment,
+        /// `δ` at the steps of a segment, `[steps, blocks, L]`.
+        deltas,
+        /// `∂L/∂y` at one step, then `δ`, `[blocks, L]`; and the sums over each row's synapses of what reaches its output and its
+        /// modulator through the rule.
+        step_signal,
+        row_output,
+        row_modulator,
+        /// The gradient on the presynaptic activity from each chunk of rows, `[chunks, J, L]`; and the sum, `[J, episodes]`.
+        columns,
+        column_sums,
+        /// The same on the input, `[chunks, I, L]`, where weights take it in.
+        input_columns,
+        /// The gradient on each row's modulator, `[T, blocks, L]`, where episodes are given it.
+        modulator_gradient,
     }
 }
 
@@ -84,6 +127,9 @@ pub(super) struct GroupArrays<A> {
     pub adjoints: Vec<AdjointArrays<A>>,
     /// Per layer, the gradients' sum over a block of episodes; none without a gradient.
     pub gradients: Vec<SynapseArrays<A>>,
+    /// The same of the episodes of a group, each in its lane, of layers whose rows step together; empty where a group is one
+    /// episode.
+    pub lane_gradients: Vec<SynapseArrays<A>>,
     pub shared: SharedArrays<A>,
 }
 
@@ -106,6 +152,12 @@ impl GroupArrays<u128> {
             gradients: gradients()
                 .map(|(_, shape)| SynapseArrays::sizes::<R>(shape))
                 .collect(),
+            lane_gradients: gradients()
+                .map(|(_, shape)| match Cell::of::<R>(shape) {
+                    Some(cell) if cell.rows == 1 => cell.sizes(cell.lanes),
+                    _ => SynapseArrays::nothing(),
+                })
+                .collect(),
             shared: sizes.shared(),
         }
     }
@@ -121,17 +173,20 @@ impl GroupArrays<u128> {
     pub fn elements(self) -> u128 {
         let activities = self.activities.into_iter().map(ActivityArrays::elements);
         let adjoints = self.adjoints.into_iter().map(AdjointArrays::elements);
-        let gradients = self.gradients.into_iter().map(SynapseArrays::elements);
+        let gradients = self.gradients.into_iter().chain(self.lane_gradients);
+        let gradients = gradients.map(SynapseArrays::elements);
         activities.chain(adjoints).chain(gradients).sum::<u128>() + self.shared.elements()
     }
 
     pub fn arrays<R: Real>(self) -> Group<R> {
         let (activities, adjoints) = (self.activities.into_iter(), self.adjoints.into_iter());
         let gradients = self.gradients.into_iter();
+        let lane_gradients = self.lane_gradients.into_iter();
         GroupArrays {
             activities: activities.map(ActivityArrays::arrays).collect(),
             adjoints: adjoints.map(AdjointArrays::arrays).collect(),
             gradients: gradients.map(SynapseArrays::arrays).collect(),
+            lane_gradients: lane_gradients.map(SynapseArrays::arrays).collect(),
             shared: self.shared.arrays(),
         }
     }
@@ -141,6 +196,11 @@ impl<R: Real> Group<R> {
     pub fn clear_gradients(&mut self) {
         self.gradients.iter_mut().for_each(Synapses::clear);
     }
+}
+
+/// So many elements, if there are any.
+fn if_so(is_so: bool, elements: usize) -> u128 {
+    if is_so { elements as u128 } else { 0 }
 }
 
 /// How many elements arrays have.
@@ -188,8 +248,11 @@ impl<'a, R: Real> Sizes<'a, R> {
     }
 
     fn activity(&self, layer: usize, shape: &Shape) -> ActivityArrays<u128> {
+        if let Some(cell) = Cell::of::<R>(shape) {
+            return self.cell_activity(layer, shape, &cell);
+        }
         let request = &self.job.request;
-        let given = request.traces[layer];
+        let given = request.given[layer];
         let kept = checkpoints(request.steps) as u128;
         ActivityArrays {
             input: self.inputs(shape),
@@ -199,24 +262,86 @@ impl<'a, R: Real> Sizes<'a, R> {
             } else {
                 0
             },
-            initial_trace: self.trace(shape, given.initial),
+            initial_trace: self.trace(shape, given.initial.has(Dynamic::Trace)),
             trace: self.trace(shape, self.job.keeps == Keeps::Traces),
             final_trace: self.trace(
                 shape,
-                request.want.final_traces || (request.gradient && given.gradient),
+                request.want.final_traces
+                    || (request.gradient && given.gradient.has(Dynamic::Trace)),
             ),
             checkpoints: kept * self.trace(shape, request.gradient && shape.retention_gradient),
+            ..ActivityArrays::nothing()
+        }
+    }
+
+    /// Of a layer whose rows step together.
+    fn cell_activity(&self, layer: usize, shape: &Shape, cell: &Cell<'_>) -> ActivityArrays<u128> {
+        let (request, steps) = (&self.job.request, self.steps);
+        let initial = request.given[layer].initial;
+        let has = |dynamic| shape.layer.state_shape(dynamic).is_some();
+        let trace = if_so(has(Dynamic::Trace), cell.state());
+        let eligibility = if_so(has(Dynamic::Eligibility), cell.state());
+        let kept = Cell::kept(request.steps) * cell.states() * cell.state();
+        let from_network = cell.is_modulated_from(ModulatorFrom::Network);
+        ActivityArrays {
+            input: self.inputs(shape),
+            output: self.outputs(shape),
+            initial_trace: if_so(initial.has(Dynamic::Trace), trace as usize),
+            trace,
+            final_trace: if_so(request.want.final_traces, trace as usize),
+            checkpoints: if_so(request.gradient, kept),
+            eligibility,
+            initial_eligibility: if_so(initial.has(Dynamic::Eligibility), eligibility as usize),
+            final_eligibility: if_so(request.want.final_traces, eligibility as usize),
+            initial_activity: if_so(initial.has(Dynamic::Activity), cell.values()),
+            presynaptic: steps * cell.activity() as u128,
+            values: steps * cell.values() as u128,
+            modulators: steps * if_so(cell.is_modulated(), cell.values()),
+            modulator: steps * if_so(from_network, cell.episodes()),
+            ..ActivityArrays::nothing()
+        }
+    }
+
+    /// The same of its reverse sweep.
+    fn cell_adjoint(&self, layer: usize, shape: &Shape, cell: &Cell<'_>) -> AdjointArrays<u128> {
+        let needs_input = self.job.needs_input_gradient(layer);
+        let needs_columns = needs_input || cell.input.is_some();
+        let has = |dynamic| shape.layer.state_shape(dynamic).is_some();
+        let room = Cell::apart(self.job.request.steps).min(self.job.request.steps);
+        let chunks = cell.chunks() * cell.lanes;
+        let from_episodes = cell.is_modulated_from(ModulatorFrom::Episodes);
+        let by_matrix = cell.input == Some(RecurrentInput::Matrix);
+        AdjointArrays {
+            signal: self.outputs(shape),
+            input_gradient: if needs_input { self.inputs(shape) } else { 0 },
+            trace_adjoint: if_so(has(Dynamic::Trace), cell.state()),
+            eligibility_adjoint: if_so(has(Dynamic::Eligibility), cell.state()),
+            activity_adjoint: if_so(cell.input.is_some(), cell.values()),
+            segment: (room * cell.states() * cell.state()) as u128,
+            deltas: (room * cell.values()) as u128,
+            step_signal: cell.values() as u128,
+            row_output: if_so(has(Dynamic::Trace), cell.values()),
+            row_modulator: if_so(has(Dynamic::Trace), cell.values()),
+            columns: if_so(needs_columns, chunks * cell.presynaptic),
+            column_sums: if_so(needs_columns, cell.activity()),
+            input_columns: if_so(needs_input && by_matrix, chunks * cell.inputs),
+            modulator_gradient: self.steps * if_so(from_episodes, cell.values()),
+            ..AdjointArrays::nothing()
         }
     }
 
     fn adjoint(&self, layer: usize, shape: &Shape) -> AdjointArrays<u128> {
-        let given = self.job.request.traces[layer];
+        if let Some(cell) = Cell::of::<R>(shape) {
+            return self.cell_adjoint(layer, shape, &cell);
+        }
+        let given = self.job.request.given[layer];
         let needs_input = self.job.needs_input_gradient(layer);
         AdjointArrays {
             signal: self.outputs(shape),
             input_gradient: if needs_input { self.inputs(shape) } else { 0 },
-            trace_gradient: self.trace(shape, given.gradient),
-            initial_gradient: self.trace(shape, given.initial),
+            trace_gradient: self.trace(shape, given.gradient.has(Dynamic::Trace)),
+            initial_gradient: self.trace(shape, given.initial.has(Dynamic::Trace)),
+            ..AdjointArrays::nothing()
         }
     }
 

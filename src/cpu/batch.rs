@@ -2,10 +2,12 @@
 
 use super::arrays::Activity;
 use super::job::{Job, Work};
-use super::layers::{Shape, SynapseArrays, Synapses, pack};
+use super::layers::pack;
 use super::pool::{Pool, Pooled};
 use super::results::Results;
+use super::shape::Shape;
 use super::source::{Block, Source};
+use super::synapses::{SynapseArrays, Synapses};
 use super::workspace::Workspace;
 use crate::network::Network;
 use crate::number::Real;
@@ -153,8 +155,8 @@ impl<R: Real> Batch<R> {
             losses: &mut losses,
             output: &mut [],
             input: &mut [],
-            traces: Vec::new(),
-            initial: Vec::new(),
+            finals: Vec::new(),
+            given: Vec::new(),
         };
         self.run(run, number, results, &mut []);
         self.losses = losses;

@@ -4,7 +4,7 @@ use super::batch::Run;
 use super::budget::Workspaces;
 use super::job::Job;
 use super::layers::unpack;
-use super::results::ResultArrays;
+use super::results::{ResultArrays, dynamics};
 use super::source::Source;
 use crate::computation::{Gradients, Outcome, Request};
 use crate::episodes::{Episodes, Objective};
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::network::Network;
 use crate::number::{PerPrecision, Real, instruction_set};
 use crate::parameters::Parameters;
-use ndarray::{Array1, Array4};
+use ndarray::Array1;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -101,16 +101,16 @@ impl Cpu {
                 .map(|losses| R::from_f64(losses.iter().sum::<f64>() / batch as f64))
                 .collect::<Array1<R>>()
         });
-        let keep = |array: Array4<R>| (!array.is_empty()).then_some(array);
+        let input = arrays.take_input();
         Ok(Gradients {
             outcome: Outcome {
                 loss,
-                output: keep(arrays.output),
-                traces: arrays.traces.into_iter().map(keep).collect(),
+                output: arrays.take_output(),
+                finals: dynamics(arrays.finals),
             },
             parameters: gradients,
-            input: keep(arrays.input),
-            initial_traces: arrays.initial.into_iter().map(keep).collect(),
+            input,
+            given: dynamics(arrays.given),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::along::Along;
 use super::chunks;
-use super::layers::Shape;
+use super::shape::Shape;
 use crate::computation::{InCommon, ObjectiveKind, Request};
 use crate::network::{Loss, Network};
 use crate::number::Real;

@@ -2,101 +2,21 @@
 //! plasticity and rate spread out to its synapses and rows. They are of one network, whose rows are padded to whole pairs of
 //! vectors, or of as many networks, or rows, as a pair has lanes, which lie side by side as the last axis.
 
-use super::along::Along;
+use super::cells::Cell;
 use super::kernels::{Deinterleave, Empty, Interleave};
-use super::table::table;
-use crate::network::{Activation, Layer, Network, Plasticity, RatePer};
-use crate::number::{Aligned, Real, padded, vectorise};
-use crate::parameters::{Layout, Role};
-use crate::rule::{Row, Rule};
+use super::shape::{Kind, Shape};
+use super::synapses::{SynapseArrays, Synapses};
+use crate::network::{Network, Plasticity, RatePer};
+use crate::number::{Real, vectorise};
+use crate::parameters::{Layout, Role, Tensor};
 use crate::zip::zip_eq;
-
-/// What the kernels need to know of a layer, without its values.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Shape {
-    pub inputs: usize,
-    pub outputs: usize,
-    /// Elements of a padded row.
-    pub row: usize,
-    pub kind: Kind,
-    pub activation: Activation,
-    /// Whether the gradient of the retention is needed: the rate is learned, or the rule's retention depends on the
-    /// output.
-    pub retention_gradient: bool,
-    pub along: Along,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Plastic(Rule),
-    Dense,
-    Bias,
-}
-
-impl Shape {
-    /// Of all layers, until it is decided what lies along the lanes of vectors.
-    pub fn all(network: &Network) -> Vec<Self> {
-        network
-            .layers()
-            .iter()
-            .map(|layer| {
-                let (kind, retention_gradient) = match layer {
-                    Layer::Plastic(plastic) => (
-                        Kind::Plastic(plastic.rule.clone()),
-                        plastic.rate.learned
-                            || plastic
-                                .rule
-                                .row()
-                                .is_some_and(Row::retention_depends_on_output),
-                    ),
-                    Layer::Dense(_) => (Kind::Dense, false),
-                    Layer::Bias(_) => (Kind::Bias, false),
-                };
-                Self {
-                    inputs: layer.inputs(),
-                    outputs: layer.outputs(),
-                    row: padded(layer.inputs()),
-                    kind,
-                    activation: layer.activation(),
-                    retention_gradient,
-                    along: Along::Synapses,
-                }
-            })
-            .collect()
-    }
-
-    /// Elements of the layer's padded synapses.
-    pub fn synapses(&self) -> usize {
-        match self.kind {
-            Kind::Bias => 0,
-            _ => self.outputs * self.row,
-        }
-    }
-
-    pub fn is_plastic(&self) -> bool {
-        matches!(self.kind, Kind::Plastic(_))
-    }
-}
-
-table! {
-    /// A layer's values, or their gradients: rows of synapses of as many networks as go together, or blocks of rows that do.
-    SynapseArrays {
-        /// `[O, C, networks]`, or `[blocks, C, rows]`; empty where the layer adds a bias alone.
-        weight,
-        /// The same; empty unless plastic.
-        plasticity,
-        /// `[O, networks]`, or `[blocks, rows]`.
-        bias,
-        /// The same; empty unless plastic.
-        rate,
-    }
-}
-
-pub(super) type Synapses<R> = SynapseArrays<Aligned<R>>;
 
 impl SynapseArrays<u128> {
     /// Elements of every array.
     pub fn sizes<R: Real>(shape: &Shape) -> Self {
+        if let Some(cell) = Cell::of::<R>(shape) {
+            return cell.sizes(cell.rows);
+        }
         let blocks = shape.along.blocks::<R>(shape.outputs) as u128;
         let lie = Lie::of::<R>(shape);
         let synapses = match shape.kind {
@@ -110,6 +30,10 @@ impl SynapseArrays<u128> {
             plasticity: plastic * synapses,
             bias: values,
             rate: plastic * values,
+            input_weight: 0,
+            coefficients: 0,
+            modulator: 0,
+            fan_out: 0,
         }
     }
 }
@@ -117,53 +41,6 @@ impl SynapseArrays<u128> {
 impl<R: Real> Synapses<R> {
     pub fn zeros(shape: &Shape) -> Self {
         SynapseArrays::sizes::<R>(shape).arrays()
-    }
-
-    fn parts(&mut self) -> [&mut Aligned<R>; 4] {
-        [
-            &mut self.weight,
-            &mut self.plasticity,
-            &mut self.bias,
-            &mut self.rate,
-        ]
-    }
-
-    pub fn clear(&mut self) {
-        for part in self.parts() {
-            part.fill(R::zero());
-        }
-    }
-
-    /// Elements of all arrays together.
-    pub fn len(&self) -> usize {
-        self.all().map(<[R]>::len).sum()
-    }
-
-    fn all(&self) -> impl Iterator<Item = &[R]> {
-        let parts = [&self.weight, &self.plasticity, &self.bias, &self.rate];
-        parts.into_iter().map(|part| &**part)
-    }
-
-    /// Every element, to the first of `flat`; returns the others.
-    pub fn write_to<'a>(&self, mut flat: &'a mut [R]) -> &'a mut [R] {
-        for part in self.all() {
-            let (to, rest) = flat.split_at_mut(part.len());
-            to.copy_from_slice(part);
-            flat = rest;
-        }
-        flat
-    }
-
-    /// Adds the first elements of `flat`, as [`Synapses::write_to`] leaves them; returns the others.
-    pub fn add<'a>(&mut self, mut flat: &'a [R]) -> &'a [R] {
-        for sum in self.parts() {
-            let (part, rest) = flat.split_at(sum.len());
-            for (sum, part) in zip_eq(&mut **sum, part) {
-                *sum += *part;
-            }
-            flat = rest;
-        }
-        flat
     }
 }
 
@@ -289,6 +166,10 @@ pub(super) fn pack<R: Real>(
 ) {
     let layers = zip_eq(zip_eq(network.layers(), shapes), layers);
     for (index, ((layer, shape), packed)) in layers.enumerate() {
+        if let Some(cell) = Cell::of::<R>(shape) {
+            cell.pack(layout, index, values, packed);
+            continue;
+        }
         let lie = Lie::of::<R>(shape);
         let Lie {
             lanes,
@@ -313,9 +194,11 @@ pub(super) fn pack<R: Real>(
         if let Some(bias) = tensor(Role::Bias) {
             put_values(bias, &mut packed.bias);
         }
-        if let (Layer::Plastic(plastic), Some(coefficients), Some(rates)) =
-            (layer, tensor(Role::Plasticity), tensor(Role::Rate))
-        {
+        if let (Some(plastic), Some(coefficients), Some(rates)) = (
+            layer.with_trace(),
+            tensor(Role::Plasticity),
+            tensor(Role::Rate),
+        ) {
             let rows = packed.plasticity.chunks_exact_mut(row);
             match plastic.plasticity {
                 Plasticity::Connection => lie.put_rows(coefficients, &mut packed.plasticity),
@@ -325,6 +208,7 @@ pub(super) fn pack<R: Real>(
                     }
                 }
                 Plasticity::Layer => rows.for_each(|to| lie.fill(to, coefficients)),
+                Plasticity::None => {}
             }
             match plastic.rate.per {
                 RatePer::Neuron => put_values(rates, &mut packed.rate),
@@ -347,7 +231,13 @@ pub(super) fn unpack<R: Real>(
     layers: &[Synapses<R>],
     values: &mut [R],
 ) {
-    for tensor in layout.tensors() {
+    for (index, (shape, packed)) in zip_eq(shapes, layers).enumerate() {
+        if let Some(cell) = Cell::of::<R>(shape) {
+            cell.unpack(layout, index, packed, values);
+        }
+    }
+    let of_rows = |tensor: &&Tensor| network.layers()[tensor.layer].is_row_affine();
+    for tensor in layout.tensors().iter().filter(of_rows) {
         let layer = &network.layers()[tensor.layer];
         let packed = &layers[tensor.layer];
         let lie = Lie::of::<R>(&shapes[tensor.layer]);
@@ -356,10 +246,10 @@ pub(super) fn unpack<R: Real>(
         let to = &mut values[range.start * networks..range.end * networks];
         // Lanes without a row are the last.
         let of_rows = layer.outputs() * networks;
-        match (tensor.role, layer) {
+        match (tensor.role, layer.with_trace()) {
             (Role::Weight, _) => lie.take_rows(&packed.weight, to),
             (Role::Bias, _) => to.copy_from_slice(&packed.bias[..of_rows]),
-            (Role::Plasticity, Layer::Plastic(plastic)) => match plastic.plasticity {
+            (Role::Plasticity, Some(plastic)) => match plastic.plasticity {
                 Plasticity::Connection => lie.take_rows(&packed.plasticity, to),
                 Plasticity::Neuron => lie.row_sums(&packed.plasticity, to),
                 Plasticity::Layer => {
@@ -367,8 +257,9 @@ pub(super) fn unpack<R: Real>(
                     lie.row_sums(&packed.plasticity, &mut rows);
                     sum(&rows, networks, to);
                 }
+                Plasticity::None => {}
             },
-            (Role::Rate, Layer::Plastic(plastic)) if tensor.learned => match plastic.rate.per {
+            (Role::Rate, Some(plastic)) if tensor.learned => match plastic.rate.per {
                 RatePer::Neuron => to.copy_from_slice(&packed.rate[..of_rows]),
                 RatePer::Layer => sum(&packed.rate[..of_rows], networks, to),
             },

@@ -4,10 +4,11 @@
 use super::batch::Run;
 use super::job::Job;
 use super::kernels::{Deinterleave, Empty, Interleave};
-use super::layers::{SynapseArrays, Synapses, pack, unpack};
+use super::layers::{pack, unpack};
 use super::learning::{Learning, NetworkLearning};
 use super::lockstep::{Lockstep, find_finite};
 use super::pool::{Pool, Pooled};
+use super::synapses::{SynapseArrays, Synapses};
 use crate::cpu::along::MOST_LANES;
 use crate::network::Network;
 use crate::number::{Aligned, Real, vectorise, zeros};

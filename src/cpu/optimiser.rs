@@ -200,11 +200,11 @@ impl Limits<f64> {
         let [low, high] = match tensor.role {
             Role::Rate => optimiser.rate_bounds,
             Role::Plasticity => optimiser.plasticity_bounds(),
-            Role::Weight | Role::Bias => [f64::NEG_INFINITY, f64::INFINITY],
+            _ => [f64::NEG_INFINITY, f64::INFINITY],
         };
         let [l1, l2] = match tensor.role {
-            Role::Weight | Role::Plasticity => [optimiser.l1, optimiser.l2],
-            Role::Bias | Role::Rate => [0.0; 2],
+            Role::Weight | Role::InputWeight | Role::Plasticity => [optimiser.l1, optimiser.l2],
+            _ => [0.0; 2],
         };
         Self {
             max_step: optimiser.max_step.unwrap_or(f64::INFINITY),

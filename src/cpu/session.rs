@@ -4,23 +4,24 @@ use super::arrays::{Activity, GroupArrays};
 use super::batch::{Batch, Run};
 use super::budget::Workspaces;
 use super::job::{Job, Keeps, Work};
-use super::kernels::bring_traces_out;
-use super::layers::{Shape, unpack};
+use super::layers::unpack;
 use super::pool::Pooled;
 use super::population::Population;
-use super::results::ResultArrays;
+use super::results::{ResultArrays, dynamics};
 use super::source::Source;
+use super::workspace::bring_final;
 use crate::computation::{
     EpisodeGradients, Gradients, Outcome, PopulationBackend, Request, SessionBackend,
 };
+use crate::dynamics::Dynamics;
 use crate::episodes::{Episodes, Objective, Upstream};
 use crate::error::Result;
 use crate::memory;
-use crate::network::Network;
+use crate::network::{Dynamic, Network};
 use crate::number::Real;
 use crate::optimiser::Optimiser;
 use crate::parameters::Parameters;
-use ndarray::{Array1, Array4};
+use ndarray::{Array1, ArrayD};
 use rayon::prelude::*;
 
 /// The activities of a population's episodes, `O(P·B·T·(I + O))` of them, from the forward sweep to the reverse one.
@@ -117,42 +118,40 @@ impl<R: Real> CpuSession<R> {
             forward: self.steps..self.steps,
             backward: true,
         };
-        let source = Source::upstream(&upstream.objective, &upstream.trace_gradients);
-        let (outcome, arrays) = self.run(&work, &source)?;
+        let source = Source::upstream(&upstream.objective, &upstream.final_gradients);
+        let (outcome, mut arrays) = self.run(&work, &source)?;
         let episodes = EpisodeGradients {
-            input: keep(arrays.input),
-            initial_traces: arrays.initial.into_iter().map(keep).collect(),
+            input: arrays.take_input(),
+            given: dynamics(arrays.given),
         };
         Ok((outcome, episodes))
     }
 
-    /// A layer's trace after the last step, `[P, B, O, I]`.
-    fn trace(&self, layer: usize, shape: &Shape) -> Result<Array4<R>> {
+    /// What a layer has after the last step, `[P, B, …]`.
+    fn state(&self, layer: usize, dynamic: Dynamic, shape: &[usize]) -> Result<ArrayD<R>> {
         let Self { job, kept, .. } = self;
-        let [rows, inputs] = [shape.outputs, shape.inputs];
-        let (batch, of_episode) = (job.request.batch, rows * inputs);
-        let sizes = [kept.len(), batch, rows, inputs];
+        let (batch, of_episode) = (job.request.batch, shape.iter().product::<usize>());
+        let sizes = [&[kept.len(), batch], shape].concat();
         let elements: u128 = sizes.iter().map(|&size| size as u128).product();
-        memory::require("the session's traces", elements * size_of::<R>() as u128)?;
-        let mut trace = Array4::zeros(sizes);
-        let all = trace.as_slice_mut().expect("fresh arrays are contiguous");
+        memory::require("the session's states", elements * size_of::<R>() as u128)?;
+        let mut state = ArrayD::zeros(sizes);
+        let all = state.as_slice_mut().expect("fresh arrays are contiguous");
         let networks = kept.iter().zip(all.chunks_mut(batch * of_episode));
         for (groups, all) in networks {
             let places = all.chunks_mut(job.along.episodes::<R>() * of_episode);
             for (group, to) in groups.iter().zip(places) {
                 let count = to.len() / of_episode;
-                let from = &group[layer].final_trace;
-                bring_traces_out(shape, from, count, (to, of_episode));
+                bring_final(job, layer, dynamic, &group[layer], (self.steps, count), to);
             }
         }
-        Ok(trace)
+        Ok(state)
     }
 
     fn run(
         &mut self,
         work: &Work,
         source: &Source<'_, R>,
-    ) -> Result<(Outcome<R>, ResultArrays<Array4<R>>)> {
+    ) -> Result<(Outcome<R>, ResultArrays<ArrayD<R>>)> {
         let (population, batch) = (self.batches.len(), self.job.request.batch);
         let shapes = ResultArrays::shapes(&self.job, work, population);
         memory::require(
@@ -181,8 +180,8 @@ impl<R: Real> CpuSession<R> {
         });
         let outcome = Outcome {
             loss: Some(means.collect::<Array1<R>>()),
-            output: keep(std::mem::take(&mut arrays.output)),
-            traces: arrays.traces.drain(..).map(keep).collect(),
+            output: arrays.take_output(),
+            finals: dynamics(std::mem::take(&mut arrays.finals)),
         };
         Ok((outcome, arrays))
     }
@@ -218,13 +217,16 @@ impl<R: Real> SessionBackend<R> for CpuSession<R> {
         })
     }
 
-    fn traces(&self) -> Result<Vec<Option<Array4<R>>>> {
-        let layers = self.job.shapes.iter().enumerate();
-        let traces = |(layer, shape): (usize, &Shape)| {
-            let trace = || self.trace(layer, shape);
-            shape.is_plastic().then(trace).transpose()
-        };
-        layers.map(traces).collect()
+    fn states(&self) -> Result<Dynamics<'static, R>> {
+        let mut states = Dynamics::new();
+        for (layer, shape) in self.job.shapes.iter().enumerate() {
+            for state in Dynamic::STATES {
+                if let Some(shape) = shape.final_shape(state, self.steps) {
+                    states.insert(layer, state, self.state(layer, state, &shape)?);
+                }
+            }
+        }
+        Ok(states)
     }
 
     /// As [`Engine::gradient`](crate::engine::Engine::gradient) has them for the same steps.
@@ -244,7 +246,7 @@ impl<R: Real> SessionBackend<R> for CpuSession<R> {
             outcome,
             parameters,
             input: episodes.input,
-            initial_traces: episodes.initial_traces,
+            given: episodes.given,
         })
     }
 
@@ -271,10 +273,6 @@ impl<R: Real> SessionBackend<R> for CpuSession<R> {
     }
 }
 
-fn keep<R>(array: Array4<R>) -> Option<Array4<R>> {
-    (!array.is_empty()).then_some(array)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,7 +283,7 @@ mod tests {
     use crate::number::pair_width;
     use crate::parameters::Initial;
     use crate::rule::Rule;
-    use ndarray::{Axis, Slice, concatenate};
+    use ndarray::{Array4, Axis, Slice, concatenate};
 
     fn waves<R: Real>(shape: [usize; 4], scale: f64) -> Array4<R> {
         let mut phase = 0.3f64;
@@ -297,14 +295,8 @@ mod tests {
 
     fn network() -> Network {
         let plastic = |inputs, outputs, rule| {
-            Layer::Plastic(Plastic {
-                rule,
-                ..*Layer::from(
-                    Plastic::new(inputs, outputs, Rate::learned(0.9)).activation(Activation::Tanh),
-                )
-                .as_plastic()
-                .expect("a plastic layer")
-            })
+            let layer = Plastic::new(inputs, outputs, Rate::learned(0.9));
+            Layer::from(layer.activation(Activation::Tanh).rule(rule))
         };
         let layers = [
             plastic(5, 7, Rule::oja()),
@@ -317,7 +309,7 @@ mod tests {
     fn upstream<'a, R: Real>(episodes: &Episodes<'a, R>) -> Upstream<'a, R> {
         Upstream {
             objective: episodes.objective.clone(),
-            trace_gradients: episodes.trace_gradients.clone(),
+            final_gradients: episodes.final_gradients.clone(),
             ..Upstream::none()
         }
     }
@@ -355,11 +347,11 @@ mod tests {
                     let views: Vec<_> = outputs.iter().map(|output| output.view()).collect();
                     let output = concatenate(Axis(2), &views).unwrap();
                     assert_eq!(Some(&output), whole.outcome.output.as_ref());
-                    assert_eq!(session.traces().unwrap(), whole.outcome.traces);
+                    assert_eq!(session.states().unwrap(), whole.outcome.finals);
                     let gradients = session.backward(&upstream(&episodes)).unwrap();
                     assert_eq!(gradients.parameters, whole.parameters, "{batch}, {part}");
                     assert_eq!(gradients.input, whole.input, "{batch}, {part}");
-                    assert_eq!(gradients.initial_traces, whole.initial_traces);
+                    assert_eq!(gradients.given, whole.given);
                 }
                 episodes.input = input;
             }
@@ -415,12 +407,18 @@ mod tests {
         }
         let views: Vec<_> = results.iter().map(|output| output.view()).collect();
         let mut results = vec![concatenate(Axis(2), &views).unwrap()];
-        results.extend(session.traces().unwrap().into_iter().flatten());
+        let rows = |dynamics: &Dynamics<'_, R>| -> Vec<Array4<R>> {
+            let arrays = dynamics.iter();
+            arrays
+                .map(|(.., array)| array.to_owned().into_dimensionality().unwrap())
+                .collect()
+        };
+        results.extend(rows(&session.states().unwrap()));
         let gradients = session.backward(&upstream(episodes)).unwrap();
         let values = gradients.parameters.values().to_vec();
         results.push(Array4::from_shape_vec([1, 1, 1, values.len()], values).unwrap());
         results.push(gradients.input.unwrap());
-        results.extend(gradients.initial_traces.into_iter().flatten());
+        results.extend(rows(&gradients.given));
         results
     }
 

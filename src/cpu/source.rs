@@ -1,11 +1,12 @@
 //! Where the CPU engine has its episodes from: the caller's arrays, or a task.
 
 use super::job::Job;
-use crate::episodes::{Episodes, Mask, Objective, Traces};
+use crate::dynamics::Dynamics;
+use crate::episodes::{Episodes, Mask, Objective};
+use crate::network::Dynamic;
 use crate::number::Real;
 use crate::tasks::EpisodeSource;
-use ndarray::{ArrayView4, CowArray, Ix4};
-use std::collections::BTreeMap;
+use ndarray::{ArrayView, Axis, CowArray, Dimension, Ix4};
 use std::ops::Range;
 
 /// Where episodes come from.
@@ -31,8 +32,8 @@ pub(super) struct Given<'a, R> {
     objective: Option<CowArray<'a, R, Ix4>>,
     is_target: bool,
     mask: &'a Mask<R>,
-    initial_traces: Traces<'a, R>,
-    trace_gradients: Traces<'a, R>,
+    given: Dynamics<'a, R>,
+    final_gradients: Dynamics<'a, R>,
 }
 
 impl<'a, R: Real> Source<'a, R> {
@@ -41,19 +42,18 @@ impl<'a, R: Real> Source<'a, R> {
         Self::of(
             Some(&episodes.input),
             &episodes.objective,
-            &episodes.initial_traces,
-            &episodes.trace_gradients,
+            episodes.given.contiguous(),
+            episodes.final_gradients.contiguous(),
         )
     }
 
     /// The same without what is differentiated.
     pub fn forward(episodes: &'a Episodes<'_, R>) -> Self {
-        let none = const { &BTreeMap::new() };
         Self::of(
             Some(&episodes.input),
             &Objective::None,
-            &episodes.initial_traces,
-            none,
+            episodes.given.contiguous(),
+            Dynamics::new(),
         )
     }
 
@@ -68,23 +68,22 @@ impl<'a, R: Real> Source<'a, R> {
     }
 
     /// What a reverse sweep begins with, for episodes that have been run.
-    pub fn upstream(objective: &'a Objective<'_, R>, trace_gradients: &'a Traces<'_, R>) -> Self {
-        Self::of(None, objective, const { &BTreeMap::new() }, trace_gradients)
+    pub fn upstream(objective: &'a Objective<'_, R>, final_gradients: &'a Dynamics<'_, R>) -> Self {
+        Self::of(
+            None,
+            objective,
+            Dynamics::new(),
+            final_gradients.contiguous(),
+        )
     }
 
     fn of(
         input: Option<&'a CowArray<'_, R, Ix4>>,
         objective: &'a Objective<'_, R>,
-        initial_traces: &'a Traces<'_, R>,
-        trace_gradients: &'a Traces<'_, R>,
+        given: Dynamics<'a, R>,
+        final_gradients: Dynamics<'a, R>,
     ) -> Self {
         let contiguous = |array: &'a CowArray<'_, R, Ix4>| array.as_standard_layout();
-        let traces = |traces: &'a Traces<'_, R>| {
-            let traces = traces.iter();
-            traces
-                .map(|(&layer, trace)| (layer, contiguous(trace)))
-                .collect()
-        };
         let (objective, is_target, mask) = match objective {
             Objective::Target { target, mask } => (Some(contiguous(target)), true, mask),
             Objective::OutputGradient(gradient) => (Some(contiguous(gradient)), false, &Mask::All),
@@ -95,8 +94,8 @@ impl<'a, R: Real> Source<'a, R> {
             objective,
             is_target,
             mask,
-            initial_traces: traces(initial_traces),
-            trace_gradients: traces(trace_gradients),
+            given,
+            final_gradients,
         }))
     }
 
@@ -116,11 +115,11 @@ impl<'a, R: Real> Source<'a, R> {
                 }
             }
             Self::Given(given) => Group {
-                input: given.input.as_ref().map(|input| which.of(input)),
+                input: given.input.as_ref().map(|input| which.of(&input.view())),
                 objective: given
                     .objective
                     .as_ref()
-                    .map(|objective| which.of(objective)),
+                    .map(|objective| which.of(&objective.view())),
                 is_target: given.is_target,
                 origin: Origin::Given(given, which),
             },
@@ -152,11 +151,10 @@ pub(super) enum NextLane {
 
 impl Which {
     /// Their part of an array of all episodes, which may be the same for all networks.
-    fn of<'a, R>(&self, array: &'a CowArray<'_, R, Ix4>) -> Values<'a, R> {
-        let view: ArrayView4<'a, R> = array.view();
-        let (networks, batch, rows, columns) = view.dim();
-        let all = view.to_slice().expect("in standard layout");
-        let size = rows * columns;
+    fn of<'a, R, D: Dimension>(&self, array: &ArrayView<'a, R, D>) -> Values<'a, R> {
+        let (networks, batch) = (array.len_of(Axis(0)), array.len_of(Axis(1)));
+        let all = array.to_slice().expect("in standard layout");
+        let size = all.len() / (networks * batch);
         let (network, of_network) = match networks {
             1 => (0, 0),
             _ => (self.network, batch * size),
@@ -345,24 +343,25 @@ impl<'s, R: Real> Group<'_, 's, R> {
         }
     }
 
-    /// The traces of a layer at the first step, `[O, I]` of each.
-    pub fn initial_traces(&self, layer: usize) -> Option<Values<'_, R>> {
-        self.of_layer(layer, |given| &given.initial_traces)
+    /// What a layer is given, of each: the trace at the first step `[O, J]`, say.
+    pub fn given(&self, layer: usize, dynamic: Dynamic) -> Option<Values<'_, R>> {
+        self.of_layer(layer, dynamic, |given| &given.given)
     }
 
-    /// The gradients on the final traces of a layer, `[O, I]` of each.
-    pub fn trace_gradients(&self, layer: usize) -> Option<Values<'_, R>> {
-        self.of_layer(layer, |given| &given.trace_gradients)
+    /// The gradient on what a layer has after the last step.
+    pub fn final_gradient(&self, layer: usize, dynamic: Dynamic) -> Option<Values<'_, R>> {
+        self.of_layer(layer, dynamic, |given| &given.final_gradients)
     }
 
     fn of_layer<'b>(
         &'b self,
         layer: usize,
-        arrays: impl Fn(&'b Given<'s, R>) -> &'b Traces<'s, R>,
+        dynamic: Dynamic,
+        arrays: impl Fn(&'b Given<'s, R>) -> &'b Dynamics<'s, R>,
     ) -> Option<Values<'b, R>> {
         match &self.origin {
             Origin::Task(_) => None,
-            Origin::Given(given, which) => Some(which.of(arrays(given).get(&layer)?)),
+            Origin::Given(given, which) => Some(which.of(&arrays(given).get(layer, dynamic)?)),
         }
     }
 }

@@ -23,6 +23,14 @@ macro_rules! table {
         }
 
         impl $table<u128> {
+            /// No elements of any array.
+            #[allow(dead_code, reason = "not every table is partly empty")]
+            pub fn nothing() -> Self {
+                $table {
+                    $($field: 0,)*
+                }
+            }
+
             /// Elements of all arrays together.
             pub fn elements(self) -> u128 {
                 let mut sum = 0;

@@ -2,15 +2,17 @@
 
 use super::along::MOST_LANES;
 use super::arrays::{Activity, Adjoint, Group, GroupArrays, Shared};
+use super::cells::Cell;
 use super::job::{Job, Keeps, Work};
 use super::kernels::{
-    Empty, Objective, Pass, backward, bring_out, bring_traces_out, by_row, by_step, forward,
+    Empty, Objective, Pass, backward, bring_out, bring_traces_out, by_row, by_step, cell, forward,
     input_gradient, take_in, take_traces_in,
 };
-use super::layers::Synapses;
 use super::pool::Pooled;
 use super::results::Results;
 use super::source::{self, Block, Generated, NextLane, Source, Values, Which};
+use super::synapses::Synapses;
+use crate::network::Dynamic;
 use crate::number::Real;
 use std::ops::Range;
 
@@ -139,6 +141,7 @@ impl<R: Real> Workspace<R> {
             activities: kept.unwrap_or(&mut self.arrays.activities),
             adjoints: &mut self.arrays.adjoints,
             gradients: &mut self.arrays.gradients,
+            lane_gradients: &mut self.arrays.lane_gradients,
             shared: &mut self.arrays.shared,
             step: &mut self.step,
             count,
@@ -154,6 +157,7 @@ struct GroupSweep<'a, R> {
     activities: &'a mut [Activity<R>],
     adjoints: &'a mut [Adjoint<R>],
     gradients: &'a mut [Synapses<R>],
+    lane_gradients: &'a mut [Synapses<R>],
     shared: &'a mut Shared<R>,
     step: &'a mut [R],
     /// Episodes of the group. Lanes without one have the first one's input and traces, and gradients of zero.
@@ -193,11 +197,20 @@ impl<R: Real> GroupSweep<'_, R> {
             let pass = self.pass(index, steps);
             let (before, after) = self.activities.split_at_mut(index + 1);
             let activity = &mut before[index];
-            if let Some(from) = group.initial_traces(index).filter(|_| steps.start == 0) {
-                let to = &mut activity.initial_trace;
-                take_traces_in(pass.shape, from, count, Empty::First, to);
+            match Cell::of::<R>(&job.shapes[index]) {
+                Some(cell) => {
+                    take_given(&cell, group, (index, count), steps, activity);
+                    cell::forward(pass, &cell, activity);
+                }
+                None => {
+                    let trace = group.given(index, Dynamic::Trace);
+                    if let Some(from) = trace.filter(|_| steps.start == 0) {
+                        let to = &mut activity.initial_trace;
+                        take_traces_in(pass.shape, from, count, Empty::First, to);
+                    }
+                    forward(pass, activity, &mut self.shared.scratch);
+                }
             }
-            forward(pass, activity, &mut self.shared.scratch);
             if let Some(next) = after.first_mut() {
                 let output = (&*activity.output, job.request.steps);
                 let [_, row] = neurons(job, index + 1);
@@ -227,12 +240,10 @@ impl<R: Real> GroupSweep<'_, R> {
             let apart = steps.len() * outputs;
             bring_out(along, outcome, count, [outputs; 2], (to, apart));
         }
-        for (layer, to) in results.traces.iter_mut().enumerate() {
+        for ((layer, dynamic), to) in &mut results.finals {
             let to = Results::part(to, results.episodes, first, count);
-            let from = &self.activities[layer].final_trace;
-            let shape = &job.shapes[layer];
-            let apart = shape.outputs * shape.inputs;
-            bring_traces_out(shape, from, count, (to, apart));
+            let activity = &self.activities[*layer];
+            bring_final(job, *layer, *dynamic, activity, (steps.end, count), to);
         }
     }
 
@@ -309,13 +320,15 @@ impl<R: Real> GroupSweep<'_, R> {
             let pass = self.pass(index, &steps);
             let (before, after) = self.adjoints.split_at_mut(index + 1);
             let adjoint = &mut before[index];
-            match group.trace_gradients(index) {
-                Some(from) => {
+            let cell = Cell::of::<R>(shape);
+            match (&cell, group.final_gradient(index, Dynamic::Trace)) {
+                (Some(cell), _) => take_final_gradients(cell, group, (index, count), adjoint),
+                (None, Some(from)) => {
                     let to = &mut adjoint.trace_gradient;
                     take_traces_in(shape, from, count, Empty::Zero, to);
                 }
                 // There is room where there may be one.
-                None => adjoint.trace_gradient.fill(R::zero()),
+                (None, None) => adjoint.trace_gradient.fill(R::zero()),
             }
             let (from, row) = match after.first() {
                 Some(above) => (&above.input_gradient, neurons(job, index + 1)[1]),
@@ -325,6 +338,20 @@ impl<R: Real> GroupSweep<'_, R> {
             let signal = (&mut *adjoint.signal, job.request.steps);
             by_row(shape, (from, row), signal);
             let activity = &self.activities[index];
+            if let Some(cell) = cell {
+                let gradients = &mut self.gradients[index];
+                let lanes = &mut self.lane_gradients[index];
+                let needs_input = job.needs_input_gradient(index);
+                let sums = match cell.rows {
+                    1 => &mut *lanes,
+                    _ => &mut *gradients,
+                };
+                cell::backward(pass, &cell, activity, adjoint, sums, needs_input);
+                if cell.rows == 1 {
+                    lanes.bring_lanes(cell.lanes, count, gradients);
+                }
+                continue;
+            }
             let Shared {
                 partial, scratch, ..
             } = &mut *self.shared;
@@ -358,15 +385,133 @@ impl<R: Real> GroupSweep<'_, R> {
                 let apart = self.work.forward.end * neurons[0];
                 bring_out(along, from, count, neurons, (to, apart));
             }
-            if let Some(to) = results.initial.get_mut(layer) {
-                let to = Results::part(to, results.episodes, first, count);
-                let shape = &job.shapes[layer];
-                let apart = shape.outputs * shape.inputs;
-                let from = &adjoint.initial_gradient;
-                bring_traces_out(shape, from, count, (to, apart));
+        }
+        for ((layer, dynamic), to) in &mut results.given {
+            let to = Results::part(to, results.episodes, first, count);
+            let (adjoint, shape) = (&self.adjoints[*layer], &job.shapes[*layer]);
+            match Cell::of::<R>(shape) {
+                Some(cell) => {
+                    let steps = self.work.forward.end;
+                    bring_given_gradient(&cell, *dynamic, adjoint, (steps, count), to);
+                }
+                None => {
+                    let apart = shape.outputs * shape.inputs;
+                    let from = &adjoint.initial_gradient;
+                    bring_traces_out(shape, from, count, (to, apart));
+                }
             }
         }
     }
+}
+
+/// Takes in what a layer whose rows step together is given: its states at the first step, and modulators.
+fn take_given<R: Real>(
+    cell: &Cell<'_>,
+    group: &source::Group<'_, '_, R>,
+    (layer, count): (usize, usize),
+    steps: &Range<usize>,
+    activity: &mut Activity<R>,
+) {
+    let given = |dynamic| group.given(layer, dynamic);
+    let columns = cell.presynaptic;
+    for (state, columns, to) in [
+        (Dynamic::Trace, columns, &mut activity.initial_trace),
+        (
+            Dynamic::Eligibility,
+            columns,
+            &mut activity.initial_eligibility,
+        ),
+        (Dynamic::Activity, 1, &mut activity.initial_activity),
+    ] {
+        if let Some(from) = given(state).filter(|_| steps.start == 0) {
+            cell::take_state(cell, from, count, columns, Empty::First, to);
+        }
+    }
+    if let Some(from) = given(Dynamic::Modulator) {
+        let values = cell.values();
+        let to = &mut activity.modulators[steps.start * values..steps.end * values];
+        cell::take_modulators(cell, from, count, to);
+    }
+}
+
+/// Takes in the gradients on the final states; zeros where there are none.
+fn take_final_gradients<R: Real>(
+    cell: &Cell<'_>,
+    group: &source::Group<'_, '_, R>,
+    (layer, count): (usize, usize),
+    adjoint: &mut Adjoint<R>,
+) {
+    let columns = cell.presynaptic;
+    for (state, columns, to) in [
+        (Dynamic::Trace, columns, &mut adjoint.trace_adjoint),
+        (
+            Dynamic::Eligibility,
+            columns,
+            &mut adjoint.eligibility_adjoint,
+        ),
+        (Dynamic::Activity, 1, &mut adjoint.activity_adjoint),
+    ] {
+        match group.final_gradient(layer, state) {
+            Some(from) => cell::take_state(cell, from, count, columns, Empty::Zero, to),
+            None => to.fill(R::zero()),
+        }
+    }
+}
+
+/// Brings the gradient of what a layer was given out, to `[count, …]`.
+fn bring_given_gradient<R: Real>(
+    cell: &Cell<'_>,
+    dynamic: Dynamic,
+    adjoint: &Adjoint<R>,
+    (steps, count): (usize, usize),
+    to: &mut [R],
+) {
+    let apart = to.len() / count;
+    let (from, columns) = match dynamic {
+        Dynamic::Trace => (&adjoint.trace_adjoint, cell.presynaptic),
+        Dynamic::Eligibility => (&adjoint.eligibility_adjoint, cell.presynaptic),
+        Dynamic::Activity => (&adjoint.activity_adjoint, 1),
+        Dynamic::Modulator => {
+            let from = &adjoint.modulator_gradient;
+            return cell::bring_modulator_gradient(cell, from, (count, steps), to);
+        }
+    };
+    cell::bring_state(cell, from, count, columns, (to, apart));
+}
+
+/// Brings what a layer has after `steps` steps out, to `[count, …]`.
+pub(super) fn bring_final<R: Real>(
+    job: &Job,
+    layer: usize,
+    dynamic: Dynamic,
+    activity: &Activity<R>,
+    (steps, count): (usize, usize),
+    to: &mut [R],
+) {
+    let apart = to.len() / count;
+    let Some(cell) = Cell::of::<R>(&job.shapes[layer]) else {
+        let from = &activity.final_trace;
+        return bring_traces_out(&job.shapes[layer], from, count, (to, apart));
+    };
+    let (from, columns) = match dynamic {
+        Dynamic::Trace => (&activity.final_trace[..], cell.presynaptic),
+        Dynamic::Eligibility => (&activity.final_eligibility[..], cell.presynaptic),
+        Dynamic::Activity => {
+            let values = cell.values();
+            (&activity.values[(steps - 1) * values..][..values], 1)
+        }
+        Dynamic::Modulator => {
+            let episodes = cell.episodes();
+            let modulators = activity.modulator.chunks_exact(episodes);
+            for (t, from) in modulators.enumerate().take(steps) {
+                for (n, &value) in from.iter().enumerate().take(count) {
+                    to[n * apart + t] = value;
+                }
+            }
+            return;
+        }
+    };
+    cell::bring_state(&cell, from, count, columns, (to, apart));
 }
 
 /// Presynaptic neurons of layer `index`, in the caller's arrays and in a group's.

@@ -1,8 +1,8 @@
 //! How large a session's episodes are.
 
-use crate::computation::{GivenTraces, InCommon, ObjectiveKind, Request, Want};
+use crate::computation::{GivenDynamics, InCommon, ObjectiveKind, Request, Want, Which};
 use crate::error::{Error, Result};
-use crate::network::Network;
+use crate::network::{Dynamic, Layer, Network};
 
 /// How large the episodes of a session are, and what it makes of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,10 +14,11 @@ pub struct Extent {
     pub steps: usize,
     /// Whether steps are run one at a time, for which the engine holds every episode's trace.
     pub step_by_step: bool,
-    /// Whether episodes begin with given traces, which gradients are taken of; with zeros otherwise.
-    pub initial_traces: bool,
-    /// Whether there may be gradients on the traces after the last step.
-    pub trace_gradients: bool,
+    /// Whether episodes begin with given traces, eligibility traces and activities, which gradients are taken of; with zeros
+    /// otherwise.
+    pub initial_states: bool,
+    /// Whether there may be gradients on traces, eligibility traces and activities after the last step.
+    pub state_gradients: bool,
     /// Results beyond the gradients of the parameters. A step returns its outputs in any case.
     pub want: Want,
 }
@@ -29,8 +30,8 @@ impl Extent {
             batch,
             steps,
             step_by_step: false,
-            initial_traces: false,
-            trace_gradients: false,
+            initial_states: false,
+            state_gradients: false,
             want: Want::default(),
         }
     }
@@ -44,20 +45,20 @@ impl Extent {
         }
     }
 
-    /// The same, beginning from given traces.
+    /// The same, beginning from given traces, eligibility traces and activities.
     #[must_use]
-    pub fn with_initial_traces(self) -> Self {
+    pub fn with_initial_states(self) -> Self {
         Self {
-            initial_traces: true,
+            initial_states: true,
             ..self
         }
     }
 
-    /// The same, with gradients on the traces after the last step.
+    /// The same, with gradients on traces, eligibility traces and activities after the last step.
     #[must_use]
-    pub fn with_trace_gradients(self) -> Self {
+    pub fn with_state_gradients(self) -> Self {
         Self {
-            trace_gradients: true,
+            state_gradients: true,
             ..self
         }
     }
@@ -81,9 +82,14 @@ impl Extent {
             }
         }
         let layers = network.layers().iter();
-        let given = |plastic| GivenTraces {
-            initial: plastic && self.initial_traces,
-            gradient: plastic && self.trace_gradients,
+        let given = |layer: &Layer| GivenDynamics {
+            initial: Which::are(|dynamic| match dynamic {
+                Dynamic::Modulator => layer.given_shape(dynamic, self.steps).is_some(),
+                state => self.initial_states && layer.state_shape(state).is_some(),
+            }),
+            gradient: Which::are(|dynamic| {
+                self.state_gradients && layer.state_shape(dynamic).is_some()
+            }),
         };
         Ok(Request {
             batch: self.batch,
@@ -94,9 +100,7 @@ impl Extent {
                 ..self.want
             },
             objective: ObjectiveKind::OutputGradient,
-            traces: layers
-                .map(|layer| given(layer.as_plastic().is_some()))
-                .collect(),
+            given: layers.map(given).collect(),
             in_common: InCommon::default(),
         })
     }

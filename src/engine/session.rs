@@ -11,16 +11,17 @@ use crate::computation::{
     EpisodeGradients, Failure, Gradients, Outcome, Request, SessionBackend, TrainingState,
 };
 use crate::cpu::CpuSession;
-use crate::episodes::{Episodes, Traces, Upstream, require_traces};
+use crate::dynamics::{Dynamics, axes};
+use crate::episodes::{Episodes, Upstream};
 use crate::error::{Error, Result};
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuSession;
 use crate::memory;
-use crate::network::Network;
+use crate::network::{Dynamic, Network};
 use crate::number::{PerPrecision, Real};
 use crate::optimiser::Optimiser;
 use crate::parameters::{Layout, Parameters};
-use ndarray::{Array3, Array4, ArrayView3, Axis, CowArray, Ix4};
+use ndarray::{Array3, ArrayD, ArrayView3, Axis};
 use std::sync::Arc;
 
 /// Networks with their parameters on an engine, and room for their episodes: planned, allocated and uploaded once.
@@ -63,7 +64,7 @@ pub struct Session<R: Real> {
     /// Steps that the present episodes have run.
     done: usize,
     /// What episodes that are driven step by step begin with; zeros where there is none.
-    start: Traces<'static, R>,
+    start: Dynamics<'static, R>,
     backend: Box<dyn SessionBackend<R>>,
     changes: Changes,
 }
@@ -185,7 +186,7 @@ impl<R: Real> Session<R> {
             population: parameters.population(),
             extent,
             done: 0,
-            start: Traces::default(),
+            start: Dynamics::new(),
             changes: Changes::default(),
         })
     }
@@ -247,37 +248,31 @@ impl<R: Real> Session<R> {
         }
         // What is differentiated comes later.
         let forward = Episodes {
-            initial_traces: views(&episodes.initial_traces),
+            given: episodes.given.views(),
             ..Episodes::new(episodes.input.view())
         };
-        self.require_traces(&forward.initial_traces)?;
+        self.require_states(&forward.given)?;
         forward.check(&self.network, self.population)?;
         self.begin();
         self.advance(&forward)
     }
 
-    /// Fails unless just those initial traces are given that the extent says.
-    fn require_traces(&self, traces: &Traces<'_, R>) -> Result<()> {
-        for (index, layer) in self.network.layers().iter().enumerate() {
-            if layer.as_plastic().is_none() {
-                continue;
-            }
-            let name = || format!("layer{index}.trace");
-            match (self.extent.initial_traces, traces.contains_key(&index)) {
+    /// Fails unless just those states are given that the extent says.
+    fn require_states(&self, given: &Dynamics<'_, R>) -> Result<()> {
+        for (index, state, shape) in states(&self.network) {
+            let name = || format!("layer{index}.{state}");
+            match (self.extent.initial_states, given.has(index, state)) {
                 (true, false) => {
+                    let expected = [&[self.population, self.extent.batch], &shape[..]].concat();
                     return Err(Error::MissingTensor {
                         name: name(),
-                        expected: format!(
-                            "[P, B, O = {}, I = {}]",
-                            layer.outputs(),
-                            layer.inputs()
-                        ),
+                        expected: format!("{} = {expected:?}", axes(state, &shape)),
                     });
                 }
                 (false, true) => {
                     return Err(Error::out_of_turn(
                         name(),
-                        "given, but the session's extent says that episodes begin with traces of zero",
+                        "given, but the session's extent says that episodes begin from zero",
                     ));
                 }
                 _ => {}
@@ -286,38 +281,27 @@ impl<R: Real> Session<R> {
         Ok(())
     }
 
-    /// Begins new episodes, with traces of zero, to be run with [`Session::step`].
+    /// Begins new episodes from zero, to be run with [`Session::step`].
     pub fn begin(&mut self) {
         self.done = 0;
-        self.start.clear();
+        self.start = Dynamics::new();
         self.backend.begin();
     }
 
-    /// The same with given traces, of each plastic layer, `[P, B, O, I]`; a first axis of length 1 is common to all networks.
-    /// The extent has to say so ([`Extent::with_initial_traces`]).
+    /// The same from given traces, eligibility traces and activities, of each layer that has them; a first axis of length 1 is
+    /// common to all networks. The extent has to say so ([`Extent::with_initial_states`]).
     ///
     /// # Errors
-    /// If traces do not fit the network or are not finite, lack a plastic layer, or are not what the extent says.
-    pub fn begin_from<'a>(
-        &mut self,
-        traces: impl IntoIterator<Item = (usize, impl Into<CowArray<'a, R, Ix4>>)>,
-    ) -> Result<()>
-    where
-        R: 'a,
-    {
-        let traces = traces.into_iter();
-        let traces = traces.map(|(layer, trace)| (layer, trace.into()));
-        let traces: Traces<'a, R> = traces.collect();
-        self.require_traces(&traces)?;
-        let sizes = [self.population, self.extent.batch];
-        require_traces(&traces, "trace", &self.network, sizes)?;
-        let elements = traces.values().map(|trace| trace.len() as u128);
-        let bytes = elements.sum::<u128>() * size_of::<R>() as u128;
-        memory::require("the session's initial traces", bytes)?;
+    /// If they do not fit the network or are not finite, some are missing, or they are not what the extent says.
+    pub fn begin_from(&mut self, states: &Dynamics<'_, R>) -> Result<()> {
+        self.require_states(states)?;
+        // A state of the network, and no modulator: those have steps.
+        let sizes = [self.population, self.extent.batch, 0];
+        states.check_given(&self.network, sizes)?;
+        let bytes = states.elements() * size_of::<R>() as u128;
+        memory::require("the session's initial states", bytes)?;
         self.begin();
-        let owned = |trace: CowArray<'a, R, Ix4>| CowArray::from(trace.into_owned());
-        let traces = traces.into_iter();
-        self.start = traces.map(|(layer, trace)| (layer, owned(trace))).collect();
+        self.start = states.to_owned();
         Ok(())
     }
 
@@ -326,8 +310,24 @@ impl<R: Real> Session<R> {
     ///
     /// # Errors
     /// If the session is not [step by step](Extent::step_by_step), the input does not fit or is not finite, all steps of the
-    /// extent are done, or the device fails.
+    /// extent are done, a layer is modulated from the episodes, or the device fails.
     pub fn step<'a>(&mut self, input: impl Into<ArrayView3<'a, R>>) -> Result<Array3<R>>
+    where
+        R: 'a,
+    {
+        self.modulated_step(input, &Dynamics::new())
+    }
+
+    /// The same with the modulators of the layers whose modulators come from the episodes: `[P, B, 1]` or, per neuron,
+    /// `[P, B, 1, O]`.
+    ///
+    /// # Errors
+    /// As [`Session::step`], or if a modulator is missing, does not fit or is not finite.
+    pub fn modulated_step<'a>(
+        &mut self,
+        input: impl Into<ArrayView3<'a, R>>,
+        modulators: &Dynamics<'_, R>,
+    ) -> Result<Array3<R>>
     where
         R: 'a,
     {
@@ -336,13 +336,39 @@ impl<R: Real> Session<R> {
         let expected = [self.population, self.extent.batch, self.network.inputs()];
         require_shape_of_networks("input", input.shape(), "[P, B, I]", &expected)?;
         require_finite("input", &input)?;
-        let initial_traces = self.take_start();
-        let outcome = self.advance(&Episodes {
-            initial_traces,
-            ..Episodes::new(input.insert_axis(Axis(2)))
-        })?;
+        let mut given = self.start.views();
+        for (layer, dynamic, array) in modulators.iter() {
+            if dynamic != Dynamic::Modulator {
+                return Err(Error::out_of_turn(
+                    format!("layer{layer}.{dynamic}"),
+                    "given with a step: episodes begin with it (`begin_from`)",
+                ));
+            }
+            given.insert(layer, dynamic, array);
+        }
+        let sizes = [self.population, self.extent.batch, 1];
+        given.check_given(&self.network, sizes)?;
+        given.require_modulators(&self.network, sizes)?;
+        if self.done == 0 && self.extent.initial_states {
+            self.add_zeros(&mut given);
+        }
+        let given = given.to_owned();
+        let mut episodes = Episodes::new(input.insert_axis(Axis(2)));
+        episodes.given = given;
+        let outcome = self.advance(&episodes)?;
+        self.start = Dynamics::new();
         let output = outcome.output.expect("it is wanted");
         Ok(output.index_axis_move(Axis(2), 0))
+    }
+
+    /// Where the extent says that states are given and some are not, zeros.
+    fn add_zeros(&self, given: &mut Dynamics<'_, R>) {
+        for (index, state, shape) in states(&self.network) {
+            if !given.has(index, state) {
+                let shape = [&[1, self.extent.batch], &shape[..]].concat();
+                given.insert(index, state, ArrayD::zeros(shape));
+            }
+        }
     }
 
     /// Runs the steps of `episodes`. Where that fails, episodes are given up: some networks may have come further than others.
@@ -379,35 +405,21 @@ impl<R: Real> Session<R> {
         Ok(())
     }
 
-    /// What the first step begins with; where the extent says that traces are given and none are, zeros.
-    fn take_start(&mut self) -> Traces<'static, R> {
-        let mut start = std::mem::take(&mut self.start);
-        if self.done == 0 && self.extent.initial_traces && start.is_empty() {
-            for (index, layer) in self.network.layers().iter().enumerate() {
-                if layer.as_plastic().is_some() {
-                    let shape = (1, self.extent.batch, layer.outputs(), layer.inputs());
-                    start.insert(index, Array4::zeros(shape).into());
-                }
-            }
-        }
-        start
-    }
-
-    /// Per layer, the trace after the last step that was run, `[P, B, O, I]`; `None` for layers without one. Episodes may
-    /// go on from there ([`Session::begin_from`]).
+    /// Traces, eligibility traces and activities after the last step that was run. Episodes may go on from there
+    /// ([`Session::begin_from`]).
     ///
     /// # Errors
     /// If the extent does not want them ([`Want::final_traces`](crate::engine::Want::final_traces)), no step was run, memory is short, or
     /// the device fails.
-    pub fn traces(&self) -> Result<Vec<Option<Array4<R>>>> {
+    pub fn states(&self) -> Result<Dynamics<'static, R>> {
         if !self.extent.want.final_traces {
             return Err(Error::out_of_turn(
                 "extent",
-                "traces are there where the extent wants them: `want.final_traces`",
+                "states are there where the extent wants them: `want.final_traces`",
             ));
         }
         self.require_steps()?;
-        self.backend.traces()
+        self.backend.states()
     }
 
     fn require_steps(&self) -> Result<()> {
@@ -454,13 +466,13 @@ impl<R: Real> Session<R> {
         }
         let sizes = [self.population, self.extent.batch, self.done];
         upstream.check(&self.network, sizes)?;
-        let Some(layer) = upstream.trace_gradients.keys().next() else {
+        let Some((layer, state)) = upstream.final_gradients.first() else {
             return Ok(());
         };
-        let name = format!("layer{layer}.trace_gradient");
-        if !self.extent.trace_gradients {
+        let name = format!("layer{layer}.{state}_gradient");
+        if !self.extent.state_gradients {
             let reason =
-                "given, but the session's extent says that there are none: `with_trace_gradients`";
+                "given, but the session's extent says that there are none: `with_state_gradients`";
             return Err(Error::out_of_turn(name, reason));
         }
         if self.done < self.extent.steps {
@@ -553,9 +565,12 @@ impl<R: Real> Session<R> {
     }
 }
 
-fn views<'a, R: Real>(traces: &'a Traces<'_, R>) -> Traces<'a, R> {
-    let traces = traces.iter();
-    traces
-        .map(|(&layer, trace)| (layer, trace.view().into()))
-        .collect()
+/// What the layers of a network have that goes on from step to step: layer, kind, and shape for one episode.
+fn states(network: &Network) -> impl Iterator<Item = (usize, Dynamic, Vec<usize>)> {
+    let layers = network.layers().iter().enumerate();
+    layers.flat_map(|(index, layer)| {
+        layer
+            .states()
+            .map(move |(state, shape)| (index, state, shape))
+    })
 }

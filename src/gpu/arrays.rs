@@ -6,7 +6,7 @@ use super::layout::DeviceLayout;
 use super::state::{Control, Part, Progress, Settings, State};
 use super::variant::Sweep;
 use super::work::Work;
-use crate::computation::{EPISODE_BLOCK, GivenTraces};
+use crate::computation::{EPISODE_BLOCK, GivenDynamics};
 
 /// An array that outlives one plan: it belongs to the population, not to a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -246,7 +246,7 @@ impl Working {
     pub fn is_given(self, work: &Work) -> bool {
         match self {
             Self::Episodes | Self::Activity(0, _) | Self::Target(_) | Self::Mask(_) => true,
-            Self::Traces(layer, _) => work.request.traces[layer] != GivenTraces::default(),
+            Self::Traces(layer, _) => work.request.given[layer] != GivenDynamics::default(),
             _ => false,
         }
     }

@@ -9,7 +9,7 @@ use super::render::Renderer;
 use super::stages::{Packing, Purpose, Stages};
 use super::turns;
 use super::work::Work;
-use crate::computation::{EPISODE_BLOCK, GivenTraces};
+use crate::computation::{EPISODE_BLOCK, GivenDynamics};
 use crate::error::Result;
 use crate::network::Network;
 
@@ -135,9 +135,9 @@ fn is_simple(work: &Work) -> bool {
         && !request.want.input_gradient
         && !request.want.final_traces
         && request
-            .traces
+            .given
             .iter()
-            .all(|given| *given == GivenTraces::default())
+            .all(|given| *given == GivenDynamics::default())
 }
 
 /// The caller's episodes; those of a task are made in workgroup memory.
@@ -159,6 +159,8 @@ fn lanes(layout: &DeviceLayout) -> usize {
 mod tests {
     use super::*;
     use crate::computation::ObjectiveKind;
+    use crate::computation::Which;
+    use crate::network::Dynamic;
     use crate::network::{Activation, Dense, Layer, Loss, Plastic, Rate};
     use crate::tasks::Association;
 
@@ -195,8 +197,8 @@ mod tests {
         let changes: [fn(&mut Work); 6] = [
             |work| work.request.want.input_gradient = true,
             |work| work.request.want.final_traces = true,
-            |work| work.request.traces[0].initial = true,
-            |work| work.request.traces[0].gradient = true,
+            |work| work.request.given[0].initial = Which::one(Dynamic::Trace),
+            |work| work.request.given[0].gradient = Which::one(Dynamic::Trace),
             |work| work.learn = false,
             |work| work.request.objective = ObjectiveKind::OutputGradient,
         ];

@@ -2,13 +2,15 @@
 
 use super::arrays::Working;
 use super::engine::Gpu;
+use super::layout::require_rows;
 use super::placed::Placed;
 use super::work::Work;
 use crate::computation::{EpisodeGradients, Gradients, Outcome, Request};
+use crate::dynamics::Dynamics;
 use crate::episodes::Episodes;
 use crate::error::Result;
 use crate::memory;
-use crate::network::Network;
+use crate::network::{Dynamic, Network};
 use crate::parameters::Parameters;
 use ndarray::{Array1, Array4};
 
@@ -21,12 +23,13 @@ impl Gpu {
         episodes: &Episodes<'_, f32>,
         request: Request,
     ) -> Result<Gradients<f32>> {
+        require_rows(network)?;
         let work = Work::new(parameters.population(), request);
         let mut results = Gradients {
             outcome: outcome(network, &work)?,
             parameters: Parameters::zeros(parameters.shared_layout().clone(), work.networks)?,
             input: None,
-            initial_traces: Vec::new(),
+            given: Dynamics::new(),
         };
         let mut on_episodes = episode_gradients(network, &work)?;
         let mut losses = Vec::new();
@@ -48,7 +51,7 @@ impl Gpu {
         }
         Ok(Gradients {
             input: on_episodes.input,
-            initial_traces: on_episodes.initial_traces,
+            given: on_episodes.given,
             ..results
         })
     }
@@ -93,7 +96,7 @@ pub(super) fn outcome(network: &Network, work: &Work) -> Result<Outcome<f32>> {
     Ok(Outcome {
         loss: None,
         output: output.transpose()?,
-        traces: traces(network, work, |_| want.final_traces)?,
+        finals: traces(network, work, |_| want.final_traces)?,
     })
 }
 
@@ -101,10 +104,11 @@ pub(super) fn outcome(network: &Network, work: &Work) -> Result<Outcome<f32>> {
 pub(super) fn episode_gradients(network: &Network, work: &Work) -> Result<EpisodeGradients<f32>> {
     let request = &work.request;
     let input = (request.want.input_gradient).then(|| array(work, request.steps, network.inputs()));
-    let is_given = |index: usize| request.gradient && request.traces[index].initial;
+    let is_given =
+        |index: usize| request.gradient && request.given[index].initial.has(Dynamic::Trace);
     Ok(EpisodeGradients {
         input: input.transpose()?,
-        initial_traces: traces(network, work, is_given)?,
+        given: traces(network, work, is_given)?,
     })
 }
 
@@ -116,16 +120,18 @@ fn array(work: &Work, rows: usize, columns: usize) -> Result<Array4<f32>> {
     Ok(Array4::zeros(shape))
 }
 
-/// `[P, B, O, I]` of each plastic layer that is wanted.
+/// `[P, B, O, J]` of each plastic layer that is wanted.
 fn traces(
     network: &Network,
     work: &Work,
     is_wanted: impl Fn(usize) -> bool,
-) -> Result<Vec<Option<Array4<f32>>>> {
-    let layers = network.layers().iter().enumerate();
-    let traces = layers.map(|(index, layer)| match layer.as_plastic() {
-        Some(layer) if is_wanted(index) => array(work, layer.outputs, layer.inputs).map(Some),
-        _ => Ok(None),
-    });
-    traces.collect()
+) -> Result<Dynamics<'static, f32>> {
+    let mut traces = Dynamics::new();
+    for (index, layer) in network.layers().iter().enumerate() {
+        if let Some(plastic) = layer.with_trace().filter(|_| is_wanted(index)) {
+            let trace = array(work, plastic.outputs, plastic.presynaptic())?;
+            traces.insert(index, Dynamic::Trace, trace);
+        }
+    }
+    Ok(traces)
 }

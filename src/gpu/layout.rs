@@ -147,7 +147,7 @@ impl DeviceLayout {
         };
         for (index, (layer, tensors)) in layers().enumerate() {
             let outputs = layer.outputs();
-            let plastic = layer.as_plastic();
+            let plastic = layer.with_trace();
             let row = tiles[index].columns();
             let tensors = layout.place_all(tensors, outputs, row);
             let partial_rows_at = place(&mut layout.partial_stride, 4 * outputs);
@@ -181,7 +181,7 @@ impl DeviceLayout {
     fn place_all(&mut self, tensors: &[TensorSpec], outputs: usize, row: usize) -> Vec<Placed> {
         let place = |tensor: &TensorSpec| {
             let elements = match tensor.extents {
-                Extents::Connections => outputs * row,
+                Extents::Connections | Extents::Inputs => outputs * row,
                 Extents::Neurons => outputs,
                 Extents::One => 1,
             };
@@ -195,7 +195,8 @@ impl DeviceLayout {
                     }
                     (_, Role::Bias) => Partial::OfRow(0),
                     (_, Role::Plasticity) => Partial::OfRow(1),
-                    (_, Role::Rate | Role::Weight) => Partial::OfRow(2),
+                    // Other layers than those with rows of their own have no place here.
+                    _ => Partial::OfRow(2),
                 },
             }
         };
@@ -237,7 +238,7 @@ impl DeviceLayout {
     fn each_element(&self, layer: usize, tensor: &Placed, mut visit: impl FnMut(usize, usize)) {
         let layer = &self.layers[layer];
         match tensor.extents {
-            Extents::Connections => {
+            Extents::Connections | Extents::Inputs => {
                 for i in 0..layer.outputs {
                     for j in 0..layer.inputs {
                         visit(i * layer.inputs + j, tensor.at + i * layer.row + j);
@@ -298,6 +299,20 @@ impl DeviceLayout {
     }
 }
 
+/// Fails unless the kernels take every layer.
+pub(super) fn require_rows(network: &Network) -> Result<()> {
+    match network.first_cell() {
+        None => Ok(()),
+        Some(index) => Err(Error::Unsupported {
+            engine: "GPU",
+            what: format!(
+                "layer{index}, which is recurrent or has a rule, bound, modulator or plastic bias that no row of synapses \
+                 follows by itself"
+            ),
+        }),
+    }
+}
+
 /// How the rows of a layer are spread over lanes.
 fn tile(layer: &Layer, tensors: &[TensorSpec], profile: &Profile) -> Tile {
     let has_synapses = tensors.iter().any(|tensor| tensor.role == Role::Weight);
@@ -338,7 +353,7 @@ pub(super) fn role_code(role: Role) -> u32 {
         Role::Weight => 1,
         Role::Plasticity => 2,
         Role::Bias => 3,
-        Role::Rate => 4,
+        _ => 4,
     }
 }
 

@@ -4,6 +4,7 @@ use super::arrays::resident_bytes;
 use super::cuts::group_size;
 use super::extent::Extent;
 use super::kernel::Kernel;
+use super::layout::require_rows;
 use super::plan::Plan;
 use super::profile::Profile;
 use super::record::Dispatch;
@@ -182,6 +183,7 @@ fn report(
 ) -> Result<PlanReport> {
     profile.check()?;
     network.require_range::<f32>()?;
+    require_rows(network)?;
     check_sizes(population, batch, steps)?;
     memory::elements("parameters", &[population, Layout::new(network)?.size()])?;
     let mut whole = match task {

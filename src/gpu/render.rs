@@ -257,7 +257,7 @@ fn of_fused_layer(index: usize, layer: &LayerLayout, rule: Option<String>, work:
 /// Of how many neurons or connections each has a parameter of its own; nothing where the layer has none.
 fn extents_of(layer: &LayerLayout, role: Role) -> &'static str {
     match layer.tensor(role).map(|tensor| tensor.extents) {
-        Some(Extents::Connections) => "connection",
+        Some(Extents::Connections | Extents::Inputs) => "connection",
         Some(Extents::Neurons) => "neuron",
         Some(Extents::One) => "layer",
         None => "",

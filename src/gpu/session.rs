@@ -6,7 +6,7 @@ use super::engine::Gpu;
 use super::execute::Loaded;
 use super::gradient::{episode_gradients, outcome};
 use super::group::Group;
-use super::layout::DeviceLayout;
+use super::layout::{DeviceLayout, require_rows};
 use super::population::Population;
 use super::transfer::Transfer;
 use super::work::Work;
@@ -14,6 +14,7 @@ use crate::computation::{
     DeviceArrays, EpisodeGradients, Gradients, Outcome, PopulationBackend, Request, SessionBackend,
     Want,
 };
+use crate::dynamics::Dynamics;
 use crate::episodes::{Episodes, Objective, Upstream};
 use crate::error::Result;
 use crate::network::Network;
@@ -46,6 +47,7 @@ impl GpuSession {
         request: Request,
         stepwise: bool,
     ) -> Result<Self> {
+        require_rows(network)?;
         let work = Work {
             is_whole: true,
             stepwise,
@@ -98,7 +100,7 @@ impl GpuSession {
             if !upstream.on_device {
                 transfer.upload_objective(objective)?;
             }
-            transfer.upload_trace_gradients(&upstream.trace_gradients)?;
+            transfer.upload_trace_gradients(&upstream.final_gradients)?;
             loaded.set_done(self.done)?;
             sweep(group, loaded, &transfer)?;
         }
@@ -156,7 +158,7 @@ impl SessionBackend<f32> for GpuSession {
         let device = &self.population.gpu.device;
         for (_, loaded, transfer) in self.groups() {
             if self.done == 0 {
-                transfer.upload_initial_traces(&episodes.initial_traces)?;
+                transfer.upload_initial_traces(&episodes.given)?;
             }
             if is_whole {
                 transfer.upload_input(&episodes.input)?;
@@ -174,7 +176,7 @@ impl SessionBackend<f32> for GpuSession {
         Ok(outcome)
     }
 
-    fn traces(&self) -> Result<Vec<Option<Array4<f32>>>> {
+    fn states(&self) -> Result<Dynamics<'static, f32>> {
         let want = Want {
             final_traces: true,
             ..Want::NOTHING
@@ -184,7 +186,7 @@ impl SessionBackend<f32> for GpuSession {
             ..self.work.request.clone()
         };
         let work = Work::new(self.work.networks, request);
-        let mut traces = outcome(&self.network, &work)?.traces;
+        let mut traces = outcome(&self.network, &work)?.finals;
         for (_, _, transfer) in self.groups() {
             match self.done == self.work.request.steps {
                 true => transfer.download_traces(&mut traces)?,
@@ -208,13 +210,13 @@ impl SessionBackend<f32> for GpuSession {
         let outcome = Outcome {
             loss: None,
             output: None,
-            traces: vec![None; self.network.layers().len()],
+            finals: Dynamics::new(),
         };
         Ok(Gradients {
             outcome,
             parameters,
             input: on_episodes.input,
-            initial_traces: on_episodes.initial_traces,
+            given: on_episodes.given,
         })
     }
 

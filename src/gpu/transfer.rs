@@ -6,7 +6,8 @@ use super::execute::Loaded;
 use super::layout::LayerLayout;
 use super::plan::Plan;
 use crate::computation::{EpisodeGradients, Outcome};
-use crate::episodes::{Episodes, Mask, Objective, Traces, of_each_network};
+use crate::dynamics::Dynamics;
+use crate::episodes::{Episodes, Mask, Objective, of_each_network};
 use crate::error::Result;
 use crate::zip::zip_eq;
 use ndarray::{Array4, ArrayBase, ArrayView, ArrayViewMut4, Axis, Data, Dimension, Ix4, Slice, s};
@@ -59,8 +60,8 @@ impl<'a> Transfer<'a> {
         }
         self.upload_input(&episodes.input)?;
         self.upload_objective(&episodes.objective)?;
-        self.upload_initial_traces(&episodes.initial_traces)?;
-        self.upload_trace_gradients(&episodes.trace_gradients)?;
+        self.upload_initial_traces(&episodes.given)?;
+        self.upload_trace_gradients(&episodes.final_gradients)?;
         self.device().check()
     }
 
@@ -109,14 +110,14 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the traces at the first step, where the plan takes them; zeros where there are none.
-    pub fn upload_initial_traces(&self, traces: &Traces<'_, f32>) -> Result<()> {
+    pub fn upload_initial_traces(&self, given: &Dynamics<'_, f32>) -> Result<()> {
         let mut cleared = Vec::new();
         for (index, sweep) in self.plan().sweeps.iter().enumerate() {
             let Some(slot) = sweep.traces.initial else {
                 continue;
             };
-            match traces.get(&index) {
-                Some(trace) => self.write_trace(index, 0, slot, trace)?,
+            match given.trace(index) {
+                Some(trace) => self.write_trace(index, 0, slot, &trace)?,
                 None => cleared.push(self.trace_slot(index, 0, slot)),
             }
         }
@@ -124,7 +125,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Writes the gradients on the final traces, where the plan takes them; zeros where there are none.
-    pub fn upload_trace_gradients(&self, gradients: &Traces<'_, f32>) -> Result<()> {
+    pub fn upload_trace_gradients(&self, gradients: &Dynamics<'_, f32>) -> Result<()> {
         let plan = self.plan();
         let mut cleared = Vec::new();
         for (index, sweep) in plan.sweeps.iter().enumerate() {
@@ -132,8 +133,8 @@ impl<'a> Transfer<'a> {
                 continue;
             }
             for segment in 0..plan.segments.len() {
-                match gradients.get(&index) {
-                    Some(gradient) => self.write_trace(index, segment, 0, gradient)?,
+                match gradients.trace(index) {
+                    Some(gradient) => self.write_trace(index, segment, 0, &gradient)?,
                     None => cleared.push(self.trace_slot(index, segment, 0)),
                 }
             }
@@ -248,11 +249,17 @@ impl<'a> Transfer<'a> {
         for (segment, steps) in plan.segments.iter().enumerate() {
             if let Some(input) = &mut gradients.input {
                 let row = self.layers()[0].row;
-                self.read(Working::InputSignal(segment), row, steps, 0, input)?;
+                self.read(
+                    Working::InputSignal(segment),
+                    row,
+                    steps,
+                    0,
+                    input.view_mut(),
+                )?;
             }
         }
         for (index, layer) in self.layers().iter().enumerate() {
-            if let Some(gradient) = &mut gradients.initial_traces[index] {
+            if let Some(gradient) = gradients.given.trace_mut(index) {
                 let rows = 0..layer.outputs;
                 self.read(Working::Adjoint(index), layer.row, &rows, 0, gradient)?;
             }
@@ -266,17 +273,18 @@ impl<'a> Transfer<'a> {
         let (layers, row) = (self.layers().len(), plan.layout.last().output_row);
         if let Some(output) = &mut outcome.output {
             for (segment, steps) in plan.segments.iter().enumerate() {
+                let output = output.view_mut();
                 self.read(Working::Activity(layers, segment), row, steps, 0, output)?;
             }
         }
-        self.download_traces(&mut outcome.traces)
+        self.download_traces(&mut outcome.finals)
     }
 
     /// Reads the traces after the last step, where the plan has them.
-    pub fn download_traces(&self, traces: &mut [Option<Array4<f32>>]) -> Result<()> {
+    pub fn download_traces(&self, traces: &mut Dynamics<'_, f32>) -> Result<()> {
         let plan = self.plan();
         for (index, sweep) in plan.sweeps.iter().enumerate() {
-            if let (Some(trace), Some(slot)) = (&mut traces[index], sweep.traces.last) {
+            if let (Some(trace), Some(slot)) = (traces.trace_mut(index), sweep.traces.last) {
                 let (layer, at) = (&self.layers()[index], slot * self.trace_plane(index));
                 let array = Working::Traces(index, plan.segments.len() - 1);
                 self.read(array, layer.row, &(0..layer.outputs), at, trace)?;
@@ -286,11 +294,14 @@ impl<'a> Transfer<'a> {
     }
 
     /// Reads the traces as they are between steps.
-    pub fn download_present_traces(&self, traces: &mut [Option<Array4<f32>>]) -> Result<()> {
-        for (index, trace) in traces.iter_mut().enumerate() {
-            let Some(trace) = trace else { continue };
-            let (layer, array) = (&self.layers()[index], Working::Scaled(index));
-            self.read(array, layer.row, &(0..layer.outputs), 0, trace)?;
+    pub fn download_present_traces(&self, traces: &mut Dynamics<'_, f32>) -> Result<()> {
+        for (index, layer) in self.layers().iter().enumerate() {
+            let Some(mut trace) = traces.trace_mut(index) else {
+                continue;
+            };
+            let array = Working::Scaled(index);
+            let view = trace.view_mut();
+            self.read(array, layer.row, &(0..layer.outputs), 0, view)?;
             // Of each row, the factor that the sweep has not multiplied into it yet.
             let at = self.trace_plane(index);
             let rows = self.networks.len() * self.episodes.len() * layer.outputs;
@@ -315,7 +326,7 @@ impl<'a> Transfer<'a> {
     /// Reads the outputs of one step, `[P, B, 1, O]`.
     pub fn read_step(&self, output: &mut Array4<f32>) -> Result<()> {
         let row = self.plan().layout.last().output_row;
-        self.read(Working::StepOutput, row, &(0..1), 0, output)
+        self.read(Working::StepOutput, row, &(0..1), 0, output.view_mut())
     }
 
     /// Reads `rows` (steps or neurons) of each episode, from element `at` of a buffer on.
@@ -325,15 +336,15 @@ impl<'a> Transfer<'a> {
         row: usize,
         rows: &Range<usize>,
         at: usize,
-        to: &mut Array4<f32>,
+        mut to: ArrayViewMut4<'_, f32>,
     ) -> Result<()> {
         let size = self.networks.len() * self.episodes.len() * rows.len() * row;
         let buffer = self.loaded.buffer(array);
         let values: Vec<f32> = self.device().read_at(buffer, at, size)?;
-        let mut view = to.slice_axis_mut(Axis(0), Slice::from(self.networks.clone()));
-        view.slice_axis_inplace(Axis(1), Slice::from(self.episodes.clone()));
-        view.slice_axis_inplace(Axis(2), Slice::from(rows.clone()));
-        unpad(&values, row, view);
+        to.slice_axis_inplace(Axis(0), Slice::from(self.networks.clone()));
+        to.slice_axis_inplace(Axis(1), Slice::from(self.episodes.clone()));
+        to.slice_axis_inplace(Axis(2), Slice::from(rows.clone()));
+        unpad(&values, row, to);
         Ok(())
     }
 }

@@ -12,9 +12,9 @@ use super::state::{Control, Part, Progress, Settings, State};
 use super::throughput::multiply_add;
 use super::variant::{CHECKPOINT, Variant, sweeps};
 use super::work::Work;
-use crate::computation::{GivenTraces, InCommon, ObjectiveKind, Request, Want};
+use crate::computation::{GivenDynamics, InCommon, ObjectiveKind, Request, Want, Which};
 use crate::network::{
-    Activation, Bias, Dense, Layer, Loss, Network, Plastic, Plasticity, Rate, RatePer,
+    Activation, Bias, Dense, Dynamic, Layer, Loss, Network, Plastic, Plasticity, Rate, RatePer,
 };
 use crate::optimiser::Optimiser;
 use crate::parameters::Layout;
@@ -145,10 +145,10 @@ fn works(network: &Network) -> Vec<(Work, usize)> {
                     final_traces: on(3),
                 },
                 objective: ObjectiveKind::OutputGradient,
-                traces: vec![
-                    GivenTraces {
-                        initial: on(4),
-                        gradient: on(5),
+                given: vec![
+                    GivenDynamics {
+                        initial: Which::are(|it| it == Dynamic::Trace && on(4)),
+                        gradient: Which::are(|it| it == Dynamic::Trace && on(5)),
                     };
                     layers
                 ],
@@ -182,15 +182,11 @@ fn plastic(
     rate: Rate,
     activation: Activation,
 ) -> Network {
-    let layer = Plastic {
-        inputs,
-        outputs,
-        activation,
-        rule,
-        plasticity,
-        rate,
-        bias: inputs != 3,
-    };
+    let mut layer = Plastic::new(inputs, outputs, rate)
+        .activation(activation)
+        .rule(rule)
+        .plasticity(plasticity);
+    layer.bias = inputs != 3;
     Network::new(Loss::SquaredError, [Layer::Plastic(layer)]).unwrap()
 }
 
@@ -303,15 +299,9 @@ fn every_kernel_of_training_is_valid() {
     for loss in [Loss::SquaredError, Loss::SoftmaxCrossEntropy] {
         for plasticity in Plasticity::ALL {
             for rate in rates() {
-                let layer = Plastic {
-                    inputs: 10,
-                    outputs: 4,
-                    activation: Activation::Tanh,
-                    rule: Rule::hebb(),
-                    plasticity,
-                    rate,
-                    bias: true,
-                };
+                let layer = Plastic::new(10, 4, rate)
+                    .activation(Activation::Tanh)
+                    .plasticity(plasticity);
                 let network = Network::new(loss, [Layer::Plastic(layer)]).unwrap();
                 let layout = DeviceLayout::new(&network, &profile);
                 let given = Work::training(&network, 3, 17, 9);

@@ -2,7 +2,7 @@
 
 use super::layout::{DeviceLayout, LayerLayout};
 use super::work::Work;
-use crate::computation::GivenTraces;
+use crate::network::Dynamic;
 
 /// Steps between the traces that are kept where the gradient of a retention is taken: at each of them `S` is made afresh,
 /// since its error grows with the steps since the last. Part of the result's last bits. With so many, a rate's gradient is
@@ -118,7 +118,9 @@ impl Sweep {
                 traces: TraceSlots::default(),
             };
         }
-        let GivenTraces { initial, gradient } = request.traces[index];
+        let given = request.given[index];
+        let initial = given.initial.has(Dynamic::Trace);
+        let gradient = given.gradient.has(Dynamic::Trace);
         let upstream = gradient && request.gradient;
         let cut = steps < request.steps;
         let kept = kept_traces(layer, work, steps);

@@ -1,8 +1,90 @@
 //! Layers, setting by setting: what is not said is what it is in TOML.
 
 use super::layer::has_bias;
-use super::{Activation, Bias, Dense, Layer, Plastic, Plasticity, Rate};
+use super::{
+    Activation, Bias, Coefficient, Dense, Layer, Modulation, Plastic, Plasticity, Rate, Recurrent,
+    RecurrentInput,
+};
 use crate::rule::Rule;
+use std::collections::BTreeMap;
+
+/// The settings that plastic and recurrent layers have in common.
+macro_rules! plastic_settings {
+    () => {
+        /// The same with another activation.
+        #[must_use]
+        pub fn activation(self, activation: Activation) -> Self {
+            self.map(|layer| Plastic {
+                activation,
+                ..layer
+            })
+        }
+
+        /// The same with another rule for the trace.
+        #[must_use]
+        pub fn rule(self, rule: Rule) -> Self {
+            self.map(|layer| Plastic { rule, ..layer })
+        }
+
+        /// The same with another number of plasticity coefficients. With none there is no trace: rule, rate, bound, modulation,
+        /// coefficients and plastic bias are given up.
+        #[must_use]
+        pub fn plasticity(self, plasticity: Plasticity) -> Self {
+            self.map(|layer| layer.with_plasticity(plasticity))
+        }
+
+        /// The same with another rate.
+        #[must_use]
+        pub fn rate(self, rate: Rate) -> Self {
+            self.map(|layer| Plastic { rate, ..layer })
+        }
+
+        /// The same with one more presynaptic neuron, which is always 1.
+        #[must_use]
+        pub fn plastic_bias(self) -> Self {
+            self.map(|layer| Plastic {
+                plastic_bias: true,
+                ..layer
+            })
+        }
+
+        /// The same with the trace held to `±bound` after each update.
+        #[must_use]
+        pub fn bound(self, bound: f64) -> Self {
+            self.map(|layer| Plastic {
+                bound: Some(bound),
+                ..layer
+            })
+        }
+
+        /// The same with a modulator.
+        #[must_use]
+        pub fn modulation(self, modulation: Modulation) -> Self {
+            self.map(|layer| Plastic {
+                modulation: Some(modulation),
+                ..layer
+            })
+        }
+
+        /// The same with a coefficient of the rule's own.
+        #[must_use]
+        pub fn coefficient(self, name: impl Into<String>, coefficient: Coefficient) -> Self {
+            self.map(|mut layer| {
+                layer.coefficients.insert(name.into(), coefficient);
+                layer
+            })
+        }
+
+        /// The same without a bias.
+        #[must_use]
+        pub fn without_bias(self) -> Self {
+            self.map(|layer| Plastic {
+                bias: false,
+                ..layer
+            })
+        }
+    };
+}
 
 impl Plastic {
     /// A plastic layer with a bias: linear, decaying Hebb, one plasticity coefficient per connection.
@@ -13,40 +95,59 @@ impl Plastic {
             activation: Activation::default(),
             rule: Rule::default(),
             plasticity: Plasticity::default(),
+            plastic_bias: false,
+            bound: None,
             rate,
+            modulation: None,
+            coefficients: BTreeMap::new(),
             bias: has_bias(),
         }
     }
 
-    /// The same with another activation.
-    #[must_use]
-    pub fn activation(self, activation: Activation) -> Self {
-        Self { activation, ..self }
+    plastic_settings!();
+
+    fn map(self, change: impl FnOnce(Self) -> Self) -> Self {
+        change(self)
     }
 
-    /// The same with another rule for the trace.
-    #[must_use]
-    pub fn rule(self, rule: Rule) -> Self {
-        Self { rule, ..self }
+    pub(crate) fn with_plasticity(self, plasticity: Plasticity) -> Self {
+        let kept = match plasticity {
+            Plasticity::None => Self {
+                activation: self.activation,
+                bias: self.bias,
+                ..Self::new(self.inputs, self.outputs, Rate::default())
+            },
+            _ => self,
+        };
+        Self { plasticity, ..kept }
     }
+}
 
-    /// The same with another number of plasticity coefficients.
-    #[must_use]
-    pub fn plasticity(self, plasticity: Plasticity) -> Self {
-        Self { plasticity, ..self }
-    }
-
-    /// The same with another rate.
-    #[must_use]
-    pub fn rate(self, rate: Rate) -> Self {
-        Self { rate, ..self }
-    }
-
-    /// The same without a bias.
-    #[must_use]
-    pub fn without_bias(self) -> Self {
+impl Recurrent {
+    /// A recurrent layer with a bias, whose input comes in through weights: linear, decaying Hebb, one plasticity coefficient
+    /// per connection.
+    pub fn new(inputs: usize, outputs: usize, rate: Rate) -> Self {
         Self {
-            bias: false,
+            inputs,
+            input: RecurrentInput::default(),
+            synapses: Plastic::new(outputs, outputs, rate),
+        }
+    }
+
+    /// The same whose input goes to the neurons as it is: one input for each.
+    #[must_use]
+    pub fn identity_input(self) -> Self {
+        Self {
+            input: RecurrentInput::Identity,
+            ..self
+        }
+    }
+
+    plastic_settings!();
+
+    fn map(self, change: impl FnOnce(Plastic) -> Plastic) -> Self {
+        Self {
+            synapses: change(self.synapses),
             ..self
         }
     }
@@ -103,6 +204,12 @@ impl From<Plastic> for Layer {
     }
 }
 
+impl From<Recurrent> for Layer {
+    fn from(layer: Recurrent) -> Self {
+        Self::Recurrent(layer)
+    }
+}
+
 impl From<Dense> for Layer {
     fn from(layer: Dense) -> Self {
         Self::Dense(layer)
@@ -137,14 +244,16 @@ mod tests {
                 { kind = "plastic", inputs = 3, outputs = 2 },
                 { kind = "dense", inputs = 2, outputs = 4 },
                 { kind = "bias", inputs = 4, outputs = 4 },
+                { kind = "recurrent", inputs = 4, outputs = 5 },
             ]
             "#,
             "network",
         );
-        let layers: [Layer; 3] = [
+        let layers: [Layer; 4] = [
             Plastic::new(3, 2, Rate::default()).into(),
             Dense::new(2, 4).into(),
             Bias::new(4).into(),
+            Recurrent::new(4, 5, Rate::default()).into(),
         ];
         assert_eq!(
             Network::new(Loss::default(), layers).unwrap(),

@@ -20,16 +20,42 @@
 //! outputs = 2
 //! activation = "linear"
 //! ```
+//!
+//! A recurrent layer, and what both kinds of plastic layers may have beside:
+//!
+//! ```toml
+//! [[layer]]
+//! kind = "recurrent"
+//! inputs = 20
+//! outputs = 100
+//! input = "matrix"          # learned weights; or "identity": as many inputs as outputs, each to its neuron
+//! activation = "tanh"
+//! plasticity = "connection" # "none": an ordinary recurrent layer
+//! plastic_bias = true       # one more presynaptic neuron, the last, which is always 1
+//! rule = { trace = "h + m * e", eligibility = "a * e + rate * y * x" }
+//! coefficients = { a = { value = 0.9, per = "connection", learned = true } }
+//! bound = 1.0               # the trace is held to ±1
+//! rate = { value = 0.1, per = "layer", learned = true }
+//! modulation = { from = "network", per = "layer" } # or "episodes"; or per = "neuron"
+//! bias = true
+//! ```
 
 mod activation;
 mod build;
+mod check;
+mod dynamics;
 mod layer;
 mod loss;
 mod resize;
+mod table;
 pub(crate) mod tensors;
 
 pub use activation::Activation;
-pub use layer::{Bias, Dense, Layer, Plastic, Plasticity, Rate, RatePer};
+pub use dynamics::Dynamic;
+pub use layer::{
+    Bias, Coefficient, CoefficientPer, Dense, Layer, Modulation, ModulatorFrom, Plastic,
+    Plasticity, Rate, RatePer, Recurrent, RecurrentInput,
+};
 pub use loss::Loss;
 pub(crate) use loss::LossStep;
 #[cfg(feature = "gpu")]
@@ -43,7 +69,7 @@ use std::str::FromStr;
 /// The most neurons that a layer may have on either side, so that every index fits the shaders' 32-bit integers.
 pub const MAX_NEURONS: usize = 1 << 24;
 
-/// A feed-forward stack of layers and the loss on its output.
+/// A stack of layers and the loss on its output. A recurrent layer hears its own last output; no layer hears one above it.
 ///
 /// Parameters live apart from it ([`crate::parameters::Parameters`]): one description serves a population of `P` networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,13 +166,15 @@ impl Network {
         self.layers[self.layers.len() - 1].outputs()
     }
 
-    /// Synapses of one network, `Σ O·I` over its plastic and dense layers: the unit of all throughput figures.
+    /// Synapses of one network, `Σ O·J` over its layers with connections: the unit of all throughput figures.
     pub fn synapses(&self) -> usize {
-        self.layers
-            .iter()
-            .filter(|layer| !matches!(layer, Layer::Bias(_)))
-            .map(|layer| layer.inputs() * layer.outputs())
-            .sum()
+        self.layers.iter().map(Layer::synapses).sum()
+    }
+
+    /// Index of the first layer whose rows step together, if there is one: it is recurrent, or has a bound, a modulator, a plastic
+    /// bias, or a rule that is not row-affine. The GPU engine does not compute such layers yet.
+    pub fn first_cell(&self) -> Option<usize> {
+        self.layers.iter().position(|layer| !layer.is_row_affine())
     }
 
     /// Fails unless precision `R` has every setting. Descriptions are in `f64`.
@@ -155,8 +183,13 @@ impl Network {
     /// If a rate is beyond the range of `R`.
     pub fn require_range<R: Real>(&self) -> Result<()> {
         for (index, layer) in self.layers.iter().enumerate() {
-            if let Some(plastic) = layer.as_plastic() {
-                require_in_range::<R>(&format!("layer{index}.rate.value"), plastic.rate.value)?;
+            for tensor in layer.tensors() {
+                if let Some(value) = tensor.value {
+                    require_in_range::<R>(&format!("layer{index}.{}.value", tensor.name()), value)?;
+                }
+            }
+            if let Some(bound) = layer.as_plastic().and_then(|plastic| plastic.bound) {
+                require_in_range::<R>(&format!("layer{index}.bound"), bound)?;
             }
         }
         Ok(())
@@ -198,24 +231,11 @@ impl Network {
                     ));
                 }
             }
-            if let Layer::Plastic(plastic) = layer
-                && plastic.rule.row().is_none()
-            {
-                return Err(Error::setting(
-                    format!("layer{index}.rule"),
-                    format!(
-                        "{}: not supported yet: the new trace must be d * h + g * x, where d and g depend on y, m and rate alone",
-                        plastic.rule
-                    ),
-                ));
+            if let Layer::Recurrent(recurrent) = layer {
+                recurrent.check().map_err(|error| error.of_layer(index))?;
             }
-            if let Layer::Plastic(plastic) = layer
-                && !plastic.rate.value.is_finite()
-            {
-                return Err(Error::setting(
-                    format!("layer{index}.rate.value"),
-                    format!("{}, expected a finite value", plastic.rate.value),
-                ));
+            if let Some(plastic) = layer.as_plastic() {
+                plastic.check().map_err(|error| error.of_layer(index))?;
             }
         }
         for (index, pair) in self.layers.windows(2).enumerate() {

@@ -1,33 +1,35 @@
 //! The same network in other sizes.
 
-use super::{Bias, Dense, Layer, Network, Plastic};
+use super::{Layer, Network, RecurrentInput};
 use crate::error::{Error, Result};
 
 impl Network {
-    /// The same network with `inputs` presynaptic neurons and `outputs` postsynaptic ones at its ends. Bias layers there
-    /// change with their neighbours.
+    /// The same network with `inputs` presynaptic neurons and `outputs` postsynaptic ones at its ends. Layers there that keep
+    /// the number of neurons change with their neighbours.
     ///
     /// # Errors
     /// If a size is zero or too large, or bias layers alone would have to change the number of neurons.
     pub fn with_ends(&self, inputs: usize, outputs: usize) -> Result<Self> {
         let mut layers = self.layers.clone();
         for layer in &mut layers {
-            *sizes(layer).0 = inputs;
-            if !matches!(layer, Layer::Bias(_)) {
+            layer.set_inputs(inputs);
+            if !layer.keeps_size() {
                 break;
             }
-            *sizes(layer).1 = inputs;
+            layer.set_outputs(inputs);
         }
         for layer in layers.iter_mut().rev() {
-            *sizes(layer).1 = outputs;
-            if !matches!(layer, Layer::Bias(_)) {
+            layer.set_outputs(outputs);
+            if !layer.keeps_size() {
                 break;
             }
-            *sizes(layer).0 = outputs;
+            layer.set_inputs(outputs);
         }
         let network = Self::new(self.loss(), layers)?;
         if network.inputs() != inputs {
-            let reason = format!("{inputs}, but bias layers alone keep {outputs} neurons");
+            let reason = format!(
+                "{inputs}, but layers that keep the number of neurons have {outputs} outputs"
+            );
             return Err(Error::setting("inputs of the network", reason));
         }
         Ok(network)
@@ -39,45 +41,62 @@ impl Network {
     /// If the size is zero or too large, or there are no two such layers.
     pub fn with_hidden(&self, neurons: usize) -> Result<Self> {
         let mut layers = self.layers.clone();
-        let connected = |layer: &Layer| !matches!(layer, Layer::Bias(_));
-        let first = layers.iter().position(connected);
-        let last = layers.iter().rposition(connected);
+        let changes = |layer: &Layer| !layer.keeps_size();
+        let first = layers.iter().position(changes);
+        let last = layers.iter().rposition(changes);
         let (first, last) = match (first, last) {
             (Some(first), Some(last)) if first < last => (first, last),
             _ => return Err(Error::setting("hidden", "the network has no hidden layer")),
         };
         for (index, layer) in layers.iter_mut().enumerate() {
-            let (inputs, outputs) = sizes(layer);
             if (first + 1..=last).contains(&index) {
-                *inputs = neurons;
+                layer.set_inputs(neurons);
             }
             if (first..last).contains(&index) {
-                *outputs = neurons;
+                layer.set_outputs(neurons);
             }
         }
         Self::new(self.loss(), layers)
     }
 }
 
-/// The sizes of a layer.
-fn sizes(layer: &mut Layer) -> (&mut usize, &mut usize) {
-    match layer {
-        Layer::Plastic(Plastic {
-            inputs, outputs, ..
-        })
-        | Layer::Dense(Dense {
-            inputs, outputs, ..
-        })
-        | Layer::Bias(Bias {
-            inputs, outputs, ..
-        }) => (inputs, outputs),
+impl Layer {
+    /// Whether it has as many outputs as inputs, whatever their number: a bias layer, or a recurrent one that takes its input
+    /// as it is.
+    fn keeps_size(&self) -> bool {
+        match self {
+            Self::Bias(_) => true,
+            Self::Recurrent(layer) => layer.input == RecurrentInput::Identity,
+            Self::Plastic(_) | Self::Dense(_) => false,
+        }
+    }
+
+    fn set_inputs(&mut self, neurons: usize) {
+        match self {
+            Self::Plastic(layer) => layer.inputs = neurons,
+            Self::Recurrent(layer) => layer.inputs = neurons,
+            Self::Dense(layer) => layer.inputs = neurons,
+            Self::Bias(layer) => layer.inputs = neurons,
+        }
+    }
+
+    fn set_outputs(&mut self, neurons: usize) {
+        match self {
+            Self::Plastic(layer) => layer.outputs = neurons,
+            Self::Recurrent(layer) => {
+                layer.synapses.inputs = neurons;
+                layer.synapses.outputs = neurons;
+            }
+            Self::Dense(layer) => layer.outputs = neurons,
+            Self::Bias(layer) => layer.outputs = neurons,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Activation, Loss, Rate};
+    use crate::network::{Activation, Bias, Dense, Loss, Plastic, Rate};
 
     fn shapes(network: &Network) -> Vec<(usize, usize)> {
         let layers = network.layers().iter();

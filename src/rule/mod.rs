@@ -10,6 +10,7 @@
 mod constants;
 mod derivative;
 mod expression;
+mod named;
 mod names;
 mod parse;
 mod print;
@@ -20,27 +21,29 @@ mod synapse;
 #[cfg(test)]
 mod tests;
 mod text;
+mod values;
 #[cfg(feature = "gpu")]
 mod wgsl;
 
+pub(crate) use names::MOST_COEFFICIENTS;
 pub(crate) use row::{Compiled, Row, RowRule};
 pub(crate) use synapse::Pulled;
-pub use synapse::Synapse;
-#[cfg_attr(not(test), expect(unused_imports, reason = "for the engines"))]
 pub(crate) use synapse::SynapseRule;
-#[cfg_attr(not(test), expect(unused_imports, reason = "for the engines"))]
 pub(crate) use text::RuleText;
+pub use values::Synapse;
 
 use crate::error::{Error, Result};
 use crate::number::Number;
 use expression::Expressions;
+use named::Named;
 use names::Names;
 use parse::error_at;
-use program::{Program, Values};
+use program::Program;
 use std::sync::{Arc, LazyLock};
 use synapse::{
     AdditiveSynapse, General, HebbSynapse, InterpretedSynapse, OjaSynapse, RetroactiveSynapse,
 };
+use values::Values;
 
 /// How a trace follows activity.
 ///
@@ -101,39 +104,7 @@ struct Inner {
     program: Program,
     row: Option<Row>,
     general: General,
-    name: Option<Name>,
-}
-
-/// The rules that have a name, and compiled forms.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Name {
-    Hebb,
-    Oja,
-    Additive,
-    Retroactive,
-}
-
-impl Name {
-    const ALL: [Self; 4] = [Self::Hebb, Self::Oja, Self::Additive, Self::Retroactive];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Hebb => "hebb",
-            Self::Oja => "oja",
-            Self::Additive => "additive",
-            Self::Retroactive => "retroactive",
-        }
-    }
-
-    /// What the trace and the eligibility trace become.
-    fn texts(self) -> (&'static str, Option<&'static str>) {
-        match self {
-            Self::Hebb => ("(1 - rate) * h + rate * m * y * x", None),
-            Self::Oja => ("h + rate * m * y * (x - y * h)", None),
-            Self::Additive => ("h + rate * m * y * x", None),
-            Self::Retroactive => ("h + m * e", Some("(1 - rate) * e + rate * y * x")),
-        }
-    }
+    name: Option<Named>,
 }
 
 /// A rule in the form in which the CPU engine computes it synapse by synapse.
@@ -143,12 +114,11 @@ pub(crate) enum CompiledSynapse<'a> {
     Oja(OjaSynapse),
     Additive(AdditiveSynapse),
     Retroactive(RetroactiveSynapse),
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the engines"))]
     Interpreted(InterpretedSynapse<'a>),
 }
 
 static RULES: LazyLock<[Rule; 4]> = LazyLock::new(|| {
-    Name::ALL.map(|name| {
+    Named::ALL.map(|name| {
         let (trace, eligibility) = name.texts();
         Rule::new(trace, eligibility, &[], Some(name)).expect("the named rules are rules")
     })
@@ -157,26 +127,26 @@ static RULES: LazyLock<[Rule; 4]> = LazyLock::new(|| {
 impl Rule {
     /// Decaying Hebb, the default: `(1 - rate) * h + rate * m * y * x` (Miconi 2016, eq. 1).
     pub fn hebb() -> Self {
-        Self::of(Name::Hebb)
+        Self::of(Named::Hebb)
     }
 
     /// Oja: `h + rate * m * y * (x - y * h)` (Miconi, Stanley and Clune 2018, eq. 3).
     pub fn oja() -> Self {
-        Self::of(Name::Oja)
+        Self::of(Named::Oja)
     }
 
     /// Hebb without decay, usually with a bound: `h + rate * m * y * x` (Miconi et al. 2019, simple neuromodulation).
     pub fn additive() -> Self {
-        Self::of(Name::Additive)
+        Self::of(Named::Additive)
     }
 
     /// `h + m * e`, where an eligibility trace remembers recent activity: `(1 - rate) * e + rate * y * x` (Miconi et al. 2019,
     /// retroactive neuromodulation).
     pub fn retroactive() -> Self {
-        Self::of(Name::Retroactive)
+        Self::of(Named::Retroactive)
     }
 
-    fn of(name: Name) -> Self {
+    fn of(name: Named) -> Self {
         RULES[name as usize].clone()
     }
 
@@ -187,7 +157,7 @@ impl Rule {
 
     /// The rule of this name: `hebb`, `oja`, `additive` or `retroactive`.
     pub fn find(name: &str) -> Option<Self> {
-        let mut all = Name::ALL.into_iter();
+        let mut all = Named::ALL.into_iter();
         all.find(|known| known.as_str() == name).map(Self::of)
     }
 
@@ -229,7 +199,7 @@ impl Rule {
         trace: &str,
         eligibility: Option<&str>,
         coefficients: &[&str],
-        name: Option<Name>,
+        name: Option<Named>,
     ) -> Result<Self> {
         let names = Names::new(eligibility.is_some(), coefficients)?;
         let mut expressions = Expressions::with_coefficients(coefficients);
@@ -279,7 +249,7 @@ impl Rule {
 
     /// The name, if it has one.
     pub fn name(&self) -> Option<&'static str> {
-        self.0.name.map(Name::as_str)
+        self.0.name.map(Named::as_str)
     }
 
     /// The text that the trace follows.
@@ -325,19 +295,17 @@ impl Rule {
     }
 
     /// The rule as formulas for a synapse.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the engines"))]
     pub(crate) fn synapse(&self) -> CompiledSynapse<'_> {
         match self.0.name {
-            Some(Name::Hebb) => CompiledSynapse::Hebb(HebbSynapse),
-            Some(Name::Oja) => CompiledSynapse::Oja(OjaSynapse),
-            Some(Name::Additive) => CompiledSynapse::Additive(AdditiveSynapse),
-            Some(Name::Retroactive) => CompiledSynapse::Retroactive(RetroactiveSynapse),
+            Some(Named::Hebb) => CompiledSynapse::Hebb(HebbSynapse),
+            Some(Named::Oja) => CompiledSynapse::Oja(OjaSynapse),
+            Some(Named::Additive) => CompiledSynapse::Additive(AdditiveSynapse),
+            Some(Named::Retroactive) => CompiledSynapse::Retroactive(RetroactiveSynapse),
             None => CompiledSynapse::Interpreted(self.0.general.interpreted()),
         }
     }
 
     /// Which of the gradients that [`SynapseRule::pull`] gives can be other than zero.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the engines"))]
     pub(crate) fn pulls(&self) -> Pulled<bool> {
         self.0.general.pulls()
     }

@@ -1,7 +1,7 @@
 //! Expressions as programs: one operation after the other, over any [`Number`].
 
-use super::Synapse;
 use super::expression::{Binary, Expressions, Id, Node, Unary, Variable};
+use super::values::Values;
 use crate::number::{Apart, Number};
 use std::collections::HashMap;
 
@@ -63,14 +63,6 @@ fn place_of(variable: Variable) -> u32 {
         Variable::EligibilityAdjoint => 7,
         Variable::Coefficient(index) => VARIABLES + u32::from(index),
     }
-}
-
-/// What the variables stand for.
-#[derive(Clone, Copy)]
-pub(super) struct Values<'a, N> {
-    pub synapse: Synapse<'a, N>,
-    /// The gradients on the new trace and on the new eligibility trace.
-    pub adjoint: [N; 2],
 }
 
 impl Program {

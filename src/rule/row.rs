@@ -4,8 +4,9 @@
 //! derivatives, once per row and step.
 
 use super::expression::{Binary, Expressions, Id, Node, Unary, Variable};
-use super::program::{Program, Values};
-use super::{Name, Synapse};
+use super::named::Named;
+use super::program::Program;
+use super::values::{Synapse, Values};
 use crate::number::Number;
 
 /// A row-affine rule as formulas over numbers or vectors.
@@ -225,12 +226,12 @@ pub(crate) struct Row {
     /// In the order of [`Function::ALL`], without powers.
     functions: [Id; 6],
     programs: [Program; 6],
-    name: Option<Name>,
+    name: Option<Named>,
 }
 
 impl Row {
     /// The rule whose trace follows `root`, with a modulator of 1, if it is row-affine.
-    pub(super) fn of(mut expressions: Expressions, root: Id, name: Option<Name>) -> Option<Self> {
+    pub(super) fn of(mut expressions: Expressions, root: Id, name: Option<Named>) -> Option<Self> {
         let Affine { retention, gain } = Affine::of(&mut expressions, root)?;
         let mut by = |function, variable| {
             let derivative = expressions.derivative(function, variable);
@@ -252,8 +253,8 @@ impl Row {
     /// The rule as the CPU engine computes it.
     pub fn compiled(&self) -> Compiled<'_> {
         match self.name {
-            Some(Name::Hebb) => Compiled::Hebb(Hebb),
-            Some(Name::Oja) => Compiled::Oja(Oja),
+            Some(Named::Hebb) => Compiled::Hebb(Hebb),
+            Some(Named::Oja) => Compiled::Oja(Oja),
             _ => Compiled::Interpreted(self.interpreted()),
         }
     }

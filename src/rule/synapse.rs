@@ -2,29 +2,9 @@
 
 use super::expression::{Expressions, Id, Variable};
 use super::names::MOST_COEFFICIENTS;
-use super::program::{Program, Values};
+use super::program::Program;
+use super::values::{Synapse, Values};
 use crate::number::Number;
-
-/// What a synapse has at a step.
-///
-/// One number each, or one in each lane of a vector.
-#[derive(Clone, Copy, Debug)]
-pub struct Synapse<'a, N> {
-    /// The trace `h`.
-    pub trace: N,
-    /// The eligibility trace `e`; of no effect in a rule that has none.
-    pub eligibility: N,
-    /// The activity `x` of the presynaptic neuron.
-    pub presynaptic: N,
-    /// The activity `y` of the postsynaptic neuron.
-    pub postsynaptic: N,
-    /// The modulator `m`, which is 1 where there is none.
-    pub modulator: N,
-    /// The plasticity rate `η`.
-    pub rate: N,
-    /// The rule's own coefficients, in the order of [`Rule::coefficients`](super::Rule::coefficients).
-    pub coefficients: &'a [N],
-}
 
 /// What a rule makes of the gradients `λ` on the new trace and `ε` on the new eligibility trace: `λ ∂F/∂z + ε ∂E/∂z` for
 /// everything `z` that a synapse has.
@@ -82,7 +62,6 @@ fn variables(coefficients: usize) -> impl Iterator<Item = Variable> {
 }
 
 /// A rule as formulas over numbers or vectors, for one synapse each.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the engines"))]
 pub(crate) trait SynapseRule: Copy {
     /// Whether it has an eligibility trace.
     fn has_eligibility(self) -> bool;

@@ -3,8 +3,9 @@
 use super::expression::{Expressions, Id, Node, Variable};
 use super::names::Names;
 use super::parse;
-use super::program::{Program, Values};
+use super::program::Program;
 use super::row::{Function, Hebb, Interpreted, Oja};
+use super::values::Values;
 use super::{CompiledSynapse, Pulled, RowRule, Rule, RuleText, Synapse, SynapseRule};
 use crate::error::{Error, Result};
 use crate::number::Number;

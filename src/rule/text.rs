@@ -1,6 +1,7 @@
 //! Rules in files and messages: by name, or as `{ trace = "…", eligibility = "…" }`.
 
-use super::{Name, Rule};
+use super::Rule;
+use super::named::Named;
 use crate::error::{Error, Result};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
@@ -65,13 +66,21 @@ impl Serialize for Rule {
         if let Some(name) = self.name() {
             return serializer.serialize_str(name);
         }
-        let mut table = serializer.serialize_map(None)?;
-        table.serialize_entry("trace", self.trace())?;
-        if let Some(eligibility) = self.eligibility() {
-            table.serialize_entry("eligibility", eligibility)?;
-        }
-        table.end()
+        write_texts(serializer, self.trace(), self.eligibility())
     }
+}
+
+fn write_texts<S: Serializer>(
+    serializer: S,
+    trace: &str,
+    eligibility: Option<&str>,
+) -> Result<S::Ok, S::Error> {
+    let mut table = serializer.serialize_map(None)?;
+    table.serialize_entry("trace", trace)?;
+    if let Some(eligibility) = eligibility {
+        table.serialize_entry("eligibility", eligibility)?;
+    }
+    table.end()
 }
 
 /// Without coefficients of its own: their names are not part of a rule's text.
@@ -107,6 +116,29 @@ impl RuleText {
     }
 }
 
+impl Serialize for RuleText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Text::Named(rule) => rule.serialize(serializer),
+            Text::Own { trace, eligibility } => {
+                write_texts(serializer, trace, eligibility.as_deref())
+            }
+        }
+    }
+}
+
+impl From<Rule> for RuleText {
+    fn from(rule: Rule) -> Self {
+        match rule.name() {
+            Some(_) => Self(Text::Named(rule)),
+            None => Self(Text::Own {
+                trace: rule.trace().to_owned(),
+                eligibility: rule.eligibility().map(str::to_owned),
+            }),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for RuleText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextVisitor)
@@ -129,10 +161,10 @@ impl<'de> Visitor<'de> for TextVisitor {
     type Value = RuleText;
 
     fn expecting(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        for name in Name::ALL {
+        for name in Named::ALL {
             write!(f, "{:?}, ", name.as_str())?;
         }
-        let (trace, _) = Name::Hebb.texts();
+        let (trace, _) = Named::Hebb.texts();
         write!(
             f,
             "{{ trace = \"a text such as {trace}\" }} or {{ trace = \"…\", eligibility = \"…\" }}"

@@ -9,22 +9,31 @@
 //!
 //! | file | tensor | shape |
 //! |---|---|---|
-//! | parameters | `layerN.weight` | `[P, O, I]` |
-//! | | `layerN.plasticity` | `[P, O, I]`, `[P, O]` or `[P]` |
+//! | parameters | `layerN.weight`, `J` presynaptic neurons: `I`, or `O` where recurrent; one more with a plastic bias | `[P, O, J]` |
+//! | | `layerN.input_weight` (of a recurrent layer whose input is a matrix) | `[P, O, I]` |
+//! | | `layerN.plasticity` | `[P, O, J]`, `[P, O]` or `[P]` |
 //! | | `layerN.bias` | `[P, O]` |
 //! | | `layerN.rate` (the description's value where absent) | `[P]` or `[P, O]` |
+//! | | `layerN.coefficient.NAME` (the description's value where absent) | `[P, O, J]`, `[P, O]` or `[P]` |
+//! | | `layerN.modulator_weight`, `layerN.modulator_bias` (of a modulator from the network) | `[P, O]`, `[P]` |
+//! | | `layerN.fan_out_weight`, `layerN.fan_out_bias` (of one per neuron; 1 and 0 where absent) | `[P, O]` |
 //! | episodes | `input` | `[P, B, T, I]` |
 //! | | `target`, or `output_gradient` | `[P, B, T, O]` |
 //! | | `target` of a softmax, as classes 0 to O − 1 (integers) | `[P, B, T]` |
 //! | | `mask` (with a target; all ones where absent) | `[T]` or `[P, B, T]` |
-//! | | `layerN.trace` (at the first step; zero where absent) | `[P, B, O, I]` |
-//! | | `layerN.trace_gradient` (after the last step; zero where absent) | `[P, B, O, I]` |
+//! | | `layerN.trace`, `layerN.eligibility` (at the first step; zero where absent) | `[P, B, O, J]` |
+//! | | `layerN.activity` of a recurrent layer (before the first step; zero where absent) | `[P, B, O]` |
+//! | | `layerN.modulator` (of a modulator from the episodes) | `[P, B, T]` or `[P, B, T, O]` |
+//! | | `layerN.trace_gradient`, `layerN.eligibility_gradient` (after the last step; zero where absent) | `[P, B, O, J]` |
+//! | | `layerN.activity_gradient` (on the last output; zero where absent) | `[P, B, O]` |
 //! | results | `loss` (with a target) | `[P]` |
 //! | | `output` (before the softmax) | `[P, B, T, O]` |
-//! | | `layerN.trace` (after the last step) | `[P, B, O, I]` |
+//! | | `layerN.trace`, `layerN.eligibility` (after the last step) | `[P, B, O, J]` |
+//! | | `layerN.activity` (at the last step) | `[P, B, O]` |
+//! | | `layerN.modulator` (of a modulator from the network) | `[P, B, T]` |
 //! | | `gradient.NAME` of every learned parameter | as the parameter |
 //! | | `gradient.input` | `[P, B, T, I]` |
-//! | | `gradient.layerN.trace` of every trace given | `[P, B, O, I]` |
+//! | | `gradient.layerN.trace`, `.eligibility`, `.activity`, `.modulator` of what was given | as it was given |
 
 mod elements;
 mod read;

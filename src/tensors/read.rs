@@ -2,10 +2,11 @@
 
 use super::elements::{Accepted, Stored};
 use crate::check::{require_shape_of_networks, shape_error};
+use crate::dynamics::axes;
 use crate::episodes::{Episodes, Mask};
 use crate::error::{Error, Result};
 use crate::memory;
-use crate::network::{Loss, Network};
+use crate::network::{Dynamic, Loss, Network};
 use crate::number::Real;
 use crate::parameters::Tensor;
 use crate::parameters::{Layout, Parameters};
@@ -62,21 +63,21 @@ fn parameters<R: Real>(
     let layout = Layout::new(network)?;
     let within = |error: Error| error.within(origin);
     let file = File::parse(origin, bytes)?;
-    let population = population(&file, &layout).map_err(within)?;
+    let population = population(&file, network, &layout).map_err(within)?;
     let mut parameters = Parameters::new(network, population)?;
     fill(&mut parameters, &file, &layout).map_err(within)?;
     Ok((parameters, file.metadata))
 }
 
 /// How many networks there are: the first axis of every tensor that `layout` calls for.
-fn population(file: &File<'_>, layout: &Layout) -> Result<usize> {
+fn population(file: &File<'_>, network: &Network, layout: &Layout) -> Result<usize> {
     file.require_known(layout.tensors().iter().map(Tensor::name).collect())?;
     // The first tensor there is fixes the population for all.
     let mut population = None;
     for tensor in layout.tensors() {
         let name = tensor.name();
         let Some(found) = file.get(&name).map(|stored| stored.shape()) else {
-            if tensor.role == crate::parameters::Role::Rate {
+            if has_value(network, tensor) {
                 continue;
             }
             return Err(Error::MissingTensor {
@@ -100,16 +101,19 @@ fn population(file: &File<'_>, layout: &Layout) -> Result<usize> {
     Ok(population.expect("every layer has a parameter beside the rate"))
 }
 
+/// Whether the description says what the tensor's elements are.
+fn has_value(network: &Network, tensor: &Tensor) -> bool {
+    let mut specs = network.layers()[tensor.layer].tensors().into_iter();
+    specs.any(|spec| spec.role == tensor.role && spec.value.is_some())
+}
+
 /// Puts the file's values in the place of those that parameters start with.
 fn fill<R: Real>(parameters: &mut Parameters<R>, file: &File<'_>, layout: &Layout) -> Result<()> {
     for tensor in layout.tensors() {
         let name = tensor.name();
         if let Some(stored) = file.get(&name) {
             let values = stored.array::<R, IxDyn>("", Accepted::Floats)?;
-            parameters
-                .view_mut(tensor.layer, tensor.role)
-                .expect("the layout lists it")
-                .assign(&values);
+            parameters.tensor_mut(tensor).assign(&values);
         }
     }
     Ok(())
@@ -177,20 +181,18 @@ fn episodes<R: Real>(
         let gradient = stored.array("[P, B, T, O]", Accepted::Floats)?;
         episodes = episodes.with_output_gradient(gradient);
     }
-    for index in plastic_layers(network) {
-        let array = |suffix| -> Result<Option<Array4<R>>> {
-            let name = format!("layer{index}.{suffix}");
-            let stored = file.get(&name);
-            stored
-                .map(|stored| stored.array("[P, B, O, I]", Accepted::Floats))
-                .transpose()
+    for tensor in of_layers(network, episodes.steps()) {
+        let name = tensor.name();
+        let Some(stored) = file.get(&name) else {
+            continue;
         };
-        if let Some(trace) = array("trace")? {
-            episodes = episodes.with_initial_trace(index, trace);
-        }
-        if let Some(gradient) = array("trace_gradient")? {
-            episodes = episodes.with_trace_gradient(index, gradient);
-        }
+        let array =
+            stored.array::<R, IxDyn>(axes(tensor.dynamic, &tensor.shape), Accepted::Floats)?;
+        let to = match tensor.is_gradient {
+            false => &mut episodes.given,
+            true => &mut episodes.final_gradients,
+        };
+        to.insert(tensor.layer, tensor.dynamic, array);
     }
     episodes.check(network, population)?;
     Ok(episodes)
@@ -226,20 +228,46 @@ fn mask<R: Real>(file: &File<'_>) -> Result<Mask<R>> {
     })
 }
 
-fn plastic_layers(network: &Network) -> impl Iterator<Item = usize> {
+/// A tensor of what a layer has that changes over an episode.
+struct OfLayer {
+    layer: usize,
+    dynamic: Dynamic,
+    is_gradient: bool,
+    /// For one episode.
+    shape: Vec<usize>,
+}
+
+impl OfLayer {
+    fn name(&self) -> String {
+        let suffix = if self.is_gradient { "_gradient" } else { "" };
+        format!("layer{}.{}{suffix}", self.layer, self.dynamic)
+    }
+}
+
+/// Those that a file of episodes may have.
+fn of_layers(network: &Network, steps: usize) -> impl Iterator<Item = OfLayer> {
     let layers = network.layers().iter().enumerate();
-    layers.filter_map(|(index, layer)| layer.as_plastic().map(|_| index))
+    layers.flat_map(move |(layer, its)| {
+        let both = Dynamic::ALL.map(|dynamic| {
+            let shapes = [its.given_shape(dynamic, steps), its.state_shape(dynamic)];
+            let tensors = shapes.into_iter().zip([false, true]);
+            tensors.filter_map(move |(shape, is_gradient)| {
+                Some(OfLayer {
+                    layer,
+                    dynamic,
+                    is_gradient,
+                    shape: shape?,
+                })
+            })
+        });
+        both.into_iter().flatten()
+    })
 }
 
 fn episode_names(network: &Network) -> BTreeSet<String> {
-    let mut names: BTreeSet<_> = ["input", "target", "mask", "output_gradient"]
-        .map(str::to_owned)
-        .into();
-    for index in plastic_layers(network) {
-        names.insert(format!("layer{index}.trace"));
-        names.insert(format!("layer{index}.trace_gradient"));
-    }
-    names
+    let names = ["input", "target", "mask", "output_gradient"].map(str::to_owned);
+    let of_layers = of_layers(network, 0).map(|tensor| tensor.name());
+    names.into_iter().chain(of_layers).collect()
 }
 
 /// Fails unless the tensors that are there say what is differentiated.
@@ -265,7 +293,7 @@ fn require_one_objective(file: &File<'_>, network: &Network) -> Result<()> {
     }
     let differentiated = has("target")
         || has("output_gradient")
-        || plastic_layers(network).any(|index| has(&format!("layer{index}.trace_gradient")));
+        || of_layers(network, 0).any(|tensor| tensor.is_gradient && has(&tensor.name()));
     if !differentiated {
         return Err(Error::objective(
             "target",

@@ -5,7 +5,7 @@ use crate::episodes::Episodes;
 use crate::error::Result;
 use crate::file::write_atomically;
 use crate::memory;
-use crate::network::Network;
+use crate::network::{Layer, Network};
 use crate::number::Real;
 use crate::parameters::{Layout, Parameters};
 use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
@@ -48,12 +48,11 @@ pub fn parameters_to_bytes<R: Real>(
 }
 
 fn of_parameters<R: Real>(parameters: &Parameters<R>) -> Vec<(String, Stored<'_, R>)> {
-    let tensors = parameters.layout().tensors().iter().map(|tensor| {
-        let view = parameters
-            .view(tensor.layer, tensor.role)
-            .expect("the layout lists it");
-        (tensor.name(), Stored(view))
-    });
+    let tensors = parameters
+        .layout()
+        .tensors()
+        .iter()
+        .map(|tensor| (tensor.name(), Stored(parameters.tensor(tensor))));
     tensors.collect()
 }
 
@@ -91,19 +90,12 @@ fn of_gradients<R: Real>(gradients: &Gradients<R>) -> Vec<(String, Stored<'_, R>
     }
     let parameters = &gradients.parameters;
     for tensor in parameters.layout().tensors().iter().filter(|t| t.learned) {
-        let view = parameters
-            .view(tensor.layer, tensor.role)
-            .expect("the layout lists it");
-        tensors.push((format!("gradient.{}", tensor.name()), Stored(view)));
+        let gradient = Stored(parameters.tensor(tensor));
+        tensors.push((format!("gradient.{}", tensor.name()), gradient));
     }
-    for (prefix, traces) in [
-        ("", &outcome.traces),
-        ("gradient.", &gradients.initial_traces),
-    ] {
-        for (index, trace) in traces.iter().enumerate() {
-            if let Some(trace) = trace {
-                tensors.push((format!("{prefix}layer{index}.trace"), stored(trace)));
-            }
+    for (prefix, dynamics) in [("", &outcome.finals), ("gradient.", &gradients.given)] {
+        for (index, dynamic, array) in dynamics.iter() {
+            tensors.push((format!("{prefix}layer{index}.{dynamic}"), Stored(array)));
         }
     }
     tensors
@@ -119,16 +111,14 @@ pub fn require_room_for_gradients<R: Real>(
     population: usize,
     episodes: &Episodes<'_, R>,
 ) -> Result<()> {
-    let traces = network
-        .layers()
-        .iter()
-        .filter(|layer| layer.as_plastic().is_some());
-    let traces: u128 = traces
-        .map(|layer| layer.inputs() as u128 * layer.outputs() as u128)
+    let states = network.layers().iter().flat_map(Layer::states);
+    let states: u128 = states
+        .map(|(_, shape)| shape.iter().map(|&size| size as u128).product::<u128>())
         .sum();
+    let modulators = episodes.steps() * (1 + network.layers().len());
     let activity = episodes.steps() as u128 * (network.inputs() + network.outputs()) as u128;
-    let values =
-        episodes.batch() as u128 * (activity + 2 * traces) + Layout::new(network)?.size() as u128;
+    let values = episodes.batch() as u128 * (activity + 2 * states + modulators as u128)
+        + Layout::new(network)?.size() as u128;
     memory::require(
         "the results and their file",
         2 * size_of::<R>() as u128 * population as u128 * values,

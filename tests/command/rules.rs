@@ -44,8 +44,16 @@ fn what_is_no_rule_is_pointed_at() {
             ][..],
         ),
         (
-            "rule = { trace = \"h + rate * y * y\" }",
-            &["layer0.rule: h + rate * y * y", "not supported yet"],
+            "rule = { trace = \"a * h\" }\ncoefficients = { q = { value = 1 } }",
+            &["column 1", "unknown name `a`"],
+        ),
+        (
+            "coefficients = { q = { value = 1 } }",
+            &["`q`: given, but the rule hebb has none"],
+        ),
+        (
+            "bound = -1.0",
+            &["layer0.bound: -1, expected a finite value above 0"],
         ),
         (
             "rule = { trace = \"h + x\", bound = 1.0 }",

@@ -280,9 +280,15 @@ pub fn arrays_may_lie_in_any_order(engine: &Engine) {
             Objective::OutputGradient(gradient) => *gradient = turned(gradient),
             _ => {}
         }
-        let traces = other.initial_traces.values_mut();
-        for trace in traces.chain(other.trace_gradients.values_mut()) {
-            *trace = turned(trace);
+        for (from, to) in [
+            (&episodes.given, &mut other.given),
+            (&episodes.final_gradients, &mut other.final_gradients),
+        ] {
+            for (layer, dynamic, array) in from.iter() {
+                let by_last = array.reversed_axes();
+                let turned = by_last.as_standard_layout().to_owned().reversed_axes();
+                to.insert(layer, dynamic, turned);
+            }
         }
         let [expected, actual] = [&episodes, &other].map(|episodes| {
             let gradients = engine.gradient(&network, &parameters, episodes, Want::ALL);
@@ -350,9 +356,13 @@ fn in_common(case: &Case, copied: Copied) -> Episodes<'static, f32> {
         Objective::OutputGradient(gradient) => repeat(gradient, target),
         _ => {}
     }
-    let given = episodes.initial_traces.values_mut();
-    let given = given.chain(episodes.trace_gradients.values_mut());
-    given.for_each(|trace| repeat(trace, traces));
+    for dynamics in [&mut episodes.given, &mut episodes.final_gradients] {
+        if traces {
+            for (layer, dynamic, array) in dynamics.clone().iter() {
+                dynamics.insert(layer, dynamic, repeated(array, case.population));
+            }
+        }
+    }
     episodes
 }
 
@@ -413,8 +423,9 @@ pub fn results_are_made_where_they_are_wanted(engine: &Engine) {
     let without = forward(Want::default());
     let mut with = forward(Want::default().final_traces());
     assert_eq!(with, forward(Want::ALL));
-    for (trace, layer) in with.traces.iter_mut().zip(network.layers()) {
-        assert_eq!(trace.take().is_some(), layer.as_plastic().is_some());
+    let finals = std::mem::take(&mut with.finals);
+    for (index, layer) in network.layers().iter().enumerate() {
+        assert_eq!(finals.trace(index).is_some(), layer.as_plastic().is_some());
     }
     assert!(with == without, "{case}");
     let nothing = forward(Want::NOTHING);

@@ -6,11 +6,10 @@ use super::random::Random;
 use metaplastic::episodes::Objective;
 use metaplastic::network::{Plasticity, RatePer};
 use metaplastic::{
-    Activation, Bias, Dense, Episodes, Layer, Loss, Mask, Network, Parameters, Plastic, Rate, Role,
-    Rule,
+    Activation, Bias, Dense, Dynamics, Episodes, Layer, Loss, Mask, Network, Parameters, Plastic,
+    Rate, Role, Rule,
 };
-use ndarray::{Array, Array1, Array3, ArrayBase, Axis, CowArray, Data, Dimension, Ix4};
-use std::collections::BTreeMap;
+use ndarray::{Array, Array1, Array3, ArrayBase, ArrayD, Axis, CowArray, Data, Dimension, Ix4};
 use std::fmt;
 
 /// What is differentiated on the output.
@@ -54,6 +53,13 @@ pub struct Case {
     pub trace_gradient: bool,
     pub seed: u64,
 }
+
+/// How many coefficients a layer may have that is plastic.
+pub const PLASTICITIES: [Plasticity; 3] = [
+    Plasticity::Connection,
+    Plasticity::Neuron,
+    Plasticity::Layer,
+];
 
 /// A plastic layer; whether it has a bias follows from its size, so that both occur everywhere.
 pub fn plastic(inputs: usize, outputs: usize) -> Plastic {
@@ -316,11 +322,13 @@ fn cut(
         let part = array.slice_axis(Axis(axis), range.clone().into());
         part.to_owned().into()
     }
-    let arrays = |arrays: &BTreeMap<usize, CowArray<'_, f32, Ix4>>| {
-        let arrays = arrays
-            .iter()
-            .map(|(&layer, values)| (layer, part(values, axis, &range)));
-        arrays.collect()
+    let arrays = |arrays: &Dynamics<'_, f32>| {
+        let mut cut = Dynamics::new();
+        for (layer, dynamic, array) in arrays.iter() {
+            let part: ArrayD<f32> = part(&array, axis, &range);
+            cut.insert(layer, dynamic, part);
+        }
+        cut
     };
     let input: CowArray<'static, f32, Ix4> = part(&episodes.input, axis, &range);
     let mut cut = Episodes::new(input);
@@ -337,8 +345,8 @@ fn cut(
         }
         _ => Objective::None,
     };
-    cut.initial_traces = arrays(&episodes.initial_traces);
-    cut.trace_gradients = arrays(&episodes.trace_gradients);
+    cut.given = arrays(&episodes.given);
+    cut.final_gradients = arrays(&episodes.final_gradients);
     cut
 }
 

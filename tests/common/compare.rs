@@ -138,7 +138,7 @@ impl Tensors {
             outcome,
             parameters,
             input,
-            initial_traces,
+            given,
             ..
         } = gradients;
         let population = parameters.population();
@@ -162,11 +162,10 @@ impl Tensors {
         if let Some(input) = input {
             add("gradient.input", all(input.iter()));
         }
-        for (prefix, traces) in [("", &outcome.traces), ("gradient.", initial_traces)] {
-            for (index, trace) in traces.iter().enumerate() {
-                if let Some(trace) = trace {
-                    add(&format!("{prefix}layer{index}.trace"), all(trace.iter()));
-                }
+        for (prefix, dynamics) in [("", &outcome.finals), ("gradient.", given)] {
+            for (index, dynamic, array) in dynamics.iter() {
+                let name = format!("{prefix}layer{index}.{dynamic}");
+                add(&name, all(array.iter()));
             }
         }
         tensors.add_parameters("gradient.", parameters);

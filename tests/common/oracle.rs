@@ -437,7 +437,10 @@ impl<N: Number> Variables<N> {
             parameters: parameters.values().iter().copied().map(number).collect(),
             input: array(&episodes.input),
             initial_traces: (0..network.layers().len())
-                .map(|layer| episodes.initial_trace(layer).map(array))
+                .map(|layer| {
+                    let trace = episodes.given.trace(layer);
+                    trace.map(|trace| trace.map(|&value| number(value)))
+                })
                 .collect(),
         }
     }
@@ -538,7 +541,7 @@ pub fn objective<N: Number>(
             }
         }
         for (index, record) in records.iter().enumerate() {
-            if let Some(gradient) = episodes.trace_gradient(index) {
+            if let Some(gradient) = episodes.final_gradients.trace(index) {
                 for (i, row) in record.h[record.h.len() - 1].iter().enumerate() {
                     for (j, &h) in row.iter().enumerate() {
                         total += number::<N>(gradient[[p, b, i, j]]) * h;
@@ -591,8 +594,8 @@ pub fn solve_in<N: RealNumber>(
                 })
                 .collect();
             for (index, layer) in network.layers().iter().enumerate().rev() {
-                let by_trace = match episodes.trace_gradient(index) {
-                    Some(gradient) => numbers(slice(gradient, p, b)),
+                let by_trace = match episodes.final_gradients.trace(index) {
+                    Some(gradient) => numbers(slice(&gradient, p, b)),
                     None => matrix(layer.outputs(), layer.inputs()),
                 };
                 let (by_input, by_initial) = backward(
@@ -609,7 +612,7 @@ pub fn solve_in<N: RealNumber>(
                     let last = doubles(&records[index].h[episodes.steps()]);
                     tensors.extend(&format!("layer{index}.trace"), p, last);
                 }
-                if episodes.initial_trace(index).is_some() {
+                if episodes.given.trace(index).is_some() {
                     let name = format!("gradient.layer{index}.trace");
                     tensors.extend(&name, p, doubles(&by_initial));
                 }

@@ -5,10 +5,10 @@ use metaplastic::engine::{Gradients, TrainingState};
 use metaplastic::episodes::{Objective, Upstream};
 use metaplastic::number::Real;
 use metaplastic::{
-    Activation, Bias, Dense, Engine, Episodes, Error, Extent, Layer, Optimiser, Parameters,
-    Plastic, Rate, Rule, Session, Want,
+    Activation, Bias, Dense, Dynamic, Dynamics, Engine, Episodes, Error, Extent, Layer, Optimiser,
+    Parameters, Plastic, Rate, Rule, Session, Want,
 };
-use ndarray::{Array3, Array4, Axis, CowArray, Ix4, Slice, s};
+use ndarray::{Array3, Array4, ArrayD, Axis, CowArray, Ix4, Slice, s};
 
 /// Every kind of layer, with a retention that is differentiated and one that is not; long enough for kept traces.
 pub fn cases() -> Vec<Case> {
@@ -67,10 +67,10 @@ impl<R: Real> Trial<R> {
             extent = extent.step_by_step();
         }
         if case.initial_trace {
-            extent = extent.with_initial_traces();
+            extent = extent.with_initial_states();
         }
         if case.trace_gradient {
-            extent = extent.with_trace_gradients();
+            extent = extent.with_state_gradients();
         }
         let session = engine.session(&network, &parameters, extent);
         let Objective::OutputGradient(output_gradient) = &episodes.objective else {
@@ -92,16 +92,16 @@ impl<R: Real> Trial<R> {
 
     /// Begins with the traces that the case has.
     fn begin(&mut self) {
-        let traces = self.episodes.initial_traces.iter();
-        let traces = traces.map(|(&layer, trace)| (layer, trace.view()));
-        self.session.begin_from(traces).expect("traces");
+        self.session
+            .begin_from(&self.episodes.given)
+            .expect("states");
     }
 
     /// What the case differentiates.
     fn upstream(&self) -> Upstream<'static, R> {
         let mut upstream = Upstream::output_gradient(self.output_gradient.clone());
-        for (&layer, gradient) in &self.episodes.trace_gradients {
-            upstream = upstream.with_trace_gradient(layer, gradient.clone());
+        for (layer, state, gradient) in self.episodes.final_gradients.iter() {
+            upstream = upstream.with_final_gradient(layer, state, gradient.to_owned());
         }
         upstream
     }
@@ -113,7 +113,7 @@ impl<R: Real> Trial<R> {
             let gradients = gradients.expect("gradients");
             assert!(gradients.parameters == self.whole.parameters);
             assert!(gradients.input == self.whole.input);
-            assert!(gradients.initial_traces == self.whole.initial_traces);
+            assert!(gradients.given == self.whole.given);
         }
     }
 }
@@ -129,17 +129,17 @@ pub fn halves_are_the_engines<R: Real>(engine: &Engine, case: &Case) {
         let mut trial = Trial::<R>::new(engine, &case, false);
         let expected = trial.whole.outcome.clone();
         let outcome = trial.session.forward(&trial.episodes).expect("outputs");
-        assert!(outcome.output == expected.output && outcome.traces == expected.traces);
+        assert!(outcome.output == expected.output && outcome.finals == expected.finals);
         trial.backward_is_the_engines();
         // Without the gradients on traces that there were.
         let mut without = trial.episodes.clone();
-        without.trace_gradients.clear();
+        without.final_gradients = Dynamics::new();
         let (network, parameters) = (case.network(), &trial.parameters);
         let whole = engine.gradient(&network, parameters, &without, Want::ALL);
         let gradients = trial.session.backward(&trial.output_gradient);
         let (whole, gradients) = (whole.expect("gradients"), gradients.expect("gradients"));
         assert!(gradients.parameters == whole.parameters);
-        assert!(gradients.initial_traces == whole.initial_traces);
+        assert!(gradients.given == whole.given);
         trial.backward_is_the_engines();
         // Other parameters, and back again.
         let mut others = trial.parameters.clone();
@@ -175,14 +175,17 @@ pub fn what_networks_have_in_common_is_given_once(engine: &Engine, case: &Case) 
         let copies = vec![array.view(); case.population];
         ndarray::concatenate(Axis(0), &copies).expect("arrays of one shape")
     };
-    let traces = one.initial_traces.iter();
-    let copied = traces.fold(
+    let copied = one.given.iter().fold(
         Episodes::new(copies(&one.input)),
-        |episodes, (&layer, it)| episodes.with_initial_trace(layer, copies(it)),
+        |episodes, (layer, dynamic, it)| {
+            let copies = vec![it; case.population];
+            let copies = ndarray::concatenate(Axis(0), &copies).expect("arrays of one shape");
+            episodes.with_given(layer, dynamic, copies)
+        },
     );
     let extent = Extent::new(case.batch, case.steps).want(Want::ALL);
     let session = |extent| engine.session(&network, &parameters, extent);
-    let with_traces = extent.with_initial_traces().with_trace_gradients();
+    let with_traces = extent.with_initial_states().with_state_gradients();
     let mut whole = session(with_traces).expect("a session");
     let mut halves = |episodes: &Episodes<'_, f32>, upstream: Upstream<'_, f32>| {
         let outcome = whole.forward(episodes).expect("outputs");
@@ -190,9 +193,11 @@ pub fn what_networks_have_in_common_is_given_once(engine: &Engine, case: &Case) 
     };
     let mut upstream = Upstream::output_gradient(gradient.view());
     let mut of_each = Upstream::output_gradient(copies(gradient));
-    for (&layer, gradient) in &one.trace_gradients {
-        upstream = upstream.with_trace_gradient(layer, gradient.view());
-        of_each = of_each.with_trace_gradient(layer, copies(gradient));
+    for (layer, state, gradient) in one.final_gradients.iter() {
+        upstream = upstream.with_final_gradient(layer, state, gradient.to_owned());
+        let copies = vec![gradient; case.population];
+        let copies = ndarray::concatenate(Axis(0), &copies).expect("arrays of one shape");
+        of_each = of_each.with_final_gradient(layer, state, copies);
     }
     // First, so that nothing of the copies is there yet.
     let given_once = halves(&one, upstream);
@@ -226,8 +231,8 @@ pub fn steps_are_all_at_once<R: Real>(engine: &Engine, case: &Case) {
                 let whole = trial.whole.outcome.output.as_ref().expect("outputs");
                 assert!(output == whole.index_axis(Axis(2), t), "step {t}");
             }
-            let traces = trial.session.traces().expect("traces");
-            assert!(traces == trial.whole.outcome.traces);
+            let states = trial.session.states().expect("states");
+            assert!(states == trial.whole.outcome.finals);
             trial.backward_is_the_engines();
         }
     }
@@ -248,7 +253,7 @@ pub fn episodes_go_on<R: Real>(engine: &Engine, case: &Case) {
     for t in 0..half {
         trial.session.step(&trial.input(t)).expect("a step");
     }
-    let traces = trial.session.traces().expect("traces");
+    let states = trial.session.states().expect("states");
     // What is differentiated here is half of the episode.
     let gradient = trial
         .output_gradient
@@ -261,18 +266,16 @@ pub fn episodes_go_on<R: Real>(engine: &Engine, case: &Case) {
     let expected = engine.gradient(&case.network(), &trial.parameters, &short, Want::ALL);
     let expected = expected.expect("gradients");
     assert!(first.parameters == expected.parameters && first.input == expected.input);
-    assert!(first.initial_traces == expected.initial_traces);
-    assert!(trial.session.traces().expect("traces") == traces);
+    assert!(first.given == expected.given);
+    assert!(trial.session.states().expect("states") == states);
     for t in half..case.steps {
         let step = trial.session.step(&trial.input(t)).expect("a step");
         assert!(step == output.index_axis(Axis(2), t), "step {t}");
     }
-    assert!(trial.session.traces().expect("traces") == whole.traces);
+    assert!(trial.session.states().expect("states") == whole.finals);
     trial.backward_is_the_engines();
     // The other half as an episode of its own: its outputs are the same but for the rounding of a trace that was read.
-    let start = traces.into_iter().enumerate();
-    let start = start.filter_map(|(layer, trace)| Some((layer, trace?)));
-    trial.session.begin_from(start).expect("traces");
+    trial.session.begin_from(&states).expect("states");
     for t in half..case.steps {
         let step = trial.session.step(&trial.input(t)).expect("a step");
         let expected = output.index_axis(Axis(2), t);
@@ -281,11 +284,11 @@ pub fn episodes_go_on<R: Real>(engine: &Engine, case: &Case) {
         assert!(apart.iter().all(|&it| it < scale), "step {t}: {apart}");
     }
     // Traces of zero, said and unsaid.
-    let zeros = trial.episodes.initial_traces.iter();
-    let zeros: Vec<_> = zeros
-        .map(|(&layer, trace)| (layer, Array4::<R>::zeros(trace.raw_dim())))
-        .collect();
-    trial.session.begin_from(zeros).expect("traces");
+    let given = trial.episodes.given.iter();
+    let zeros = given.fold(Dynamics::new(), |zeros, (layer, state, it)| {
+        zeros.with(layer, state, ArrayD::zeros(it.raw_dim()))
+    });
+    trial.session.begin_from(&zeros).expect("states");
     let said = trial.session.step(&trial.input(0)).expect("a step");
     trial.session.begin();
     let unsaid = trial.session.step(&trial.input(0)).expect("a step");
@@ -309,7 +312,7 @@ pub fn a_session_learns_as_a_learner_does<R: Real>(engine: &Engine, case: &Case)
         })
         .collect();
     let extent = Extent::new(case.batch, case.steps).want(Want::ALL);
-    let extent = extent.with_initial_traces().with_trace_gradients();
+    let extent = extent.with_initial_states().with_state_gradients();
     let open = || engine.learning_session(&network, &parameters, &optimisers, extent);
     let mut trial = Trial::<R>::new(engine, &case, false);
     let learner = engine.learner(&network, &parameters, &optimisers);
@@ -324,7 +327,7 @@ pub fn a_session_learns_as_a_learner_does<R: Real>(engine: &Engine, case: &Case)
         trial.session.set_parameters(&learned).expect("parameters");
         let others = session.learn(trial.upstream()).expect("gradients");
         assert!(others.input == gradients.input);
-        assert!(others.initial_traces == gradients.initial_traces);
+        assert!(others.given == gradients.given);
         assert!(session.parameters().expect("parameters") == learned);
         states.push(session.state().expect("a state"));
         // What was run belongs to parameters that are gone.
@@ -574,28 +577,21 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
         begun.session.forward(&trial.episodes).unwrap_err(),
         "layer0.trace",
     );
-    let none: [(usize, Array4<f32>); 0] = [];
-    named(begun.session.begin_from(none).unwrap_err(), "layer0.trace");
+    let mut begin = |start: &Dynamics<'_, f32>| begun.session.begin_from(start);
+    named(begin(&Dynamics::new()).unwrap_err(), "layer0.trace");
     let trace = Array4::<f32>::zeros((5, 3, 4, 6));
-    let start = [(0, trace.clone())];
-    named(
-        trial.session.begin_from(start.clone()).unwrap_err(),
-        "traces of zero",
-    );
-    let wide = [(0, Array4::<f32>::zeros((5, 3, 6, 4)))];
-    named(begun.session.begin_from(wide).unwrap_err(), "layer0.trace");
-    let beyond = [(0, trace.clone()), (3, trace.clone())];
-    named(
-        begun.session.begin_from(beyond).unwrap_err(),
-        "layer3.trace",
-    );
+    let of_layer =
+        |layer, trace: &Array4<f32>| Dynamics::new().with(layer, Dynamic::Trace, trace.clone());
+    let start = of_layer(0, &trace);
+    named(trial.session.begin_from(&start).unwrap_err(), "from zero");
+    let wide = of_layer(0, &Array4::zeros((5, 3, 6, 4)));
+    named(begin(&wide).unwrap_err(), "layer0.trace");
+    let beyond = start.clone().with(3, Dynamic::Trace, trace.clone());
+    named(begin(&beyond).unwrap_err(), "layer3.trace");
     let mut broken = trace.clone();
     broken[[4, 0, 1, 2]] = f32::INFINITY;
-    named(
-        begun.session.begin_from([(0, broken)]).unwrap_err(),
-        "[4, 0, 1, 2]",
-    );
-    begun.session.begin_from(start).expect("traces");
+    named(begin(&of_layer(0, &broken)).unwrap_err(), "[4, 0, 1, 2]");
+    begin(&start).expect("states");
     begun.session.step(&step).expect("a step");
     // Gradients on traces that nobody said there would be, or before the last step.
     trial.session.forward(&trial.episodes).expect("outputs");
@@ -624,7 +620,7 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
         .session(&network, &parameters, extent)
         .expect("a session");
     unwanted.forward(&trial.episodes).expect("outputs");
-    named(unwanted.traces().unwrap_err(), "final_traces");
+    named(unwanted.states().unwrap_err(), "final_traces");
     if engine.kind() == "cpu" {
         #[cfg(feature = "gpu")]
         named(
@@ -633,7 +629,7 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
         );
     }
     trial.session.begin();
-    named(trial.session.traces().unwrap_err(), "none was run");
+    named(trial.session.states().unwrap_err(), "none was run");
     let mut whole = Trial::<f32>::new(engine, &case, false);
     named(whole.session.step(&step).unwrap_err(), "step by step");
     let (network, parameters) = (case.network(), case.parameters().cast::<f32>());

@@ -239,13 +239,13 @@ fn arrays<R: Real>(episodes: &Episodes<R>) -> Vec<(String, Vec<usize>, Vec<f64>)
         ),
         _ => {}
     }
-    for (traces, suffix) in [
-        (&episodes.initial_traces, "trace"),
-        (&episodes.trace_gradients, "trace_gradient"),
+    for (dynamics, suffix) in [
+        (&episodes.given, ""),
+        (&episodes.final_gradients, "_gradient"),
     ] {
-        for (layer, trace) in traces {
-            let name = format!("layer{layer}.{suffix}");
-            push(name, trace.shape(), &mut trace.iter());
+        for (layer, dynamic, array) in dynamics.iter() {
+            let name = format!("layer{layer}.{dynamic}{suffix}");
+            push(name, array.shape(), &mut array.iter());
         }
     }
     arrays

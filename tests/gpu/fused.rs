@@ -2,14 +2,14 @@
 //! workgroups and dispatches.
 
 use crate::common::bodies::{all_copied, what_is_in_common_is_as_copied};
-use crate::common::cases::{Case, Goal, MaskKind, any_rate, plastic, rules};
+use crate::common::cases::{Case, Goal, MaskKind, PLASTICITIES, any_rate, plastic, rules};
 use crate::common::compare::{GPU_LEARNING, Tensors, compare};
 use crate::common::pairwise::pairwise;
 use crate::common::training::with_factors;
 use crate::cuts::restricted;
 use crate::{Body, body};
 use metaplastic::gpu::{PlanReport, Profile};
-use metaplastic::network::{Plasticity, RatePer};
+use metaplastic::network::RatePer;
 use metaplastic::optimiser::Schedule;
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, Completion, EpisodeSource, Task};
@@ -327,7 +327,7 @@ fn given() -> Vec<Case> {
     let factors = [
         rules().len(),
         Activation::ALL.len(),
-        Plasticity::ALL.len(),
+        PLASTICITIES.len(),
         2, // One rate or one per neuron.
         2, // Learned or not.
         rates.len(),
@@ -353,7 +353,7 @@ fn given() -> Vec<Case> {
         let mut first = Plastic::new(inputs, outputs, any_rate(rates[row[5]], per, row[4] == 1))
             .activation(activation)
             .rule(rule)
-            .plasticity(Plasticity::ALL[row[2]]);
+            .plasticity(PLASTICITIES[row[2]]);
         first.bias = row[6] == 1;
         let mut layers = vec![Layer::Plastic(first.clone())];
         match row[9] {

@@ -154,8 +154,8 @@ fn nothing_is_left(engine: &Engine) {
             // The same arrays, full of what overflowed.
             let mut huge = episodes.clone();
             huge.input *= 1e38;
-            for trace in huge.initial_traces.values_mut() {
-                *trace *= 1e38;
+            for (layer, dynamic, trace) in episodes.given.iter() {
+                huge.given.insert(layer, dynamic, trace.to_owned() * 1e38);
             }
             if let Objective::Target { mask, .. } = &mut huge.objective {
                 match mask {

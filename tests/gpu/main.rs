@@ -21,7 +21,9 @@ use common::bodies::{
     matches_oracle, networks_are_independent, results_are_made_where_they_are_wanted,
     tanh_is_right_everywhere, what_networks_have_in_common_is_given_once,
 };
-use common::cases::{Case, Goal, MaskKind, any_rate, close_to_instability, plastic, rules, stacks};
+use common::cases::{
+    Case, Goal, MaskKind, PLASTICITIES, any_rate, close_to_instability, plastic, rules, stacks,
+};
 use common::compare::{GPU, GPU_LEARNING, GPU_PRECISION, OPTIMISER};
 use common::pairwise::pairwise;
 use common::training;
@@ -163,7 +165,7 @@ fn pairs() -> Vec<Case> {
     let factors = [
         rules().len(),
         Activation::ALL.len(),
-        Plasticity::ALL.len(),
+        PLASTICITIES.len(),
         2, // One rate or one per neuron.
         2, // Learned or not.
         RATES.len(),
@@ -181,7 +183,7 @@ fn pairs() -> Vec<Case> {
         let mut layer = Plastic::new(inputs, outputs, any_rate(RATES[row[5]], per, row[4] == 1))
             .activation(Activation::ALL[row[1]])
             .rule(rules()[row[0]].clone())
-            .plasticity(Plasticity::ALL[row[2]]);
+            .plasticity(PLASTICITIES[row[2]]);
         layer.bias = row[6] == 1;
         Case {
             goal: Goal::ALL[row[9]],

@@ -135,7 +135,7 @@ fn what_is_in_common_travels_once(engine: &Engine) {
         ..in_pieces()
     };
     let (network, parameters) = (case.network(), case.parameters().cast::<f32>());
-    let extent = Extent::new(case.batch, case.steps).with_initial_traces();
+    let extent = Extent::new(case.batch, case.steps).with_initial_states();
     let mut session = own
         .session(&network, &parameters, extent)
         .expect("a session");

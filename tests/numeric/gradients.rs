@@ -7,13 +7,13 @@ use crate::common::bodies::{
     tanh_is_right_everywhere, what_networks_have_in_common_is_given_once,
 };
 use crate::common::cases::{
-    Case, Goal, MaskKind, any_rate, close_to_instability, plastic, rules, stacks,
+    Case, Goal, MaskKind, PLASTICITIES, any_rate, close_to_instability, plastic, rules, stacks,
 };
 use crate::common::compare::{CPU_F32, CPU_F64, CPU_PRECISION};
 use crate::common::random::Random;
 use crate::common::threads::pool;
 use metaplastic::engine::Gradients;
-use metaplastic::network::{Plasticity, RatePer};
+use metaplastic::network::RatePer;
 use metaplastic::{
     Activation, Bias, Dense, Engine, Episodes, Error, Initial, Layer, Loss, Network, Parameters,
     Plastic, Rate, Rule, Want,
@@ -45,7 +45,7 @@ fn gradients_are_right_for_every_rule_activation_and_number_of_coefficients() {
     let mut cases = Vec::new();
     for rule in rules() {
         for activation in Activation::ALL {
-            for plasticity in Plasticity::ALL {
+            for plasticity in PLASTICITIES {
                 for rate in rates(0.1) {
                     for bias in [true, false] {
                         let mut layer = Plastic::new(7, 5, rate)
@@ -73,7 +73,7 @@ fn gradients_are_right_at_awkward_sizes() {
                     let index = cases.len();
                     let mut layer = plastic(inputs, outputs);
                     layer.rule = [Rule::hebb(), Rule::oja()][index % 2].clone();
-                    layer.plasticity = Plasticity::ALL[index % 3];
+                    layer.plasticity = PLASTICITIES[index % 3];
                     layer.rate = rates(0.05)[index / 2 % 4];
                     cases.push(Case {
                         batch,
@@ -104,7 +104,7 @@ fn gradients_are_right_of_rows_that_fill_vectors_or_do_not() {
                 let mut layer = plastic(inputs, outputs);
                 layer.rule = rule;
                 layer.activation = Activation::ALL[index % Activation::ALL.len()];
-                layer.plasticity = Plasticity::ALL[index % 3];
+                layer.plasticity = PLASTICITIES[index % 3];
                 layer.rate = rates(0.05)[index / 2 % 4];
                 let above = plastic(outputs, 17);
                 let below = Layer::from(Dense::new(inputs, inputs).activation(Activation::Tanh));
@@ -361,7 +361,7 @@ fn a_diverging_episode_spoils_no_other() {
         let want = Want::ALL;
         let gradients = Engine::cpu().gradient(&network, &parameters, &episodes, want);
         let gradients = gradients.unwrap();
-        let initial = gradients.initial_traces[0].clone().unwrap();
+        let initial = gradients.given.trace(0).unwrap().to_owned();
         let output = gradients.outcome.output.unwrap();
         [output, gradients.input.unwrap(), initial]
     };
@@ -401,7 +401,7 @@ fn random_case(seed: u64) -> Case {
                 1 => Layer::from(Bias::new(inputs).activation(activation)),
                 _ => {
                     let rule = random.pick(&rules());
-                    let plasticity = random.pick(&Plasticity::ALL);
+                    let plasticity = random.pick(&PLASTICITIES);
                     let rate = any_rate(
                         random.pick(&[0.0, 0.01, 0.1, 0.5, 0.9, 1.0]),
                         random.pick(&[RatePer::Layer, RatePer::Neuron]),

@@ -1,5 +1,6 @@
 //! What the CPU engine computes, against the oracle; the oracle itself; and populations in training.
 
+mod cells;
 #[path = "../common/mod.rs"]
 mod common;
 mod environment;

@@ -1,7 +1,7 @@
 //! Checks what the other tests rely on: the oracle against derivatives taken without calculus, the comparison against
 //! results known to be wrong, and the pairwise matrix against its definition.
 
-use crate::common::cases::{Case, Goal, MaskKind, plastic, rules, stacks};
+use crate::common::cases::{Case, Goal, MaskKind, PLASTICITIES, plastic, rules, stacks};
 use crate::common::compare::{
     CPU_F32, CPU_F64, CPU_PRECISION, GPU, GPU_PRECISION, Tensors, Tolerance, compare,
     compare_precision,
@@ -10,7 +10,6 @@ use crate::common::laws::{Law, evaluate};
 use crate::common::oracle::{Number, Variables, objective, solve};
 use crate::common::pairwise::pairwise;
 use crate::common::random::Random;
-use metaplastic::network::Plasticity;
 use metaplastic::{Activation, Layer, Loss, Rate};
 use num_complex::Complex;
 
@@ -36,7 +35,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for rule in rules() {
         for activation in Activation::ALL {
-            for plasticity in Plasticity::ALL {
+            for plasticity in PLASTICITIES {
                 for rate in [
                     Rate::learned(0.3),
                     Rate::learned(1.0).per_neuron(),

@@ -1,11 +1,12 @@
 //! Networks that learn side by side on the CPU engine, one in each lane of a vector, against the oracle.
 
-use crate::common::cases::{Case, Goal, MaskKind, of_network, plastic, rules, stacks};
+use crate::common::cases::{
+    Case, Goal, MaskKind, PLASTICITIES, of_network, plastic, rules, stacks,
+};
 use crate::common::compare::{CPU_F32, CPU_F64, Report, Tensors, Tolerance, compare};
 use crate::common::oracle;
 use metaplastic::engine::TrainingState;
 use metaplastic::episodes::{Mask, Objective};
-use metaplastic::network::Plasticity;
 use metaplastic::number::Real;
 use metaplastic::{
     Activation, Dense, Engine, Episodes, Layer, Loss, Network, Optimiser, Parameters, Rate, Want,
@@ -94,7 +95,7 @@ fn every_rule_activation_and_granularity() {
     let mut cases = Vec::new();
     for rule in rules() {
         for activation in Activation::ALL {
-            for plasticity in Plasticity::ALL {
+            for plasticity in PLASTICITIES {
                 let (fixed, learned) = (Rate::fixed(0.1), Rate::learned(0.1));
                 for rate in [fixed, learned, fixed.per_neuron(), learned.per_neuron()] {
                     let mut layer = plastic(7, 5);

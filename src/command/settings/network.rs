@@ -6,7 +6,7 @@ use crate::command::values::{one_of, real, set};
 use clap::Args;
 use metaplastic::network::{Plasticity, RatePer};
 use metaplastic::training::Recipe;
-use metaplastic::{Activation, Error, Layer, Network, Result, Rule};
+use metaplastic::{Activation, Error, Network, Result, Rule};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Task and network")]
@@ -38,12 +38,29 @@ pub(super) struct NetworkSettings {
     #[arg(long, value_name = "NAME", value_parser = one_of(Activation::ALL.map(|one| (one.name(), one))))]
     activation: Option<Activation>,
 
-    /// How many plasticity coefficients there are: one per connection, per postsynaptic neuron, or for the layer
+    /// How many plasticity coefficients there are: one per connection, per postsynaptic neuron, for the layer, or none
     #[arg(long, value_name = "PER", value_parser = one_of(Plasticity::ALL.map(|one| (one.name(), one))))]
     plasticity: Option<Plasticity>,
 }
 
 impl NetworkSettings {
+    /// Fails if something is said of a trace that there is not.
+    fn require_no_trace(&self) -> Result<()> {
+        let said = [
+            ("--rate", self.rate.is_some()),
+            ("--rate-learned", self.rate_learned.is_some()),
+            ("--rate-per", self.rate_per.is_some()),
+            ("--rule", self.rule.is_some()),
+        ];
+        match said.into_iter().find(|(_, is_said)| *is_said) {
+            None => Ok(()),
+            Some((field, _)) => Err(Error::Setting {
+                field: field.into(),
+                reason: "given with --plasticity none, where there is no trace".into(),
+            }),
+        }
+    }
+
     pub fn apply(&self, recipe: &mut Recipe) -> Result<()> {
         let given = self.task.given();
         let own = recipe.task.settings();
@@ -66,15 +83,20 @@ impl NetworkSettings {
         if let Some(hidden) = self.hidden {
             recipe.network = recipe.network.with_hidden(hidden)?;
         }
+        if self.plasticity == Some(Plasticity::None) {
+            self.require_no_trace()?;
+        }
         let mut layers = recipe.network.layers().to_vec();
         for layer in &mut layers {
-            if let Layer::Plastic(plastic) = layer {
+            if let Some(plastic) = layer.as_plastic_mut() {
                 set(&mut plastic.rate.value, self.rate);
                 set(&mut plastic.rate.learned, self.rate_learned);
                 set(&mut plastic.rate.per, self.rate_per);
                 set(&mut plastic.rule, self.rule.clone());
                 set(&mut plastic.activation, self.activation);
-                set(&mut plastic.plasticity, self.plasticity);
+                if let Some(plasticity) = self.plasticity {
+                    *plastic = plastic.clone().plasticity(plasticity);
+                }
             }
         }
         recipe.network = Network::new(recipe.network.loss(), layers)?;

@@ -6,15 +6,17 @@
 
 use super::compensated::Compensated;
 use super::lookback::{Lookback, TraceGradient};
+use super::parts::{part, part_if_any, part_mut};
 use super::pass::Pass;
-use super::rows::{RowSweep, RowsMut, Scratch, part, part_if_any, part_mut, sweep};
+use super::rows::{RowSweep, RowsMut, Scratch, sweep};
 use super::way::{self, Sweep, Way, pairs, pairs_mut};
 use super::weight_gradient::add_over_episodes;
 use crate::cpu::along::STATE;
 use crate::cpu::arrays::{Activity, Adjoint};
 use crate::cpu::chunks;
-use crate::cpu::layers::{Kind, Synapses};
 use crate::cpu::retention::{CHECKPOINT, SMALL};
+use crate::cpu::shape::Kind;
+use crate::cpu::synapses::Synapses;
 use crate::number::{EngineNumber, Lanes, Number, Real};
 use crate::rule::RowRule;
 use std::ops::Range;

@@ -1,12 +1,13 @@
 //! The forward sweep of one layer over a group of episodes; the twin of `shaders/forward.wgsl`.
 
+use super::parts::{part, part_if_any, part_mut};
 use super::pass::Pass;
-use super::rows::{RowSweep, RowsMut, Scratch, part, part_if_any, part_mut, sweep};
+use super::rows::{RowSweep, RowsMut, Scratch, sweep};
 use super::way::{self, Sweep, Way, pairs, pairs_mut};
 use crate::cpu::arrays::Activity;
 use crate::cpu::chunks;
-use crate::cpu::layers::Kind;
 use crate::cpu::retention::CHECKPOINT;
+use crate::cpu::shape::Kind;
 use crate::number::{Lanes, Number, Real};
 use crate::rule::RowRule;
 use std::ops::Range;
@@ -22,6 +23,7 @@ pub(crate) fn forward<R: Real>(pass: Pass<'_, R>, activity: &mut Activity<R>, sc
         trace,
         final_trace,
         checkpoints,
+        ..
     } = activity;
     let rows = RowsMut::new(
         pass.blocks(),

@@ -3,12 +3,13 @@
 //! `∂L/∂x_j(t) = Σ_i δ_i(t) (w_ij + α_ij H_ij(t)) + Σ_i g_i(t) ∂L/∂H_ij(t+1)`: a forward sweep makes `H` again for the
 //! first sum, a reverse sweep the adjoint trace for the second.
 
+use super::parts::{part, part_if_any, part_mut};
 use super::pass::Pass;
-use super::rows::{Scratch, part, part_if_any, part_mut};
+use super::rows::Scratch;
 use super::way::{self, Sweep, Way, pairs, pairs_mut};
 use crate::cpu::arrays::{Activity, Adjoint};
 use crate::cpu::chunks::{self, CHUNK};
-use crate::cpu::layers::Kind;
+use crate::cpu::shape::Kind;
 use crate::number::{Number, Real};
 use crate::rule::RowRule;
 use std::ops::Range;

@@ -1,9 +1,9 @@
 //! Sums over a row's trace that the gradient of a retention is made of (`ARCHITECTURE.md`, "The reverse sweep").
 
 use super::compensated::Compensated;
-use super::rows::part;
+use super::parts::part;
 use super::way::{Vectors, Way, pairs};
-use crate::cpu::layers::Shape;
+use crate::cpu::shape::Shape;
 use crate::number::{EngineNumber, Number, Real};
 use crate::rule::RowRule;
 

@@ -5,11 +5,13 @@
 //! without the instruction set.
 
 mod backward;
+pub(super) mod cell;
 mod compensated;
 mod forward;
 mod input_gradient;
 mod lookback;
 mod objective;
+mod parts;
 mod pass;
 mod rows;
 mod transpose;

@@ -1,6 +1,6 @@
 //! The losses of a group of episodes that lie side by side.
 
-use super::rows::part;
+use super::parts::part;
 use crate::cpu::along::MOST_LANES;
 use crate::network::{Loss, LossStep};
 use crate::number::{Kernel, Number, Pair, Real, vectorise};

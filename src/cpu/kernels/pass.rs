@@ -4,8 +4,9 @@ use super::rows::{Scratch, split_scratch};
 use super::way::Way;
 use crate::cpu::along::ScratchSize;
 use crate::cpu::chunks::CHUNK;
-use crate::cpu::layers::{Shape, Synapses};
 use crate::cpu::segments;
+use crate::cpu::shape::Shape;
+use crate::cpu::synapses::Synapses;
 use crate::number::Real;
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! Episodes in and out of the layout that the kernels work in, and one layer's output as the next one's input.
 
-use super::rows::{part, part_mut};
+use super::parts::{part, part_mut};
 use crate::cpu::along::Along;
-use crate::cpu::layers::Shape;
+use crate::cpu::shape::Shape;
 use crate::cpu::source::Values;
 use crate::number::{Kernel, Pair, Real, SQUARE, vectorise};
 use crate::zip::zip_eq;

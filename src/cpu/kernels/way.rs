@@ -1,10 +1,10 @@
 //! What lies along the lanes of a vector, as a type: every kernel is written once over a [`Way`].
 
 use super::compensated::Compensated;
-use super::rows::part;
+use super::parts::part;
 use super::weight_gradient::{weight_gradient, weight_gradient_of_blocks};
 use crate::cpu::along::Along;
-use crate::cpu::layers::{Kind, Shape};
+use crate::cpu::shape::{Kind, Shape};
 use crate::number::{EngineNumber, Kernel, Lanes, Pair, Real, vectorise};
 use crate::rule::{Compiled, RowRule};
 use pulp::Simd;
@@ -600,5 +600,6 @@ fn with_rule<W: Way>(kind: &Kind, sweep: impl Sweep<W::Real>, way: W) {
             Compiled::Interpreted(rule) => sweep.plastic(way, rule),
         },
         Kind::Dense | Kind::Bias => sweep.fixed(way),
+        Kind::Cell => unreachable!("rows that step together have sweeps of their own"),
     }
 }

@@ -1,7 +1,7 @@
 //! The gradient on a layer's weights, `∂L/∂w_ij = Σ_t Σ_e δ_i(t) x_j(t)`, over a group of episodes or of one: a product of
 //! matrices, in tiles of sums that stay in registers.
 
-use super::rows::part;
+use super::parts::part;
 use crate::number::{Lanes, Real};
 use crate::zip::zip_eq;
 use pulp::Simd;

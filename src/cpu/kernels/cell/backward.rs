@@ -1,0 +1,743 @@
+//! The reverse sweep over a layer whose rows step together.
+
+use super::forward::{cut, input_row, step};
+use super::lanes::{Lanes, PlainWork, Work, run, run_plain};
+use super::update::{Block, Replay, States, Step};
+use super::{add_all, mask_of, total};
+use crate::cpu::arrays::{Activity, Adjoint};
+use crate::cpu::cells::{Cell, PIECE};
+use crate::cpu::chunks;
+use crate::cpu::kernels::Pass;
+use crate::cpu::synapses::Synapses;
+use crate::network::{ModulatorFrom, RecurrentInput};
+use crate::number::{Number, Pair, Real};
+use crate::rule::{MOST_COEFFICIENTS, SynapseRule};
+use std::ops::Range;
+
+/// Goes back over the steps of `pass` from `adjoint.signal`, `∂L/∂y`, and the gradients on the final states, which are in the
+/// adjoint states; adds to `gradients`, whose arrays have a number in each lane. The adjoint states are then the gradients on
+/// the initial ones. `needs_input` says whether the gradient on the input is wanted.
+pub(crate) fn backward<R: Real>(
+    pass: Pass<'_, R>,
+    cell: &Cell<'_>,
+    activity: &Activity<R>,
+    adjoint: &mut Adjoint<R>,
+    gradients: &mut Synapses<R>,
+    needs_input: bool,
+) {
+    let apart = Cell::apart(pass.room);
+    let count = pass.end.div_ceil(apart);
+    let sweep = Sweep {
+        pass,
+        cell,
+        activity,
+        needs_columns: cell.input.is_some() || needs_input,
+        needs_input,
+    };
+    for segment in (0..count).rev() {
+        let steps = segment * apart..((segment + 1) * apart).min(pass.end);
+        if cell.plastic.has_trace() {
+            sweep.replay(steps.clone(), adjoint);
+        }
+        for t in steps.clone().rev() {
+            sweep.step(t, t - steps.start, adjoint, gradients);
+        }
+        for first in steps.clone().step_by(PIECE).rev() {
+            let piece = first..(first + PIECE).min(steps.end);
+            sweep.products(piece, steps.start, adjoint, gradients);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Sweep<'a, R> {
+    pass: Pass<'a, R>,
+    cell: &'a Cell<'a>,
+    activity: &'a Activity<R>,
+    /// Whether the gradient on the presynaptic activity is needed.
+    needs_columns: bool,
+    /// Whether that on the input is.
+    needs_input: bool,
+}
+
+/// Gradients of some blocks, and what else they work on.
+struct Part<'b, R> {
+    blocks: Range<usize>,
+    states: States<'b, R>,
+    segment: &'b [R],
+    columns: &'b mut [R],
+    inputs: &'b mut [R],
+    row: RowSums<'b, R>,
+    signal: &'b mut [R],
+    plasticity: &'b mut [R],
+    /// Of each coefficient.
+    coefficients: Vec<&'b mut [R]>,
+    rate: &'b mut [R],
+    bias: &'b mut [R],
+}
+
+/// Sums over each row's synapses, `[blocks, L]`.
+struct RowSums<'b, R> {
+    /// `∂L/∂y` through the rule.
+    postsynaptic: &'b mut [R],
+    /// `∂L/∂m`.
+    modulator: &'b mut [R],
+}
+
+impl<R: Real> Sweep<'_, R> {
+    fn over_rows(&self) -> bool {
+        self.cell.rows > 1
+    }
+
+    /// The states before each step of a segment, `[blocks, steps, states, J, L]`.
+    fn replay(&self, steps: Range<usize>, adjoint: &mut Adjoint<R>) {
+        let Self {
+            pass,
+            cell,
+            activity,
+            ..
+        } = *self;
+        let (size, states) = (cell.block(), cell.states());
+        let room = Cell::apart(pass.room).min(pass.room);
+        let (of_block, of_kept) = (room * states * size, Cell::kept(pass.room) * states * size);
+        let number = steps.start / Cell::apart(pass.room);
+        let done: Vec<_> = (steps.start..steps.end - 1)
+            .map(|t| step(cell, activity, t))
+            .collect();
+        let mut segment = &mut adjoint.segment[..];
+        let parts: Vec<_> = cell
+            .ranges()
+            .map(|blocks| {
+                let part = cut(&mut segment, blocks.len() * of_block);
+                (blocks, part)
+            })
+            .collect();
+        chunks::for_each(pass.parallel, parts.into_iter(), |(blocks, segment)| {
+            for (n, block) in blocks.clone().enumerate() {
+                let to = &mut segment[n * of_block..][..states * size];
+                if number > 0 {
+                    let from = &activity.checkpoints[block * of_kept..][..of_kept];
+                    to.copy_from_slice(&from[(number - 1) * states * size..][..states * size]);
+                    continue;
+                }
+                let initial = [&activity.initial_trace, &activity.initial_eligibility];
+                for (to, from) in to.chunks_exact_mut(size).zip(initial) {
+                    match from.is_empty() {
+                        true => to.fill(R::zero()),
+                        false => to.copy_from_slice(&from[block * size..][..size]),
+                    }
+                }
+            }
+            let work = Replay {
+                cell,
+                synapses: pass.synapses,
+                steps: &done,
+                blocks,
+                segment,
+                room,
+            };
+            run(cell.rows > 1, &cell.plastic.rule, work);
+        });
+    }
+
+    /// Step `t`, which is number `k` of its segment.
+    fn step(&self, t: usize, k: usize, adjoint: &mut Adjoint<R>, gradients: &mut Synapses<R>) {
+        let Self { pass, cell, .. } = *self;
+        self.take_signal(t, adjoint);
+        let from_network = cell.is_modulated_from(ModulatorFrom::Network);
+        let whole = Half {
+            pulls: cell.plastic.has_trace(),
+            answers: true,
+        };
+        let modulator = match from_network {
+            false => {
+                self.halves(whole, (t, k), adjoint, gradients, None);
+                None
+            }
+            true => {
+                let first = Half {
+                    answers: false,
+                    ..whole
+                };
+                self.halves(first, (t, k), adjoint, gradients, None);
+                Some(self.modulator(t, adjoint, gradients))
+            }
+        };
+        if let Some(modulator) = modulator {
+            let second = Half {
+                pulls: false,
+                answers: true,
+            };
+            self.halves(second, (t, k), adjoint, gradients, Some(&modulator));
+        }
+        if cell.is_modulated_from(ModulatorFrom::Episodes) {
+            let values = cell.values();
+            adjoint.modulator_gradient[t * values..][..values]
+                .copy_from_slice(&adjoint.row_modulator);
+        }
+        self.hand_on(t, k, adjoint);
+        let _ = pass;
+    }
+
+    /// `∂L/∂y(t)` from the layer above and, where recurrent, from the step after, in the place of the signal of the step.
+    fn take_signal(&self, t: usize, adjoint: &mut Adjoint<R>) {
+        let Self { pass, cell, .. } = *self;
+        let episodes = cell.episodes();
+        let Adjoint {
+            signal,
+            step_signal,
+            activity_adjoint,
+            ..
+        } = adjoint;
+        step_signal.fill(R::zero());
+        let rows = step_signal.chunks_exact_mut(episodes).take(cell.outputs);
+        for (i, to) in rows.enumerate() {
+            to.copy_from_slice(&signal[(i * pass.room + t) * episodes..][..episodes]);
+        }
+        if cell.input.is_some() {
+            add_all(step_signal, activity_adjoint);
+        }
+    }
+
+    /// One or both halves of a step of all blocks.
+    fn halves(
+        &self,
+        half: Half,
+        (t, k): (usize, usize),
+        adjoint: &mut Adjoint<R>,
+        gradients: &mut Synapses<R>,
+        modulator: Option<&[R]>,
+    ) {
+        let Self {
+            pass,
+            cell,
+            activity,
+            ..
+        } = *self;
+        let (size, states) = (cell.block(), cell.states());
+        let room = Cell::apart(pass.room).min(pass.room);
+        let of_block = room * states * size;
+        let of_coefficient = cell.state();
+        let mut segment = &adjoint.segment[..];
+        let mut trace = &mut adjoint.trace_adjoint[..];
+        let mut eligibility = &mut adjoint.eligibility_adjoint[..];
+        let mut columns = &mut adjoint.columns[..];
+        let mut inputs = &mut adjoint.input_columns[..];
+        let mut postsynaptic = &mut adjoint.row_output[..];
+        let mut row_modulator = &mut adjoint.row_modulator[..];
+        let mut signal = &mut adjoint.step_signal[..];
+        let mut plasticity = &mut gradients.plasticity[..];
+        let mut coefficients: Vec<_> = match cell.plastic.coefficients.is_empty() {
+            true => Vec::new(),
+            false => gradients
+                .coefficients
+                .chunks_exact_mut(of_coefficient)
+                .collect(),
+        };
+        let (mut rate, mut bias) = (&mut gradients.rate[..], &mut gradients.bias[..]);
+        let parts: Vec<_> = cell
+            .ranges()
+            .map(|blocks| {
+                let count = blocks.len();
+                let of_segment = (count * of_block).min(segment.len());
+                let (here, rest) = segment.split_at(of_segment);
+                segment = rest;
+                Part {
+                    states: States {
+                        trace: cut(&mut trace, count * size),
+                        eligibility: cut(&mut eligibility, count * size),
+                    },
+                    segment: here,
+                    columns: cut(&mut columns, cell.presynaptic * cell.lanes),
+                    inputs: cut(&mut inputs, cell.inputs * cell.lanes),
+                    row: RowSums {
+                        postsynaptic: cut(&mut postsynaptic, count * cell.lanes),
+                        modulator: cut(&mut row_modulator, count * cell.lanes),
+                    },
+                    signal: cut(&mut signal, count * cell.lanes),
+                    plasticity: cut(&mut plasticity, count * size),
+                    coefficients: coefficients
+                        .iter_mut()
+                        .map(|all| cut(all, count * size))
+                        .collect(),
+                    rate: cut(&mut rate, count * cell.lanes),
+                    bias: cut(&mut bias, count * cell.lanes),
+                    blocks,
+                }
+            })
+            .collect();
+        let given = Given {
+            cell,
+            pass,
+            step: step(cell, activity, t),
+            at: k * states * size,
+            of_block,
+            modulator,
+            needs_columns: self.needs_columns,
+            needs_inputs: self.needs_input && cell.input == Some(RecurrentInput::Matrix),
+        };
+        chunks::for_each(pass.parallel, parts.into_iter(), |mut part| {
+            if half.pulls {
+                let work = Pull {
+                    given: &given,
+                    part: &mut part,
+                };
+                run(cell.rows > 1, &cell.plastic.rule, work);
+            }
+            if half.answers {
+                let work = Answer {
+                    given: &given,
+                    part: &mut part,
+                };
+                run_plain(cell.rows > 1, work);
+            }
+        });
+    }
+
+    /// What the modulator of the network passes on: `σ` of each lane. Adds to the gradients of its parameters.
+    fn modulator(&self, t: usize, adjoint: &mut Adjoint<R>, gradients: &mut Synapses<R>) -> Vec<R> {
+        let Self { cell, activity, .. } = *self;
+        let (values, episodes) = (cell.values(), cell.episodes());
+        let mut sigma = vec![R::zero(); cell.lanes];
+        let work = Modulator {
+            cell,
+            synapses: self.pass.synapses,
+            values: &activity.values[t * values..][..values],
+            mu: &activity.modulator[t * episodes..][..episodes],
+            rows: &adjoint.row_modulator,
+            gradient: &mut gradients.modulator,
+            fan_out: &mut gradients.fan_out,
+            sigma: &mut sigma,
+        };
+        run_plain(self.over_rows(), work);
+        sigma
+    }
+
+    /// Hands the gradient on the presynaptic activity on: to the step before, or to the input.
+    fn hand_on(&self, t: usize, k: usize, adjoint: &mut Adjoint<R>) {
+        let Self { pass, cell, .. } = *self;
+        let (values, episodes) = (cell.values(), cell.episodes());
+        adjoint.deltas[k * values..][..values].copy_from_slice(&adjoint.step_signal);
+        let used = cell.plastic.inputs * episodes;
+        if self.needs_columns {
+            sum_columns(
+                cell,
+                &mut adjoint.columns,
+                cell.presynaptic,
+                &mut adjoint.column_sums,
+            );
+        }
+        let row = input_row(cell, &pass);
+        match cell.input {
+            Some(input) => {
+                adjoint.activity_adjoint.fill(R::zero());
+                adjoint.activity_adjoint[..used].copy_from_slice(&adjoint.column_sums[..used]);
+                if !self.needs_input {
+                    return;
+                }
+                let to = &mut adjoint.input_gradient[t * row..][..row];
+                let used = cell.inputs * episodes;
+                match input {
+                    RecurrentInput::Identity => {
+                        to[..used].copy_from_slice(&adjoint.step_signal[..used]);
+                    }
+                    RecurrentInput::Matrix => {
+                        sum_columns(cell, &mut adjoint.input_columns, cell.inputs, to);
+                    }
+                }
+            }
+            None if self.needs_input => {
+                adjoint.input_gradient[t * row..][..used]
+                    .copy_from_slice(&adjoint.column_sums[..used]);
+            }
+            None => {}
+        }
+    }
+
+    /// The gradients of weights from some steps of a segment, which begins at step `start`.
+    fn products(
+        &self,
+        steps: Range<usize>,
+        start: usize,
+        adjoint: &Adjoint<R>,
+        gradients: &mut Synapses<R>,
+    ) {
+        let Self {
+            pass,
+            cell,
+            activity,
+            ..
+        } = *self;
+        let (values, columns) = (cell.values(), cell.activity());
+        let deltas = &adjoint.deltas[(steps.start - start) * values..];
+        let presynaptic = &activity.presynaptic[steps.start * columns..];
+        self.product(
+            (steps.len(), cell.presynaptic),
+            deltas,
+            (presynaptic, columns),
+            &mut gradients.weight,
+        );
+        if cell.input == Some(RecurrentInput::Matrix) {
+            let row = input_row(cell, &pass);
+            let input = &activity.input[steps.start * row..];
+            self.product(
+                (steps.len(), cell.inputs),
+                deltas,
+                (input, row),
+                &mut gradients.input_weight,
+            );
+        }
+    }
+
+    /// Adds `Σ_t δ(t) x(t)` to a gradient.
+    fn product(
+        &self,
+        (steps, columns): (usize, usize),
+        deltas: &[R],
+        activity: (&[R], usize),
+        gradient: &mut [R],
+    ) {
+        let cell = self.cell;
+        let of_block = columns * cell.lanes;
+        let mut gradient = gradient;
+        let parts: Vec<_> = cell
+            .ranges()
+            .map(|blocks| {
+                let part = cut(&mut gradient, blocks.len() * of_block);
+                (blocks, part)
+            })
+            .collect();
+        chunks::for_each(
+            self.pass.parallel,
+            parts.into_iter(),
+            |(blocks, gradient)| {
+                let work = Product {
+                    cell,
+                    blocks,
+                    steps,
+                    columns,
+                    deltas,
+                    activity,
+                    gradient,
+                };
+                run_plain(cell.rows > 1, work);
+            },
+        );
+    }
+}
+
+/// What is done of a step.
+#[derive(Clone, Copy)]
+struct Half {
+    /// The adjoint states are pulled through the rule.
+    pulls: bool,
+    /// The neurons' signals are found, and go back through the synapses.
+    answers: bool,
+}
+
+/// What all blocks read at a step.
+struct Given<'a, R> {
+    cell: &'a Cell<'a>,
+    pass: Pass<'a, R>,
+    step: Step<'a, R>,
+    /// Where the step's states are among a block's in the segment, and how many elements those are.
+    at: usize,
+    of_block: usize,
+    /// `σ` of the network's modulator, in each lane.
+    modulator: Option<&'a [R]>,
+    needs_columns: bool,
+    needs_inputs: bool,
+}
+
+/// Pulls the adjoint states through the rule: `λ ← [h]`, `ε ← [e]`, and the sums of the other parts.
+struct Pull<'a, 'b, 'c, R> {
+    given: &'a Given<'a, R>,
+    part: &'c mut Part<'b, R>,
+}
+
+impl<R: Real> Work<R> for Pull<'_, '_, '_, R> {
+    #[inline(always)]
+    fn run<L: Lanes<Real = R>, P: SynapseRule>(self, lanes: L, rule: P) {
+        let Given {
+            cell,
+            pass,
+            step,
+            at,
+            of_block,
+            ..
+        } = *self.given;
+        let part = self.part;
+        let (size, width) = (cell.block(), cell.lanes);
+        let count = cell.plastic.coefficients.len();
+        let zero = lanes.zero();
+        let needs_columns = self.given.needs_columns && cell.plastic.rule.pulls().presynaptic;
+        for (n, block) in part.blocks.clone().enumerate() {
+            let row = Block::new(lanes, cell, pass.synapses, &step, block);
+            let before = &part.segment[n * of_block + at..][..cell.states() * size];
+            let (trace, eligibility) = before.split_at(size);
+            let States {
+                trace: lambdas,
+                eligibility: epsilons,
+            } = part.states.of_block(n, size);
+            let (mut by_y, mut by_m, mut by_rate) = (zero, zero, zero);
+            for j in 0..cell.presynaptic {
+                let here = j * width;
+                let h = lanes.load(&trace[here..]);
+                let e = match rule.has_eligibility() {
+                    true => lanes.load(&eligibility[here..]),
+                    false => h,
+                };
+                let coefficients = row.coefficients(j);
+                let synapse = row.synapse(j, [h, e], &coefficients);
+                let mut lambda = lanes.load(&lambdas[here..]);
+                if let Some(bound) = cell.plastic.bound {
+                    let [after, _] = rule.update(synapse);
+                    let (low, high) = (zero.constant(-bound), zero.constant(bound));
+                    lambda = after.where_less(low, zero, lambda);
+                    lambda = high.where_less(after, zero, lambda);
+                }
+                let epsilon = match rule.has_eligibility() {
+                    true => lanes.load(&epsilons[here..]),
+                    false => zero,
+                };
+                let pulled = rule.pull(synapse, [lambda, epsilon]);
+                pulled.trace.store(&mut lambdas[here..]);
+                if rule.has_eligibility() {
+                    pulled.eligibility.store(&mut epsilons[here..]);
+                }
+                by_y = by_y + pulled.postsynaptic;
+                by_m = by_m + pulled.modulator;
+                by_rate = by_rate + pulled.rate;
+                for (gradient, by) in part
+                    .coefficients
+                    .iter_mut()
+                    .zip(&pulled.coefficients[..count.min(MOST_COEFFICIENTS)])
+                {
+                    let to = &mut gradient[n * size + here..];
+                    (lanes.load(to) + *by).store(to);
+                }
+                if needs_columns {
+                    let to = &mut part.columns[here..];
+                    let by = mask_of(lanes, cell, block, pulled.presynaptic);
+                    (lanes.load(to) + by).store(to);
+                }
+            }
+            by_y.store(&mut part.row.postsynaptic[n * width..]);
+            by_m.store(&mut part.row.modulator[n * width..]);
+            let to = &mut part.rate[n * width..];
+            (lanes.load(to) + by_rate).store(to);
+        }
+    }
+}
+
+/// Finds `δ` of each row and takes it back through the synapses.
+struct Answer<'a, 'b, 'c, R> {
+    given: &'a Given<'a, R>,
+    part: &'c mut Part<'b, R>,
+}
+
+impl<R: Real> PlainWork<R> for Answer<'_, '_, '_, R> {
+    #[inline(always)]
+    fn run<L: Lanes<Real = R>>(self, lanes: L) {
+        let Given {
+            cell,
+            pass,
+            step,
+            at,
+            of_block,
+            modulator,
+            needs_columns,
+            needs_inputs,
+        } = *self.given;
+        let part = self.part;
+        let synapses = pass.synapses;
+        let (size, width) = (cell.block(), cell.lanes);
+        let has_trace = cell.plastic.has_trace();
+        for (n, block) in part.blocks.clone().enumerate() {
+            let y = lanes.load(&step.postsynaptic[block * width..]);
+            let mut signal = lanes.load(&part.signal[n * width..]);
+            if has_trace {
+                signal = signal + lanes.load(&part.row.postsynaptic[n * width..]);
+            }
+            if let Some(sigma) = modulator {
+                let v = lanes.parameter(&synapses.modulator, block);
+                signal = lanes.load(sigma).multiply_add(v, signal);
+            }
+            let delta = mask_of(
+                lanes,
+                cell,
+                block,
+                signal * pass.shape.activation.derivative(y),
+            );
+            delta.store(&mut part.signal[n * width..]);
+            let to = &mut part.bias[n * width..];
+            (lanes.load(to) + delta).store(to);
+            let first = block * cell.presynaptic;
+            if has_trace {
+                let trace = &part.segment[n * of_block + at..][..size];
+                let lambdas = &mut part.states.trace[n * size..][..size];
+                let gradient = &mut part.plasticity[n * size..][..size];
+                for j in 0..cell.presynaptic {
+                    let here = j * width;
+                    let x = lanes.activity(step.presynaptic, j);
+                    let h = lanes.load(&trace[here..]);
+                    let a = lanes.parameter(&synapses.plasticity, first + j);
+                    let by_weight = delta * x;
+                    let to = &mut gradient[here..];
+                    by_weight.multiply_add(h, lanes.load(to)).store(to);
+                    let to = &mut lambdas[here..];
+                    a.multiply_add(by_weight, lanes.load(to)).store(to);
+                    if needs_columns {
+                        let w = lanes.parameter(&synapses.weight, first + j);
+                        let weight = mask_of(lanes, cell, block, a.multiply_add(h, w));
+                        let to = &mut part.columns[here..];
+                        delta.multiply_add(weight, lanes.load(to)).store(to);
+                    }
+                }
+            } else if needs_columns {
+                for j in 0..cell.presynaptic {
+                    let w = lanes.parameter(&synapses.weight, first + j);
+                    let to = &mut part.columns[j * width..];
+                    delta.multiply_add(w, lanes.load(to)).store(to);
+                }
+            }
+            if needs_inputs {
+                for k in 0..cell.inputs {
+                    let u = lanes.parameter(&synapses.input_weight, block * cell.inputs + k);
+                    let to = &mut part.inputs[k * width..];
+                    delta.multiply_add(u, lanes.load(to)).store(to);
+                }
+            }
+        }
+    }
+}
+
+/// `σ`, from what the rows say of their modulators.
+struct Modulator<'a, R> {
+    cell: &'a Cell<'a>,
+    synapses: &'a Synapses<R>,
+    values: &'a [R],
+    mu: &'a [R],
+    /// `∂L/∂m`, `[blocks, L]`.
+    rows: &'a [R],
+    gradient: &'a mut [R],
+    fan_out: &'a mut [R],
+    sigma: &'a mut [R],
+}
+
+impl<R: Real> PlainWork<R> for Modulator<'_, R> {
+    #[inline(always)]
+    fn run<L: Lanes<Real = R>>(self, lanes: L) {
+        let (cell, width) = (self.cell, self.cell.lanes);
+        let blocks = cell.blocks();
+        let mu = match cell.rows {
+            1 => lanes.load(self.mu),
+            _ => lanes.constant(self.mu[0]),
+        };
+        let mut sum = lanes.zero();
+        for block in 0..blocks {
+            let by_m = lanes.load(&self.rows[block * width..]);
+            let by_mu = match cell.is_fanned_out() {
+                true => {
+                    let to = &mut self.fan_out[block * width..];
+                    mu.multiply_add(by_m, lanes.load(to)).store(to);
+                    let to = &mut self.fan_out[(blocks + block) * width..];
+                    (lanes.load(to) + by_m).store(to);
+                    lanes.parameter(&self.synapses.fan_out, block) * by_m
+                }
+                false => by_m,
+            };
+            sum = sum + mask_of(lanes, cell, block, by_mu);
+        }
+        let one = mu.constant(1.0);
+        let sigma = total(lanes, cell, sum) * ((one - mu) * (one + mu));
+        sigma.store(self.sigma);
+        for block in 0..blocks {
+            let y = lanes.load(&self.values[block * width..]);
+            let to = &mut self.gradient[block * width..];
+            sigma.multiply_add(y, lanes.load(to)).store(to);
+        }
+        let to = &mut self.gradient[blocks * width..];
+        (lanes.load(to) + sigma).store(to);
+    }
+}
+
+/// Sums over the lanes and chunks of `[chunks, columns, L]`, which are zero afterwards: one number for each episode.
+fn sum_columns<R: Real>(cell: &Cell<'_>, from: &mut [R], columns: usize, to: &mut [R]) {
+    to.fill(R::zero());
+    let of_chunk = columns * cell.lanes;
+    for from in from.chunks_exact_mut(of_chunk) {
+        let work = Columns {
+            cell,
+            from,
+            to: &mut *to,
+        };
+        run_plain(cell.rows > 1, work);
+    }
+}
+
+struct Columns<'a, R> {
+    cell: &'a Cell<'a>,
+    from: &'a mut [R],
+    to: &'a mut [R],
+}
+
+impl<R: Real> PlainWork<R> for Columns<'_, R> {
+    #[inline(always)]
+    fn run<L: Lanes<Real = R>>(self, lanes: L) {
+        let episodes = self.cell.episodes();
+        for (j, from) in self.from.chunks_exact_mut(self.cell.lanes).enumerate() {
+            lanes.add_column(lanes.load(from), &mut self.to[j * episodes..]);
+            lanes.zero().store(from);
+        }
+    }
+}
+
+/// Adds `Σ_t δ(t) x(t)` to the gradients of some blocks, `[blocks, columns, L]`.
+struct Product<'a, R> {
+    cell: &'a Cell<'a>,
+    blocks: Range<usize>,
+    steps: usize,
+    columns: usize,
+    deltas: &'a [R],
+    /// And how far apart steps are.
+    activity: (&'a [R], usize),
+    gradient: &'a mut [R],
+}
+
+/// Columns whose sums go on together.
+const TOGETHER: usize = 4;
+
+impl<R: Real> PlainWork<R> for Product<'_, R> {
+    #[inline(always)]
+    fn run<L: Lanes<Real = R>>(self, lanes: L) {
+        let (width, values) = (self.cell.lanes, self.cell.values());
+        let (activity, apart) = self.activity;
+        for (n, block) in self.blocks.enumerate() {
+            let gradient = &mut self.gradient[n * self.columns * width..];
+            let mut j = 0;
+            while j < self.columns {
+                let count = TOGETHER.min(self.columns - j);
+                let mut sums: [Pair<L::Simd, R>; TOGETHER] = [lanes.zero(); TOGETHER];
+                for t in 0..self.steps {
+                    let delta = lanes.load(&self.deltas[t * values + block * width..]);
+                    let x = &activity[t * apart..];
+                    if count == TOGETHER {
+                        for (k, sum) in sums.iter_mut().enumerate() {
+                            *sum = delta.multiply_add(lanes.activity(x, j + k), *sum);
+                        }
+                    } else {
+                        for (k, sum) in sums.iter_mut().enumerate().take(count) {
+                            *sum = delta.multiply_add(lanes.activity(x, j + k), *sum);
+                        }
+                    }
+                }
+                for (k, sum) in sums.iter().enumerate().take(count) {
+                    let to = &mut gradient[(j + k) * width..];
+                    (lanes.load(to) + *sum).store(to);
+                }
+                j += count;
+            }
+        }
+    }
+}
