@@ -151,7 +151,12 @@ pub(crate) trait Way: Copy {
     /// Elements of a step's presynaptic activity, `[N, E]`.
     #[inline(always)]
     fn input_row(shape: &Shape) -> usize {
-        Self::ALONG.neurons(shape) * Self::ALONG.beside::<Self::Real>()
+        // Known when this is compiled, unlike `Along::beside`: it is asked once for each row and step.
+        let beside = match Self::ALONG {
+            Along::Rows => 1,
+            _ => Self::width(),
+        };
+        Self::ALONG.neurons(shape) * beside
     }
 
     /// The presynaptic activity of step `t`, of `[T, N, E]`.
