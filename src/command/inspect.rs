@@ -96,6 +96,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         });
     }
     if let Some(path) = &arguments.output {
+        let mut layers = recipe.network.layers().iter();
+        if let Some(layer) = layers.position(|layer| layer.as_recurrent().is_some()) {
+            return Err(Error::Setting {
+                field: "--output".into(),
+                reason: format!(
+                    "layer{layer} is recurrent, and there is no drawing of such networks yet"
+                ),
+            });
+        }
         require_writable(path)?;
     }
     let report = Report::new(&run, shown, arguments);
@@ -220,6 +229,17 @@ fn units(run: &Run, matrices: &[Matrix], index: usize) -> Vec<Unit> {
     .collect()
 }
 
+/// The name of a presynaptic neuron of a layer: of one in front of it or, where the layer is recurrent, of its own; the last may
+/// be the one that is always 1.
+fn presynaptic(run: &Run, layer: usize, index: usize) -> String {
+    let description = &run.recipe.network.layers()[layer];
+    let plastic = description.as_plastic();
+    if plastic.is_some_and(|plastic| index == plastic.inputs) {
+        return "constant".to_owned();
+    }
+    neuron(run, layer, description.as_recurrent().is_some(), index)
+}
+
 /// The name of a neuron in front of a layer, or behind it.
 fn neuron(run: &Run, layer: usize, behind: bool, neuron: usize) -> String {
     let layers = run.recipe.network.layers();
@@ -254,7 +274,7 @@ impl Strong {
     fn new(run: &Run, connection: &Connection) -> Self {
         Self {
             kind: connection.role.name(),
-            from: neuron(run, connection.layer, false, connection.presynaptic),
+            from: presynaptic(run, connection.layer, connection.presynaptic),
             to: neuron(run, connection.layer, true, connection.postsynaptic),
             value: connection.value,
         }

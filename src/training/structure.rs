@@ -1,6 +1,6 @@
 //! What a trained network looks like inside: its connections, and the signs of its plasticity.
 
-use crate::network::Network;
+use crate::network::{Network, Plastic};
 use crate::parameters::{Layout, Parameters, Role};
 use crate::tasks::Task;
 use ndarray::{Array2, Ix1, Ix2};
@@ -13,7 +13,7 @@ pub struct Matrix {
     pub layer: usize,
     /// [`Role::Weight`] or [`Role::Plasticity`].
     pub role: Role,
-    /// `[O, I]`; coefficients that connections share are written out for each.
+    /// `[O, J]`, `J` presynaptic neurons; coefficients that connections share are written out for each.
     pub values: Array2<f64>,
 }
 
@@ -53,7 +53,8 @@ impl PatternSigns {
         self.negative == self.inputs
     }
 
-    /// Of every neuron of network `index`'s first layer; none where that layer is not plastic.
+    /// Of every neuron of network `index`'s first layer; none where that layer is not plastic, or recurrent, so that its plastic
+    /// connections come from its own neurons.
     ///
     /// # Panics
     /// As [`Matrix::of`].
@@ -63,6 +64,9 @@ impl PatternSigns {
         parameters: &Parameters<f32>,
         index: usize,
     ) -> Vec<Self> {
+        if network.layers()[0].as_recurrent().is_some() {
+            return Vec::new();
+        }
         let matrices = Matrix::of(network, parameters, index);
         let Some(plasticity) = matrices
             .iter()
@@ -102,7 +106,10 @@ impl Matrix {
         );
         let mut matrices = Vec::new();
         for (layer, description) in network.layers().iter().enumerate() {
-            let shape = (description.outputs(), description.inputs());
+            let presynaptic = description
+                .as_plastic()
+                .map_or(description.inputs(), Plastic::presynaptic);
+            let shape = (description.outputs(), presynaptic);
             for role in [Role::Weight, Role::Plasticity] {
                 let Some(view) = parameters.view(layer, role) else {
                     continue;
