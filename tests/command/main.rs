@@ -7,6 +7,7 @@ mod gradient;
 mod own_task;
 #[cfg(feature = "gpu")]
 mod plan;
+mod recurrent;
 mod reproduce;
 mod rules;
 mod runs;

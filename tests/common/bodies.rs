@@ -1,7 +1,9 @@
 //! Test bodies that run on any engine.
 
 use super::cases::{Case, Goal, MaskKind, learned_rates, of_episode, of_network, plastic, stacks};
-use super::compare::{CPU_F32, Report, Tensors, Tolerance, compare, compare_precision};
+use super::compare::{
+    CPU_F32, CPU_PRECISION, Report, Tensors, Tolerance, compare, compare_precision,
+};
 use super::oracle;
 use metaplastic::engine::Gradients;
 use metaplastic::episodes::Objective;
@@ -93,6 +95,61 @@ pub fn all_match_oracle(title: &str, cases: &[Case], double: &Tolerance, single:
         "{title}: {} cases\nf64\n{doubles}f32\n{singles}",
         cases.len()
     );
+}
+
+/// Compares cases that may be chaotic, or have traces close to a bound, on the CPU engine in both precisions. In `f32` an engine
+/// need only be right where back-propagation in `f32` is right by far, and nothing comes to a bound; over all cases it has to be
+/// about as precise.
+pub fn cells_match_oracle(title: &str, cases: &[Case], double: &Tolerance, single: &Tolerance) {
+    let engine = Engine::cpu();
+    let quarter = Tolerance {
+        most: single.most / 4.0,
+        rate: single.rate / 4.0,
+        ..*single
+    };
+    let any = Tolerance {
+        most: f64::INFINITY,
+        rate: f64::INFINITY,
+        ..*single
+    };
+    let [mut doubles, mut singles] = [Report::default(), Report::default()];
+    let [mut yardstick, mut errors] = [Vec::new(), Vec::new()];
+    let mut settled = 0;
+    for case in cases {
+        let problem = Problem {
+            case,
+            network: case.network(),
+            parameters: case.unsettled_parameters(),
+            episodes: case.episodes(),
+        };
+        let reference = problem.solve();
+        let name = case.to_string();
+        doubles.merge(&problem.compare::<f64>(&engine, &reference, double), &name);
+        let stored =
+            oracle::solve_in::<f32>(&problem.network, &problem.parameters, &problem.episodes);
+        let has_bound = |layer: &Layer| layer.as_plastic().is_some_and(|it| it.bound.is_some());
+        let is_bounded = case.layers.iter().any(has_bound);
+        if !is_bounded && compare(&reference, &stored, &quarter).is_ok() {
+            settled += 1;
+            singles.merge(&problem.compare::<f32>(&engine, &reference, single), &name);
+        }
+        let actual = Tensors::from_gradients(&problem.run::<f32>(&engine));
+        for (errors, tensors) in [(&mut yardstick, &stored), (&mut errors, &actual)] {
+            let report = compare(&reference, tensors, &any)
+                .unwrap_or_else(|complaints| panic!("{case}\n{complaints}"));
+            errors.push(report.worst_of_all());
+        }
+    }
+    let count = cases.len();
+    println!("{title}: {count} cases\nf64\n{doubles}f32, of {settled} cases\n{singles}");
+    assert!(
+        3 * settled > count,
+        "{settled} of {count} cases have an answer in f32"
+    );
+    match compare_precision(&yardstick, &errors, CPU_PRECISION) {
+        Ok(table) => println!("{table}"),
+        Err(table) => panic!("{title}: less precise than back-propagation\n{table}"),
+    }
 }
 
 /// A rule that has no value at an output of zero, which no neuron has: what is computed beside the neurons, in lanes that have

@@ -4,10 +4,12 @@ use super::compare::{CPU_F32, Tolerance, compare};
 pub use super::laws::rules;
 use super::random::Random;
 use metaplastic::episodes::Objective;
-use metaplastic::network::{Plasticity, RatePer};
+use metaplastic::network::{
+    Coefficient, CoefficientPer, Modulation, ModulatorFrom, Plasticity, RatePer, RecurrentInput,
+};
 use metaplastic::{
-    Activation, Bias, Dense, Dynamics, Episodes, Layer, Loss, Mask, Network, Parameters, Plastic,
-    Rate, Role, Rule,
+    Activation, Bias, Dense, Dynamic, Dynamics, Episodes, Layer, Loss, Mask, Network, Parameters,
+    Plastic, Rate, Recurrent, Role, Rule,
 };
 use ndarray::{Array, Array1, Array3, ArrayBase, ArrayD, Axis, CowArray, Data, Dimension, Ix4};
 use std::fmt;
@@ -49,7 +51,9 @@ pub struct Case {
     pub population: usize,
     pub batch: usize,
     pub steps: usize,
+    /// Whether all states are given at the first step.
     pub initial_trace: bool,
+    /// Whether there are gradients on all states after the last step.
     pub trace_gradient: bool,
     pub seed: u64,
 }
@@ -124,7 +128,10 @@ impl Case {
     }
 
     fn may_diverge(&self) -> bool {
-        let grows = |layer: &Layer| layer.as_plastic().is_some_and(|it| it.rule != Rule::hebb());
+        let grows = |layer: &Layer| {
+            let other_rule = |plastic: &Plastic| plastic.rule != Rule::hebb();
+            layer.as_recurrent().is_some() || layer.as_plastic().is_some_and(other_rule)
+        };
         self.layers
             .iter()
             .any(|layer| is_unbounded(layer) && grows(layer))
@@ -141,14 +148,21 @@ impl Case {
             let mut tensors = layout.tensors().iter();
             let tensor = tensors.rfind(|tensor| tensor.offset <= index).expect("one");
             let layer = &network.layers()[tensor.layer];
-            let inputs = layer.inputs() as f64;
+            let presynaptic = layer
+                .as_plastic()
+                .map_or(layer.inputs(), Plastic::presynaptic);
+            let inputs = presynaptic as f64;
             let scale = match (tensor.role, layer.as_plastic()) {
                 (Role::Weight, _) => 1.5 / inputs.sqrt(),
                 (Role::Plasticity, Some(layer)) if layer.plasticity == Plasticity::Connection => {
                     1.0 / inputs.sqrt()
                 }
                 (Role::Plasticity, _) => 1.5 / inputs,
-                (Role::Bias, _) => 0.5,
+                (Role::Bias | Role::ModulatorBias | Role::FanOutBias, _) => 0.5,
+                (Role::InputWeight, _) => 1.0 / (layer.inputs() as f64).sqrt(),
+                (Role::ModulatorWeight, _) => 1.5 / (layer.outputs() as f64).sqrt(),
+                (Role::FanOutWeight, _) => 1.0,
+                // Rates and coefficients of rules.
                 _ => {
                     // The extremes are meant exactly; half of the rates stay at the value asked for.
                     if (0.0 < *value && *value < 1.0) && random.one_in(2) {
@@ -204,34 +218,91 @@ impl Case {
             Goal::None => {}
         }
         for (index, layer) in self.layers.iter().enumerate() {
-            let Some(layer) = layer.as_plastic() else {
-                continue;
+            let mut array = |shape: &[usize], scale: f64| {
+                let all = random.array([p, b, 1, shape.iter().product()], scale);
+                let shape = [&[p, b][..], shape].concat();
+                all.into_shape_with_order(shape).expect("as many elements")
             };
-            let shape = [p, b, layer.outputs, layer.inputs];
             if self.initial_trace {
-                episodes = episodes.with_initial_trace(index, random.array(shape, 0.5));
+                for (state, shape) in states(layer) {
+                    episodes = episodes.with_given(index, state, array(&shape, 0.5));
+                }
             }
             if self.trace_gradient {
-                episodes = episodes.with_trace_gradient(index, random.array(shape, 0.5));
+                for (state, shape) in states(layer) {
+                    episodes = episodes.with_final_gradient(index, state, array(&shape, 0.5));
+                }
+            }
+            let modulation = layer.as_plastic().and_then(|plastic| plastic.modulation);
+            if let Some(modulation) = modulation
+                && modulation.from == ModulatorFrom::Episodes
+            {
+                let shape = match modulation.per {
+                    RatePer::Neuron => vec![t, layer.outputs()],
+                    _ => vec![t],
+                };
+                let modulator = array(&shape, 1.0);
+                episodes = episodes.with_given(index, Dynamic::Modulator, modulator);
             }
         }
         episodes
     }
 }
 
+/// What a layer has that goes on from step to step, with its shape for one episode.
+fn states(layer: &Layer) -> Vec<(Dynamic, Vec<usize>)> {
+    let mut states = Vec::new();
+    if let Some(plastic) = layer.as_plastic().filter(|plastic| plastic.has_trace()) {
+        let shape = vec![plastic.outputs, plastic.presynaptic()];
+        states.push((Dynamic::Trace, shape.clone()));
+        if plastic.rule.eligibility().is_some() {
+            states.push((Dynamic::Eligibility, shape));
+        }
+    }
+    if layer.as_recurrent().is_some() {
+        states.push((Dynamic::Activity, vec![layer.outputs()]));
+    }
+    states
+}
+
+/// What is said of plastic connections.
+fn described(plastic: &Plastic) -> String {
+    let Plastic {
+        rule,
+        plasticity,
+        rate,
+        ..
+    } = plastic;
+    if !plastic.has_trace() {
+        return "no-trace".to_owned();
+    }
+    let learned = |learned: bool| if learned { "learned" } else { "fixed" };
+    let per = rate.per;
+    let of_rate = learned(rate.learned);
+    let mut text = format!("{rule}-{plasticity}-{}-{per}-{of_rate}", rate.value);
+    for (name, of) in &plastic.coefficients {
+        text += &format!("-{name}-{}-{}-{}", of.value, of.per, learned(of.learned));
+    }
+    if let Some(Modulation { from, per, .. }) = plastic.modulation {
+        text += &format!("-m-{from}-{per}");
+    }
+    if let Some(bound) = plastic.bound {
+        text += &format!("-bound-{bound}");
+    }
+    if plastic.plastic_bias {
+        text += "-pb";
+    }
+    text
+}
+
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for layer in &self.layers {
             let kind = match layer {
-                Layer::Plastic(Plastic {
-                    rule,
-                    plasticity,
-                    rate,
-                    ..
-                }) => {
-                    let learned = if rate.learned { "learned" } else { "fixed" };
-                    let per = rate.per;
-                    format!("{rule}-{plasticity}-{}-{per}-{learned}", rate.value)
+                Layer::Plastic(plastic) => described(plastic),
+                Layer::Recurrent(recurrent) => {
+                    let synapses = described(&recurrent.synapses);
+                    format!("recurrent-{}-{synapses}", recurrent.input)
                 }
                 Layer::Dense(_) => "dense".to_owned(),
                 Layer::Bias(_) => "bias".to_owned(),
@@ -460,4 +531,77 @@ pub fn stacks() -> Vec<Vec<Layer>> {
             bias(3, Activation::Linear),
         ],
     ]
+}
+
+/// A layer whose rows step together, or one without a trace.
+#[derive(Clone, Debug)]
+pub struct CellKind {
+    /// Its rule; `None` where there is no trace.
+    pub rule: Option<Rule>,
+    pub plasticity: Plasticity,
+    pub rate: Rate,
+    /// Of each coefficient, and whether it is learned.
+    pub coefficients: (CoefficientPer, bool),
+    pub modulation: Option<Modulation>,
+    pub bound: Option<f64>,
+    pub plastic_bias: bool,
+    pub activation: Activation,
+    /// How it takes its input in, where it is recurrent.
+    pub input: Option<RecurrentInput>,
+}
+
+impl CellKind {
+    /// Recurrent, with the rule `hebb`.
+    pub fn recurrent() -> Self {
+        Self {
+            rule: Some(Rule::hebb()),
+            plasticity: Plasticity::Connection,
+            rate: Rate::learned(0.1),
+            coefficients: (CoefficientPer::Connection, true),
+            modulation: None,
+            bound: None,
+            plastic_bias: false,
+            activation: Activation::Tanh,
+            input: Some(RecurrentInput::Matrix),
+        }
+    }
+
+    /// The layer, with as many inputs as outputs where its input comes in as it is; whether it has a bias follows from its size.
+    pub fn layer(&self, inputs: usize, outputs: usize) -> Layer {
+        let columns = self.input.map_or(inputs, |_| outputs);
+        let mut plastic = plastic(columns, outputs).activation(self.activation);
+        match &self.rule {
+            None => plastic = plastic.plasticity(Plasticity::None),
+            Some(rule) => {
+                plastic.rule = rule.clone();
+                (plastic.plasticity, plastic.rate) = (self.plasticity, self.rate);
+                (plastic.modulation, plastic.bound) = (self.modulation, self.bound);
+                plastic.plastic_bias = self.plastic_bias;
+                let (per, learned) = self.coefficients;
+                for (name, value) in plastic
+                    .rule
+                    .coefficients()
+                    .to_vec()
+                    .iter()
+                    .zip([0.6, 0.3, 0.4])
+                {
+                    let coefficient = match learned {
+                        true => Coefficient::learned(value),
+                        false => Coefficient::fixed(value),
+                    };
+                    plastic = plastic.coefficient(name, coefficient.per(per));
+                }
+            }
+        }
+        let Some(input) = self.input else {
+            return Layer::Plastic(plastic);
+        };
+        let inputs = match input {
+            RecurrentInput::Identity => outputs,
+            _ => inputs,
+        };
+        let mut recurrent = Recurrent::new(inputs, outputs, Rate::default());
+        (recurrent.input, recurrent.synapses) = (input, plastic);
+        Layer::Recurrent(recurrent)
+    }
 }

@@ -1,21 +1,26 @@
 //! The reference: serial, in float64, one line per equation, and another derivation than the engines'.
 //!
-//! Plain back-propagation through the stored trace of every step, with `∂L/∂H` itself going backwards: no adjoint trace
-//! `M`, no recurrence for `S`, no division by the retention, and no retention or gain: the rule is what its text says a
-//! synapse's trace becomes, differentiated by forward accumulation (dual numbers). Every layer is treated as plastic: a dense
-//! layer has `α = 0` and no trace, a bias layer the identity as its weights besides. All of it is generic over the number type: complex-step
-//! derivatives check the gradients, and in `f32` it shows what precision plain back-propagation has.
+//! Plain back-propagation through the stored traces of every step, with `∂L/∂H` itself going backwards: no adjoint trace
+//! `M`, no recurrence for `S`, no division by the retention, no retention or gain, no state computed twice: the rule is what
+//! its texts say a synapse's traces become, differentiated by forward accumulation (dual numbers). Every layer is treated as
+//! recurrent and modulated: in others nothing comes back, a modulator is given that is 1, and a dense layer has `α = 0` and no
+//! trace, a bias layer the identity as its weights besides. All of it is generic over the number type: complex-step derivatives
+//! check the gradients, and in `f32` it shows what precision plain back-propagation has.
 
 use super::compare::Tensors;
 use super::laws::Law;
 use metaplastic::episodes::Objective;
-use metaplastic::network::{Plasticity, RatePer};
+use metaplastic::network::{ModulatorFrom, Plastic, RatePer, RecurrentInput};
 use metaplastic::number::Number as Formula;
-use metaplastic::parameters::Layout;
-use metaplastic::{Activation, Episodes, Layer, Loss, Mask, Network, Parameters, Role, Rule};
-use ndarray::{Array4, ArrayBase, CowArray, Data, Ix4, s};
+use metaplastic::parameters::{Layout, Tensor};
+use metaplastic::rule::Synapse;
+use metaplastic::{
+    Activation, Dynamic, Dynamics, Episodes, Layer, Loss, Mask, Network, Parameters, Role,
+};
+use ndarray::{Array4, ArrayBase, ArrayD, Axis, CowArray, Data, Ix4, s};
 use num_complex::ComplexFloat;
 use num_traits::Zero;
+use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 /// A real or complex number.
@@ -75,6 +80,7 @@ impl<N: Number, const K: usize> Dual<N, K> {
     }
 
     /// The variable with this index.
+    #[inline(always)]
     fn variable(value: N, index: usize) -> Self {
         let mut slopes = [N::zero(); K];
         slopes[index] = N::one();
@@ -166,17 +172,54 @@ impl<N: Number, const K: usize> Formula for Dual<N, K> {
     }
 }
 
-/// What a rule makes of the trace `h`.
-fn follow<N: Number>(law: Law<'_>, h: N, x: N, y: N, eta: N) -> N {
-    let [h, x, y, eta] = [h, x, y, eta].map(Dual::<N, 0>::fixed);
-    law.follow(h, x, y, eta).value
+// What a synapse has at a step, zero where there are fewer coefficients of the rule's own.
+const ETA: usize = 0;
+const H: usize = 1;
+const X: usize = 2;
+const Y: usize = 3;
+const M: usize = 4;
+const E: usize = 5;
+const KAPPA: usize = 6;
+
+/// The most that there are in the tests.
+const MOST: usize = KAPPA + 3;
+
+/// What a rule makes of a synapse's trace and eligibility trace, with the derivatives by the first `K` variables.
+fn follow<N: Number, const K: usize>(law: Law<'_>, of: &[N; MOST]) -> [Dual<N, K>; 2] {
+    let dual = |index: usize| match index < K {
+        true => Dual::variable(of[index], index),
+        false => Dual::fixed(of[index]),
+    };
+    law.follow(Synapse {
+        trace: dual(H),
+        eligibility: dual(E),
+        presynaptic: dual(X),
+        postsynaptic: dual(Y),
+        modulator: dual(M),
+        rate: dual(ETA),
+        coefficients: &[dual(KAPPA), dual(KAPPA + 1), dual(KAPPA + 2)],
+    })
 }
 
-/// The derivatives of [`follow`] by `h`, `x`, `y` and `eta`.
-fn follow_slopes<N: Number>(law: Law<'_>, h: N, x: N, y: N, eta: N) -> [N; 4] {
-    let variable = Dual::<N, 4>::variable;
-    let (h, x) = (variable(h, 0), variable(x, 1));
-    law.follow(h, x, variable(y, 2), variable(eta, 3)).slopes
+/// The same with the derivatives by all variables that the rule hears.
+fn follow_slopes<N: Number>(
+    plastic: &Plastic,
+    law: Law<'_>,
+    of: &[N; MOST],
+) -> [(N, [N; MOST]); 2] {
+    fn first<N: Number, const K: usize>(law: Law<'_>, of: &[N; MOST]) -> [(N, [N; MOST]); 2] {
+        follow::<N, K>(law, of).map(|dual| {
+            let mut slopes = [N::zero(); MOST];
+            slopes[..K].copy_from_slice(&dual.slopes);
+            (dual.value, slopes)
+        })
+    }
+    let is_plain = plastic.modulation.is_none() && plastic.rule.eligibility().is_none();
+    match plastic.coefficients.is_empty() {
+        true if is_plain => first::<N, M>(law, of),
+        true => first::<N, KAPPA>(law, of),
+        false => first::<N, MOST>(law, of),
+    }
 }
 
 /// The loss of one step.
@@ -238,177 +281,388 @@ fn matrix<N: Number>(outputs: usize, inputs: usize) -> Matrix<N> {
     vec![vec![N::zero(); inputs]; outputs]
 }
 
-/// One layer's connections, all granularities spread out: values or gradients.
+/// One layer's parameters, all granularities spread out: values or gradients.
 struct Connections<N> {
+    /// `[O][J]`.
     w: Matrix<N>,
+    /// `[O][J]`.
     alpha: Matrix<N>,
     b: Vec<N>,
     eta: Vec<N>,
+    /// `[O][I]`: how the input of a recurrent layer comes in.
+    u: Matrix<N>,
+    /// Of each coefficient of the rule, `[O][J]`.
+    kappa: Vec<Matrix<N>>,
+    v: Vec<N>,
+    c: Vec<N>,
+    phi: Vec<N>,
+    beta: Vec<N>,
 }
 
-fn rule(layer: &Layer) -> Option<&Rule> {
-    layer.as_plastic().map(|layer| &layer.rule)
+/// Presynaptic neurons.
+fn presynaptic(layer: &Layer) -> usize {
+    layer
+        .as_plastic()
+        .map_or(layer.inputs(), Plastic::presynaptic)
 }
 
-/// Where connection `(i, j)` of a layer takes its value of `role` from, as an index into the tensor.
-fn source(layer: &Layer, role: Role, i: usize, j: usize) -> usize {
-    let plastic = layer.as_plastic();
-    match (
-        role,
-        plastic.map(|layer| layer.plasticity),
-        plastic.map(|layer| layer.rate.per),
-    ) {
-        (Role::Weight, ..) | (Role::Plasticity, Some(Plasticity::Connection), _) => {
-            i * layer.inputs() + j
-        }
-        (Role::Plasticity, Some(Plasticity::Layer), _) | (Role::Rate, _, Some(RatePer::Layer)) => 0,
-        _ => i,
-    }
+fn with_trace(layer: &Layer) -> Option<&Plastic> {
+    layer.as_plastic().filter(|plastic| plastic.has_trace())
+}
+
+/// The layer's modulation, if it is from there.
+fn is_modulated(layer: &Layer, from: ModulatorFrom) -> bool {
+    let modulation = with_trace(layer).and_then(|plastic| plastic.modulation);
+    modulation.is_some_and(|it| it.from == from)
 }
 
 impl<N: Number> Connections<N> {
     fn zeros(layer: &Layer) -> Self {
-        let (outputs, inputs) = (layer.outputs(), layer.inputs());
+        let (outputs, columns) = (layer.outputs(), presynaptic(layer));
+        let coefficients = with_trace(layer).map_or(0, |plastic| plastic.coefficients.len());
+        assert!(
+            KAPPA + coefficients <= MOST,
+            "more coefficients than MOST says"
+        );
+        let zeros = vec![N::zero(); outputs];
         Self {
-            w: matrix(outputs, inputs),
-            alpha: matrix(outputs, inputs),
-            b: vec![N::zero(); outputs],
-            eta: vec![N::zero(); outputs],
+            w: matrix(outputs, columns),
+            alpha: matrix(outputs, columns),
+            b: zeros.clone(),
+            eta: zeros.clone(),
+            u: matrix(outputs, layer.inputs()),
+            kappa: vec![matrix(outputs, columns); coefficients],
+            v: zeros.clone(),
+            c: vec![N::zero()],
+            phi: zeros.clone(),
+            beta: zeros,
         }
     }
 
-    /// Calls `visit` with every connection's value and the index of the parameter that it is.
-    fn each(
-        &mut self,
-        layout: &Layout,
-        index: usize,
-        layer: &Layer,
-        mut visit: impl FnMut(&mut N, usize),
-    ) {
-        let offset = |role| layout.find(index, role).map(|tensor| tensor.offset);
-        for i in 0..layer.outputs() {
-            for j in 0..layer.inputs() {
-                if let Some(offset) = offset(Role::Weight) {
-                    visit(
-                        &mut self.w[i][j],
-                        offset + source(layer, Role::Weight, i, j),
-                    );
+    /// Zero or one where there is no parameter.
+    fn fixed(layer: &Layer) -> Self {
+        let mut fixed = Self::zeros(layer);
+        let diagonal = |matrix: &mut Matrix<N>| {
+            (0..layer.outputs()).for_each(|i| matrix[i][i] = N::one());
+        };
+        if let Layer::Bias(_) = layer {
+            diagonal(&mut fixed.w);
+        }
+        if let Some(recurrent) = layer.as_recurrent()
+            && recurrent.input == RecurrentInput::Identity
+        {
+            diagonal(&mut fixed.u);
+        }
+        fixed.phi.fill(N::one());
+        fixed
+    }
+
+    /// Calls `visit` with every value that is a parameter's, and the index of the parameter.
+    fn each(&mut self, layout: &Layout, layer: usize, mut visit: impl FnMut(&mut N, usize)) {
+        let mut coefficients = self.kappa.iter_mut();
+        for tensor in layout.of_layer(layer) {
+            match tensor.role {
+                Role::Weight => each_of_matrix(&mut self.w, tensor, &mut visit),
+                Role::Plasticity => each_of_matrix(&mut self.alpha, tensor, &mut visit),
+                Role::Bias => each_of_neurons(&mut self.b, tensor, &mut visit),
+                Role::Rate => each_of_neurons(&mut self.eta, tensor, &mut visit),
+                Role::InputWeight => each_of_matrix(&mut self.u, tensor, &mut visit),
+                Role::Coefficient => {
+                    let kappa = coefficients.next().expect("one for each");
+                    each_of_matrix(kappa, tensor, &mut visit);
                 }
-                if let Some(offset) = offset(Role::Plasticity) {
-                    visit(
-                        &mut self.alpha[i][j],
-                        offset + source(layer, Role::Plasticity, i, j),
-                    );
-                }
-            }
-            if let Some(offset) = offset(Role::Bias) {
-                visit(&mut self.b[i], offset + i);
-            }
-            if let Some(offset) = offset(Role::Rate) {
-                visit(&mut self.eta[i], offset + source(layer, Role::Rate, i, 0));
+                Role::ModulatorWeight => each_of_neurons(&mut self.v, tensor, &mut visit),
+                Role::ModulatorBias => each_of_neurons(&mut self.c, tensor, &mut visit),
+                Role::FanOutWeight => each_of_neurons(&mut self.phi, tensor, &mut visit),
+                Role::FanOutBias => each_of_neurons(&mut self.beta, tensor, &mut visit),
+                other => unreachable!("{other} has no equation here"),
             }
         }
     }
 }
 
+/// Values that are elements of a tensor `[O, columns]`, `[O]` or `[]`.
+fn each_of_matrix<N>(
+    values: &mut Matrix<N>,
+    tensor: &Tensor,
+    visit: &mut impl FnMut(&mut N, usize),
+) {
+    for (i, row) in values.iter_mut().enumerate() {
+        for (j, value) in row.iter_mut().enumerate() {
+            let element = match tensor.shape[..] {
+                [_, columns] => i * columns + j,
+                [_] => i,
+                _ => 0,
+            };
+            visit(value, tensor.offset + element);
+        }
+    }
+}
+
+/// Values that are elements of a tensor `[O]` or `[]`.
+fn each_of_neurons<N>(values: &mut [N], tensor: &Tensor, visit: &mut impl FnMut(&mut N, usize)) {
+    for (i, value) in values.iter_mut().enumerate() {
+        let element = if tensor.shape.is_empty() { 0 } else { i };
+        visit(value, tensor.offset + element);
+    }
+}
+
+/// What one layer is given in one episode.
+struct Start<N> {
+    /// `[O][J]`.
+    h: Matrix<N>,
+    /// `[O][J]`.
+    e: Matrix<N>,
+    /// `[O]`.
+    y: Vec<N>,
+    /// `[T][O]`: a modulator that the network does not compute.
+    m: Matrix<N>,
+}
+
 /// What one layer did in one episode.
 struct Record<N> {
-    /// `[T][I]`.
+    /// The input, `[T][I]`.
+    u: Matrix<N>,
+    /// Presynaptic activity, `[T][J]`.
     x: Matrix<N>,
     /// `[T][O]`.
     z: Matrix<N>,
     /// `[T][O]`.
     y: Matrix<N>,
-    /// `[T + 1][O][I]`.
+    /// The activity of the layer before each step and after the last one, `[T + 1][O]`.
+    last: Matrix<N>,
+    /// `[T]`.
+    mu: Vec<N>,
+    /// `[T][O]`.
+    m: Matrix<N>,
+    /// `[T + 1][O][J]`.
     h: Vec<Matrix<N>>,
+    /// `[T + 1][O][J]`.
+    e: Vec<Matrix<N>>,
+}
+
+/// Everything that the rule hears of synapse `(i, j)` at step `t`.
+#[inline]
+fn variables<N: Number>(
+    connections: &Connections<N>,
+    record: &Record<N>,
+    [t, i, j]: [usize; 3],
+) -> [N; MOST] {
+    let mut all = [N::zero(); MOST];
+    (all[H], all[E]) = (record.h[t][i][j], record.e[t][i][j]);
+    (all[X], all[Y]) = (record.x[t][j], record.y[t][i]);
+    (all[M], all[ETA]) = (record.m[t][i], connections.eta[i]);
+    for (all, kappa) in all[KAPPA..].iter_mut().zip(&connections.kappa) {
+        *all = kappa[i][j];
+    }
+    all
+}
+
+/// Whether a trace is held to its bound, and not what the rule makes of it.
+fn is_beyond<N: Number>(plastic: &Plastic, trace: N) -> bool {
+    let re = |value| number::<N>(value).re();
+    let is_outside = |bound: f64| trace.re() > re(bound) || trace.re() < re(-bound);
+    plastic.bound.is_some_and(is_outside)
 }
 
 fn forward<N: Number>(
     layer: &Layer,
     connections: &Connections<N>,
-    initial: Matrix<N>,
-    x: Matrix<N>,
+    start: Start<N>,
+    input: Matrix<N>,
 ) -> Record<N> {
-    let Connections { w, alpha, b, eta } = connections;
-    let (outputs, inputs, steps) = (layer.outputs(), layer.inputs(), x.len());
-    let law = rule(layer).map(Law::of);
-    let mut z = matrix(steps, outputs);
-    let mut y = matrix(steps, outputs);
-    let mut h = vec![initial];
+    let Connections {
+        w, alpha, b, u, v, ..
+    } = connections;
+    let (outputs, columns, steps) = (layer.outputs(), presynaptic(layer), input.len());
+    let is_recurrent = layer.as_recurrent().is_some();
+    let mut record = Record {
+        x: Vec::new(),
+        z: matrix(steps, outputs),
+        y: matrix(steps, outputs),
+        last: vec![start.y],
+        mu: vec![N::zero(); steps],
+        m: start.m,
+        h: vec![start.h],
+        e: vec![start.e],
+        u: input,
+    };
     for t in 0..steps {
-        let mut next = matrix(outputs, inputs);
+        let mut x = match is_recurrent {
+            true => record.last[t].clone(),
+            false => record.u[t].clone(),
+        };
+        x.resize(columns, N::one());
         for i in 0..outputs {
-            z[t][i] = b[i];
-            for j in 0..inputs {
-                z[t][i] += (w[i][j] + alpha[i][j] * h[t][i][j]) * x[t][j];
+            let z = &mut record.z[t][i];
+            *z = b[i];
+            if is_recurrent {
+                *z += sum((0..layer.inputs()).map(|k| u[i][k] * record.u[t][k]));
             }
-            y[t][i] = activate(layer.activation(), z[t][i]);
-            if let Some(law) = law {
-                for j in 0..inputs {
-                    next[i][j] = follow(law, h[t][i][j], x[t][j], y[t][i], eta[i]);
+            for j in 0..columns {
+                *z += (w[i][j] + alpha[i][j] * record.h[t][i][j]) * x[j];
+            }
+            record.y[t][i] = activate(layer.activation(), *z);
+        }
+        record.x.push(x);
+        record.last.push(record.y[t].clone());
+        if is_modulated(layer, ModulatorFrom::Network) {
+            let heard = sum((0..outputs).map(|i| v[i] * record.y[t][i]));
+            record.mu[t] = (connections.c[0] + heard).tanh();
+            for i in 0..outputs {
+                record.m[t][i] = connections.phi[i] * record.mu[t] + connections.beta[i];
+            }
+        }
+        let [mut h, mut e] = [(); 2].map(|()| matrix(outputs, columns));
+        if let Some(plastic) = with_trace(layer) {
+            let law = Law::of(&plastic.rule);
+            for i in 0..outputs {
+                for j in 0..columns {
+                    let of = variables(connections, &record, [t, i, j]);
+                    let [trace, eligibility] = follow::<N, 0>(law, &of).map(|dual| dual.value);
+                    h[i][j] = match plastic.bound {
+                        Some(bound) if is_beyond(plastic, trace) => {
+                            let sign = if trace.re() > N::Real::zero() {
+                                1.0
+                            } else {
+                                -1.0
+                            };
+                            number(sign * bound)
+                        }
+                        _ => trace,
+                    };
+                    e[i][j] = eligibility;
                 }
             }
         }
-        h.push(next);
+        record.h.push(h);
+        record.e.push(e);
     }
-    Record { x, z, y, h }
+    record
 }
 
-/// Back-propagation through one layer and episode. `by_output` is `∂L/∂y`, `by_trace` `∂L/∂H(T)`; adds to `gradient`,
-/// and its terms' absolute values to `magnitude`, and returns `∂L/∂x` and `∂L/∂H(0)`.
+/// What back-propagation through one layer and episode brings down.
+struct Below<N> {
+    /// `∂L/∂u`, `[T][I]`.
+    u: Matrix<N>,
+    /// The gradients on what the layer was given.
+    start: Start<N>,
+}
+
+/// Back-propagation through one layer and episode. `by_output` is `∂L/∂y`, `end` the gradients on the final states; adds to
+/// `gradient`, and its terms' absolute values to `magnitude`.
 fn backward<N: RealNumber>(
     layer: &Layer,
     connections: &Connections<N>,
     record: &Record<N>,
     by_output: &Matrix<N>,
-    mut by_trace: Matrix<N>,
+    end: Start<N>,
     gradient: &mut Connections<N>,
     magnitude: &mut Connections<N>,
-) -> (Matrix<N>, Matrix<N>) {
+) -> Below<N> {
     let Connections {
         w,
         alpha,
-        b: _,
-        eta,
+        u,
+        v,
+        phi,
+        ..
     } = connections;
-    let Record { x, z, y, h } = record;
-    let (outputs, inputs, steps) = (layer.outputs(), layer.inputs(), x.len());
-    let law = rule(layer).map(Law::of);
-    let mut by_input = matrix(steps, inputs);
+    let (outputs, columns, steps) = (layer.outputs(), presynaptic(layer), record.u.len());
+    let is_recurrent = layer.as_recurrent().is_some();
+    let mut below = Below {
+        u: matrix(steps, layer.inputs()),
+        start: end,
+    };
     for t in (0..steps).rev() {
-        for i in 0..outputs {
-            let mut by_y = by_output[t][i];
-            // The part of `h` and the part of `x` in the gradient of the rate.
-            let mut by_eta = [N::zero(); 2];
-            if let Some(law) = law {
-                for j in 0..inputs {
-                    let (by_next, eta) = (by_trace[i][j], eta[i]);
-                    let [by_h, by_x, f_y, f_eta] =
-                        follow_slopes(law, h[t][i][j], x[t][j], y[t][i], eta);
-                    let of_x = follow_slopes(law, N::zero(), x[t][j], y[t][i], eta)[3];
-                    by_y += by_next * f_y;
-                    by_eta[0] += by_next * (f_eta - of_x);
-                    by_eta[1] += by_next * of_x;
-                    by_input[t][j] += by_next * by_x;
-                    by_trace[i][j] = by_next * by_h;
+        let (x, y, mu) = (&record.x[t], &record.y[t], record.mu[t]);
+        // `∂L/∂y(t)`: from the layer above and from the step after.
+        let mut by_y = by_output[t].clone();
+        if is_recurrent {
+            (0..outputs).for_each(|i| by_y[i] += below.start.y[i]);
+        }
+        let mut by_x = vec![N::zero(); columns];
+        if let Some(plastic) = with_trace(layer) {
+            let law = Law::of(&plastic.rule);
+            let mut by_m = vec![N::zero(); outputs];
+            for i in 0..outputs {
+                // The part of the traces and the part of `x` in the gradient of the rate.
+                let mut by_eta = [N::zero(); 2];
+                for j in 0..columns {
+                    let mut of = variables(connections, record, [t, i, j]);
+                    let [(trace, by), (_, also_by)] = follow_slopes(plastic, law, &of);
+                    let epsilon = below.start.e[i][j];
+                    let lambda = match is_beyond(plastic, trace) {
+                        true => N::zero(),
+                        false => below.start.h[i][j],
+                    };
+                    let through = |k: usize| lambda * by[k] + epsilon * also_by[k];
+                    by_y[i] += through(Y);
+                    by_m[i] += through(M);
+                    by_x[j] += through(X);
+                    for (number, kappa) in gradient.kappa.iter_mut().enumerate() {
+                        kappa[i][j] += through(KAPPA + number);
+                        magnitude.kappa[number][i][j] += through(KAPPA + number).abs();
+                    }
+                    (below.start.h[i][j], below.start.e[i][j]) = (through(H), through(E));
+                    (of[H], of[E]) = (N::zero(), N::zero());
+                    let [by, also_by] = follow::<N, 1>(law, &of).map(|dual| dual.slopes[ETA]);
+                    let of_x = lambda * by + epsilon * also_by;
+                    by_eta[0] += through(ETA) - of_x;
+                    by_eta[1] += of_x;
                 }
+                gradient.eta[i] += by_eta[0] + by_eta[1];
+                magnitude.eta[i] += by_eta[0].abs() + by_eta[1].abs();
             }
-            let delta = by_y * slope(layer.activation(), z[t][i]);
-            gradient.eta[i] += by_eta[0] + by_eta[1];
-            magnitude.eta[i] += by_eta[0].abs() + by_eta[1].abs();
+            if is_modulated(layer, ModulatorFrom::Network) {
+                let slope = N::one() - mu * mu;
+                let sigma = sum((0..outputs).map(|i| phi[i] * by_m[i])) * slope;
+                let terms = sum((0..outputs).map(|i| (phi[i] * by_m[i]).abs())) * slope;
+                for i in 0..outputs {
+                    by_y[i] += sigma * v[i];
+                    gradient.v[i] += sigma * y[i];
+                    gradient.phi[i] += by_m[i] * mu;
+                    gradient.beta[i] += by_m[i];
+                    magnitude.v[i] += (terms * y[i]).abs();
+                    magnitude.phi[i] += (by_m[i] * mu).abs();
+                    magnitude.beta[i] += by_m[i].abs();
+                }
+                gradient.c[0] += sigma;
+                magnitude.c[0] += terms;
+            }
+            below.start.m[t] = by_m;
+        }
+        let h = &record.h[t];
+        for i in 0..outputs {
+            let delta = by_y[i] * slope(layer.activation(), record.z[t][i]);
             gradient.b[i] += delta;
             magnitude.b[i] += delta.abs();
-            for j in 0..inputs {
-                gradient.w[i][j] += delta * x[t][j];
-                gradient.alpha[i][j] += delta * h[t][i][j] * x[t][j];
-                magnitude.w[i][j] += (delta * x[t][j]).abs();
-                magnitude.alpha[i][j] += (delta * h[t][i][j] * x[t][j]).abs();
-                by_input[t][j] += delta * (w[i][j] + alpha[i][j] * h[t][i][j]);
-                by_trace[i][j] += delta * alpha[i][j] * x[t][j];
+            for j in 0..columns {
+                gradient.w[i][j] += delta * x[j];
+                gradient.alpha[i][j] += delta * h[i][j] * x[j];
+                magnitude.w[i][j] += (delta * x[j]).abs();
+                magnitude.alpha[i][j] += (delta * h[i][j] * x[j]).abs();
+                by_x[j] += delta * (w[i][j] + alpha[i][j] * h[i][j]);
+                below.start.h[i][j] += delta * alpha[i][j] * x[j];
+            }
+            if is_recurrent {
+                for (k, &weight) in u[i].iter().enumerate() {
+                    gradient.u[i][k] += delta * record.u[t][k];
+                    magnitude.u[i][k] += (delta * record.u[t][k]).abs();
+                    below.u[t][k] += delta * weight;
+                }
             }
         }
+        // What is always 1 hears nothing.
+        if is_recurrent {
+            by_x.truncate(outputs);
+            below.start.y = by_x;
+        } else {
+            by_x.truncate(layer.inputs());
+            below.u[t] = by_x;
+        }
     }
-    (by_input, by_trace)
+    below
 }
 
 fn double<N: RealNumber>(row: &[N]) -> Vec<f64> {
@@ -426,23 +680,86 @@ pub struct Variables<N> {
     pub parameters: Vec<N>,
     /// `[P, B, T, I]`.
     pub input: Array4<N>,
-    /// Per layer, `[P, B, O, I]`.
-    pub initial_traces: Vec<Option<Array4<N>>>,
+    /// What layers are given.
+    pub given: BTreeMap<(usize, Dynamic), ArrayD<N>>,
 }
 
 impl<N: Number> Variables<N> {
     pub fn new(network: &Network, parameters: &Parameters<f64>, episodes: &Episodes<f64>) -> Self {
+        assert_eq!(&Layout::new(network).expect("it fits"), parameters.layout());
         let array = |array: &CowArray<'_, f64, Ix4>| array.map(|&value| number(value));
+        let given = episodes.given.iter().map(|(layer, dynamic, array)| {
+            let array = array.map(|&value| number(value));
+            ((layer, dynamic), array)
+        });
         Self {
             parameters: parameters.values().iter().copied().map(number).collect(),
             input: array(&episodes.input),
-            initial_traces: (0..network.layers().len())
-                .map(|layer| {
-                    let trace = episodes.given.trace(layer);
-                    trace.map(|trace| trace.map(|&value| number(value)))
-                })
-                .collect(),
+            given: given.collect(),
         }
+    }
+
+    /// What a layer is given in one episode: zeros where it is given nothing, and a modulator of 1.
+    fn start(&self, index: usize, layer: &Layer, [p, b]: [usize; 2]) -> Start<N> {
+        let steps = self.input.dim().2;
+        let (outputs, columns) = (layer.outputs(), presynaptic(layer));
+        let given = |dynamic| -> Option<Vec<N>> {
+            Some(of_episode(self.given.get(&(index, dynamic))?, p, b))
+        };
+        let states = |dynamic| match given(dynamic) {
+            Some(values) => rows(&values, columns),
+            None => matrix(outputs, columns),
+        };
+        Start {
+            h: states(Dynamic::Trace),
+            e: states(Dynamic::Eligibility),
+            y: given(Dynamic::Activity).unwrap_or_else(|| vec![N::zero(); outputs]),
+            m: match given(Dynamic::Modulator) {
+                Some(values) if is_per_neuron(layer) => rows(&values, outputs),
+                Some(values) => values.iter().map(|&m| vec![m; outputs]).collect(),
+                None => vec![vec![N::one(); outputs]; steps],
+            },
+        }
+    }
+}
+
+/// Whether each neuron of a layer has a modulator of its own.
+fn is_per_neuron(layer: &Layer) -> bool {
+    let modulation = layer.as_plastic().and_then(|plastic| plastic.modulation);
+    modulation.is_some_and(|it| it.per == RatePer::Neuron)
+}
+
+/// Episode `[p, b]` of an array, in the order of its axes.
+fn of_episode<N: Number>(array: &ArrayD<N>, p: usize, b: usize) -> Vec<N> {
+    let networks = array.index_axis(Axis(0), p);
+    networks.index_axis(Axis(0), b).iter().copied().collect()
+}
+
+fn rows<N: Number>(values: &[N], columns: usize) -> Matrix<N> {
+    values.chunks(columns).map(<[N]>::to_vec).collect()
+}
+
+/// The gradients on what a layer has after the last step of one episode; zeros where there are none.
+fn end<N: Number>(
+    gradients: &Dynamics<'_, f64>,
+    index: usize,
+    layer: &Layer,
+    [p, b, steps]: [usize; 3],
+) -> Start<N> {
+    let (outputs, columns) = (layer.outputs(), presynaptic(layer));
+    let on = |dynamic| -> Option<Vec<N>> {
+        let array = gradients.get(index, dynamic)?.map(|&value| number(value));
+        Some(of_episode(&array, p, b))
+    };
+    let states = |dynamic| match on(dynamic) {
+        Some(values) => rows(&values, columns),
+        None => matrix(outputs, columns),
+    };
+    Start {
+        h: states(Dynamic::Trace),
+        e: states(Dynamic::Eligibility),
+        y: on(Dynamic::Activity).unwrap_or_else(|| vec![N::zero(); outputs]),
+        m: matrix(steps, outputs),
     }
 }
 
@@ -450,12 +767,6 @@ impl<N: Number> Variables<N> {
 fn slice<N: Number, S: Data<Elem = N>>(array: &ArrayBase<S, Ix4>, p: usize, b: usize) -> Matrix<N> {
     let rows = array.slice(s![p, b, .., ..]);
     rows.rows().into_iter().map(|row| row.to_vec()).collect()
-}
-
-fn numbers<N: Number>(matrix: Matrix<f64>) -> Matrix<N> {
-    let rows = matrix.into_iter();
-    rows.map(|row| row.into_iter().map(number).collect())
-        .collect()
 }
 
 /// The factor of step `t`'s loss: the mask over the number of episodes.
@@ -483,11 +794,8 @@ fn run<N: Number>(network: &Network, variables: &Variables<N>, p: usize) -> Runs
     let layers = network.layers().iter().enumerate();
     let connections: Vec<_> = layers
         .map(|(index, layer)| {
-            let mut connections = Connections::zeros(layer);
-            connections.each(&layout, index, layer, |value, from| *value = values[from]);
-            if let Layer::Bias(_) = layer {
-                (0..layer.outputs()).for_each(|i| connections.w[i][i] = N::one());
-            }
+            let mut connections = Connections::fixed(layer);
+            connections.each(&layout, index, |value, from| *value = values[from]);
             connections
         })
         .collect();
@@ -495,15 +803,12 @@ fn run<N: Number>(network: &Network, variables: &Variables<N>, p: usize) -> Runs
         .map(|b| {
             let mut records: Vec<Record<N>> = Vec::new();
             for (index, layer) in network.layers().iter().enumerate() {
-                let initial = match &variables.initial_traces[index] {
-                    Some(trace) => slice(trace, p, b),
-                    None => matrix(layer.outputs(), layer.inputs()),
-                };
-                let x = match records.last() {
+                let start = variables.start(index, layer, [p, b]);
+                let input = match records.last() {
                     Some(below) => below.y.clone(),
                     None => slice(&variables.input, p, b),
                 };
-                records.push(forward(layer, &connections[index], initial, x));
+                records.push(forward(layer, &connections[index], start, input));
             }
             records
         })
@@ -540,17 +845,40 @@ pub fn objective<N: Number>(
                 other => unreachable!("{other:?} has no equation here"),
             }
         }
-        for (index, record) in records.iter().enumerate() {
-            if let Some(gradient) = episodes.final_gradients.trace(index) {
-                for (i, row) in record.h[record.h.len() - 1].iter().enumerate() {
-                    for (j, &h) in row.iter().enumerate() {
-                        total += number::<N>(gradient[[p, b, i, j]]) * h;
-                    }
-                }
-            }
+        for (index, dynamic, gradient) in episodes.final_gradients.iter() {
+            let record = &records[index];
+            let last = record.h.len() - 1;
+            let values = match dynamic {
+                Dynamic::Trace => record.h[last].concat(),
+                Dynamic::Eligibility => record.e[last].concat(),
+                Dynamic::Activity => record.last[last].clone(),
+                other => unreachable!("{other} has no gradient"),
+            };
+            let gradient = of_episode(&gradient.map(|&value| number::<N>(value)), p, b);
+            assert_eq!(gradient.len(), values.len(), "layer {index}, {dynamic}");
+            total += sum(gradient.iter().zip(&values).map(|(&by, &value)| by * value));
         }
     }
     (total + loss, loss)
+}
+
+/// What a layer has after the last step, and the modulators that the network computed.
+fn finals<N: RealNumber>(layer: &Layer, record: &Record<N>) -> Vec<(Dynamic, Vec<f64>)> {
+    let last = record.h.len() - 1;
+    let mut finals = Vec::new();
+    if let Some(plastic) = with_trace(layer) {
+        finals.push((Dynamic::Trace, doubles(&record.h[last])));
+        if plastic.rule.eligibility().is_some() {
+            finals.push((Dynamic::Eligibility, doubles(&record.e[last])));
+        }
+    }
+    if layer.as_recurrent().is_some() {
+        finals.push((Dynamic::Activity, double(&record.last[last])));
+    }
+    if is_modulated(layer, ModulatorFrom::Network) {
+        finals.push((Dynamic::Modulator, double(&record.mu)));
+    }
+    finals
 }
 
 /// Every result and gradient, by the names of the command's files.
@@ -594,27 +922,42 @@ pub fn solve_in<N: RealNumber>(
                 })
                 .collect();
             for (index, layer) in network.layers().iter().enumerate().rev() {
-                let by_trace = match episodes.final_gradients.trace(index) {
-                    Some(gradient) => numbers(slice(&gradient, p, b)),
-                    None => matrix(layer.outputs(), layer.inputs()),
-                };
-                let (by_input, by_initial) = backward(
+                let record = &records[index];
+                let below = backward(
                     layer,
                     &runs.connections[index],
-                    &records[index],
+                    record,
                     &by_output,
-                    by_trace,
+                    end(
+                        &episodes.final_gradients,
+                        index,
+                        layer,
+                        [p, b, episodes.steps()],
+                    ),
                     &mut gradients[index],
                     &mut magnitudes[index],
                 );
-                by_output = by_input;
-                if layer.as_plastic().is_some() {
-                    let last = doubles(&records[index].h[episodes.steps()]);
-                    tensors.extend(&format!("layer{index}.trace"), p, last);
+                by_output = below.u;
+                for (dynamic, values) in finals(layer, record) {
+                    tensors.extend(&format!("layer{index}.{dynamic}"), p, values);
                 }
-                if episodes.given.trace(index).is_some() {
-                    let name = format!("gradient.layer{index}.trace");
-                    tensors.extend(&name, p, doubles(&by_initial));
+                for (&(_, dynamic), _) in variables
+                    .given
+                    .range((index, Dynamic::Trace)..)
+                    .take_while(|((of, _), _)| *of == index)
+                {
+                    let values = match dynamic {
+                        Dynamic::Trace => doubles(&below.start.h),
+                        Dynamic::Eligibility => doubles(&below.start.e),
+                        Dynamic::Activity => double(&below.start.y),
+                        Dynamic::Modulator if is_per_neuron(layer) => doubles(&below.start.m),
+                        Dynamic::Modulator => {
+                            let steps = below.start.m.iter();
+                            steps.map(|by| sum(by.iter().copied()).into()).collect()
+                        }
+                        other => unreachable!("{other} has no equation here"),
+                    };
+                    tensors.extend(&format!("gradient.layer{index}.{dynamic}"), p, values);
                 }
             }
             tensors.extend("gradient.input", p, doubles(&by_output));
@@ -634,8 +977,8 @@ pub fn solve_in<N: RealNumber>(
         }
         let gather = |connections: &mut [Connections<N>]| {
             let mut flat = vec![0.0; layout.size()];
-            for (index, (layer, part)) in network.layers().iter().zip(connections).enumerate() {
-                part.each(layout, index, layer, |value, to| {
+            for (index, part) in connections.iter_mut().enumerate() {
+                part.each(layout, index, |value, to| {
                     let value: f64 = (*value).into();
                     flat[to] += value;
                 });
@@ -645,7 +988,7 @@ pub fn solve_in<N: RealNumber>(
         let (gradients, magnitudes) = (gather(&mut gradients), gather(&mut magnitudes));
         for tensor in layout.tensors() {
             let name = format!("gradient.{}", tensor.name());
-            // A rate that is not learned has no gradient: zero by convention.
+            // A rate or coefficient that is not learned has no gradient: zero by convention.
             let learned = |&value: &f64| if tensor.learned { value } else { 0.0 };
             tensors.extend(&name, p, gradients[tensor.range()].iter().map(learned));
             tensors.extend_magnitude(&name, p, magnitudes[tensor.range()].iter().map(learned));

@@ -90,10 +90,17 @@ impl<R: Real> Trial<R> {
         self.episodes.input.index_axis(Axis(2), step).to_owned()
     }
 
-    /// Begins with the traces that the case has.
+    /// One step, with its input and modulators.
+    fn step(&mut self, step: usize) -> Array3<R> {
+        let modulators = modulators(&self.episodes.given, step..step + 1);
+        let output = self.session.modulated_step(&self.input(step), &modulators);
+        output.expect("a step")
+    }
+
+    /// Begins with the states that the case has.
     fn begin(&mut self) {
         self.session
-            .begin_from(&self.episodes.given)
+            .begin_from(&states(&self.episodes.given))
             .expect("states");
     }
 
@@ -116,6 +123,26 @@ impl<R: Real> Trial<R> {
             assert!(gradients.given == self.whole.given);
         }
     }
+}
+
+/// All but modulators.
+fn states<R: Real>(all: &Dynamics<'_, R>) -> Dynamics<'static, R> {
+    let states = all.iter().filter(|it| it.1 != Dynamic::Modulator);
+    states.fold(Dynamics::new(), |states, (layer, state, it)| {
+        states.with(layer, state, it.to_owned())
+    })
+}
+
+/// The modulators of some steps.
+fn modulators<R: Real>(
+    all: &Dynamics<'_, R>,
+    steps: std::ops::Range<usize>,
+) -> Dynamics<'static, R> {
+    let modulators = all.iter().filter(|it| it.1 == Dynamic::Modulator);
+    modulators.fold(Dynamics::new(), |modulators, (layer, modulator, it)| {
+        let part = it.slice_axis(Axis(2), Slice::from(steps.clone()));
+        modulators.with(layer, modulator, part.to_owned())
+    })
 }
 
 /// Forward and backward apart are the engine's gradient, bit for bit; with other parameters they are others.
@@ -227,12 +254,12 @@ pub fn steps_are_all_at_once<R: Real>(engine: &Engine, case: &Case) {
         for _ in 0..2 {
             trial.begin();
             for t in 0..case.steps {
-                let output = trial.session.step(&trial.input(t)).expect("a step");
+                let output = trial.step(t);
                 let whole = trial.whole.outcome.output.as_ref().expect("outputs");
                 assert!(output == whole.index_axis(Axis(2), t), "step {t}");
             }
-            let states = trial.session.states().expect("states");
-            assert!(states == trial.whole.outcome.finals);
+            let after = trial.session.states().expect("states");
+            assert!(after == states(&trial.whole.outcome.finals));
             trial.backward_is_the_engines();
         }
     }
@@ -251,9 +278,9 @@ pub fn episodes_go_on<R: Real>(engine: &Engine, case: &Case) {
     let half = case.steps / 2;
     trial.begin();
     for t in 0..half {
-        trial.session.step(&trial.input(t)).expect("a step");
+        trial.step(t);
     }
-    let states = trial.session.states().expect("states");
+    let then = trial.session.states().expect("states");
     // What is differentiated here is half of the episode.
     let gradient = trial
         .output_gradient
@@ -262,36 +289,42 @@ pub fn episodes_go_on<R: Real>(engine: &Engine, case: &Case) {
     let first = trial.session.backward(&gradient).expect("gradients");
     let mut short = trial.episodes.clone();
     short.input.slice_axis_inplace(Axis(2), Slice::from(..half));
+    short.final_gradients = Dynamics::new();
+    for (layer, modulator, it) in modulators(&trial.episodes.given, 0..half).iter() {
+        short.given.insert(layer, modulator, it.to_owned());
+    }
     let short = short.with_output_gradient(gradient.clone());
     let expected = engine.gradient(&case.network(), &trial.parameters, &short, Want::ALL);
     let expected = expected.expect("gradients");
     assert!(first.parameters == expected.parameters && first.input == expected.input);
     assert!(first.given == expected.given);
-    assert!(trial.session.states().expect("states") == states);
+    assert!(trial.session.states().expect("states") == then);
     for t in half..case.steps {
-        let step = trial.session.step(&trial.input(t)).expect("a step");
+        let step = trial.step(t);
         assert!(step == output.index_axis(Axis(2), t), "step {t}");
     }
-    assert!(trial.session.states().expect("states") == whole.finals);
+    assert!(trial.session.states().expect("states") == states(&whole.finals));
     trial.backward_is_the_engines();
     // The other half as an episode of its own: its outputs are the same but for the rounding of a trace that was read.
-    trial.session.begin_from(&states).expect("states");
+    trial.session.begin_from(&then).expect("states");
     for t in half..case.steps {
-        let step = trial.session.step(&trial.input(t)).expect("a step");
+        let step = trial.step(t);
         let expected = output.index_axis(Axis(2), t);
         let scale = if R::NAME == "f32" { 1e-3 } else { 1e-11 };
         let apart = (&step - &expected).mapv(|it| it.as_f64().abs());
         assert!(apart.iter().all(|&it| it < scale), "step {t}: {apart}");
     }
     // Traces of zero, said and unsaid.
-    let given = trial.episodes.given.iter();
-    let zeros = given.fold(Dynamics::new(), |zeros, (layer, state, it)| {
-        zeros.with(layer, state, ArrayD::zeros(it.raw_dim()))
-    });
+    let given = states(&trial.episodes.given);
+    let zeros = given
+        .iter()
+        .fold(Dynamics::new(), |zeros, (layer, state, it)| {
+            zeros.with(layer, state, ArrayD::zeros(it.raw_dim()))
+        });
     trial.session.begin_from(&zeros).expect("states");
-    let said = trial.session.step(&trial.input(0)).expect("a step");
+    let said = trial.step(0);
     trial.session.begin();
-    let unsaid = trial.session.step(&trial.input(0)).expect("a step");
+    let unsaid = trial.step(0);
     assert!(said == unsaid);
 }
 
@@ -459,7 +492,7 @@ pub fn episodes_may_end_early<R: Real>(engine: &Engine, case: &Case) {
     let mut trial = Trial::<R>::new(engine, case, true);
     // Something is there from longer episodes before.
     for t in 0..case.steps {
-        trial.session.step(&trial.input(t)).expect("a step");
+        trial.step(t);
     }
     let steps = case.steps / 2;
     let part = |array: &ndarray::ArrayView4<'_, R>| {
@@ -467,13 +500,14 @@ pub fn episodes_may_end_early<R: Real>(engine: &Engine, case: &Case) {
     };
     let output_gradient = part(&trial.output_gradient.view());
     let short = Episodes::new(part(&trial.episodes.input.view()));
-    let short = short.with_output_gradient(&output_gradient);
+    let mut short = short.with_output_gradient(output_gradient.clone());
+    short.given = modulators(&trial.episodes.given, 0..steps);
     let (network, parameters) = (case.network(), &trial.parameters);
     let expected = engine.gradient(&network, parameters, &short, Want::ALL);
     let expected = expected.expect("gradients");
     trial.session.begin();
     for t in 0..steps {
-        trial.session.step(&trial.input(t)).expect("a step");
+        trial.step(t);
     }
     let gradients = trial.session.backward(&output_gradient).expect("gradients");
     assert!(gradients.parameters == expected.parameters);
@@ -500,7 +534,7 @@ pub fn steps_to_come_show_nowhere(engine: &Engine) {
     assert!(expected.parameters.values().iter().all(|it| it.is_finite()));
     trial.session.begin();
     for t in 0..3 {
-        trial.session.step(&trial.input(t)).expect("a step");
+        trial.step(t);
     }
     let gradients = trial.session.backward(&gradient).expect("gradients");
     assert!(gradients.parameters == expected.parameters && gradients.input == expected.input);
@@ -532,7 +566,7 @@ pub fn nothing_is_left_of_episodes_that_overflowed(engine: &Engine) {
     let expected = expected.expect("gradients");
     trial.session.begin();
     for t in 0..3 {
-        trial.session.step(&trial.input(t)).expect("a step");
+        trial.step(t);
     }
     let gradients = trial.session.backward(&gradient).expect("gradients");
     assert!(gradients.parameters == expected.parameters);

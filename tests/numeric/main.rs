@@ -1,6 +1,5 @@
 //! What the CPU engine computes, against the oracle; the oracle itself; and populations in training.
 
-mod cells;
 #[path = "../common/mod.rs"]
 mod common;
 mod environment;
@@ -8,5 +7,6 @@ mod gradients;
 mod learner;
 mod many_layers;
 mod oracle;
+mod recurrent;
 mod sessions;
 mod side_by_side;

@@ -1,31 +1,43 @@
 //! Checks what the other tests rely on: the oracle against derivatives taken without calculus, the comparison against
 //! results known to be wrong, and the pairwise matrix against its definition.
 
-use crate::common::cases::{Case, Goal, MaskKind, PLASTICITIES, plastic, rules, stacks};
+use crate::common::cases::{Case, CellKind, Goal, MaskKind, PLASTICITIES, plastic, rules, stacks};
 use crate::common::compare::{
     CPU_F32, CPU_F64, CPU_PRECISION, GPU, GPU_PRECISION, Tensors, Tolerance, compare,
     compare_precision,
 };
-use crate::common::laws::{Law, evaluate};
+use crate::common::laws::{Law, cell_rules, evaluate};
 use crate::common::oracle::{Number, Variables, objective, solve};
 use crate::common::pairwise::pairwise;
 use crate::common::random::Random;
+use metaplastic::network::{CoefficientPer, Modulation, RecurrentInput};
+use metaplastic::rule::Synapse;
 use metaplastic::{Activation, Layer, Loss, Rate};
 use num_complex::Complex;
 
 #[test]
 fn rules_written_by_hand_compute_what_their_texts_say() {
     let mut random = Random::new(5);
-    for rule in rules() {
+    for rule in rules().into_iter().chain(cell_rules()) {
         for _ in 0..1_000 {
-            let [h, x, y, eta] = [(); 4].map(|()| random.between(-1.5, 1.5));
-            let (by_hand, text) = (
-                Law::of(&rule).follow(h, x, y, eta),
-                evaluate(&rule, h, x, y, eta),
-            );
+            let [trace, eligibility, presynaptic, postsynaptic, rate, a, b, c] =
+                [(); 8].map(|()| random.between(-1.5, 1.5));
+            let coefficients = &[a, b, c][..rule.coefficients().len()];
+            let synapse = Synapse {
+                trace,
+                eligibility,
+                presynaptic,
+                postsynaptic,
+                modulator: random.between(-1.5, 1.5),
+                rate,
+                coefficients,
+            };
+            let (by_hand, text) = (Law::of(&rule).follow(synapse), evaluate(&rule, synapse));
             let close = |a: f64, b: f64| (a - b).abs() <= 1e-13 * (1.0 + a.abs());
-            let neither = by_hand.is_nan() && text.is_nan();
-            assert!(neither || close(by_hand, text), "{rule}: {by_hand} {text}");
+            for (by_hand, text) in by_hand.into_iter().zip(text) {
+                let neither = by_hand.is_nan() && text.is_nan();
+                assert!(neither || close(by_hand, text), "{rule}: {by_hand} {text}");
+            }
         }
     }
 }
@@ -50,6 +62,12 @@ fn cases() -> Vec<Case> {
         }
     }
     cases.extend(stacks().into_iter().take(6).map(Case::new));
+    vary(&mut cases);
+    cases
+}
+
+/// The goals, given states and sizes in turn.
+fn vary(cases: &mut [Case]) {
     for (index, case) in cases.iter_mut().enumerate() {
         case.goal = Goal::ALL[index % Goal::ALL.len()];
         case.initial_trace = index % 3 != 0;
@@ -57,6 +75,61 @@ fn cases() -> Vec<Case> {
         (case.population, case.batch, case.steps) = (1 + index % 2, 1 + index % 3, 4);
         case.seed = index as u64;
     }
+}
+
+/// Layers whose rows step together: every rule with every modulator, bounded and not, and what else there is in turn.
+fn cells() -> Vec<Layer> {
+    let (network, given) = (Modulation::from_network(), Modulation::from_episodes());
+    let modulations = [
+        None,
+        Some(network),
+        Some(network.per_neuron()),
+        Some(given),
+        Some(given.per_neuron()),
+    ];
+    let inputs = [
+        Some(RecurrentInput::Matrix),
+        Some(RecurrentInput::Identity),
+        None,
+    ];
+    let mut layers = Vec::new();
+    for rule in rules()
+        .into_iter()
+        .chain(cell_rules())
+        .map(Some)
+        .chain([None])
+    {
+        for modulation in modulations {
+            let index = layers.len();
+            let rate = Rate::learned(0.3);
+            let kind = CellKind {
+                rule: rule.clone(),
+                plasticity: PLASTICITIES[index % 3],
+                rate: [rate, rate.per_neuron(), Rate::fixed(0.2)][index % 3],
+                coefficients: (CoefficientPer::ALL[index / 2 % 3], index % 4 > 0),
+                modulation,
+                bound: [None, Some(0.3), Some(0.05)][index / 2 % 3],
+                plastic_bias: index % 2 == 0,
+                activation: Activation::ALL[index / 3 % Activation::ALL.len()],
+                input: inputs[index % 3],
+            };
+            layers.push(kind.layer([3, 2][index / 2 % 2], 2));
+        }
+    }
+    layers
+}
+
+/// They, alone and in stacks.
+fn cell_cases() -> Vec<Case> {
+    let mut cases: Vec<_> = cells()
+        .into_iter()
+        .map(|layer| Case::new([layer]))
+        .collect();
+    let stacked = cells()
+        .into_iter()
+        .filter(|layer| layer.inputs() == layer.outputs());
+    cases.extend(stacked.map(|layer| Case::new([plastic(3, 2).into(), layer.clone(), layer])));
+    vary(&mut cases);
     cases
 }
 
@@ -91,18 +164,17 @@ fn by_perturbation<N: Number>(
             let slope = derivative(&mut variables, &add, p);
             tensors.extend("gradient.input", p, [slope]);
         }
-        for layer in 0..network.layers().len() {
-            let Some(trace) = &variables.initial_traces[layer] else {
-                continue;
-            };
-            let (_, batch, outputs, inputs) = trace.dim();
-            for index in ndarray::indices((batch, outputs, inputs)) {
-                let at = [p, index.0, index.1, index.2];
+        let given: Vec<_> = variables.given.keys().copied().collect();
+        for (layer, dynamic) in given {
+            let name = format!("gradient.layer{layer}.{dynamic}");
+            let count = variables.given[&(layer, dynamic)].len() / case.population;
+            for index in p * count..(p + 1) * count {
                 let add = |variables: &mut Variables<N>, h| {
-                    variables.initial_traces[layer].as_mut().expect("given")[at] += h;
+                    let array = variables.given.get_mut(&(layer, dynamic)).expect("given");
+                    array.as_slice_mut().expect("in order")[index] += h;
                 };
                 let slope = derivative(&mut variables, &add, p);
-                tensors.extend(&format!("gradient.layer{layer}.trace"), p, [slope]);
+                tensors.extend(&name, p, [slope]);
             }
         }
     }
@@ -118,6 +190,7 @@ fn gradients(mut tensors: Tensors) -> Tensors {
 }
 
 fn check_oracle<N: Number>(
+    cases: &[Case],
     tolerance: f64,
     derivative: impl Fn(&Case, &mut Variables<N>, &dyn Fn(&mut Variables<N>, N), usize) -> f64,
 ) {
@@ -128,9 +201,9 @@ fn check_oracle<N: Number>(
         // What a difference of two sums leaves of their digits.
         smallest: 1e-3,
     };
-    for case in cases() {
-        let reference = by_perturbation(&case, |variables, add, p| {
-            derivative(&case, variables, add, p)
+    for case in cases {
+        let reference = by_perturbation(case, |variables, add, p| {
+            derivative(case, variables, add, p)
         });
         let solved = solve(&case.network(), &case.parameters(), &case.episodes());
         if let Err(complaints) = compare(&reference, &gradients(solved), &tolerance) {
@@ -143,7 +216,8 @@ fn check_oracle<N: Number>(
 #[test]
 fn oracle_agrees_with_complex_steps() {
     const H: f64 = 1e-30;
-    check_oracle::<Complex<f64>>(1e-12, |case, variables, add, p| {
+    let cases = [cases(), cell_cases()].concat();
+    check_oracle::<Complex<f64>>(&cases, 1e-12, |case, variables, add, p| {
         add(variables, Complex::new(0.0, H));
         let (value, _) = objective(&case.network(), variables, &case.episodes(), p);
         add(variables, Complex::new(0.0, -H));
@@ -151,11 +225,11 @@ fn oracle_agrees_with_complex_steps() {
     });
 }
 
-/// `f'(x) ≈ (f(x + h) − f(x − h)) / 2h`, good to about h² and rounding / h.
+/// `f'(x) ≈ (f(x + h) − f(x − h)) / 2h`, good to about h² and rounding / h, where no bound is in between.
 #[test]
 fn oracle_agrees_with_central_differences() {
     const H: f64 = 1e-5;
-    check_oracle::<f64>(1e-7, |case, variables, add, p| {
+    check_oracle::<f64>(&cases(), 1e-7, |case, variables, add, p| {
         add(variables, H);
         let (above, _) = objective(&case.network(), variables, &case.episodes(), p);
         add(variables, -2.0 * H);
