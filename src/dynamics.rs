@@ -92,6 +92,15 @@ impl<'a, R: Real> Dynamics<'a, R> {
         arrays.map(|(&(layer, dynamic), array)| (layer, dynamic, array.view()))
     }
 
+    /// Those that go on from step to step: all but the modulators.
+    pub fn states(&self) -> Dynamics<'_, R> {
+        let mut states = self.views();
+        states
+            .0
+            .retain(|(_, dynamic), _| *dynamic != Dynamic::Modulator);
+        states
+    }
+
     /// The same values in another precision, as arrays of their own.
     pub fn cast<S: Real>(&self) -> Dynamics<'static, S> {
         self.map(|array| CowArray::from(array.map(|value| S::from_f64(value.as_f64()))))

@@ -7,7 +7,7 @@
 use super::along::Along;
 use super::shape::{Kind, Shape};
 use super::synapses::{SynapseArrays, Synapses};
-use crate::network::{CoefficientPer, ModulatorFrom, Plastic, Plasticity, RatePer, RecurrentInput};
+use crate::network::{ModulatorFrom, Plastic, RatePer, RecurrentInput};
 use crate::number::{Real, pair_width};
 use crate::parameters::{Layout, Role, Tensor};
 use std::ops::Range;
@@ -154,77 +154,63 @@ impl<'a> Cell<'a> {
         (i / self.rows * columns + j) * self.rows + i % self.rows
     }
 
-    /// Where a tensor's elements go: the array, and for each element of the tensor every index in it.
-    fn places(&self, layout: &Layout, tensor: &Tensor, mut visit: impl FnMut(usize, usize)) {
-        let (outputs, columns) = (self.outputs, self.presynaptic);
-        let connections = |columns: usize, first: usize, visit: &mut dyn FnMut(usize, usize)| {
-            for i in 0..outputs {
-                for j in 0..columns {
-                    visit(i * columns + j, first + self.at(i, j, columns));
-                }
-            }
-        };
-        let neurons = |first: usize, visit: &mut dyn FnMut(usize, usize)| {
-            (0..outputs).for_each(|i| visit(i, first + self.at(i, 0, 1)));
-        };
-        // One value for several connections or neurons.
-        let spread = |per: CoefficientPer, first: usize, visit: &mut dyn FnMut(usize, usize)| {
-            for i in 0..outputs {
-                for j in 0..columns {
-                    let element = match per {
-                        CoefficientPer::Connection => i * columns + j,
-                        CoefficientPer::Neuron => i,
-                        CoefficientPer::Layer => 0,
-                    };
-                    visit(element, first + self.at(i, j, columns));
-                }
-            }
-        };
-        let rows = self.blocks() * self.rows;
-        match tensor.role {
-            Role::Weight => connections(columns, 0, &mut visit),
-            Role::InputWeight => connections(self.inputs, 0, &mut visit),
-            Role::Plasticity => spread(
-                match self.plastic.plasticity {
-                    Plasticity::Neuron => CoefficientPer::Neuron,
-                    Plasticity::Layer => CoefficientPer::Layer,
-                    _ => CoefficientPer::Connection,
-                },
-                0,
-                &mut visit,
-            ),
-            Role::Rate => (0..outputs).for_each(|i| {
-                let element = match self.plastic.rate.per {
-                    RatePer::Neuron => i,
-                    RatePer::Layer => 0,
-                };
-                visit(element, self.at(i, 0, 1));
-            }),
+    /// Whether rows of one episode lie along the lanes.
+    pub fn is_over_rows(&self) -> bool {
+        self.rows > 1
+    }
+
+    /// Every row that there is room for, with the one whose values it has: itself or, where the layer has no such row, the first
+    /// of its block. So what is computed of it is as finite as what is computed of that one.
+    pub fn filled_rows(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (outputs, rows) = (self.outputs, self.rows);
+        let source = move |i| if i < outputs { i } else { i / rows * rows };
+        (0..self.blocks() * rows).map(move |i| (i, source(i)))
+    }
+
+    /// Calls `visit` with the index of an element of a tensor and each place in its array that has it; `rows` are those that are
+    /// gone through, each with the one whose elements it has.
+    fn places(
+        &self,
+        layout: &Layout,
+        tensor: &Tensor,
+        rows: impl Iterator<Item = (usize, usize)>,
+        mut visit: impl FnMut(usize, usize),
+    ) {
+        let all = self.blocks() * self.rows;
+        let (columns, first) = match tensor.role {
+            Role::Weight | Role::Plasticity => (self.presynaptic, 0),
+            Role::InputWeight => (self.inputs, 0),
             Role::Coefficient => {
-                let name = tensor.coefficient.as_deref().unwrap_or_default();
-                let number = layout
-                    .of_layer(tensor.layer)
-                    .iter()
-                    .filter(|it| it.role == Role::Coefficient)
-                    .position(|it| it.coefficient.as_deref() == Some(name))
-                    .expect("it is listed");
-                spread(
-                    self.plastic.coefficients[name].per,
-                    number * rows * columns,
-                    &mut visit,
-                );
+                let tensors = layout.of_layer(tensor.layer).iter();
+                let before =
+                    tensors.filter(|it| it.role == tensor.role && it.offset < tensor.offset);
+                (self.presynaptic, before.count() * all * self.presynaptic)
             }
-            Role::ModulatorBias => visit(0, rows),
-            Role::FanOutBias => neurons(rows, &mut visit),
-            Role::Bias | Role::ModulatorWeight | Role::FanOutWeight => neurons(0, &mut visit),
+            // After the weights.
+            Role::FanOutBias => (1, all),
+            Role::ModulatorBias => return visit(0, all),
+            Role::Bias | Role::Rate | Role::ModulatorWeight | Role::FanOutWeight => (1, 0),
+        };
+        for (i, source) in rows {
+            for j in 0..columns {
+                // One value may be that of several connections or neurons.
+                let element = match tensor.shape.len() {
+                    2 => source * columns + j,
+                    1 => source,
+                    _ => 0,
+                };
+                visit(element, first + self.at(i, j, columns));
+            }
         }
     }
 
-    /// Spreads one network's parameters out; padding stays as it is.
+    /// Spreads one network's parameters out.
     pub fn pack<R: Real>(&self, layout: &Layout, layer: usize, values: &[R], to: &mut Synapses<R>) {
         for tensor in layout.of_layer(layer) {
-            let (from, to) = (&values[tensor.range()], array_mut(to, tensor.role));
-            self.places(layout, tensor, |element, at| to[at] = from[element]);
+            let from = &values[tensor.range()];
+            let to = &mut to.parts()[part_of(tensor.role)];
+            let rows = self.filled_rows();
+            self.places(layout, tensor, rows, |element, at| to[at] = from[element]);
         }
     }
 
@@ -237,10 +223,12 @@ impl<'a> Cell<'a> {
         values: &mut [R],
     ) {
         for tensor in layout.of_layer(layer) {
-            let (from, to) = (array(from, tensor.role), &mut values[tensor.range()]);
+            let from = from.all()[part_of(tensor.role)];
+            let to = &mut values[tensor.range()];
             to.fill(R::zero());
             if tensor.learned {
-                self.places(layout, tensor, |element, at| to[element] += from[at]);
+                let rows = (0..self.outputs).map(|i| (i, i));
+                self.places(layout, tensor, rows, |element, at| to[element] += from[at]);
             }
         }
     }
@@ -259,28 +247,16 @@ impl<'a> Cell<'a> {
     }
 }
 
-fn array<R>(arrays: &Synapses<R>, role: Role) -> &[R] {
+/// Which of the arrays of [`SynapseArrays`] has tensors of this role.
+fn part_of(role: Role) -> usize {
     match role {
-        Role::Weight => &arrays.weight,
-        Role::Plasticity => &arrays.plasticity,
-        Role::Bias => &arrays.bias,
-        Role::Rate => &arrays.rate,
-        Role::InputWeight => &arrays.input_weight,
-        Role::Coefficient => &arrays.coefficients,
-        Role::ModulatorWeight | Role::ModulatorBias => &arrays.modulator,
-        Role::FanOutWeight | Role::FanOutBias => &arrays.fan_out,
-    }
-}
-
-fn array_mut<R>(arrays: &mut Synapses<R>, role: Role) -> &mut [R] {
-    match role {
-        Role::Weight => &mut arrays.weight,
-        Role::Plasticity => &mut arrays.plasticity,
-        Role::Bias => &mut arrays.bias,
-        Role::Rate => &mut arrays.rate,
-        Role::InputWeight => &mut arrays.input_weight,
-        Role::Coefficient => &mut arrays.coefficients,
-        Role::ModulatorWeight | Role::ModulatorBias => &mut arrays.modulator,
-        Role::FanOutWeight | Role::FanOutBias => &mut arrays.fan_out,
+        Role::Weight => 0,
+        Role::Plasticity => 1,
+        Role::Bias => 2,
+        Role::Rate => 3,
+        Role::InputWeight => 4,
+        Role::Coefficient => 5,
+        Role::ModulatorWeight | Role::ModulatorBias => 6,
+        Role::FanOutWeight | Role::FanOutBias => 7,
     }
 }

@@ -29,6 +29,7 @@ table! {
 pub(super) type Synapses<R> = SynapseArrays<Aligned<R>>;
 
 impl<R: Real> Synapses<R> {
+    /// Every array, in the order of the table.
     pub fn parts(&mut self) -> [&mut Aligned<R>; 8] {
         [
             &mut self.weight,
@@ -60,11 +61,12 @@ impl<R: Real> Synapses<R> {
 
     /// Elements of all arrays together.
     pub fn len(&self) -> usize {
-        self.all().map(<[R]>::len).sum()
+        self.all().map(<[R]>::len).iter().sum()
     }
 
-    fn all(&self) -> impl Iterator<Item = &[R]> {
-        let parts = [
+    /// Every array, in the order of the table.
+    pub fn all(&self) -> [&[R]; 8] {
+        [
             &self.weight,
             &self.plasticity,
             &self.bias,
@@ -73,8 +75,7 @@ impl<R: Real> Synapses<R> {
             &self.coefficients,
             &self.modulator,
             &self.fan_out,
-        ];
-        parts.into_iter().map(|part| &**part)
+        ]
     }
 
     /// Every element, to the first of `flat`; returns the others.

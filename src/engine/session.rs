@@ -289,13 +289,15 @@ impl<R: Real> Session<R> {
     }
 
     /// The same from given traces, eligibility traces and activities, of each layer that has them; a first axis of length 1 is
-    /// common to all networks. The extent has to say so ([`Extent::with_initial_states`]).
+    /// common to all networks. The extent has to say so ([`Extent::with_initial_states`]). Modulators among them are not looked at,
+    /// so that [`Outcome::finals`] may be given as they are.
     ///
     /// # Errors
     /// If they do not fit the network or are not finite, some are missing, or they are not what the extent says.
     pub fn begin_from(&mut self, states: &Dynamics<'_, R>) -> Result<()> {
-        self.require_states(states)?;
-        // A state of the network, and no modulator: those have steps.
+        let states = states.states();
+        self.require_states(&states)?;
+        // States have no steps.
         let sizes = [self.population, self.extent.batch, 0];
         states.check_given(&self.network, sizes)?;
         let bytes = states.elements() * size_of::<R>() as u128;

@@ -69,7 +69,7 @@ impl Layer {
     /// neither bound nor modulator nor plastic bias.
     pub(crate) fn is_row_affine(&self) -> bool {
         let is_plain = |plastic: &Plastic| {
-            !plastic.has_trace() && !plastic.plastic_bias
+            !plastic.has_trace()
                 || plastic.rule.row().is_some()
                     && plastic.bound.is_none()
                     && plastic.modulation.is_none()

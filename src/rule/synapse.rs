@@ -86,14 +86,7 @@ impl SynapseRule for HebbSynapse {
 
     #[inline(always)]
     fn update<N: Number>(self, synapse: Synapse<'_, N>) -> [N; 2] {
-        let Synapse {
-            trace: h,
-            presynaptic: x,
-            postsynaptic: y,
-            modulator: m,
-            rate,
-            ..
-        } = synapse;
+        let [h, _, x, y, m, rate] = synapse.variables();
         let one = rate.constant(1.0);
         [(one - rate) * h + rate * m * y * x; 2]
     }
@@ -101,14 +94,7 @@ impl SynapseRule for HebbSynapse {
     // What is the same along a row of synapses is multiplied first, here and below.
     #[inline(always)]
     fn pull<N: Number>(self, synapse: Synapse<'_, N>, [on_trace, _]: [N; 2]) -> Pulled<N> {
-        let Synapse {
-            trace: h,
-            presynaptic: x,
-            postsynaptic: y,
-            modulator: m,
-            rate,
-            ..
-        } = synapse;
+        let [h, _, x, y, m, rate] = synapse.variables();
         let (zero, one) = (rate.constant(0.0), rate.constant(1.0));
         let along = on_trace * x;
         Pulled {
@@ -135,27 +121,13 @@ impl SynapseRule for OjaSynapse {
 
     #[inline(always)]
     fn update<N: Number>(self, synapse: Synapse<'_, N>) -> [N; 2] {
-        let Synapse {
-            trace: h,
-            presynaptic: x,
-            postsynaptic: y,
-            modulator: m,
-            rate,
-            ..
-        } = synapse;
+        let [h, _, x, y, m, rate] = synapse.variables();
         [h + rate * m * y * (x - y * h); 2]
     }
 
     #[inline(always)]
     fn pull<N: Number>(self, synapse: Synapse<'_, N>, [on_trace, _]: [N; 2]) -> Pulled<N> {
-        let Synapse {
-            trace: h,
-            presynaptic: x,
-            postsynaptic: y,
-            modulator: m,
-            rate,
-            ..
-        } = synapse;
+        let [h, _, x, y, m, rate] = synapse.variables();
         let (zero, one) = (rate.constant(0.0), rate.constant(1.0));
         let left = x - y * h;
         let along = on_trace * left;
@@ -183,26 +155,13 @@ impl SynapseRule for AdditiveSynapse {
 
     #[inline(always)]
     fn update<N: Number>(self, synapse: Synapse<'_, N>) -> [N; 2] {
-        let Synapse {
-            trace: h,
-            presynaptic: x,
-            postsynaptic: y,
-            modulator: m,
-            rate,
-            ..
-        } = synapse;
+        let [h, _, x, y, m, rate] = synapse.variables();
         [h + rate * m * y * x; 2]
     }
 
     #[inline(always)]
     fn pull<N: Number>(self, synapse: Synapse<'_, N>, [on_trace, _]: [N; 2]) -> Pulled<N> {
-        let Synapse {
-            presynaptic: x,
-            postsynaptic: y,
-            modulator: m,
-            rate,
-            ..
-        } = synapse;
+        let [_, _, x, y, m, rate] = synapse.variables();
         let zero = rate.constant(0.0);
         let along = on_trace * x;
         Pulled {
@@ -229,15 +188,7 @@ impl SynapseRule for RetroactiveSynapse {
 
     #[inline(always)]
     fn update<N: Number>(self, synapse: Synapse<'_, N>) -> [N; 2] {
-        let Synapse {
-            trace: h,
-            eligibility: e,
-            presynaptic: x,
-            postsynaptic: y,
-            modulator: m,
-            rate,
-            ..
-        } = synapse;
+        let [h, e, x, y, m, rate] = synapse.variables();
         let one = rate.constant(1.0);
         [h + m * e, (one - rate) * e + rate * y * x]
     }
@@ -248,14 +199,7 @@ impl SynapseRule for RetroactiveSynapse {
         synapse: Synapse<'_, N>,
         [on_trace, on_eligibility]: [N; 2],
     ) -> Pulled<N> {
-        let Synapse {
-            eligibility: e,
-            presynaptic: x,
-            postsynaptic: y,
-            modulator: m,
-            rate,
-            ..
-        } = synapse;
+        let [_, e, x, y, m, rate] = synapse.variables();
         let (zero, one) = (rate.constant(0.0), rate.constant(1.0));
         let along = on_eligibility * x;
         Pulled {

@@ -21,6 +21,21 @@ pub struct Synapse<'a, N> {
     pub coefficients: &'a [N],
 }
 
+impl<N: Copy> Synapse<'_, N> {
+    /// `h`, `e`, `x`, `y`, `m` and the rate.
+    #[inline(always)]
+    pub(super) fn variables(self) -> [N; 6] {
+        [
+            self.trace,
+            self.eligibility,
+            self.presynaptic,
+            self.postsynaptic,
+            self.modulator,
+            self.rate,
+        ]
+    }
+}
+
 /// What the variables stand for.
 #[derive(Clone, Copy)]
 pub(super) struct Values<'a, N> {

@@ -85,10 +85,6 @@ struct RowSums<'b, R> {
 }
 
 impl<R: Real> Sweep<'_, R> {
-    fn over_rows(&self) -> bool {
-        self.cell.rows > 1
-    }
-
     /// The states before each step of a segment, `[blocks, steps, states, J, L]`.
     fn replay(&self, steps: Range<usize>, adjoint: &mut Adjoint<R>) {
         let Self {
@@ -136,39 +132,30 @@ impl<R: Real> Sweep<'_, R> {
                 segment,
                 room,
             };
-            run(cell.rows > 1, &cell.plastic.rule, work);
+            run(cell.is_over_rows(), &cell.plastic.rule, work);
         });
     }
 
     /// Step `t`, which is number `k` of its segment.
     fn step(&self, t: usize, k: usize, adjoint: &mut Adjoint<R>, gradients: &mut Synapses<R>) {
-        let Self { pass, cell, .. } = *self;
+        let cell = self.cell;
         self.take_signal(t, adjoint);
-        let from_network = cell.is_modulated_from(ModulatorFrom::Network);
-        let whole = Half {
-            pulls: cell.plastic.has_trace(),
-            answers: true,
-        };
-        let modulator = match from_network {
-            false => {
-                self.halves(whole, (t, k), adjoint, gradients, None);
-                None
-            }
-            true => {
-                let first = Half {
-                    answers: false,
-                    ..whole
-                };
-                self.halves(first, (t, k), adjoint, gradients, None);
-                Some(self.modulator(t, adjoint, gradients))
-            }
-        };
-        if let Some(modulator) = modulator {
-            let second = Half {
-                pulls: false,
+        let pulls = cell.plastic.has_trace();
+        // What answers waits for all rows where the network makes the modulator of what they all pulled.
+        if cell.is_modulated_from(ModulatorFrom::Network) {
+            let [first, second] = [true, false].map(|pulls| Half {
+                pulls,
+                answers: !pulls,
+            });
+            self.halves(first, (t, k), adjoint, gradients, None);
+            let sigma = self.modulator(t, adjoint, gradients);
+            self.halves(second, (t, k), adjoint, gradients, Some(&sigma));
+        } else {
+            let whole = Half {
+                pulls,
                 answers: true,
             };
-            self.halves(second, (t, k), adjoint, gradients, Some(&modulator));
+            self.halves(whole, (t, k), adjoint, gradients, None);
         }
         if cell.is_modulated_from(ModulatorFrom::Episodes) {
             let values = cell.values();
@@ -176,7 +163,6 @@ impl<R: Real> Sweep<'_, R> {
                 .copy_from_slice(&adjoint.row_modulator);
         }
         self.hand_on(t, k, adjoint);
-        let _ = pass;
     }
 
     /// `∂L/∂y(t)` from the layer above and, where recurrent, from the step after, in the place of the signal of the step.
@@ -282,14 +268,14 @@ impl<R: Real> Sweep<'_, R> {
                     given: &given,
                     part: &mut part,
                 };
-                run(cell.rows > 1, &cell.plastic.rule, work);
+                run(cell.is_over_rows(), &cell.plastic.rule, work);
             }
             if half.answers {
                 let work = Answer {
                     given: &given,
                     part: &mut part,
                 };
-                run_plain(cell.rows > 1, work);
+                run_plain(cell.is_over_rows(), work);
             }
         });
     }
@@ -309,7 +295,7 @@ impl<R: Real> Sweep<'_, R> {
             fan_out: &mut gradients.fan_out,
             sigma: &mut sigma,
         };
-        run_plain(self.over_rows(), work);
+        run_plain(cell.is_over_rows(), work);
         sigma
     }
 
@@ -420,7 +406,7 @@ impl<R: Real> Sweep<'_, R> {
                     activity,
                     gradient,
                 };
-                run_plain(cell.rows > 1, work);
+                run_plain(cell.is_over_rows(), work);
             },
         );
     }
@@ -518,8 +504,7 @@ impl<R: Real> Work<R> for Pull<'_, '_, '_, R> {
                 }
                 if needs_columns {
                     let to = &mut part.columns[here..];
-                    let by = mask_of(lanes, cell, block, pulled.presynaptic);
-                    (lanes.load(to) + by).store(to);
+                    (lanes.load(to) + pulled.presynaptic).store(to);
                 }
             }
             by_y.store(&mut part.row.postsynaptic[n * width..]);
@@ -563,12 +548,8 @@ impl<R: Real> PlainWork<R> for Answer<'_, '_, '_, R> {
                 let v = lanes.parameter(&synapses.modulator, block);
                 signal = lanes.load(sigma).multiply_add(v, signal);
             }
-            let delta = mask_of(
-                lanes,
-                cell,
-                block,
-                signal * pass.shape.activation.derivative(y),
-            );
+            let delta = signal * pass.shape.activation.derivative(y);
+            let delta = mask_of(cell, block, delta);
             delta.store(&mut part.signal[n * width..]);
             let to = &mut part.bias[n * width..];
             (lanes.load(to) + delta).store(to);
@@ -589,7 +570,7 @@ impl<R: Real> PlainWork<R> for Answer<'_, '_, '_, R> {
                     a.multiply_add(by_weight, lanes.load(to)).store(to);
                     if needs_columns {
                         let w = lanes.parameter(&synapses.weight, first + j);
-                        let weight = mask_of(lanes, cell, block, a.multiply_add(h, w));
+                        let weight = a.multiply_add(h, w);
                         let to = &mut part.columns[here..];
                         delta.multiply_add(weight, lanes.load(to)).store(to);
                     }
@@ -647,7 +628,7 @@ impl<R: Real> PlainWork<R> for Modulator<'_, R> {
                 }
                 false => by_m,
             };
-            sum = sum + mask_of(lanes, cell, block, by_mu);
+            sum = sum + mask_of(cell, block, by_mu);
         }
         let one = mu.constant(1.0);
         let sigma = total(lanes, cell, sum) * ((one - mu) * (one + mu));
@@ -672,7 +653,7 @@ fn sum_columns<R: Real>(cell: &Cell<'_>, from: &mut [R], columns: usize, to: &mu
             from,
             to: &mut *to,
         };
-        run_plain(cell.rows > 1, work);
+        run_plain(cell.is_over_rows(), work);
     }
 }
 

@@ -30,7 +30,8 @@ fn of_lane<'a, R>(
     }
 }
 
-/// Takes `[O, columns]` of each of `count` episodes to `[blocks, columns, L]`.
+/// Takes `[O, columns]` of each of `count` episodes to `[blocks, columns, L]`. Rows and episodes that there are not have the
+/// first one's values, or none.
 pub(crate) fn take_state<R: Real>(
     cell: &Cell<'_>,
     from: Values<'_, R>,
@@ -44,9 +45,12 @@ pub(crate) fn take_state<R: Real>(
         let Some(from) = of_lane(&from, n, count, empty) else {
             continue;
         };
-        for i in 0..cell.outputs {
+        for (i, source) in cell.filled_rows() {
             for j in 0..columns {
-                to[at(cell, [i, j, n], columns)] = from[i * columns + j];
+                let is_there = i == source || matches!(empty, Empty::First);
+                if is_there {
+                    to[at(cell, [i, j, n], columns)] = from[source * columns + j];
+                }
             }
         }
     }
@@ -85,8 +89,8 @@ pub(crate) fn take_modulators<R: Real>(
         let from = of_lane(&from, n, count, Empty::First).expect("the first is there");
         let steps = to.chunks_exact_mut(cell.values());
         for (to, from) in steps.zip(from.chunks(columns)) {
-            for i in 0..cell.outputs {
-                to[at(cell, [i, 0, n], 1)] = from[if columns == 1 { 0 } else { i }];
+            for (i, source) in cell.filled_rows() {
+                to[at(cell, [i, 0, n], 1)] = from[if columns == 1 { 0 } else { source }];
             }
         }
     }

@@ -134,7 +134,7 @@ fn respond<R: Real>(cell: &Cell<'_>, activity: &mut Activity<R>, pass: &Pass<'_,
                     blocks: blocks.clone(),
                     states: states.reborrow(),
                 };
-                run(cell.rows > 1, &cell.plastic.rule, work);
+                run(cell.is_over_rows(), &cell.plastic.rule, work);
             }
             if keeps {
                 keep(cell, &states, checkpoints, (t / apart - 1, kept));
@@ -145,7 +145,7 @@ fn respond<R: Real>(cell: &Cell<'_>, activity: &mut Activity<R>, pass: &Pass<'_,
                 trace: states.trace,
                 output,
             };
-            run_plain(cell.rows > 1, work);
+            run_plain(cell.is_over_rows(), work);
         },
     );
 }
@@ -334,7 +334,7 @@ fn modulate<R: Real>(
         modulator: &mut activity.modulator[t * episodes..][..episodes],
         modulators: &mut activity.modulators[t * values..][..values],
     };
-    run_plain(cell.rows > 1, work);
+    run_plain(cell.is_over_rows(), work);
 }
 
 struct Modulate<'a, R> {
@@ -360,7 +360,7 @@ impl<R: Real> PlainWork<R> for Modulate<'_, R> {
         for block in 0..blocks {
             let v = lanes.parameter(&synapses.modulator, block);
             let y = lanes.load(&values[block * cell.lanes..]);
-            sum = sum + mask_of(lanes, cell, block, v * y);
+            sum = sum + mask_of(cell, block, v * y);
         }
         // One for each episode, in its lane or in all of them.
         let bias = lanes.constant(synapses.modulator[rows]);
@@ -422,5 +422,5 @@ fn end<R: Real>(cell: &Cell<'_>, activity: &mut Activity<R>, pass: &Pass<'_, R>)
             eligibility: final_eligibility,
         },
     };
-    run(cell.rows > 1, &cell.plastic.rule, work);
+    run(cell.is_over_rows(), &cell.plastic.rule, work);
 }

@@ -15,23 +15,17 @@ pub(crate) use forward::forward;
 use crate::cpu::cells::Cell;
 use crate::number::{Lanes as _, Pair, Real};
 use lanes::Lanes;
+use pulp::Simd;
 
 /// What a block has, and zero in the lanes that have no row.
 #[inline(always)]
-fn mask_of<L: Lanes>(
-    _lanes: L,
-    cell: &Cell<'_>,
-    block: usize,
-    value: Pair<L::Simd, L::Real>,
-) -> Pair<L::Simd, L::Real> {
+fn mask_of<S: Simd, R: Real>(cell: &Cell<'_>, block: usize, value: Pair<S, R>) -> Pair<S, R> {
     let rows = cell.rows_of(block);
     if rows == cell.rows {
         return value;
     }
     let mut value = value;
-    for lane in &mut L::Real::elements_mut::<L::Simd>(&mut value.vectors)[rows..] {
-        *lane = num_traits::Zero::zero();
-    }
+    R::elements_mut::<S>(&mut value.vectors)[rows..].fill(R::zero());
     value
 }
 
