@@ -56,16 +56,8 @@ macro_rules! table {
                     }
                 }
                 let names: Vec<_> = self.coefficients.keys().map(String::as_str).collect();
-                let rule = match self.rule {
-                    Some(text) => text.with_coefficients(&names)?,
-                    None => match names.first() {
-                        None => Rule::default(),
-                        Some(name) => {
-                            let reason = format!("`{name}`: given, but the rule hebb has none");
-                            return Err(Error::setting("coefficients", reason));
-                        }
-                    },
-                };
+                let rule = self.rule.unwrap_or_else(|| Rule::default().into());
+                let rule = rule.with_coefficients(&names)?;
                 Ok(Plastic {
                     inputs,
                     outputs: self.outputs,

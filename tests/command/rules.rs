@@ -49,7 +49,7 @@ fn what_is_no_rule_is_pointed_at() {
         ),
         (
             "coefficients = { q = { value = 1 } }",
-            &["`q`: given, but the rule hebb has none"],
+            &["coefficient `q`", "does not use it"],
         ),
         (
             "bound = -1.0",

@@ -405,7 +405,7 @@ fn contradictory_descriptions_are_refused_by_name() {
             "recurrent",
             3,
             "coefficients = { q = { value = 0.1 } }",
-            "`q`: given, but the rule hebb has none",
+            "coefficient `q`",
         ),
         (
             "recurrent",
