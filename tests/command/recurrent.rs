@@ -228,7 +228,7 @@ fn descriptions_that_make_no_sense_are_refused() {
             "\"none\"",
             &["plasticity", "none", "rule"],
         ),
-        (rule, "", &["coefficients", "`a`"]),
+        (rule, "", &["coefficient `a`: the rule does not use it"]),
         ("0.9 * h + m * e", "0.9 * h + m * q", &["column 15", "q"]),
         ("\"a * e + rate", "\"a * e + pace", &["column 9", "pace"]),
         ("\"a * e", "\"0.5 * e", &["`a`", "does not use it"]),
