@@ -31,6 +31,9 @@ const SMALL_BATCHES: [[usize; 4]; 7] = [
     [300, 70, 100, 6],
 ];
 
+/// Neurons of a recurrent layer, steps, episodes: those of networks that remember patterns of 50 and 1,000 bits.
+const RECURRENT: [[usize; 3]; 2] = [[100, 50, 30], [1001, 106, 1]];
+
 /// Networks that train together.
 const POPULATIONS: [usize; 2] = [20, 1000];
 
@@ -81,6 +84,7 @@ fn clocks(engine: &Engine) -> Vec<Clock> {
         steps: 1,
         inputs: 1,
         outputs: 1,
+        recurrent: false,
     });
     let one = one.expect("a valid shape");
     let run = Run::new(engine, &one, Sweep::Forward).expect("a sweep that fits");
@@ -102,19 +106,51 @@ impl<'a, F: Fn() -> Run<'a>> Lazy<'a, F> {
     }
 }
 
+/// Plastic layers of these inputs, outputs, steps and episodes.
+fn plastic(shapes: &[[usize; 4]]) -> Vec<Shape> {
+    let shapes = shapes.iter();
+    let shape = |&[inputs, outputs, steps, episodes]: &[usize; 4]| Shape {
+        population: 1,
+        episodes,
+        steps,
+        inputs,
+        outputs,
+        recurrent: false,
+    };
+    shapes.map(shape).collect()
+}
+
+/// Recurrent layers of these neurons, steps and episodes.
+fn recurrent(shapes: &[[usize; 3]]) -> Vec<Shape> {
+    let shapes = shapes.iter();
+    let shape = |&[neurons, steps, episodes]: &[usize; 3]| Shape {
+        population: 1,
+        episodes,
+        steps,
+        inputs: neurons,
+        outputs: neurons,
+        recurrent: true,
+    };
+    shapes.map(shape).collect()
+}
+
 /// `256x256x20x16/gradient/cpu`, and on a GPU that has a clock `256x256x20x16/gradient/gpu-clock` beside it: `forward`,
-/// `backward`, `gradient` (both) and `meta-step`. Nothing is made before its turn, which a filter may never give it.
-fn shapes(criterion: &mut Criterion, shapes: &[[usize; 4]], engines: &[Engine]) {
-    for &[inputs, outputs, steps, episodes] in shapes {
-        let shape = Shape {
-            population: 1,
-            episodes,
-            steps,
+/// `backward`, `gradient` (both) and `meta-step`; of recurrent layers `recurrent-100x50x30/gradient/cpu`. Nothing is made before its
+/// turn, which a filter may never give it.
+fn shapes(criterion: &mut Criterion, shapes: &[Shape], engines: &[Engine]) {
+    for &shape in shapes {
+        let Shape {
             inputs,
             outputs,
-        };
+            steps,
+            episodes,
+            ..
+        } = shape;
         let problem = LazyCell::new(|| Problem::new(shape).expect("a valid shape"));
-        let name = format!("{inputs}x{outputs}x{steps}x{episodes}");
+        let name = match shape.recurrent {
+            true => format!("recurrent-{outputs}x{steps}x{episodes}"),
+            false => format!("{inputs}x{outputs}x{steps}x{episodes}"),
+        };
         let mut group = group(criterion, &name, shape.synapse_steps());
         for engine in engines {
             let kind = engine.kind();
@@ -216,12 +252,14 @@ fn meta_steps(criterion: &mut Criterion, recipe: &Recipe, engines: &[Engine]) {
 fn all(criterion: &mut Criterion) {
     let is_named = std::env::var_os("METAPLASTIC_DEVICE").is_some();
     let engines = engines();
-    shapes(criterion, &SHAPES, &engines);
-    shapes(criterion, &SMALL_BATCHES, &engines[..1]);
+    shapes(criterion, &plastic(&SHAPES), &engines);
+    shapes(criterion, &plastic(&SMALL_BATCHES), &engines[..1]);
+    // Which the GPU engine does not compute yet.
+    shapes(criterion, &recurrent(&RECURRENT), &engines[..1]);
     // A software adapter is measured only where it is asked for, and then at the sizes of a CPU.
     let hardware = |engine: &&Engine| !is_named && matches!(engine.kind(), "gpu");
     let hardware: Vec<_> = engines.iter().filter(hardware).cloned().collect();
-    shapes(criterion, &LARGE_SHAPES, &hardware);
+    shapes(criterion, &plastic(&LARGE_SHAPES), &hardware);
     tasks(criterion, &engines);
 }
 

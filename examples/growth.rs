@@ -15,6 +15,7 @@ const BASE: Shape = Shape {
     steps: 20,
     inputs: 64,
     outputs: 64,
+    recurrent: false,
 };
 
 /// The shapes along one axis, with its name; the number is what the axis counts.

@@ -7,8 +7,9 @@ use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use metaplastic::Result;
 use metaplastic::measure::{
-    FLOOR, Problem, Run, Shape, Sweep, multiply_adds_per_second, peak_process_bytes,
+    Problem, Run, Shape, Sweep, multiply_adds_per_second, peak_process_bytes,
 };
+use metaplastic::network::Loss;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,6 +35,10 @@ pub(super) struct Arguments {
     /// Networks
     #[arg(long, value_name = "P", default_value_t = 1, value_parser = whole::<usize>)]
     population: usize,
+
+    /// Time a recurrent layer, with as many inputs as outputs
+    #[arg(long)]
+    recurrent: bool,
 
     #[command(flatten)]
     engine: EngineArguments,
@@ -72,12 +77,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         steps: arguments.steps,
         inputs: arguments.inputs,
         outputs: arguments.outputs,
+        recurrent: arguments.recurrent,
     };
     // What is refused is refused before the episodes are made.
     shape.check()?;
+    let network = shape.network(Loss::None)?;
     let choice = arguments
         .engine
-        .choose(None, shape.synapse_steps(), false)?;
+        .choose(Some(&network), shape.synapse_steps(), false)?;
     note(format_args!("engine: {}", describe(&choice)));
     let engine = &choice.engine;
     let problem = Problem::new(shape)?;
@@ -109,7 +116,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         sweeps: median.sweeps,
         synapse_steps: shape.synapse_steps(),
         fma_per_second,
-        fma_share: synapse_steps_per_second * FLOOR as f64 / fma_per_second,
+        fma_share: synapse_steps_per_second * shape.floor() as f64 / fma_per_second,
     };
     if arguments.json {
         say(serde_json::to_string(&report).expect("a report is always representable as JSON"))?;

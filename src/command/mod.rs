@@ -55,7 +55,7 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Compute outputs and exact gradients of a network, from files to a file
     Gradient(gradient::Arguments),
-    /// Time the full gradient of one plastic layer
+    /// Time the full gradient of one plastic or recurrent layer
     Bench(bench::Arguments),
     /// Say what a meta-step will take of a GPU: memory, cuts, dispatches; needs no GPU
     #[cfg(feature = "gpu")]

@@ -6,7 +6,7 @@
 mod multiply_add;
 
 pub use crate::computation::Sample;
-pub use multiply_add::{FLOOR, multiply_adds_per_second};
+pub use multiply_add::multiply_adds_per_second;
 
 use crate::computation::Want;
 use crate::engine::Engine;
@@ -15,12 +15,13 @@ use crate::error::{Error, Result};
 #[cfg(feature = "gpu")]
 use crate::gpu::GpuRun;
 use crate::memory;
-use crate::network::{Activation, Layer, Loss, Network, Plastic, Rate};
+use crate::network::{Activation, Layer, Loss, Network, Plastic, Rate, Recurrent};
 use crate::parameters::{Initial, Layout, Parameters};
+use multiply_add::{FLOOR, RECURRENT_FLOOR};
 use ndarray::Array4;
 use std::time::{Duration, Instant};
 
-/// The sizes of a problem: a population of networks of one plastic layer.
+/// The sizes of a problem: a population of networks of one plastic layer, or recurrent one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Networks `P`.
@@ -33,6 +34,8 @@ pub struct Shape {
     pub inputs: usize,
     /// Postsynaptic neurons `O`.
     pub outputs: usize,
+    /// Whether the layer is recurrent: `y(t) = tanh((w + α ⊙ h(t)) y(t−1) + u(t))`, with as many inputs as outputs.
+    pub recurrent: bool,
 }
 
 impl Shape {
@@ -45,10 +48,18 @@ impl Shape {
             })
     }
 
+    /// Multiply-adds, or instructions of that cost, that a synapse needs for each step of both sweeps at the least.
+    pub fn floor(&self) -> u64 {
+        match self.recurrent {
+            true => RECURRENT_FLOOR,
+            false => FLOOR,
+        }
+    }
+
     /// Fails unless there are such networks and the memory for their episodes and outputs; allocates nothing.
     ///
     /// # Errors
-    /// Names the size that is zero or too large, or the bytes that are missing.
+    /// Names the size that is zero, too large or does not go with another, or the bytes that are missing.
     pub fn check(&self) -> Result<()> {
         for (field, size) in [
             ("population", self.population),
@@ -67,18 +78,35 @@ impl Shape {
                 ));
             }
         }
+        if self.recurrent && self.inputs != self.outputs {
+            let reason = format!(
+                "{} outputs, but a recurrent layer takes its input in as it is, and {} inputs need as many outputs",
+                self.outputs, self.inputs
+            );
+            return Err(Error::setting("outputs", reason));
+        }
         Layout::new(&self.network(Loss::None)?)?;
         let elements = memory::elements("input", &self.sizes(self.inputs))? as u128
             + 2 * memory::elements("output_gradient", &self.sizes(self.outputs))? as u128;
         memory::require("the episodes and their outputs", 4 * elements)
     }
 
-    /// One plastic layer: tanh, Hebb's rule, a learned rate.
-    fn network(&self, loss: Loss) -> Result<Network> {
-        let layer = Layer::from(
-            Plastic::new(self.inputs, self.outputs, Rate::learned(0.1))
-                .activation(Activation::Tanh),
-        );
+    /// One plastic layer: tanh, Hebb's rule, a learned rate. A recurrent one has no bias, beside its input.
+    ///
+    /// # Errors
+    /// If a size is zero or too large.
+    pub fn network(&self, loss: Loss) -> Result<Network> {
+        let rate = Rate::learned(0.1);
+        let layer: Layer = match self.recurrent {
+            true => Recurrent::new(self.inputs, self.outputs, rate)
+                .identity_input()
+                .activation(Activation::Tanh)
+                .without_bias()
+                .into(),
+            false => Plastic::new(self.inputs, self.outputs, rate)
+                .activation(Activation::Tanh)
+                .into(),
+        };
         Network::new(loss, [layer])
     }
 
@@ -98,7 +126,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// One plastic layer (tanh, Hebb's rule, a learned rate) and smooth inputs that differ from each other.
+    /// The layer of [`Shape::network`], and smooth inputs that differ from each other.
     ///
     /// # Errors
     /// If a size is zero or too large, or memory is short.
@@ -316,6 +344,7 @@ mod tests {
         steps: 4,
         inputs: 5,
         outputs: 6,
+        recurrent: false,
     };
 
     #[test]
@@ -330,6 +359,29 @@ mod tests {
             assert!(sample.wall > Duration::ZERO && sample.device.is_none());
             assert_eq!(run.device_bytes(), None);
         }
+    }
+
+    #[test]
+    fn a_recurrent_problem_runs_where_all_inputs_have_an_output() {
+        let recurrent = Shape {
+            recurrent: true,
+            ..SHAPE
+        };
+        let error = Problem::new(recurrent).unwrap_err().to_string();
+        assert!(
+            error.contains("6 outputs") && error.contains("5 inputs"),
+            "{error}"
+        );
+        let problem = Problem::new(Shape {
+            outputs: 5,
+            ..recurrent
+        });
+        let problem = problem.unwrap();
+        assert!(problem.network.layers()[0].as_recurrent().is_some());
+        assert!(problem.shape().floor() > SHAPE.floor());
+        let engine = Engine::cpu();
+        let run = Run::new(&engine, &problem, Sweep::Gradient).unwrap();
+        assert!(run.once().unwrap().wall > Duration::ZERO);
     }
 
     #[test]

@@ -6,12 +6,19 @@ use pulp::{Arch, Simd, WithSimd};
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Multiply-adds, or instructions of that cost, that a synapse needs for each step at the least: 4 forward and 6 for the
-/// full gradient.
+/// Multiply-adds, or instructions of that cost, that a synapse of a plastic layer needs for each step at the least: 4 forward and 6
+/// for the full gradient.
 ///
 /// Forward: `w · x`, `h x`, `α · h x`, `+ (g/D) x`, where a row's trace is `H = D h` with one number `D`. Backward: `M x`,
 /// `α · M x`, `g · M x`, `d M`, `+ δ x`, and `δ x` into the weight's gradient.
-pub const FLOOR: u64 = 10;
+pub(super) const FLOOR: u64 = 10;
+
+/// The same of a recurrent layer: 4 forward, 2 in the replay and 10 for the full gradient.
+///
+/// Forward: `d h`, `+ g x`, `α h + w`, `· x`, where the first two make the next step's trace, as in the replay. Backward, from the
+/// gradient `λ` on that trace: `λ x`, `λ h` and `g λ` into the sums for the output, the rate and the input; `d λ`, `δ x`,
+/// `+ α · δ x`; `δ x` into the weight's gradient, `δ x h` into the plasticity's; `α h + w`, and `δ` times that into the input's.
+pub(super) const RECURRENT_FLOOR: u64 = 16;
 
 /// Independent chains of multiply-adds: more than any processor has in flight, and they fit 16 registers.
 const CHAINS: usize = 12;

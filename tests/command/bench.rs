@@ -60,6 +60,29 @@ fn people_are_told_what_was_measured() {
 }
 
 #[test]
+fn a_recurrent_layer_is_timed_by_the_cpu_engine() {
+    let square = |outputs| {
+        let mut arguments = SMALL.to_vec();
+        arguments[4] = outputs;
+        arguments.push("--recurrent");
+        arguments
+    };
+    let output = metaplastic(&[&square("5")[..], &["--json"]].concat());
+    assert_status(&output, 0);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["synapse_steps"], 7 * 4 * 5 * 5);
+    assert_eq!(report["engine"], "cpu");
+    // Each input goes to the neuron of its number.
+    let output = metaplastic(&square("3"));
+    assert_status(&output, 2);
+    let message = error_text(&output);
+    for part in ["outputs", "3 outputs", "5 inputs"] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
 fn bad_sizes_are_refused_by_name() {
     for (option, value, part) in [
         ("--inputs", "0", "inputs"),
