@@ -28,7 +28,7 @@ mod wgsl;
 pub(crate) use names::MOST_COEFFICIENTS;
 pub(crate) use row::{Compiled, Row, RowRule};
 pub(crate) use synapse::Pulled;
-pub(crate) use synapse::SynapseRule;
+pub(crate) use synapse::{Sums, SynapseRule};
 pub(crate) use text::RuleText;
 pub use values::Synapse;
 

@@ -4,7 +4,7 @@ use super::expression::{Expressions, Id, Variable};
 use super::names::MOST_COEFFICIENTS;
 use super::program::Program;
 use super::values::{Synapse, Values};
-use crate::number::Number;
+use crate::number::EngineNumber;
 
 /// What a rule makes of the gradients `λ` on the new trace and `ε` on the new eligibility trace: `λ ∂F/∂z + ε ∂E/∂z` for
 /// everything `z` that a synapse has.
@@ -61,23 +61,66 @@ fn variables(coefficients: usize) -> impl Iterator<Item = Variable> {
     first.into_iter().chain(coefficients)
 }
 
+/// What of it a synapse has by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own<N> {
+    pub trace: N,
+    pub eligibility: N,
+    pub coefficients: [N; MOST_COEFFICIENTS],
+}
+
+impl<N: EngineNumber> Own<N> {
+    /// Of a rule with neither an eligibility trace nor coefficients.
+    #[inline(always)]
+    fn of_trace(trace: N) -> Self {
+        let zero = trace.constant(0.0);
+        Self {
+            trace,
+            eligibility: zero,
+            coefficients: [zero; MOST_COEFFICIENTS],
+        }
+    }
+}
+
+/// What of it is summed over synapses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sums<N> {
+    /// Over a column, which has one presynaptic neuron: `[x]`.
+    pub presynaptic: N,
+    /// Over a row: what [`SynapseRule::of_row`] makes `[y]`, `[m]` and `[rate]` of.
+    pub row: [N; 3],
+}
+
 /// A rule as formulas over numbers or vectors, for one synapse each.
 pub(crate) trait SynapseRule: Copy {
+    /// Whether it may have coefficients of its own.
+    const HAS_COEFFICIENTS: bool = false;
+
     /// Whether it has an eligibility trace.
     fn has_eligibility(self) -> bool;
 
     /// The new trace before its bound, and the new eligibility trace: the first again where there is none.
-    fn update<N: Number>(self, synapse: Synapse<'_, N>) -> [N; 2];
+    fn update<N: EngineNumber>(self, synapse: Synapse<'_, N>) -> [N; 2];
 
-    /// What the gradients on those two become; the second is of no effect where there is no eligibility trace. Zero where
-    /// [`Rule::pulls`](super::Rule::pulls) has a `false`.
-    fn pull<N: Number>(self, synapse: Synapse<'_, N>, adjoint: [N; 2]) -> Pulled<N>;
+    /// What the gradients on those two become; the second is of no effect where there is no eligibility trace. Adds to `sums`. Zero
+    /// where [`Rule::pulls`](super::Rule::pulls) has a `false`.
+    fn pull<N: EngineNumber>(
+        self,
+        synapse: Synapse<'_, N>,
+        adjoint: [N; 2],
+        sums: &mut Sums<N>,
+    ) -> Own<N>;
+
+    /// The sums over a row's synapses of what its output, its modulator and its rate have, from [`Sums::row`]. Of `synapse` it
+    /// takes these three alone, which are the same along a row.
+    fn of_row<N: EngineNumber>(self, synapse: Synapse<'_, N>, sums: [N; 3]) -> [N; 3];
 }
 
 /// The rule `hebb`, compiled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct HebbSynapse;
 
+// What is the same along a row of synapses is multiplied first, here and below: it is done once for the row.
 impl SynapseRule for HebbSynapse {
     #[inline(always)]
     fn has_eligibility(self) -> bool {
@@ -85,27 +128,37 @@ impl SynapseRule for HebbSynapse {
     }
 
     #[inline(always)]
-    fn update<N: Number>(self, synapse: Synapse<'_, N>) -> [N; 2] {
+    fn update<N: EngineNumber>(self, synapse: Synapse<'_, N>) -> [N; 2] {
         let [h, _, x, y, m, rate] = synapse.variables();
         let one = rate.constant(1.0);
-        [(one - rate) * h + rate * m * y * x; 2]
+        [x.product_plus(rate * m * y, (one - rate) * h); 2]
     }
 
-    // What is the same along a row of synapses is multiplied first, here and below.
     #[inline(always)]
-    fn pull<N: Number>(self, synapse: Synapse<'_, N>, [on_trace, _]: [N; 2]) -> Pulled<N> {
+    fn pull<N: EngineNumber>(
+        self,
+        synapse: Synapse<'_, N>,
+        [on_trace, _]: [N; 2],
+        sums: &mut Sums<N>,
+    ) -> Own<N> {
         let [h, _, x, y, m, rate] = synapse.variables();
-        let (zero, one) = (rate.constant(0.0), rate.constant(1.0));
-        let along = on_trace * x;
-        Pulled {
-            trace: (one - rate) * on_trace,
-            eligibility: zero,
-            presynaptic: rate * m * y * on_trace,
-            postsynaptic: rate * m * along,
-            modulator: rate * y * along,
-            rate: m * y * along - on_trace * h,
-            coefficients: [zero; MOST_COEFFICIENTS],
-        }
+        let [by_x, by_h, none] = sums.row;
+        *sums = Sums {
+            presynaptic: on_trace.product_plus(rate * m * y, sums.presynaptic),
+            row: [
+                on_trace.product_plus(x, by_x),
+                on_trace.product_plus(h, by_h),
+                none,
+            ],
+        };
+        let one = rate.constant(1.0);
+        Own::of_trace((one - rate) * on_trace)
+    }
+
+    #[inline(always)]
+    fn of_row<N: EngineNumber>(self, synapse: Synapse<'_, N>, [by_x, by_h, _]: [N; 3]) -> [N; 3] {
+        let [_, _, _, y, m, rate] = synapse.variables();
+        [rate * m * by_x, rate * y * by_x, m * y * by_x - by_h]
     }
 }
 
@@ -120,26 +173,46 @@ impl SynapseRule for OjaSynapse {
     }
 
     #[inline(always)]
-    fn update<N: Number>(self, synapse: Synapse<'_, N>) -> [N; 2] {
+    fn update<N: EngineNumber>(self, synapse: Synapse<'_, N>) -> [N; 2] {
         let [h, _, x, y, m, rate] = synapse.variables();
-        [h + rate * m * y * (x - y * h); 2]
+        let left = h.product_plus(-y, x);
+        [left.product_plus(rate * m * y, h); 2]
     }
 
     #[inline(always)]
-    fn pull<N: Number>(self, synapse: Synapse<'_, N>, [on_trace, _]: [N; 2]) -> Pulled<N> {
+    fn pull<N: EngineNumber>(
+        self,
+        synapse: Synapse<'_, N>,
+        [on_trace, _]: [N; 2],
+        sums: &mut Sums<N>,
+    ) -> Own<N> {
         let [h, _, x, y, m, rate] = synapse.variables();
-        let (zero, one) = (rate.constant(0.0), rate.constant(1.0));
-        let left = x - y * h;
-        let along = on_trace * left;
-        Pulled {
-            trace: (one - rate * m * y * y) * on_trace,
-            eligibility: zero,
-            presynaptic: rate * m * y * on_trace,
-            postsynaptic: rate * m * (on_trace * (left - y * h)),
-            modulator: rate * y * along,
-            rate: m * y * along,
-            coefficients: [zero; MOST_COEFFICIENTS],
-        }
+        let left = h.product_plus(-y, x);
+        let [by_left, by_h, none] = sums.row;
+        *sums = Sums {
+            presynaptic: on_trace.product_plus(rate * m * y, sums.presynaptic),
+            row: [
+                on_trace.product_plus(left, by_left),
+                on_trace.product_plus(h, by_h),
+                none,
+            ],
+        };
+        let one = rate.constant(1.0);
+        Own::of_trace((one - rate * m * y * y) * on_trace)
+    }
+
+    #[inline(always)]
+    fn of_row<N: EngineNumber>(
+        self,
+        synapse: Synapse<'_, N>,
+        [by_left, by_h, _]: [N; 3],
+    ) -> [N; 3] {
+        let [_, _, _, y, m, rate] = synapse.variables();
+        [
+            rate * m * (by_left - y * by_h),
+            rate * y * by_left,
+            m * y * by_left,
+        ]
     }
 }
 
@@ -154,25 +227,31 @@ impl SynapseRule for AdditiveSynapse {
     }
 
     #[inline(always)]
-    fn update<N: Number>(self, synapse: Synapse<'_, N>) -> [N; 2] {
+    fn update<N: EngineNumber>(self, synapse: Synapse<'_, N>) -> [N; 2] {
         let [h, _, x, y, m, rate] = synapse.variables();
-        [h + rate * m * y * x; 2]
+        [x.product_plus(rate * m * y, h); 2]
     }
 
     #[inline(always)]
-    fn pull<N: Number>(self, synapse: Synapse<'_, N>, [on_trace, _]: [N; 2]) -> Pulled<N> {
+    fn pull<N: EngineNumber>(
+        self,
+        synapse: Synapse<'_, N>,
+        [on_trace, _]: [N; 2],
+        sums: &mut Sums<N>,
+    ) -> Own<N> {
         let [_, _, x, y, m, rate] = synapse.variables();
-        let zero = rate.constant(0.0);
-        let along = on_trace * x;
-        Pulled {
-            trace: on_trace,
-            eligibility: zero,
-            presynaptic: rate * m * y * on_trace,
-            postsynaptic: rate * m * along,
-            modulator: rate * y * along,
-            rate: m * y * along,
-            coefficients: [zero; MOST_COEFFICIENTS],
-        }
+        let [by_x, none, neither] = sums.row;
+        *sums = Sums {
+            presynaptic: on_trace.product_plus(rate * m * y, sums.presynaptic),
+            row: [on_trace.product_plus(x, by_x), none, neither],
+        };
+        Own::of_trace(on_trace)
+    }
+
+    #[inline(always)]
+    fn of_row<N: EngineNumber>(self, synapse: Synapse<'_, N>, [by_x, _, _]: [N; 3]) -> [N; 3] {
+        let [_, _, _, y, m, rate] = synapse.variables();
+        [rate * m * by_x, rate * y * by_x, m * y * by_x]
     }
 }
 
@@ -187,30 +266,47 @@ impl SynapseRule for RetroactiveSynapse {
     }
 
     #[inline(always)]
-    fn update<N: Number>(self, synapse: Synapse<'_, N>) -> [N; 2] {
+    fn update<N: EngineNumber>(self, synapse: Synapse<'_, N>) -> [N; 2] {
         let [h, e, x, y, m, rate] = synapse.variables();
         let one = rate.constant(1.0);
-        [h + m * e, (one - rate) * e + rate * y * x]
+        [
+            e.product_plus(m, h),
+            x.product_plus(rate * y, (one - rate) * e),
+        ]
     }
 
     #[inline(always)]
-    fn pull<N: Number>(
+    fn pull<N: EngineNumber>(
         self,
         synapse: Synapse<'_, N>,
         [on_trace, on_eligibility]: [N; 2],
-    ) -> Pulled<N> {
+        sums: &mut Sums<N>,
+    ) -> Own<N> {
         let [_, e, x, y, m, rate] = synapse.variables();
-        let (zero, one) = (rate.constant(0.0), rate.constant(1.0));
-        let along = on_eligibility * x;
-        Pulled {
-            trace: on_trace,
-            eligibility: m * on_trace + (one - rate) * on_eligibility,
-            presynaptic: rate * y * on_eligibility,
-            postsynaptic: rate * along,
-            modulator: on_trace * e,
-            rate: y * along - on_eligibility * e,
-            coefficients: [zero; MOST_COEFFICIENTS],
+        let [by_x, by_e, by_m] = sums.row;
+        *sums = Sums {
+            presynaptic: on_eligibility.product_plus(rate * y, sums.presynaptic),
+            row: [
+                on_eligibility.product_plus(x, by_x),
+                on_eligibility.product_plus(e, by_e),
+                on_trace.product_plus(e, by_m),
+            ],
+        };
+        let one = rate.constant(1.0);
+        Own {
+            eligibility: on_trace.product_plus(m, (one - rate) * on_eligibility),
+            ..Own::of_trace(on_trace)
         }
+    }
+
+    #[inline(always)]
+    fn of_row<N: EngineNumber>(
+        self,
+        synapse: Synapse<'_, N>,
+        [by_x, by_e, by_m]: [N; 3],
+    ) -> [N; 3] {
+        let [_, _, _, y, _, rate] = synapse.variables();
+        [rate * by_x, by_m, y * by_x - by_e]
     }
 }
 
@@ -219,21 +315,47 @@ impl SynapseRule for RetroactiveSynapse {
 pub(crate) struct InterpretedSynapse<'a>(&'a General);
 
 impl SynapseRule for InterpretedSynapse<'_> {
+    const HAS_COEFFICIENTS: bool = true;
+
     #[inline(always)]
     fn has_eligibility(self) -> bool {
         self.0.has_eligibility
     }
 
     #[inline(always)]
-    fn update<N: Number>(self, synapse: Synapse<'_, N>) -> [N; 2] {
+    fn update<N: EngineNumber>(self, synapse: Synapse<'_, N>) -> [N; 2] {
         let adjoint = [synapse.rate; 2];
         self.0.update.run(Values { synapse, adjoint })
     }
 
     #[inline(always)]
-    fn pull<N: Number>(self, synapse: Synapse<'_, N>, adjoint: [N; 2]) -> Pulled<N> {
+    fn pull<N: EngineNumber>(
+        self,
+        synapse: Synapse<'_, N>,
+        adjoint: [N; 2],
+        sums: &mut Sums<N>,
+    ) -> Own<N> {
         let all: [N; PULLS] = self.0.pull.run(Values { synapse, adjoint });
-        all.into()
+        let pulled: Pulled<N> = all.into();
+        let [by_y, by_m, by_rate] = sums.row;
+        *sums = Sums {
+            presynaptic: sums.presynaptic + pulled.presynaptic,
+            row: [
+                by_y + pulled.postsynaptic,
+                by_m + pulled.modulator,
+                by_rate + pulled.rate,
+            ],
+        };
+        Own {
+            trace: pulled.trace,
+            eligibility: pulled.eligibility,
+            coefficients: pulled.coefficients,
+        }
+    }
+
+    #[inline(always)]
+    fn of_row<N: EngineNumber>(self, _: Synapse<'_, N>, sums: [N; 3]) -> [N; 3] {
+        sums
     }
 }
 

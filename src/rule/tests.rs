@@ -6,9 +6,9 @@ use super::parse;
 use super::program::Program;
 use super::row::{Function, Hebb, Interpreted, Oja};
 use super::values::Values;
-use super::{CompiledSynapse, Pulled, RowRule, Rule, RuleText, Synapse, SynapseRule};
+use super::{CompiledSynapse, Pulled, RowRule, Rule, RuleText, Sums, Synapse, SynapseRule};
 use crate::error::{Error, Result};
-use crate::number::Number;
+use crate::number::{EngineNumber, Number};
 use num_complex::Complex64;
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -821,12 +821,27 @@ macro_rules! with_synapse {
 }
 
 /// All that a rule makes of a synapse and of gradients.
-fn computed<N: Number>(
+fn computed<N: EngineNumber>(
     rule: impl SynapseRule,
     synapse: Synapse<'_, N>,
     adjoint: [N; 2],
 ) -> ([N; 2], [N; 14]) {
-    let pulled = rule.pull(synapse, adjoint);
+    let zero = synapse.rate.constant(0.0);
+    let mut sums = Sums {
+        presynaptic: zero,
+        row: [zero; 3],
+    };
+    let own = rule.pull(synapse, adjoint, &mut sums);
+    let [postsynaptic, modulator, rate] = rule.of_row(synapse, sums.row);
+    let pulled = Pulled {
+        trace: own.trace,
+        eligibility: own.eligibility,
+        presynaptic: sums.presynaptic,
+        postsynaptic,
+        modulator,
+        rate,
+        coefficients: own.coefficients,
+    };
     (rule.update(synapse), in_order(pulled))
 }
 

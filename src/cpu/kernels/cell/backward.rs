@@ -1,8 +1,8 @@
 //! The reverse sweep over a layer whose rows step together.
 
-use super::forward::{cut, input_row, step};
-use super::lanes::{Lanes, PlainWork, Work, run, run_plain};
-use super::update::{Block, Replay, States, Step};
+use super::forward::{copy_episodes, cut, input_row, step};
+use super::lanes::{Lanes, PlainWork, Vectors, Work, run, run_plain};
+use super::update::{Block, Replay, States, Step, Weights};
 use super::{add_all, mask_of, total};
 use crate::cpu::arrays::{Activity, Adjoint};
 use crate::cpu::cells::{Cell, PIECE};
@@ -11,7 +11,7 @@ use crate::cpu::kernels::Pass;
 use crate::cpu::synapses::Synapses;
 use crate::network::{ModulatorFrom, RecurrentInput};
 use crate::number::{Number, Pair, Real};
-use crate::rule::{MOST_COEFFICIENTS, SynapseRule};
+use crate::rule::{Sums, SynapseRule};
 use std::ops::Range;
 
 /// Goes back over the steps of `pass` from `adjoint.signal`, `∂L/∂y`, and the gradients on the final states, which are in the
@@ -177,8 +177,8 @@ impl<R: Real> Sweep<'_, R> {
         } = adjoint;
         step_signal.fill(R::zero());
         let rows = step_signal.chunks_exact_mut(episodes).take(cell.outputs);
-        for (i, to) in rows.enumerate() {
-            to.copy_from_slice(&signal[(i * pass.room + t) * episodes..][..episodes]);
+        for (to, from) in rows.zip(signal.chunks_exact(pass.room * episodes)) {
+            copy_episodes(&from[t * episodes..][..episodes], to);
         }
         if cell.input.is_some() {
             add_all(step_signal, activity_adjoint);
@@ -263,19 +263,13 @@ impl<R: Real> Sweep<'_, R> {
             needs_inputs: self.needs_input && cell.input == Some(RecurrentInput::Matrix),
         };
         chunks::for_each(pass.parallel, parts.into_iter(), |mut part| {
+            let given = &given;
+            let part = &mut part;
             if half.pulls {
-                let work = Pull {
-                    given: &given,
-                    part: &mut part,
-                };
+                let work = Pull { given, half, part };
                 run(cell.is_over_rows(), &cell.plastic.rule, work);
-            }
-            if half.answers {
-                let work = Answer {
-                    given: &given,
-                    part: &mut part,
-                };
-                run_plain(cell.is_over_rows(), work);
+            } else {
+                run_plain(cell.is_over_rows(), Answer { given, part });
             }
         });
     }
@@ -435,82 +429,23 @@ struct Given<'a, R> {
     needs_inputs: bool,
 }
 
-/// Pulls the adjoint states through the rule: `λ ← [h]`, `ε ← [e]`, and the sums of the other parts.
+/// Pulls the adjoint states through the rule, `λ ← [h]`, `ε ← [e]`, and sums the other parts; then answers, block by block, if
+/// both are done.
 struct Pull<'a, 'b, 'c, R> {
     given: &'a Given<'a, R>,
+    half: Half,
     part: &'c mut Part<'b, R>,
 }
 
 impl<R: Real> Work<R> for Pull<'_, '_, '_, R> {
     #[inline(always)]
     fn run<L: Lanes<Real = R>, P: SynapseRule>(self, lanes: L, rule: P) {
-        let Given {
-            cell,
-            pass,
-            step,
-            at,
-            of_block,
-            ..
-        } = *self.given;
-        let part = self.part;
-        let (size, width) = (cell.block(), cell.lanes);
-        let count = cell.plastic.coefficients.len();
-        let zero = lanes.zero();
-        let needs_columns = self.given.needs_columns && cell.plastic.rule.pulls().presynaptic;
+        let Self { given, half, part } = self;
         for (n, block) in part.blocks.clone().enumerate() {
-            let row = Block::new(lanes, cell, pass.synapses, &step, block);
-            let before = &part.segment[n * of_block + at..][..cell.states() * size];
-            let (trace, eligibility) = before.split_at(size);
-            let States {
-                trace: lambdas,
-                eligibility: epsilons,
-            } = part.states.of_block(n, size);
-            let (mut by_y, mut by_m, mut by_rate) = (zero, zero, zero);
-            for j in 0..cell.presynaptic {
-                let here = j * width;
-                let h = lanes.load(&trace[here..]);
-                let e = match rule.has_eligibility() {
-                    true => lanes.load(&eligibility[here..]),
-                    false => h,
-                };
-                let coefficients = row.coefficients(j);
-                let synapse = row.synapse(j, [h, e], &coefficients);
-                let mut lambda = lanes.load(&lambdas[here..]);
-                if let Some(bound) = cell.plastic.bound {
-                    let [after, _] = rule.update(synapse);
-                    let (low, high) = (zero.constant(-bound), zero.constant(bound));
-                    lambda = after.where_less(low, zero, lambda);
-                    lambda = high.where_less(after, zero, lambda);
-                }
-                let epsilon = match rule.has_eligibility() {
-                    true => lanes.load(&epsilons[here..]),
-                    false => zero,
-                };
-                let pulled = rule.pull(synapse, [lambda, epsilon]);
-                pulled.trace.store(&mut lambdas[here..]);
-                if rule.has_eligibility() {
-                    pulled.eligibility.store(&mut epsilons[here..]);
-                }
-                by_y = by_y + pulled.postsynaptic;
-                by_m = by_m + pulled.modulator;
-                by_rate = by_rate + pulled.rate;
-                for (gradient, by) in part
-                    .coefficients
-                    .iter_mut()
-                    .zip(&pulled.coefficients[..count.min(MOST_COEFFICIENTS)])
-                {
-                    let to = &mut gradient[n * size + here..];
-                    (lanes.load(to) + *by).store(to);
-                }
-                if needs_columns {
-                    let to = &mut part.columns[here..];
-                    (lanes.load(to) + pulled.presynaptic).store(to);
-                }
+            given.pull(lanes, rule, part, (n, block));
+            if half.answers {
+                given.answer(lanes, part, (n, block));
             }
-            by_y.store(&mut part.row.postsynaptic[n * width..]);
-            by_m.store(&mut part.row.modulator[n * width..]);
-            let to = &mut part.rate[n * width..];
-            (lanes.load(to) + by_rate).store(to);
         }
     }
 }
@@ -524,7 +459,109 @@ struct Answer<'a, 'b, 'c, R> {
 impl<R: Real> PlainWork<R> for Answer<'_, '_, '_, R> {
     #[inline(always)]
     fn run<L: Lanes<Real = R>>(self, lanes: L) {
-        let Given {
+        let Self { given, part } = self;
+        for (n, block) in part.blocks.clone().enumerate() {
+            given.answer(lanes, part, (n, block));
+        }
+    }
+}
+
+impl<R: Real> Given<'_, R> {
+    /// A block's adjoint states through the rule.
+    #[inline(always)]
+    fn pull<L: Lanes<Real = R>, P: SynapseRule>(
+        &self,
+        lanes: L,
+        rule: P,
+        part: &mut Part<'_, R>,
+        (n, block): (usize, usize),
+    ) {
+        let cell = self.cell;
+        let (size, width, columns) = (cell.block(), cell.lanes, cell.presynaptic);
+        let row = Block::new(lanes, cell, self.pass.synapses, &self.step, block);
+        let before = &part.segment[n * self.of_block + self.at..][..cell.states() * size];
+        let (trace, eligibility) = before.split_at(size);
+        let trace = L::vectors(trace, columns);
+        let States {
+            trace: lambdas,
+            eligibility: epsilons,
+        } = part.states.of_block(n, size);
+        let lambdas = L::vectors_mut(lambdas, columns);
+        let (eligibility, epsilons) = match rule.has_eligibility() {
+            true => (
+                L::vectors(eligibility, columns),
+                L::vectors_mut(epsilons, columns),
+            ),
+            false => (&[][..], &mut [][..]),
+        };
+        // As many columns as there are, or none.
+        let by_column = match self.needs_columns && cell.plastic.rule.pulls().presynaptic {
+            true => L::vectors_mut(part.columns, columns),
+            false => &mut [],
+        };
+        let zero = lanes.zero();
+        let mut sums = Sums {
+            presynaptic: zero,
+            row: [zero; 3],
+        };
+        for j in 0..columns {
+            let h = lanes.pair(trace[j]);
+            let e = match rule.has_eligibility() {
+                true => lanes.pair(eligibility[j]),
+                false => h,
+            };
+            let coefficients = row.coefficients::<P>(j);
+            let synapse = row.synapse::<P>(j, [h, e], &coefficients);
+            let mut lambda = lanes.pair(lambdas[j]);
+            if let Some(bound) = cell.plastic.bound {
+                let [after, _] = rule.update(synapse);
+                let (low, high) = (zero.constant(-bound), zero.constant(bound));
+                lambda = after.where_less(low, zero, lambda);
+                lambda = high.where_less(after, zero, lambda);
+            }
+            let epsilon = match rule.has_eligibility() {
+                true => lanes.pair(epsilons[j]),
+                false => zero,
+            };
+            let column = by_column.get_mut(j);
+            sums.presynaptic = match &column {
+                Some(column) => lanes.pair(**column),
+                None => zero,
+            };
+            let own = rule.pull(synapse, [lambda, epsilon], &mut sums);
+            lambdas[j] = own.trace.vectors;
+            if rule.has_eligibility() {
+                epsilons[j] = own.eligibility.vectors;
+            }
+            if let Some(column) = column {
+                *column = sums.presynaptic.vectors;
+            }
+            if P::HAS_COEFFICIENTS {
+                let here = n * size + j * width;
+                for (gradient, by) in part.coefficients.iter_mut().zip(&own.coefficients) {
+                    let to = &mut gradient[here..];
+                    (lanes.load(to) + *by).store(to);
+                }
+            }
+        }
+        let coefficients = row.coefficients::<P>(0);
+        let any = row.synapse::<P>(0, [zero; 2], &coefficients);
+        let [by_y, by_m, by_rate] = rule.of_row(any, sums.row);
+        by_y.store(&mut part.row.postsynaptic[n * width..]);
+        by_m.store(&mut part.row.modulator[n * width..]);
+        let to = &mut part.rate[n * width..];
+        (lanes.load(to) + by_rate).store(to);
+    }
+
+    /// A block's `δ`, and back through its synapses.
+    #[inline(always)]
+    fn answer<L: Lanes<Real = R>>(
+        &self,
+        lanes: L,
+        part: &mut Part<'_, R>,
+        (n, block): (usize, usize),
+    ) {
+        let Self {
             cell,
             pass,
             step,
@@ -533,63 +570,70 @@ impl<R: Real> PlainWork<R> for Answer<'_, '_, '_, R> {
             modulator,
             needs_columns,
             needs_inputs,
-        } = *self.given;
-        let part = self.part;
+        } = *self;
         let synapses = pass.synapses;
-        let (size, width) = (cell.block(), cell.lanes);
+        let (size, width, columns) = (cell.block(), cell.lanes, cell.presynaptic);
         let has_trace = cell.plastic.has_trace();
-        for (n, block) in part.blocks.clone().enumerate() {
-            let y = lanes.load(&step.postsynaptic[block * width..]);
-            let mut signal = lanes.load(&part.signal[n * width..]);
-            if has_trace {
-                signal = signal + lanes.load(&part.row.postsynaptic[n * width..]);
-            }
-            if let Some(sigma) = modulator {
-                let v = lanes.parameter(&synapses.modulator, block);
-                signal = lanes.load(sigma).multiply_add(v, signal);
-            }
-            let delta = signal * pass.shape.activation.derivative(y);
-            let delta = mask_of(cell, block, delta);
-            delta.store(&mut part.signal[n * width..]);
-            let to = &mut part.bias[n * width..];
-            (lanes.load(to) + delta).store(to);
-            let first = block * cell.presynaptic;
-            if has_trace {
-                let trace = &part.segment[n * of_block + at..][..size];
-                let lambdas = &mut part.states.trace[n * size..][..size];
-                let gradient = &mut part.plasticity[n * size..][..size];
-                for j in 0..cell.presynaptic {
-                    let here = j * width;
-                    let x = lanes.activity(step.presynaptic, j);
-                    let h = lanes.load(&trace[here..]);
-                    let a = lanes.parameter(&synapses.plasticity, first + j);
-                    let by_weight = delta * x;
-                    let to = &mut gradient[here..];
-                    by_weight.multiply_add(h, lanes.load(to)).store(to);
-                    let to = &mut lambdas[here..];
-                    a.multiply_add(by_weight, lanes.load(to)).store(to);
-                    if needs_columns {
-                        let w = lanes.parameter(&synapses.weight, first + j);
-                        let weight = a.multiply_add(h, w);
-                        let to = &mut part.columns[here..];
-                        delta.multiply_add(weight, lanes.load(to)).store(to);
-                    }
-                }
-            } else if needs_columns {
-                for j in 0..cell.presynaptic {
-                    let w = lanes.parameter(&synapses.weight, first + j);
-                    let to = &mut part.columns[j * width..];
-                    delta.multiply_add(w, lanes.load(to)).store(to);
-                }
-            }
-            if needs_inputs {
-                for k in 0..cell.inputs {
-                    let u = lanes.parameter(&synapses.input_weight, block * cell.inputs + k);
-                    let to = &mut part.inputs[k * width..];
-                    delta.multiply_add(u, lanes.load(to)).store(to);
-                }
-            }
+        let y = lanes.load(&step.postsynaptic[block * width..]);
+        let mut signal = lanes.load(&part.signal[n * width..]);
+        if has_trace {
+            signal = signal + lanes.load(&part.row.postsynaptic[n * width..]);
         }
+        if let Some(sigma) = modulator {
+            let v = lanes.parameter_at(&synapses.modulator, block);
+            signal = lanes.load(sigma).multiply_add(v, signal);
+        }
+        let delta = signal * pass.shape.activation.derivative(y);
+        let delta = mask_of(cell, block, delta);
+        delta.store(&mut part.signal[n * width..]);
+        let to = &mut part.bias[n * width..];
+        (lanes.load(to) + delta).store(to);
+        let weights = Weights::of(lanes, synapses, block * columns, columns);
+        let by_column = match needs_columns {
+            true => L::vectors_mut(part.columns, columns),
+            false => &mut [],
+        };
+        if has_trace {
+            let x = L::activities(step.presynaptic, columns);
+            let trace = L::vectors(&part.segment[n * of_block + at..], columns);
+            let lambdas = L::vectors_mut(&mut part.states.trace[n * size..], columns);
+            let gradient = L::vectors_mut(&mut part.plasticity[n * size..], columns);
+            for j in 0..columns {
+                let h = lanes.pair(trace[j]);
+                let by_weight = delta * lanes.activity(x[j]);
+                let sum = lanes.pair(gradient[j]);
+                gradient[j] = by_weight.multiply_add(h, sum).vectors;
+                let lambda = lanes.pair(lambdas[j]);
+                let a = weights.plasticity(j);
+                lambdas[j] = a.multiply_add(by_weight, lambda).vectors;
+                if let Some(column) = by_column.get_mut(j) {
+                    let sum = lanes.pair(*column);
+                    *column = delta.multiply_add(weights.with(h, j), sum).vectors;
+                }
+            }
+        } else {
+            back(lanes, delta, weights.fixed, by_column);
+        }
+        if needs_inputs {
+            let columns = cell.inputs;
+            let weights = L::parameters(&synapses.input_weight, block * columns, columns);
+            let to = L::vectors_mut(part.inputs, columns);
+            back(lanes, delta, weights, to);
+        }
+    }
+}
+
+/// Adds `δ w_j` to what columns have.
+#[inline(always)]
+fn back<L: Lanes>(
+    lanes: L,
+    delta: Pair<L::Simd, L::Real>,
+    weights: &[L::Parameter],
+    by_column: &mut [Vectors<L>],
+) {
+    for (column, w) in by_column.iter_mut().zip(weights) {
+        let sum = lanes.pair(*column);
+        *column = delta.multiply_add(lanes.parameter(*w), sum).vectors;
     }
 }
 
@@ -624,7 +668,7 @@ impl<R: Real> PlainWork<R> for Modulator<'_, R> {
                     mu.multiply_add(by_m, lanes.load(to)).store(to);
                     let to = &mut self.fan_out[(blocks + block) * width..];
                     (lanes.load(to) + by_m).store(to);
-                    lanes.parameter(&self.synapses.fan_out, block) * by_m
+                    lanes.parameter_at(&self.synapses.fan_out, block) * by_m
                 }
                 false => by_m,
             };
@@ -646,19 +690,18 @@ impl<R: Real> PlainWork<R> for Modulator<'_, R> {
 /// Sums over the lanes and chunks of `[chunks, columns, L]`, which are zero afterwards: one number for each episode.
 fn sum_columns<R: Real>(cell: &Cell<'_>, from: &mut [R], columns: usize, to: &mut [R]) {
     to.fill(R::zero());
-    let of_chunk = columns * cell.lanes;
-    for from in from.chunks_exact_mut(of_chunk) {
-        let work = Columns {
-            cell,
-            from,
-            to: &mut *to,
-        };
-        run_plain(cell.is_over_rows(), work);
-    }
+    let work = Columns {
+        cell,
+        columns,
+        from,
+        to,
+    };
+    run_plain(cell.is_over_rows(), work);
 }
 
 struct Columns<'a, R> {
     cell: &'a Cell<'a>,
+    columns: usize,
     from: &'a mut [R],
     to: &'a mut [R],
 }
@@ -666,10 +709,24 @@ struct Columns<'a, R> {
 impl<R: Real> PlainWork<R> for Columns<'_, R> {
     #[inline(always)]
     fn run<L: Lanes<Real = R>>(self, lanes: L) {
-        let episodes = self.cell.episodes();
-        for (j, from) in self.from.chunks_exact_mut(self.cell.lanes).enumerate() {
-            lanes.add_column(lanes.load(from), &mut self.to[j * episodes..]);
-            lanes.zero().store(from);
+        let Self {
+            cell,
+            columns,
+            from,
+            to,
+        } = self;
+        let zero = lanes.zero();
+        let (first, others) = from.split_at_mut(columns * cell.lanes);
+        let first = L::vectors_mut(first, columns);
+        for from in others.chunks_exact_mut(columns * cell.lanes) {
+            for (first, from) in first.iter_mut().zip(L::vectors_mut(from, columns)) {
+                let from = std::mem::replace(from, zero.vectors);
+                *first = (lanes.pair(*first) + lanes.pair(from)).vectors;
+            }
+        }
+        for (first, to) in first.iter_mut().zip(to.chunks_exact_mut(cell.episodes())) {
+            let first = std::mem::replace(first, zero.vectors);
+            lanes.add_column(lanes.pair(first), to);
         }
     }
 }
@@ -702,14 +759,17 @@ impl<R: Real> PlainWork<R> for Product<'_, R> {
                 let mut sums: [Pair<L::Simd, R>; TOGETHER] = [lanes.zero(); TOGETHER];
                 for t in 0..self.steps {
                     let delta = lanes.load(&self.deltas[t * values + block * width..]);
-                    let x = &activity[t * apart..];
-                    if count == TOGETHER {
-                        for (k, sum) in sums.iter_mut().enumerate() {
-                            *sum = delta.multiply_add(lanes.activity(x, j + k), *sum);
+                    let x = &L::activities(&activity[t * apart..], self.columns)[j..];
+                    match x.first_chunk::<TOGETHER>() {
+                        Some(x) => {
+                            for (sum, x) in sums.iter_mut().zip(x) {
+                                *sum = delta.multiply_add(lanes.activity(*x), *sum);
+                            }
                         }
-                    } else {
-                        for (k, sum) in sums.iter_mut().enumerate().take(count) {
-                            *sum = delta.multiply_add(lanes.activity(x, j + k), *sum);
+                        None => {
+                            for (sum, x) in sums.iter_mut().zip(x) {
+                                *sum = delta.multiply_add(lanes.activity(*x), *sum);
+                            }
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! The forward sweep over a layer whose rows step together.
 
-use super::lanes::{Lanes, PlainWork, run, run_plain};
-use super::update::{States, Step, Update};
+use super::lanes::{Lanes, PlainWork, Work, run, run_plain};
+use super::update::{Block, States, Step, Update, Weights};
 use super::{mask_of, total};
 use crate::cpu::arrays::Activity;
 use crate::cpu::cells::Cell;
@@ -10,6 +10,7 @@ use crate::cpu::kernels::Pass;
 use crate::cpu::synapses::Synapses;
 use crate::network::{ModulatorFrom, RecurrentInput};
 use crate::number::{Number, Pair, Real};
+use crate::rule::SynapseRule;
 use std::ops::Range;
 
 /// Runs the layer over the steps of `pass`: reads `activity.input` and, at the first step, the initial states and the
@@ -126,26 +127,30 @@ fn respond<R: Real>(cell: &Cell<'_>, activity: &mut Activity<R>, pass: &Pass<'_,
         pass.parallel,
         parts.into_iter(),
         |(blocks, mut states, checkpoints, output)| {
-            if let Some(step) = given.last {
-                let work = Update {
-                    cell,
-                    synapses: pass.synapses,
-                    step,
-                    blocks: blocks.clone(),
-                    states: states.reborrow(),
-                };
-                run(cell.is_over_rows(), &cell.plastic.rule, work);
+            match given.last {
+                Some(step) => {
+                    let work = Advance {
+                        given: &given,
+                        step,
+                        blocks,
+                        states: &mut states,
+                        output,
+                    };
+                    run(cell.is_over_rows(), &cell.plastic.rule, work);
+                }
+                None => {
+                    let work = ReadOut {
+                        given: &given,
+                        blocks,
+                        trace: states.trace,
+                        output,
+                    };
+                    run_plain(cell.is_over_rows(), work);
+                }
             }
             if keeps {
                 keep(cell, &states, checkpoints, (t / apart - 1, kept));
             }
-            let work = ReadOut {
-                given: &given,
-                blocks,
-                trace: states.trace,
-                output,
-            };
-            run_plain(cell.is_over_rows(), work);
         },
     );
 }
@@ -199,124 +204,128 @@ impl<R: Real> PlainWork<R> for ReadOut<'_, R> {
             cell,
             pass,
             presynaptic,
-            input,
             ..
         } = *self.given;
-        let synapses = pass.synapses;
+        let columns = cell.presynaptic;
         for (n, block) in self.blocks.enumerate() {
-            let mut sum = lanes.parameter(&synapses.bias, block);
-            match cell.input {
-                None => {}
-                Some(RecurrentInput::Identity) => {
-                    sum = sum + lanes.load(&input[block * cell.lanes..]);
-                }
-                Some(RecurrentInput::Matrix) => {
-                    let of_input = Matrix {
-                        lanes,
-                        weights: &synapses.input_weight,
-                        first: block * cell.inputs,
-                    };
-                    sum = sum + of_input.times(cell.inputs, input);
-                }
-            }
-            let matrix = Matrix {
-                lanes,
-                weights: &synapses.weight,
-                first: block * cell.presynaptic,
-            };
-            sum = sum
-                + match cell.plastic.has_trace() {
-                    false => matrix.times(cell.presynaptic, presynaptic),
-                    true => {
-                        let plasticity = Matrix {
-                            weights: &synapses.plasticity,
-                            ..matrix
-                        };
-                        let trace = &self.trace[n * cell.block()..][..cell.block()];
-                        matrix.plastic_times(plasticity, trace, cell, presynaptic)
+            let weights = Weights::of(lanes, pass.synapses, block * columns, columns);
+            let of_synapses = match cell.plastic.has_trace() {
+                false => times(lanes, weights.fixed, L::activities(presynaptic, columns)),
+                true => {
+                    let trace = L::vectors(&self.trace[n * cell.block()..], columns);
+                    let x = L::activities(presynaptic, columns);
+                    let mut sum = lanes.zero();
+                    for j in 0..columns {
+                        let weight = weights.with(lanes.pair(trace[j]), j);
+                        sum = weight.multiply_add(lanes.activity(x[j]), sum);
                     }
-                };
+                    sum
+                }
+            };
+            let sum = self.given.drive(lanes, block) + of_synapses;
             let y = pass.shape.activation.apply(sum);
             y.store(&mut self.output[n * cell.lanes..]);
         }
     }
 }
 
-/// The weights of one block.
-#[derive(Clone, Copy)]
-struct Matrix<'a, L: Lanes> {
-    lanes: L,
-    weights: &'a [L::Real],
-    first: usize,
+/// The same, after the traces of the step before have been brought up to date.
+struct Advance<'a, 's, R> {
+    given: &'a Given<'a, R>,
+    step: Step<'a, R>,
+    blocks: Range<usize>,
+    states: &'a mut States<'s, R>,
+    output: &'a mut [R],
+}
+
+impl<R: Real> Work<R> for Advance<'_, '_, R> {
+    #[inline(always)]
+    fn run<L: Lanes<Real = R>, P: SynapseRule>(self, lanes: L, rule: P) {
+        let Given {
+            cell,
+            pass,
+            presynaptic,
+            ..
+        } = *self.given;
+        let columns = cell.presynaptic;
+        for (n, block) in self.blocks.enumerate() {
+            let row = Block::new(lanes, cell, pass.synapses, &self.step, block);
+            let weights = Weights::of(lanes, pass.synapses, block * columns, columns);
+            let x = L::activities(presynaptic, columns);
+            let States { trace, eligibility } = self.states.of_block(n, cell.block());
+            let trace = L::vectors_mut(trace, columns);
+            let eligibility = match rule.has_eligibility() {
+                true => L::vectors_mut(eligibility, columns),
+                false => &mut [],
+            };
+            let mut sum = lanes.zero();
+            for j in 0..columns {
+                let h = lanes.pair(trace[j]);
+                let e = match rule.has_eligibility() {
+                    true => lanes.pair(eligibility[j]),
+                    false => h,
+                };
+                let [h, e] = row.update(rule, j, [h, e]);
+                trace[j] = h.vectors;
+                if rule.has_eligibility() {
+                    eligibility[j] = e.vectors;
+                }
+                sum = weights.with(h, j).multiply_add(lanes.activity(x[j]), sum);
+            }
+            let sum = self.given.drive(lanes, block) + sum;
+            let y = pass.shape.activation.apply(sum);
+            y.store(&mut self.output[n * cell.lanes..]);
+        }
+    }
+}
+
+impl<R: Real> Given<'_, R> {
+    /// What a block has beside its synapses among each other.
+    #[inline(always)]
+    fn drive<L: Lanes<Real = R>>(&self, lanes: L, block: usize) -> Pair<L::Simd, R> {
+        let Self {
+            cell, pass, input, ..
+        } = *self;
+        let bias = lanes.parameter_at(&pass.synapses.bias, block);
+        match cell.input {
+            None => bias,
+            Some(RecurrentInput::Identity) => bias + lanes.load(&input[block * cell.lanes..]),
+            Some(RecurrentInput::Matrix) => {
+                let columns = cell.inputs;
+                let weights = &pass.synapses.input_weight;
+                let weights = L::parameters(weights, block * columns, columns);
+                bias + times(lanes, weights, L::activities(input, columns))
+            }
+        }
+    }
 }
 
 /// Sums that go on by turns, so that none waits for its last addition.
 const TURNS: usize = 4;
 
-impl<L: Lanes> Matrix<'_, L> {
-    /// `Σ_j w_j x_j`.
-    #[inline(always)]
-    fn times(self, columns: usize, activity: &[L::Real]) -> Pair<L::Simd, L::Real> {
-        let mut sums = [self.lanes.zero(); TURNS];
-        let mut j = 0;
-        while j + TURNS <= columns {
-            for (k, sum) in sums.iter_mut().enumerate() {
-                let w = self.lanes.parameter(self.weights, self.first + j + k);
-                *sum = w.multiply_add(self.lanes.activity(activity, j + k), *sum);
-            }
-            j += TURNS;
+/// `Σ_j w_j x_j`.
+#[inline(always)]
+fn times<L: Lanes>(
+    lanes: L,
+    weights: &[L::Parameter],
+    activity: &[L::Activity],
+) -> Pair<L::Simd, L::Real> {
+    let mut sums = [lanes.zero(); TURNS];
+    let (weights, last_weights) = weights.as_chunks::<TURNS>();
+    let (activity, last_activity) = activity.as_chunks::<TURNS>();
+    for (w, x) in weights.iter().zip(activity) {
+        for k in 0..TURNS {
+            sums[k] = lanes
+                .parameter(w[k])
+                .multiply_add(lanes.activity(x[k]), sums[k]);
         }
-        while j < columns {
-            let w = self.lanes.parameter(self.weights, self.first + j);
-            sums[0] = w.multiply_add(self.lanes.activity(activity, j), sums[0]);
-            j += 1;
-        }
-        (sums[0] + sums[1]) + (sums[2] + sums[3])
     }
-
-    /// `w_j + α_j h_j`.
-    #[inline(always)]
-    fn plastic_weight(
-        self,
-        plasticity: Self,
-        trace: &[L::Real],
-        j: usize,
-    ) -> Pair<L::Simd, L::Real> {
-        let w = self.lanes.parameter(self.weights, self.first + j);
-        let a = self
-            .lanes
-            .parameter(plasticity.weights, plasticity.first + j);
-        a.multiply_add(self.lanes.load(trace), w)
+    for (w, x) in last_weights.iter().zip(last_activity) {
+        sums[0] = lanes
+            .parameter(*w)
+            .multiply_add(lanes.activity(*x), sums[0]);
     }
-
-    /// `Σ_j (w_j + α_j h_j) x_j`.
-    #[inline(always)]
-    fn plastic_times(
-        self,
-        plasticity: Self,
-        trace: &[L::Real],
-        cell: &Cell<'_>,
-        activity: &[L::Real],
-    ) -> Pair<L::Simd, L::Real> {
-        let lanes = self.lanes;
-        let mut sums = [lanes.zero(); TURNS];
-        let mut j = 0;
-        let width = cell.lanes;
-        while j + TURNS <= cell.presynaptic {
-            for (k, sum) in sums.iter_mut().enumerate() {
-                let j = j + k;
-                let weight = self.plastic_weight(plasticity, &trace[j * width..], j);
-                *sum = weight.multiply_add(lanes.activity(activity, j), *sum);
-            }
-            j += TURNS;
-        }
-        while j < cell.presynaptic {
-            let weight = self.plastic_weight(plasticity, &trace[j * width..], j);
-            sums[0] = weight.multiply_add(lanes.activity(activity, j), sums[0]);
-            j += 1;
-        }
-        (sums[0] + sums[1]) + (sums[2] + sums[3])
-    }
+    (sums[0] + sums[1]) + (sums[2] + sums[3])
 }
 
 /// The modulator of step `t` from its output, and each row's.
@@ -358,7 +367,7 @@ impl<R: Real> PlainWork<R> for Modulate<'_, R> {
         let (blocks, rows) = (cell.blocks(), cell.blocks() * cell.rows);
         let mut sum = lanes.zero();
         for block in 0..blocks {
-            let v = lanes.parameter(&synapses.modulator, block);
+            let v = lanes.parameter_at(&synapses.modulator, block);
             let y = lanes.load(&values[block * cell.lanes..]);
             sum = sum + mask_of(cell, block, v * y);
         }
@@ -377,8 +386,8 @@ impl<R: Real> PlainWork<R> for Modulate<'_, R> {
         for block in 0..blocks {
             let m = match cell.is_fanned_out() {
                 true => {
-                    let phi = lanes.parameter(&synapses.fan_out, block);
-                    let beta = lanes.parameter(&synapses.fan_out, blocks + block);
+                    let phi = lanes.parameter_at(&synapses.fan_out, block);
+                    let beta = lanes.parameter_at(&synapses.fan_out, blocks + block);
                     phi.multiply_add(mu, beta)
                 }
                 false => mu,
@@ -388,12 +397,22 @@ impl<R: Real> PlainWork<R> for Modulate<'_, R> {
     }
 }
 
+/// Copies what each episode has, to the first elements of `to`.
+pub(super) fn copy_episodes<R: Copy>(from: &[R], to: &mut [R]) {
+    match from {
+        // Most often, and a call for it would take longer.
+        [from] => to[0] = *from,
+        _ => to[..from.len()].copy_from_slice(from),
+    }
+}
+
 /// Copies the output of step `t` to `[O, T, episodes]`.
 fn put_out<R: Real>(cell: &Cell<'_>, activity: &mut Activity<R>, pass: &Pass<'_, R>, t: usize) {
     let (values, episodes) = (cell.values(), cell.episodes());
     let from = &activity.values[t * values..][..cell.outputs * episodes];
-    for (i, from) in from.chunks_exact(episodes).enumerate() {
-        activity.output[(i * pass.room + t) * episodes..][..episodes].copy_from_slice(from);
+    let to = activity.output.chunks_exact_mut(pass.room * episodes);
+    for (to, from) in to.zip(from.chunks_exact(episodes)) {
+        copy_episodes(from, &mut to[t * episodes..]);
     }
 }
 

@@ -1,14 +1,21 @@
 //! What lies along the lanes of a block, as a type: rows of one episode, or episodes.
 
-use crate::number::{Kernel, Pair, Real, vectorise};
+use crate::number::{self, Kernel, Lanes as _, Pair, Real, vectorise};
 use crate::rule::{CompiledSynapse, Rule, SynapseRule};
 use pulp::Simd;
 use std::marker::PhantomData;
+
+/// A pair of vectors, as loops over synapses use it.
+pub(super) type Vectors<L> = [<<L as Lanes>::Real as number::Lanes>::Vector<<L as Lanes>::Simd>; 2];
 
 /// Vectors of a block, with what the lanes of a block have in common.
 pub(super) trait Lanes: Copy {
     type Real: Real;
     type Simd: Simd;
+    /// What is loaded of a parameter to fill a pair of vectors.
+    type Parameter: Copy;
+    /// What is loaded of presynaptic activity to do so.
+    type Activity: Copy;
 
     fn simd(self) -> Self::Simd;
 
@@ -22,7 +29,7 @@ pub(super) trait Lanes: Copy {
     fn constant(self, value: Self::Real) -> Pair<Self::Simd, Self::Real> {
         Pair::new(
             self.simd(),
-            [<Self::Real as crate::number::Lanes>::splat(self.simd(), value); 2],
+            [<Self::Real as number::Lanes>::splat(self.simd(), value); 2],
         )
     }
 
@@ -31,11 +38,41 @@ pub(super) trait Lanes: Copy {
         self.constant(num_traits::Zero::zero())
     }
 
-    /// Element `j` of presynaptic activity, `[J, episodes]`.
-    fn activity(self, values: &[Self::Real], j: usize) -> Pair<Self::Simd, Self::Real>;
+    /// Vectors as a number in each lane.
+    #[inline(always)]
+    fn pair(self, vectors: Vectors<Self>) -> Pair<Self::Simd, Self::Real> {
+        Pair::new(self.simd(), vectors)
+    }
+
+    /// The first `count` blocks of `values`.
+    #[inline(always)]
+    fn vectors(values: &[Self::Real], count: usize) -> &[Vectors<Self>] {
+        let width = Self::Real::pair_width::<Self::Simd>();
+        Self::Real::pairs::<Self::Simd>(&values[..count * width])
+    }
+
+    /// The same, to be changed.
+    #[inline(always)]
+    fn vectors_mut(values: &mut [Self::Real], count: usize) -> &mut [Vectors<Self>] {
+        let width = Self::Real::pair_width::<Self::Simd>();
+        Self::Real::pairs_mut::<Self::Simd>(&mut values[..count * width])
+    }
+
+    /// The first `count` elements of presynaptic activity, `[J, episodes]`.
+    fn activities(values: &[Self::Real], count: usize) -> &[Self::Activity];
+
+    fn activity(self, loaded: Self::Activity) -> Pair<Self::Simd, Self::Real>;
+
+    /// `count` elements from number `first` on of parameters, `[…, rows]`.
+    fn parameters(values: &[Self::Real], first: usize, count: usize) -> &[Self::Parameter];
+
+    fn parameter(self, loaded: Self::Parameter) -> Pair<Self::Simd, Self::Real>;
 
     /// Element `index` of parameters, `[…, rows]`.
-    fn parameter(self, values: &[Self::Real], index: usize) -> Pair<Self::Simd, Self::Real>;
+    #[inline(always)]
+    fn parameter_at(self, values: &[Self::Real], index: usize) -> Pair<Self::Simd, Self::Real> {
+        self.parameter(Self::parameters(values, index, 1)[0])
+    }
 
     /// Adds what a column has in each lane to `sum`, one number for each episode.
     fn add_column(self, value: Pair<Self::Simd, Self::Real>, sum: &mut [Self::Real]);
@@ -48,6 +85,8 @@ pub(super) struct OverRows<S, R>(S, PhantomData<R>);
 impl<S: Simd, R: Real> Lanes for OverRows<S, R> {
     type Real = R;
     type Simd = S;
+    type Parameter = [R::Vector<S>; 2];
+    type Activity = R;
 
     #[inline(always)]
     fn simd(self) -> S {
@@ -55,13 +94,23 @@ impl<S: Simd, R: Real> Lanes for OverRows<S, R> {
     }
 
     #[inline(always)]
-    fn activity(self, values: &[R], j: usize) -> Pair<S, R> {
-        self.constant(values[j])
+    fn activities(values: &[R], count: usize) -> &[R] {
+        &values[..count]
     }
 
     #[inline(always)]
-    fn parameter(self, values: &[R], index: usize) -> Pair<S, R> {
-        self.load(&values[index * R::pair_width::<S>()..])
+    fn activity(self, loaded: R) -> Pair<S, R> {
+        self.constant(loaded)
+    }
+
+    #[inline(always)]
+    fn parameters(values: &[R], first: usize, count: usize) -> &[[R::Vector<S>; 2]] {
+        Self::vectors(&values[first * R::pair_width::<S>()..], count)
+    }
+
+    #[inline(always)]
+    fn parameter(self, loaded: [R::Vector<S>; 2]) -> Pair<S, R> {
+        self.pair(loaded)
     }
 
     #[inline(always)]
@@ -77,6 +126,8 @@ pub(super) struct OverEpisodes<S, R>(S, PhantomData<R>);
 impl<S: Simd, R: Real> Lanes for OverEpisodes<S, R> {
     type Real = R;
     type Simd = S;
+    type Parameter = R;
+    type Activity = [R::Vector<S>; 2];
 
     #[inline(always)]
     fn simd(self) -> S {
@@ -84,13 +135,23 @@ impl<S: Simd, R: Real> Lanes for OverEpisodes<S, R> {
     }
 
     #[inline(always)]
-    fn activity(self, values: &[R], j: usize) -> Pair<S, R> {
-        self.load(&values[j * R::pair_width::<S>()..])
+    fn activities(values: &[R], count: usize) -> &[[R::Vector<S>; 2]] {
+        Self::vectors(values, count)
     }
 
     #[inline(always)]
-    fn parameter(self, values: &[R], index: usize) -> Pair<S, R> {
-        self.constant(values[index])
+    fn activity(self, loaded: [R::Vector<S>; 2]) -> Pair<S, R> {
+        self.pair(loaded)
+    }
+
+    #[inline(always)]
+    fn parameters(values: &[R], first: usize, count: usize) -> &[R] {
+        &values[first..first + count]
+    }
+
+    #[inline(always)]
+    fn parameter(self, loaded: R) -> Pair<S, R> {
+        self.constant(loaded)
     }
 
     #[inline(always)]

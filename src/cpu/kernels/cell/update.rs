@@ -46,13 +46,6 @@ pub(super) struct States<'a, R> {
 }
 
 impl<R> States<'_, R> {
-    pub fn reborrow(&mut self) -> States<'_, R> {
-        States {
-            trace: self.trace,
-            eligibility: self.eligibility,
-        }
-    }
-
     /// Those of one block among them, of so many elements.
     pub fn of_block(&mut self, number: usize, size: usize) -> States<'_, R> {
         let part = number * size..(number + 1) * size;
@@ -66,16 +59,17 @@ impl<R> States<'_, R> {
     }
 }
 
-/// A layer's synapses of one block at one step, but for what each synapse has of its own.
+/// A layer's synapses of one block at one step, but for the traces.
 #[derive(Clone, Copy)]
 pub(super) struct Block<'a, L: Lanes> {
     lanes: L,
-    presynaptic: &'a [L::Real],
+    presynaptic: &'a [L::Activity],
     coefficients: &'a [L::Real],
     /// Where the block's coefficients begin, and how far apart those with two names are.
     first: usize,
     apart: usize,
     count: usize,
+    bound: Option<f64>,
     postsynaptic: Pair<L::Simd, L::Real>,
     modulator: Pair<L::Simd, L::Real>,
     rate: Pair<L::Simd, L::Real>,
@@ -93,34 +87,40 @@ impl<'a, L: Lanes> Block<'a, L> {
         let at = block * cell.lanes;
         Self {
             lanes,
-            presynaptic: step.presynaptic,
+            presynaptic: L::activities(step.presynaptic, cell.presynaptic),
             coefficients: &synapses.coefficients,
             first: block * cell.presynaptic,
             apart: cell.blocks() * cell.presynaptic,
-            count: cell.plastic.coefficients.len(),
+            count: cell.plastic.coefficients.len().min(MOST_COEFFICIENTS),
+            bound: cell.plastic.bound,
             postsynaptic: lanes.load(&step.postsynaptic[at..]),
             modulator: match step.modulators.is_empty() {
                 true => lanes.zero().constant(1.0),
                 false => lanes.load(&step.modulators[at..]),
             },
-            rate: lanes.parameter(&synapses.rate, block),
+            rate: lanes.parameter_at(&synapses.rate, block),
         }
     }
 
-    /// The coefficients of synapse `j`.
+    /// The coefficients of synapse `j`, if the rule `P` may have any.
     #[inline(always)]
-    pub fn coefficients(&self, j: usize) -> [Pair<L::Simd, L::Real>; MOST_COEFFICIENTS] {
+    pub fn coefficients<P: SynapseRule>(
+        &self,
+        j: usize,
+    ) -> [Pair<L::Simd, L::Real>; MOST_COEFFICIENTS] {
         let mut all = [self.rate; MOST_COEFFICIENTS];
-        for (number, one) in all.iter_mut().enumerate().take(self.count) {
-            let index = number * self.apart + self.first + j;
-            *one = self.lanes.parameter(self.coefficients, index);
+        if P::HAS_COEFFICIENTS {
+            for (number, one) in all.iter_mut().enumerate().take(self.count) {
+                let index = number * self.apart + self.first + j;
+                *one = self.lanes.parameter_at(self.coefficients, index);
+            }
         }
         all
     }
 
-    /// Synapse `j` with these traces.
+    /// Synapse `j` with these traces, and of the rule `P`.
     #[inline(always)]
-    pub fn synapse<'b>(
+    pub fn synapse<'b, P: SynapseRule>(
         &self,
         j: usize,
         [trace, eligibility]: [Pair<L::Simd, L::Real>; 2],
@@ -129,47 +129,69 @@ impl<'a, L: Lanes> Block<'a, L> {
         Synapse {
             trace,
             eligibility,
-            presynaptic: self.lanes.activity(self.presynaptic, j),
+            presynaptic: self.lanes.activity(self.presynaptic[j]),
             postsynaptic: self.postsynaptic,
             modulator: self.modulator,
             rate: self.rate,
-            coefficients: &coefficients[..self.count],
+            coefficients: match P::HAS_COEFFICIENTS {
+                true => &coefficients[..self.count],
+                false => &[],
+            },
+        }
+    }
+
+    /// The traces of synapse `j` after the step.
+    #[inline(always)]
+    pub fn update<P: SynapseRule>(
+        &self,
+        rule: P,
+        j: usize,
+        traces: [Pair<L::Simd, L::Real>; 2],
+    ) -> [Pair<L::Simd, L::Real>; 2] {
+        let coefficients = self.coefficients::<P>(j);
+        let [h, e] = rule.update(self.synapse::<P>(j, traces, &coefficients));
+        match self.bound {
+            Some(bound) => [within(h, bound), e],
+            None => [h, e],
         }
     }
 }
 
-/// Traces of one block, `[J, L]`, after a step.
-#[inline(always)]
-pub(super) fn update<L: Lanes, P: SynapseRule>(
+/// A block's weights, and what its traces add to them.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a, L: Lanes> {
     lanes: L,
-    rule: P,
-    cell: &Cell<'_>,
-    synapses: &Synapses<L::Real>,
-    step: &Step<'_, L::Real>,
-    block: usize,
-    states: States<'_, L::Real>,
-) {
-    let row = Block::new(lanes, cell, synapses, step, block);
-    let width = cell.lanes;
-    let bound = cell.plastic.bound;
-    let States { trace, eligibility } = states;
-    for j in 0..cell.presynaptic {
-        let at = j * width;
-        let h = lanes.load(&trace[at..]);
-        let e = match P::has_eligibility(rule) {
-            true => lanes.load(&eligibility[at..]),
-            false => h,
-        };
-        let coefficients = row.coefficients(j);
-        let [h, e] = rule.update(row.synapse(j, [h, e], &coefficients));
-        let h = match bound {
-            Some(bound) => within(h, bound),
-            None => h,
-        };
-        h.store(&mut trace[at..]);
-        if P::has_eligibility(rule) {
-            e.store(&mut eligibility[at..]);
+    pub fixed: &'a [L::Parameter],
+    /// Empty where nothing is plastic.
+    plasticity: &'a [L::Parameter],
+}
+
+impl<'a, L: Lanes> Weights<'a, L> {
+    /// `columns` of them, from number `first` on.
+    #[inline(always)]
+    pub fn of(lanes: L, synapses: &'a Synapses<L::Real>, first: usize, columns: usize) -> Self {
+        let plasticity = &synapses.plasticity;
+        Self {
+            lanes,
+            fixed: L::parameters(&synapses.weight, first, columns),
+            plasticity: match plasticity.is_empty() {
+                true => &[],
+                false => L::parameters(plasticity, first, columns),
+            },
         }
+    }
+
+    /// `α_j`.
+    #[inline(always)]
+    pub fn plasticity(&self, j: usize) -> Pair<L::Simd, L::Real> {
+        self.lanes.parameter(self.plasticity[j])
+    }
+
+    /// `w_j + α_j h_j`.
+    #[inline(always)]
+    pub fn with(&self, trace: Pair<L::Simd, L::Real>, j: usize) -> Pair<L::Simd, L::Real> {
+        let weight = self.lanes.parameter(self.fixed[j]);
+        self.plasticity(j).multiply_add(trace, weight)
     }
 }
 
@@ -193,18 +215,27 @@ pub(super) struct Update<'a, R> {
 impl<R: Real> Work<R> for Update<'_, R> {
     #[inline(always)]
     fn run<L: Lanes<Real = R>, P: SynapseRule>(mut self, lanes: L, rule: P) {
-        let size = self.cell.block();
+        let (cell, columns) = (self.cell, self.cell.presynaptic);
         for (n, block) in self.blocks.clone().enumerate() {
-            let states = self.states.of_block(n, size);
-            update(
-                lanes,
-                rule,
-                self.cell,
-                self.synapses,
-                &self.step,
-                block,
-                states,
-            );
+            let row = Block::new(lanes, cell, self.synapses, &self.step, block);
+            let States { trace, eligibility } = self.states.of_block(n, cell.block());
+            let trace = L::vectors_mut(trace, columns);
+            let eligibility = match rule.has_eligibility() {
+                true => L::vectors_mut(eligibility, columns),
+                false => &mut [],
+            };
+            for j in 0..columns {
+                let h = lanes.pair(trace[j]);
+                let e = match rule.has_eligibility() {
+                    true => lanes.pair(eligibility[j]),
+                    false => h,
+                };
+                let [h, e] = row.update(rule, j, [h, e]);
+                trace[j] = h.vectors;
+                if rule.has_eligibility() {
+                    eligibility[j] = e.vectors;
+                }
+            }
         }
     }
 }
@@ -224,18 +255,37 @@ pub(super) struct Replay<'a, R> {
 impl<R: Real> Work<R> for Replay<'_, R> {
     #[inline(always)]
     fn run<L: Lanes<Real = R>, P: SynapseRule>(self, lanes: L, rule: P) {
-        let (size, states) = (self.cell.block(), self.cell.states());
-        let of_block = self.room * states * size;
+        let (cell, columns) = (self.cell, self.cell.presynaptic);
+        let size = cell.states() * cell.block();
+        let of_block = self.room * size;
         for (n, block) in self.blocks.clone().enumerate() {
             let segment = &mut self.segment[n * of_block..][..of_block];
             for (k, step) in self.steps.iter().enumerate() {
-                let (before, after) = segment.split_at_mut((k + 1) * states * size);
-                let before = &before[k * states * size..];
-                let after = &mut after[..states * size];
-                after.copy_from_slice(before);
-                let (trace, eligibility) = after.split_at_mut(size);
-                let states = States { trace, eligibility };
-                update(lanes, rule, self.cell, self.synapses, step, block, states);
+                let row = Block::new(lanes, cell, self.synapses, step, block);
+                let (before, after) = segment.split_at_mut((k + 1) * size);
+                let (trace, eligibility) = before[k * size..].split_at(cell.block());
+                let (next, next_eligibility) = after[..size].split_at_mut(cell.block());
+                let trace = L::vectors(trace, columns);
+                let next = L::vectors_mut(next, columns);
+                let (eligibility, next_eligibility) = match rule.has_eligibility() {
+                    true => (
+                        L::vectors(eligibility, columns),
+                        L::vectors_mut(next_eligibility, columns),
+                    ),
+                    false => (&[][..], &mut [][..]),
+                };
+                for j in 0..columns {
+                    let h = lanes.pair(trace[j]);
+                    let e = match rule.has_eligibility() {
+                        true => lanes.pair(eligibility[j]),
+                        false => h,
+                    };
+                    let [h, e] = row.update(rule, j, [h, e]);
+                    next[j] = h.vectors;
+                    if rule.has_eligibility() {
+                        next_eligibility[j] = e.vectors;
+                    }
+                }
             }
         }
     }
