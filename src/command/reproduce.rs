@@ -14,12 +14,13 @@ use metaplastic::runs::figure::{self, Picture};
 use metaplastic::runs::files::{FIGURES, REPORT, SUMMARY, holds_a_run};
 use metaplastic::runs::staging::{self, Staging};
 use metaplastic::runs::{Folder, Run, Summary, Wanted, remove, typical};
-use metaplastic::tasks;
+use metaplastic::tasks::{self, Task};
 use metaplastic::training::{Recipe, Trained, Training};
 use metaplastic::{Error, Result};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 #[derive(Args, Debug)]
@@ -56,6 +57,13 @@ pub(super) struct Arguments {
     /// Print the summaries as one line of JSON on standard output
     #[arg(long)]
     json: bool,
+}
+
+/// The experiments of the paper (Miconi 2016).
+const EXPERIMENTS: [&str; 3] = ["completion", "one-shot", "reversal"];
+
+fn experiments() -> impl Iterator<Item = Arc<dyn Task>> {
+    EXPERIMENTS.into_iter().filter_map(tasks::named)
 }
 
 /// An experiment's networks.
@@ -96,7 +104,7 @@ struct Totals<'a> {
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let start = Instant::now();
     let mut recipes = Vec::new();
-    for task in tasks::all() {
+    for task in experiments() {
         let recipe = Recipe {
             seed: arguments.seed,
             population: arguments.runs,
@@ -152,7 +160,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         // An old reproduction is replaced when all of the new one is there.
         if !replaces {
             save(&mut ended, &mut done, &mut folders)?;
-        } else if ending != Ending::Interrupted && ended.len() < tasks::all().len() {
+        } else if ending != Ending::Interrupted && ended.len() < EXPERIMENTS.len() {
             beside = beside.or_else(|| Beside::of(&whole));
             if let Some(beside) = &mut beside {
                 beside.keep(&ended);
@@ -225,8 +233,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 
 /// Claims the folder of every experiment, in their order.
 fn claim_parts(whole: &Folder) -> Result<VecDeque<Folder>> {
-    let all = tasks::all().into_iter();
-    all.map(|task| whole.inside(task.name())).collect()
+    let all = EXPERIMENTS.into_iter();
+    all.map(|name| whole.inside(name)).collect()
 }
 
 /// Writes the runs that have ended, each into the next of the folders.
@@ -247,9 +255,7 @@ fn is_taken(path: &Path) -> bool {
     [REPORT, SUMMARY]
         .iter()
         .any(|name| staging::find(path, name).exists())
-        || tasks::all()
-            .iter()
-            .any(|task| holds_a_run(&path.join(task.name())))
+        || EXPERIMENTS.iter().any(|name| holds_a_run(&path.join(name)))
 }
 
 fn worse(one: Ending, other: Ending) -> Ending {

@@ -1,9 +1,10 @@
 //! The tasks, and their settings, as arguments.
 
 use super::number::whole;
+use super::values::real;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
-use metaplastic::tasks::{self, Task};
+use metaplastic::tasks::{self, Task, TaskSetting};
 use std::sync::Arc;
 
 /// The name of a task that comes with the crate.
@@ -35,32 +36,49 @@ impl TaskSettings {
         &self.0
     }
 
-    /// Each setting's name, and what it is about.
-    fn all() -> Vec<(&'static str, String)> {
-        let mut all: Vec<(&'static str, String)> = Vec::new();
+    /// Each setting's name and value in one of the tasks that have it, and what it is about.
+    fn all() -> Vec<(&'static str, toml::Value, String)> {
         let tasks = tasks::all();
-        for setting in tasks.iter().flat_map(|task| task.settings()) {
-            match all.iter_mut().find(|(name, _)| *name == setting.name) {
-                Some((_, account)) => *account = setting.account,
-                None => all.push((setting.name, setting.account)),
+        let mut all: Vec<(TaskSetting, Vec<&str>)> = Vec::new();
+        for task in &tasks {
+            for setting in task.settings() {
+                let same =
+                    |it: &TaskSetting| it.name == setting.name && it.account == setting.account;
+                match all.iter_mut().find(|(it, _)| same(it)) {
+                    Some((_, of)) => of.push(task.name()),
+                    None => all.push((setting, vec![task.name()])),
+                }
             }
         }
-        all
+        let mut options: Vec<(&'static str, toml::Value, String)> = Vec::new();
+        for (setting, of) in &all {
+            let mut alike = all.iter().filter(|(it, _)| it.name == setting.name);
+            let account = match alike.nth(1) {
+                None => setting.account.clone(),
+                Some(_) => format!("{} ({})", setting.account, of.join(", ")),
+            };
+            match options.iter_mut().find(|(name, ..)| *name == setting.name) {
+                Some((.., before)) => *before += &format!("; {account}"),
+                None => options.push((setting.name, setting.value.clone(), account)),
+            }
+        }
+        options
     }
 }
 
 impl Args for TaskSettings {
     fn augment_args(mut command: Command) -> Command {
-        for (name, account) in Self::all() {
+        for (name, value, account) in Self::all() {
             let mut letters = account.chars();
             let first = letters.next().into_iter().flat_map(char::to_uppercase);
             let option = Arg::new(name)
                 .long(name.replace('_', "-"))
-                .value_name("COUNT")
                 .allow_negative_numbers(true)
-                .value_parser(whole::<usize>)
                 .help(first.chain(letters).collect::<String>());
-            command = command.arg(option);
+            command = command.arg(match value.is_float() {
+                true => option.value_name("VALUE").value_parser(real),
+                false => option.value_name("COUNT").value_parser(whole::<usize>),
+            });
         }
         command
     }
@@ -72,10 +90,14 @@ impl Args for TaskSettings {
 
 impl FromArgMatches for TaskSettings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = Self::all().into_iter().filter_map(|(name, _)| {
-            let size = *matches.get_one::<usize>(name)?;
-            let size = i64::try_from(size).unwrap_or(i64::MAX);
-            Some((name.to_owned(), size.into()))
+        let given = Self::all().into_iter().filter_map(|(name, value, _)| {
+            let given = if value.is_float() {
+                (*matches.get_one::<f64>(name)?).into()
+            } else {
+                let size = *matches.get_one::<usize>(name)?;
+                i64::try_from(size).unwrap_or(i64::MAX).into()
+            };
+            Some((name.to_owned(), given))
         });
         Ok(Self(given.collect()))
     }

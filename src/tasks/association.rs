@@ -309,19 +309,16 @@ impl Task for Association {
             ),
             Layer::from(Dense::new(2, self.outputs())),
         ];
-        Ok(Setup {
-            network: Network::new(self.loss(), layers)?,
-            initial: Initial {
-                positive_output: true,
-                ..Initial::default()
-            },
-            optimiser: Optimiser {
-                max_step: Some(0.01),
-                l1: 1e-4,
-                ..Optimiser::rmsprop(0.01)
-            },
-            episodes: 10_000,
-        })
+        let network = Network::new(self.loss(), layers)?;
+        let optimiser = Optimiser {
+            max_step: Some(0.01),
+            l1: 1e-4,
+            ..Optimiser::rmsprop(0.01)
+        };
+        Ok(Setup::new(network, optimiser, 10_000).initial(Initial {
+            positive_output: true,
+            ..Initial::default()
+        }))
     }
 
     /// Plasticity coefficients start negative, since a neuron whose coefficients are all positive reinforces what it

@@ -7,7 +7,6 @@ use super::task::{Setup, Task, TaskKernel, TaskSetting};
 use crate::error::Result;
 use crate::network::{Activation, Bias, Layer, Loss, Network, Plastic, Rate};
 use crate::optimiser::{Optimiser, Schedule};
-use crate::parameters::Initial;
 use std::sync::Arc;
 use toml::Table;
 
@@ -144,17 +143,14 @@ impl Task for Completion {
             Layer::from(Plastic::new(bits, bits, Rate::fixed(0.5)).activation(Activation::Tanh)),
             Layer::from(Bias::new(bits)),
         ];
-        Ok(Setup {
-            network: Network::new(self.loss(), layers)?,
-            initial: Initial::default(),
-            optimiser: Optimiser {
-                max_step: Some(0.1),
-                l1: 1e-3,
-                l2: 1e-4,
-                ..Optimiser::rmsprop(0.03)
-            },
-            episodes: 5_000,
-        })
+        let network = Network::new(self.loss(), layers)?;
+        let optimiser = Optimiser {
+            max_step: Some(0.1),
+            l1: 1e-3,
+            l2: 1e-4,
+            ..Optimiser::rmsprop(0.03)
+        };
+        Ok(Setup::new(network, optimiser, 5_000))
     }
 
     /// No penalties, and a cosine schedule.

@@ -1,7 +1,7 @@
 //! Tasks: what the random episodes are, and how a network is judged by them.
 //!
-//! [`Task`] is what everything else knows of a task. The three of Miconi 2016 are one file each and one line of the
-//! registry; a task of one's own needs neither.
+//! [`Task`] is what everything else knows of a task. Those that come with the crate are one file each and one line of
+//! the registry; a task of one's own needs neither.
 //!
 //! An episode of a task is there as a whole. Where the next input depends on the last output, there is an [`Environment`]
 //! instead.
@@ -15,6 +15,7 @@ mod completion;
 mod draw;
 mod environment;
 mod pattern;
+mod pattern_memory;
 mod registry;
 mod right;
 mod sizes;
@@ -27,6 +28,7 @@ pub use completion::Completion;
 pub use draw::{Draw, Sequence};
 pub use environment::{Draws, Environment};
 pub use pattern::MAX_BITS;
+pub use pattern_memory::PatternMemory;
 pub use registry::{all, named};
 pub use right::{has_right_label, right_signs};
 pub use source::EpisodeSource;

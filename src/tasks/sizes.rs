@@ -19,21 +19,27 @@ impl<'a> Sizes<'a> {
 
     /// The size of a name.
     pub fn take(&mut self, name: &str) -> Result<usize> {
+        match self.value(name) {
+            Some(Value::Integer(size)) if size >= 0 => Ok(size as usize),
+            other => Err(unexpected(name, other, "a whole number, at least 0")),
+        }
+    }
+
+    /// The number of a name, which need not be whole.
+    pub fn take_real(&mut self, name: &str) -> Result<f64> {
+        match self.value(name) {
+            Some(Value::Float(number)) => Ok(number),
+            Some(Value::Integer(number)) => Ok(number as f64),
+            other => Err(unexpected(name, other, "a number")),
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<Value> {
         let own = || {
             let mut all = self.task.settings().into_iter();
             Some(all.find(|setting| setting.name == name)?.value)
         };
-        let value = self.settings.get(name).cloned().or_else(own);
-        match &value {
-            Some(Value::Integer(size)) if *size >= 0 => Ok(*size as usize),
-            _ => Err(Error::setting(
-                format!("task.{name}"),
-                format!(
-                    "{}, expected a whole number, at least 0",
-                    value.map_or_else(String::new, |value| value.to_string())
-                ),
-            )),
-        }
+        self.settings.get(name).cloned().or_else(own)
     }
 
     /// The task with the sizes that were taken. Fails if the table has others.
@@ -51,4 +57,12 @@ impl<'a> Sizes<'a> {
             None => Ok(Arc::new(task)),
         }
     }
+}
+
+fn unexpected(name: &str, value: Option<Value>, expected: &str) -> Error {
+    let value = value.map_or_else(String::new, |value| value.to_string());
+    Error::setting(
+        format!("task.{name}"),
+        format!("{value}, expected {expected}"),
+    )
 }

@@ -72,9 +72,11 @@ pub trait Task: fmt::Debug + Send + Sync {
         (0..self.steps()).filter(|&step| self.counts(step)).count()
     }
 
-    /// What part of one step's output, `[O]`, is right: 0 to 1. By default, with a softmax, whether the output is largest
-    /// where the target is, and else the fraction of outputs with the target's sign.
-    fn right(&self, output: &[f64], target: &[f64]) -> f64 {
+    /// What part of one step's output, `[O]`, is right: 0 to 1; the input, `[I]`, may say which outputs are looked at. By
+    /// default, with a softmax, whether the output is largest where the target is, and else the fraction of outputs with the
+    /// target's sign.
+    fn right(&self, input: &[f64], output: &[f64], target: &[f64]) -> f64 {
+        let _ = input;
         match self.loss() {
             Loss::SoftmaxCrossEntropy => f64::from(u8::from(has_right_label(output, target))),
             Loss::SquaredError | Loss::None => right_signs(output, target),
@@ -94,6 +96,12 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// How many inputs, the first ones, show what is to be remembered. By default all.
     fn pattern_inputs(&self) -> usize {
         self.inputs()
+    }
+
+    /// The step at which the output is a pattern of bits that the input shows in part, if there is one to be drawn. By
+    /// default there is none. Inputs, outputs and targets are the same bits then.
+    fn recall_step(&self) -> Option<usize> {
+        None
     }
 
     /// The heading of a report on the task.
@@ -178,18 +186,24 @@ pub struct Setup {
     pub initial: Initial,
     /// How they follow their gradients.
     pub optimiser: Optimiser,
-    /// Episodes that each network sees, one at each update.
+    /// Episodes that each network sees.
     pub episodes: u64,
+    /// Of them, how many at each update.
+    pub batch: usize,
+    /// Networks that are trained side by side.
+    pub population: usize,
 }
 
 impl Setup {
-    /// A network that starts as [`Initial::default`] says.
+    /// 20 networks that start as [`Initial::default`] says, and see one episode at each update.
     pub fn new(network: Network, optimiser: Optimiser, episodes: u64) -> Self {
         Self {
             network,
             initial: Initial::default(),
             optimiser,
             episodes,
+            batch: 1,
+            population: 20,
         }
     }
 
@@ -199,9 +213,10 @@ impl Setup {
         Self { initial, ..self }
     }
 
-    /// Updates, one an episode: at the end, 500 episodes, or a tenth of fewer than 1,000, run with frozen parameters.
+    /// Updates: at the end, 500 episodes, or a tenth of fewer than 1,000, run with frozen parameters.
     pub(super) fn updates(&self) -> u32 {
-        u32::try_from(self.episodes - frozen_episodes(self.episodes)).unwrap_or(u32::MAX)
+        let learned = self.episodes - frozen_episodes(self.episodes);
+        u32::try_from(learned / self.batch as u64).unwrap_or(u32::MAX)
     }
 }
 

@@ -54,6 +54,7 @@ fn optional(
 
 const LAYER: &str = "network.layer";
 const RULE: &str = "network.layer.rule";
+const MODULATION: &str = "network.layer.modulation";
 const RATE: &str = "network.layer.rate";
 const METHOD: &str = "optimiser.method";
 const SCHEDULE: &str = "optimiser.schedule";
@@ -176,8 +177,21 @@ fn settings(task: &dyn Task) -> Vec<Setting> {
             "kind",
             format!("the task's: \"{}\"", task.loss()),
         ),
-        setting(LAYER, "kind", "\"plastic\", \"dense\" or \"bias\""),
-        setting(LAYER, "inputs", "presynaptic neurons"),
+        setting(
+            LAYER,
+            "kind",
+            "\"plastic\", \"recurrent\", \"dense\" or \"bias\"",
+        ),
+        setting(
+            LAYER,
+            "inputs",
+            "presynaptic neurons; of a recurrent layer, those whose activity comes in",
+        ),
+        setting(
+            LAYER,
+            "input",
+            "how it comes in: through a learned \"matrix\", or \"identity\": as it is",
+        ),
         setting(LAYER, "outputs", "postsynaptic neurons"),
         setting(
             LAYER,
@@ -197,7 +211,28 @@ fn settings(task: &dyn Task) -> Vec<Setting> {
         setting(
             LAYER,
             "plasticity",
-            "coefficients per \"connection\", per \"neuron\" or for the \"layer\"",
+            "coefficients per \"connection\", per \"neuron\", for the \"layer\", or \"none\": no trace",
+        ),
+        setting(
+            LAYER,
+            "plastic_bias",
+            "whether there is one more presynaptic neuron, which is always 1",
+        ),
+        setting(
+            LAYER,
+            "bound",
+            "what traces are held to, on either side of 0",
+        ),
+        setting(MODULATION, "from", "the \"network\" or the \"episodes\""),
+        setting(
+            MODULATION,
+            "per",
+            "one modulator per \"layer\" or per \"neuron\"",
+        ),
+        setting(
+            RULE,
+            "eligibility",
+            "what the eligibility trace e becomes, from the same and e",
         ),
         setting(LAYER, "bias", "whether neurons have a bias"),
         setting(

@@ -82,10 +82,10 @@ impl Evaluation {
             };
             // In the order [P, B, T].
             let output = outcome.output.as_ref().expect("it is wanted");
-            let rows = zip_eq(output.rows(), target.rows());
-            for (index, (output, target)) in rows.enumerate() {
+            let rows = zip_eq(made.input.rows(), zip_eq(output.rows(), target.rows()));
+            for (index, (input, (output, target))) in rows.enumerate() {
                 let network = index / (source.batch * steps);
-                sums.add((network, index % steps), output, target);
+                sums.add((network, index % steps), [input, output, target]);
             }
         }
         let count = episodes as f64;
@@ -125,19 +125,14 @@ struct Sums<'a> {
 }
 
 impl Sums<'_> {
-    fn add(
-        &mut self,
-        at: (usize, usize),
-        output: ArrayView1<'_, f32>,
-        target: ArrayView1<'_, f32>,
-    ) {
+    fn add(&mut self, at: (usize, usize), input_output_target: [ArrayView1<'_, f32>; 3]) {
         let double = |values: ArrayView1<'_, f32>| -> Vec<f64> {
             values.iter().map(|&value| f64::from(value)).collect()
         };
-        let (output, target) = (double(output), double(target));
+        let [input, output, target] = input_output_target.map(double);
         let mut gradient = vec![0.0; output.len()];
         self.error[at] += self.task.loss().step(&output, &target, 0.0, &mut gradient);
-        self.right[at] += self.task.right(&output, &target);
+        self.right[at] += self.task.right(&input, &output, &target);
     }
 }
 

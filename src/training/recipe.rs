@@ -65,7 +65,7 @@ impl PartialEq for Recipe {
 }
 
 impl Recipe {
-    /// What the task proposes, for 20 networks. For the tasks of the paper, that is the paper's.
+    /// What the task proposes. For the tasks that come with the crate, that is what their paper has.
     ///
     /// # Errors
     /// If the task has no network.
@@ -74,13 +74,13 @@ impl Recipe {
         Ok(Self::with(task, setup))
     }
 
-    /// The settings of a setup, for 20 networks.
+    /// The settings of a setup.
     pub(super) fn with(task: Arc<dyn Task>, setup: Setup) -> Self {
         Self {
             seed: 0,
-            population: 20,
+            population: setup.population,
             episodes: setup.episodes,
-            batch: 1,
+            batch: setup.batch,
             frozen: None,
             task,
             initial: setup.initial,
@@ -271,7 +271,10 @@ mod tests {
     fn the_recipes_are_valid_and_survive_toml() {
         for task in all() {
             for name in Recipe::NAMES {
-                let recipe = Recipe::named(task.clone(), name).unwrap().unwrap();
+                let Some(recipe) = Recipe::named(task.clone(), name).unwrap() else {
+                    assert_eq!((task.name(), name), ("pattern-memory", "reliable"));
+                    continue;
+                };
                 recipe.check().unwrap();
                 let text = recipe.to_toml();
                 assert_eq!(Recipe::from_toml(&text, "test").unwrap(), recipe, "{text}");
@@ -282,8 +285,11 @@ mod tests {
     #[test]
     fn the_reliable_recipes_keep_the_papers_tasks_sizes_and_episodes() {
         for task in all() {
-            let [paper, reliable] =
-                Recipe::NAMES.map(|name| Recipe::named(task.clone(), name).unwrap().unwrap());
+            let [Some(paper), Some(reliable)] =
+                Recipe::NAMES.map(|name| Recipe::named(task.clone(), name).unwrap())
+            else {
+                continue;
+            };
             assert!(*reliable.task == *paper.task);
             assert_eq!(reliable.synapse_steps(), paper.synapse_steps());
             assert_eq!(reliable.meta_steps(), paper.meta_steps());

@@ -13,9 +13,9 @@ const PAPER: &str = "paper";
 const RELIABLE: &str = "reliable";
 
 impl Recipe {
-    /// The names of the recipes, the same for every task that comes with the crate.
+    /// The names of the recipes. Every task that comes with the crate has the first.
     ///
-    /// `paper` has the settings of the paper. `reliable` solves the paper's tasks from every one of 1,000 seeds and more,
+    /// `paper` has the settings of the task's paper. `reliable` solves the tasks of Miconi 2016 from every one of 1,000 seeds and more,
     /// with its networks and its number of episodes. Its schedules fit that number: a recipe with another one needs another
     /// `updates` or `every`, and with ten times as many also a smaller `l1`, which shrinks parameters at every update,
     /// whatever the learning rate is by then.
@@ -123,7 +123,10 @@ mod tests {
     fn every_recipe_by_name_is_valid_and_for_its_task() {
         for task in all() {
             for name in Recipe::NAMES {
-                let recipe = Recipe::named(task.clone(), name).unwrap().unwrap();
+                let Some(recipe) = Recipe::named(task.clone(), name).unwrap() else {
+                    assert_eq!((task.name(), name), ("pattern-memory", "reliable"));
+                    continue;
+                };
                 recipe.check().unwrap();
                 assert!(*recipe.task == *task);
             }

@@ -52,7 +52,12 @@ pub(super) struct Settings {
 impl Settings {
     /// The recipe of a run: checked, and complete.
     pub fn recipe(&self, task: &TaskName) -> Result<Recipe> {
-        let mut recipe = find(task.task(), &self.recipe)?;
+        // A recipe by name may depend on the task's sizes; a file has some of its own, which are changed later.
+        let sized = self.network.task(task.task())?;
+        let mut recipe = match named(sized, &self.recipe)? {
+            Some(recipe) => recipe,
+            None => read(task.task(), &self.recipe)?,
+        };
         if let Some(seed) = self.seed {
             recipe.seed = seed;
         }
@@ -75,11 +80,13 @@ impl Settings {
     }
 }
 
-/// The recipe of a name, or of a file laid over the paper's.
-fn find(task: Arc<dyn Task>, asked: &Path) -> Result<Recipe> {
-    if let Some(recipe) = Recipe::named(task.clone(), &asked.to_string_lossy())? {
-        return Ok(recipe);
-    }
+/// The recipe of a name, if there is one.
+fn named(task: Arc<dyn Task>, asked: &Path) -> Result<Option<Recipe>> {
+    Recipe::named(task, &asked.to_string_lossy())
+}
+
+/// The recipe of a file, laid over the paper's.
+fn read(task: Arc<dyn Task>, asked: &Path) -> Result<Recipe> {
     let is_path = asked.components().count() > 1 || asked.extension().is_some_and(|e| e == "toml");
     if !is_path {
         return Err(Error::Setting {

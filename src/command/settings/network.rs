@@ -5,8 +5,10 @@ use crate::command::task::TaskSettings;
 use crate::command::values::{one_of, real, set};
 use clap::Args;
 use metaplastic::network::{Plasticity, RatePer};
+use metaplastic::tasks::Task;
 use metaplastic::training::Recipe;
 use metaplastic::{Activation, Error, Network, Result, Rule};
+use std::sync::Arc;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Task and network")]
@@ -34,7 +36,7 @@ pub(super) struct NetworkSettings {
     #[arg(long, value_name = "RULE", allow_hyphen_values = true)]
     rule: Option<Rule>,
 
-    /// Activation of the plastic layers
+    /// Activation of the plastic layers, and of recurrent ones
     #[arg(long, value_name = "NAME", value_parser = one_of(Activation::ALL.map(|one| (one.name(), one))))]
     activation: Option<Activation>,
 
@@ -61,22 +63,28 @@ impl NetworkSettings {
         }
     }
 
-    pub fn apply(&self, recipe: &mut Recipe) -> Result<()> {
+    /// The task with the settings that are given.
+    pub fn task(&self, task: Arc<dyn Task>) -> Result<Arc<dyn Task>> {
         let given = self.task.given();
-        let own = recipe.task.settings();
+        let own = task.settings();
         if let Some(name) = given
             .keys()
             .find(|name| own.iter().all(|it| it.name != **name))
         {
             return Err(Error::Setting {
                 field: format!("--{}", name.replace('_', "-")),
-                reason: format!("{} has no such setting", recipe.task.name()),
+                reason: format!("{} has no such setting", task.name()),
             });
         }
-        let (inputs, outputs) = (recipe.task.inputs(), recipe.task.outputs());
-        if !given.is_empty() {
-            recipe.task = recipe.task.with_settings(given)?;
+        match given.is_empty() {
+            true => Ok(task),
+            false => task.with_settings(given),
         }
+    }
+
+    pub fn apply(&self, recipe: &mut Recipe) -> Result<()> {
+        let (inputs, outputs) = (recipe.task.inputs(), recipe.task.outputs());
+        recipe.task = self.task(recipe.task.clone())?;
         if (inputs, outputs) != (recipe.task.inputs(), recipe.task.outputs()) {
             recipe.fit_network()?;
         }
