@@ -3,16 +3,19 @@
 use super::engine::{EngineArguments, describe};
 use super::number::whole;
 use super::output::{Ending, note, say};
+use super::recall;
+use super::subject::Subject;
 use super::table::table;
 use clap::Args;
-use metaplastic::Result;
 use metaplastic::engine::Choice;
 use metaplastic::file::require_writable;
 use metaplastic::runs::StoredRun as Run;
 use metaplastic::runs::decimal::decimal;
 use metaplastic::runs::figure;
 use metaplastic::runs::staging::write_text;
+use metaplastic::tasks::Task;
 use metaplastic::training::{Evaluation, Statistics};
+use metaplastic::{Error, Result};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -37,6 +40,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE.svg")]
     output: Option<PathBuf>,
 
+    /// A file for a figure of patterns, what is shown of them, and what a typical network brings back
+    #[arg(long, value_name = "FILE.svg")]
+    recall: Option<PathBuf>,
+
+    /// The run of a control on the same task, whose network is drawn beside
+    #[arg(long, value_name = "RUN", requires = "recall")]
+    control: Option<PathBuf>,
+
     /// Print the results as one line of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -49,7 +60,8 @@ struct Report<'a> {
     population: usize,
     episodes: u64,
     seed: u64,
-    /// Networks whose error is below the task's threshold on these episodes.
+    /// Networks whose error, or fraction of wrong answers where the task judges by that, is below the task's threshold on these
+    /// episodes.
     solved: usize,
     /// Over the networks, per counted step.
     error: Statistics,
@@ -85,6 +97,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         require_writable(path)?;
     }
     let recipe = &run.recipe;
+    let control = arguments.control.as_ref().map(Run::read).transpose()?;
+    if let Some(control) = &control {
+        recall::require_same_task(recipe, &control.recipe)?;
+    }
+    if let Some(path) = &arguments.recall {
+        if recipe.task.recall_step().is_none() {
+            let reason = format!("{} has no patterns to bring back", recipe.task.name());
+            return Err(Error::Setting {
+                field: "--recall".into(),
+                reason,
+            });
+        }
+        require_writable(path)?;
+    }
     let seed = arguments.seed.unwrap_or(recipe.seed);
     let choice = arguments
         .engine
@@ -106,10 +132,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         let figure = figure::steps(&evaluation, &title, &report.subtitle());
         write_text(path, &run.identity.mark_svg(&figure))?;
     }
+    if let Some(path) = &arguments.recall {
+        let subject = Subject::of_stored(&run);
+        let control = control.as_ref().map(Subject::of_stored);
+        if let Some(figure) = recall::draw(&choice.engine, &subject, control.as_ref(), seed)? {
+            write_text(path, &run.identity.mark_svg(&figure))?;
+        }
+    }
     if arguments.json {
         say(serde_json::to_string(&report).expect("a report is always representable as JSON"))?;
     } else {
-        say(report.to_text(recipe.task.solved_below()))?;
+        say(report.to_text(&*recipe.task))?;
     }
     let finite = report
         .networks
@@ -138,6 +171,11 @@ fn statistics(values: &[f64]) -> Statistics {
     Statistics::of(values).expect("a population is not empty")
 }
 
+/// How many are below the task's threshold.
+fn below(values: impl Iterator<Item = f64>, task: &dyn Task) -> usize {
+    values.filter(|value| *value < task.solved_below()).count()
+}
+
 impl<'a> Report<'a> {
     fn new(
         run: &'a Run,
@@ -147,7 +185,7 @@ impl<'a> Report<'a> {
         arguments: &'a Arguments,
     ) -> Self {
         let (errors, accuracies) = (evaluation.mean_error(), evaluation.mean_accuracy());
-        let threshold = run.recipe.task.solved_below();
+        let task = &run.recipe.task;
         let steps = evaluation
             .counted
             .iter()
@@ -171,7 +209,10 @@ impl<'a> Report<'a> {
             population: run.recipe.population,
             episodes: evaluation.episodes,
             seed,
-            solved: errors.iter().filter(|error| **error < threshold).count(),
+            solved: match task.is_judged_by_answers() {
+                true => below(accuracies.iter().map(|right| 1.0 - right), &**task),
+                false => below(errors.iter().copied(), &**task),
+            },
             error: statistics(&errors),
             accuracy: accuracy(&accuracies),
             steps: steps.collect(),
@@ -189,7 +230,12 @@ impl<'a> Report<'a> {
         )
     }
 
-    fn to_text(&self, threshold: f64) -> String {
+    fn to_text(&self, task: &dyn Task) -> String {
+        let threshold = task.solved_below();
+        let judged = match task.is_judged_by_answers() {
+            true => format!("less than {} % wrong", 100.0 * threshold),
+            false => format!("an error below {threshold} per counted step"),
+        };
         let steps: Vec<_> = self.steps.iter().map(Step::row).collect();
         let heading = [
             "step",
@@ -200,7 +246,7 @@ impl<'a> Report<'a> {
             "",
         ];
         let mut text = format!(
-            "{}: {}\n{} of {} networks have an error below {threshold} per counted step; \
+            "{}: {}\n{} of {} networks have {judged}; \
              median {}, {:.2} % right\n\n{}\n",
             self.task,
             self.subtitle(),

@@ -10,8 +10,8 @@ use metaplastic::runs::decimal::signed;
 use metaplastic::runs::figure::{self, Picture};
 use metaplastic::runs::names;
 use metaplastic::runs::staging::write_text;
-use metaplastic::training::{Connection, Matrix, PatternSigns};
-use metaplastic::{Error, Layer, Result, Role};
+use metaplastic::training::{Connection, Matrix, PatternSigns, Recipe};
+use metaplastic::{Error, Result, Role};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "INDEX", allow_negative_numbers = true, value_parser = whole::<usize>)]
     network: Option<usize>,
 
-    /// A file for the drawing of that network
+    /// A file for the drawing of that network, or of its matrices where it is recurrent
     #[arg(long, value_name = "FILE.svg")]
     output: Option<PathBuf>,
 
@@ -96,20 +96,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         });
     }
     if let Some(path) = &arguments.output {
-        let mut layers = recipe.network.layers().iter();
-        if let Some(layer) = layers.position(|layer| layer.as_recurrent().is_some()) {
-            return Err(Error::Setting {
-                field: "--output".into(),
-                reason: format!(
-                    "layer{layer} is recurrent, and there is no drawing of such networks yet"
-                ),
-            });
-        }
         require_writable(path)?;
     }
     let report = Report::new(&run, shown, arguments);
     if let Some(path) = &arguments.output {
-        let drawing = figure::network(&Picture {
+        let drawing = draw(&Picture {
             task: &*recipe.task,
             network: &recipe.network,
             parameters: &run.parameters,
@@ -125,6 +116,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         say(report.to_text(&run))?;
     }
     Ok(Ending::Done)
+}
+
+/// Neurons and connections; where neurons are connected among themselves, which makes too many lines, the matrices.
+fn draw(picture: &Picture<'_>) -> String {
+    let mut layers = picture.network.layers().iter();
+    match layers.any(|layer| layer.as_recurrent().is_some()) {
+        true => figure::heat_maps(picture),
+        false => figure::network(picture),
+    }
 }
 
 impl<'a> Report<'a> {
@@ -164,7 +164,14 @@ impl<'a> Report<'a> {
             }
         }
         if network.units.is_empty() {
-            return text + "\nthe first layer has no plasticity";
+            let has_trace = run.recipe.network.layers()[0]
+                .as_plastic()
+                .is_some_and(|layer| layer.has_trace());
+            return match has_trace {
+                // Of a recurrent layer, whose plastic connections do not come from the inputs.
+                true => text.trim_end().to_owned(),
+                false => text + "\nthe first layer has no plasticity",
+            };
         }
         let rows: Vec<_> = network.units.iter().take(SHOWN).map(Unit::row).collect();
         let heading = ["α on pattern inputs", "negative", "positive", "largest", ""];
@@ -216,7 +223,7 @@ fn units(run: &Run, matrices: &[Matrix], index: usize) -> Vec<Unit> {
     rows.map(|(row, signs)| {
         let pattern = row.iter().take(signs.inputs).copied();
         Unit {
-            name: neuron(run, 0, true, signs.neuron),
+            name: names::postsynaptic(&*recipe.task, &recipe.network, 0, signs.neuron),
             negative: signs.negative,
             positive: signs.positive,
             inputs: signs.inputs,
@@ -227,30 +234,6 @@ fn units(run: &Run, matrices: &[Matrix], index: usize) -> Vec<Unit> {
         }
     })
     .collect()
-}
-
-/// The name of a presynaptic neuron of a layer: of one in front of it or, where the layer is recurrent, of its own; the last may
-/// be the one that is always 1.
-fn presynaptic(run: &Run, layer: usize, index: usize) -> String {
-    let description = &run.recipe.network.layers()[layer];
-    let plastic = description.as_plastic();
-    if plastic.is_some_and(|plastic| index == plastic.inputs) {
-        return "constant".to_owned();
-    }
-    neuron(run, layer, description.as_recurrent().is_some(), index)
-}
-
-/// The name of a neuron in front of a layer, or behind it.
-fn neuron(run: &Run, layer: usize, behind: bool, neuron: usize) -> String {
-    let layers = run.recipe.network.layers();
-    let connected = |layers: &[Layer]| {
-        let with_connections = layers
-            .iter()
-            .filter(|layer| !matches!(layer, Layer::Bias(_)));
-        with_connections.count()
-    };
-    let column = connected(&layers[..layer]) + usize::from(behind);
-    names::neuron(&*run.recipe.task, column, connected(layers), neuron)
 }
 
 impl Unit {
@@ -272,10 +255,12 @@ impl Unit {
 
 impl Strong {
     fn new(run: &Run, connection: &Connection) -> Self {
+        let Recipe { task, network, .. } = &run.recipe;
+        let layer = connection.layer;
         Self {
             kind: connection.role.name(),
-            from: presynaptic(run, connection.layer, connection.presynaptic),
-            to: neuron(run, connection.layer, true, connection.postsynaptic),
+            from: names::presynaptic(&**task, network, layer, connection.presynaptic),
+            to: names::postsynaptic(&**task, network, layer, connection.postsynaptic),
             value: connection.value,
         }
     }

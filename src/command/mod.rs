@@ -16,10 +16,12 @@ mod output;
 #[cfg(feature = "gpu")]
 mod plan;
 mod progress;
+mod recall;
 mod recipe;
 mod report;
 mod reproduce;
 mod settings;
+mod subject;
 mod table;
 mod task;
 mod train;

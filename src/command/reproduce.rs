@@ -5,15 +5,15 @@ use super::interrupt::Interrupt;
 use super::number::whole;
 use super::output::{Ending, note, say};
 use super::report::{self, Section, Unsolved};
+use super::subject::{Subject, error_text};
 use super::table::table;
 use super::train;
 use clap::Args;
 use metaplastic::engine::Choice;
-use metaplastic::runs::decimal::decimal;
 use metaplastic::runs::figure::{self, Picture};
 use metaplastic::runs::files::{FIGURES, REPORT, SUMMARY, holds_a_run};
 use metaplastic::runs::staging::{self, Staging};
-use metaplastic::runs::{Folder, Run, Summary, Wanted, remove, typical};
+use metaplastic::runs::{Folder, Run, Summary, Wanted, remove};
 use metaplastic::tasks::{self, Task};
 use metaplastic::training::{Recipe, Trained, Training};
 use metaplastic::{Error, Result};
@@ -347,39 +347,20 @@ impl Done {
 
 /// A typical network, and its parameters.
 fn draw(recipe: &Recipe, trained: &Trained) -> [String; 2] {
-    let errors: Vec<_> = trained.networks.iter().map(|n| n.final_error).collect();
-    let solved: Vec<_> = trained.networks.iter().map(|n| n.solved).collect();
-    let index = typical(&errors, &solved);
-    let subtitle = format!(
-        "seed {}, {}, final error {}",
-        trained.networks[index].seed,
-        if solved[index] {
-            "solved"
-        } else {
-            "not solved"
-        },
-        error_text(errors[index])
-    );
+    let subject = Subject::of_trained(recipe, trained);
     let picture = Picture {
         task: &*recipe.task,
         network: &recipe.network,
-        parameters: &trained.parameters,
-        index,
+        parameters: subject.parameters,
+        index: subject.index,
         title: "A typical network",
-        subtitle: &subtitle,
+        subtitle: &subject.about,
     };
     let heat_maps = figure::heat_maps(&Picture {
         title: "Its weights and plasticity coefficients",
         ..picture
     });
     [figure::network(&picture), heat_maps]
-}
-
-fn error_text(error: Option<f64>) -> String {
-    match error {
-        Some(error) if error.is_finite() => decimal(error),
-        _ => "not finite".to_owned(),
-    }
 }
 
 impl Totals<'_> {

@@ -4,11 +4,13 @@ use super::engine::{EngineArguments, describe};
 use super::interrupt::Interrupt;
 use super::output::{Ending, note, say};
 use super::progress::Progress;
+use super::recall;
 use super::settings::Settings;
+use super::subject::Subject;
 use super::task::{TaskName, task_name};
 use clap::Args;
 use metaplastic::Result;
-use metaplastic::runs::files::holds_a_run;
+use metaplastic::runs::files::{RECALL, holds_a_run};
 use metaplastic::runs::{Run, Wanted};
 use metaplastic::training::{Event, Recipe, Trained, Training};
 use std::ops::ControlFlow;
@@ -68,7 +70,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let start = Instant::now();
     let trained = watched(training, &recipe, &interrupt, arguments.quiet)?;
     let seconds = start.elapsed().as_secs_f64();
-    let run = Run::new(&recipe, &trained, &choice, seconds);
+    let subject = Subject::of_trained(&recipe, &trained);
+    let recalled = recall::draw(&choice.engine, &subject, None, recipe.seed)?;
+    let figures: Vec<_> = recalled
+        .iter()
+        .map(|figure| (RECALL, figure.as_str()))
+        .collect();
+    let run = Run::new(&recipe, &trained, &choice, seconds).figures(&figures);
     let summary = folder.save(&run, |text| note(text))?;
     if arguments.json {
         say(summary.to_json())?;

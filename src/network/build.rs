@@ -26,8 +26,8 @@ macro_rules! plastic_settings {
             self.map(|layer| Plastic { rule, ..layer })
         }
 
-        /// The same with another number of plasticity coefficients. With none there is no trace: rule, rate, bound, modulation,
-        /// coefficients and plastic bias are given up.
+        /// The same with another number of plasticity coefficients. With none there is no trace: rule, rate, bound, modulation and
+        /// coefficients are given up, and a plastic bias is an ordinary one.
         #[must_use]
         pub fn plasticity(self, plasticity: Plasticity) -> Self {
             self.map(|layer| layer.with_plasticity(plasticity))
@@ -114,7 +114,7 @@ impl Plastic {
         let kept = match plasticity {
             Plasticity::None => Self {
                 activation: self.activation,
-                bias: self.bias,
+                bias: self.bias || self.plastic_bias,
                 ..Self::new(self.inputs, self.outputs, Rate::default())
             },
             _ => self,
@@ -269,8 +269,10 @@ mod tests {
             .plasticity(Plasticity::Neuron)
             .without_bias();
         assert_eq!(plastic.activation, Activation::Tanh);
-        assert_eq!((plastic.rule, plastic.bias), (Rule::oja(), false));
+        assert_eq!((&plastic.rule, plastic.bias), (&Rule::oja(), false));
         assert_eq!(plastic.plasticity, Plasticity::Neuron);
+        let control = plastic.plastic_bias().plasticity(Plasticity::None);
+        assert!(control.bias && !control.plastic_bias && !control.has_trace());
         let dense = Dense::new(2, 2).activation(Activation::Relu).without_bias();
         assert_eq!((dense.activation, dense.bias), (Activation::Relu, false));
         assert_eq!(

@@ -21,8 +21,10 @@ pub const REPORT: &str = "report.html";
 /// The files that make a folder a run. Whatever else lies there is left alone.
 pub(super) const FILES: [&str; 6] = [PARAMETERS, NETWORK, METRICS, CURVE, SUMMARY, RUN];
 
-/// Drawings that may lie beside them: of a network, and of its parameters.
-pub const FIGURES: [&str; 2] = ["network.svg", "heat-maps.svg"];
+/// A drawing of what a network brings back of patterns.
+pub const RECALL: &str = "recall.svg";
+/// Drawings that may lie beside them: of a network, of its parameters, of what it brings back.
+pub const FIGURES: [&str; 3] = ["network.svg", "heat-maps.svg", RECALL];
 
 /// Whether a folder holds a run, or a part of one.
 pub fn holds_a_run(path: &Path) -> bool {

@@ -1,5 +1,6 @@
 //! What the neurons of a network for a task are called.
 
+use crate::network::{Layer, Network};
 use crate::tasks::Task;
 
 /// A neuron of column `column`: the inputs are column 0, and column `k + 1` is behind the `k`-th of `last` layers with
@@ -12,4 +13,35 @@ pub fn neuron(task: &dyn Task, column: usize, last: usize, neuron: usize) -> Str
     } else {
         format!("hidden {}", neuron + 1)
     }
+}
+
+/// A presynaptic neuron of a layer: one in front of it or, where the layer is recurrent, one of its own; the last may be the one
+/// that is always 1.
+///
+/// # Panics
+/// If there is no such layer.
+pub fn presynaptic(task: &dyn Task, network: &Network, layer: usize, index: usize) -> String {
+    let description = &network.layers()[layer];
+    let plastic = description.as_plastic();
+    if plastic.is_some_and(|plastic| index == plastic.inputs) {
+        return "constant".to_owned();
+    }
+    let is_own = description.as_recurrent().is_some();
+    let column = connected(&network.layers()[..layer]) + usize::from(is_own);
+    neuron(task, column, connected(network.layers()), index)
+}
+
+/// A postsynaptic neuron of a layer.
+///
+/// # Panics
+/// If there is no such layer.
+pub fn postsynaptic(task: &dyn Task, network: &Network, layer: usize, index: usize) -> String {
+    let column = connected(&network.layers()[..layer]) + 1;
+    neuron(task, column, connected(network.layers()), index)
+}
+
+/// How many of the layers have connections.
+fn connected(layers: &[Layer]) -> usize {
+    let has_connections = |layer: &&Layer| !matches!(layer, Layer::Bias(_));
+    layers.iter().filter(has_connections).count()
 }

@@ -62,12 +62,13 @@ struct Summary {
     population: usize,
     solved: usize,
     solved_below: f64,
-    final_error: FinalError,
+    final_error: PerNetwork,
+    wrong_answers: Option<PerNetwork>,
     failures: Vec<Failure>,
 }
 
 #[derive(Deserialize)]
-struct FinalError {
+struct PerNetwork {
     per_network: Vec<Option<f64>>,
 }
 
@@ -140,14 +141,17 @@ impl StoredRun {
         identity.require(summary.identity.as_deref(), &path, &settings)?;
         check_metrics(&find(folder, METRICS), &identity, &settings)?;
         check_curve(&find(folder, CURVE), &identity, &settings)?;
-        let final_errors = summary.final_error.per_network;
+        let judged = match &summary.wrong_answers {
+            Some(wrong) => &wrong.per_network,
+            None => &summary.final_error.per_network,
+        };
         let solved = (0..recipe.population)
             .map(|index| {
                 let failed = summary.failures.iter().any(|f| f.network == index);
-                let error = final_errors[index];
-                !failed && error.is_some_and(|error| error < summary.solved_below)
+                !failed && judged[index].is_some_and(|value| value < summary.solved_below)
             })
             .collect();
+        let final_errors = summary.final_error.per_network;
         Ok(Self {
             identity,
             recipe,
@@ -274,11 +278,22 @@ impl Summary {
                 summary.population, summary.task
             )));
         }
-        let errors = summary.final_error.per_network.len();
-        if errors != population {
-            return Err(wrong(format!(
-                "final_error.per_network has {errors} values, expected {population}"
-            )));
+        let is_judged_by_answers = recipe.task.is_judged_by_answers();
+        if summary.wrong_answers.is_some() != is_judged_by_answers {
+            let reason = format!("wrong_answers: {task} has them if it judges by answers");
+            return Err(wrong(reason));
+        }
+        let per_network = [
+            ("final_error", Some(&summary.final_error)),
+            ("wrong_answers", summary.wrong_answers.as_ref()),
+        ];
+        for (name, values) in per_network {
+            let count = values.map_or(population, |values| values.per_network.len());
+            if count != population {
+                return Err(wrong(format!(
+                    "{name}.per_network has {count} values, expected {population}"
+                )));
+            }
         }
         if let Some(failure) = summary.failures.iter().find(|f| f.network >= population) {
             return Err(wrong(format!(

@@ -4,7 +4,7 @@ use super::decimal::decimal;
 use super::identity::Identity;
 use super::run::Run;
 use crate::computation::Failure;
-use crate::training::Statistics;
+use crate::training::{Statistics, Trained};
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
@@ -19,9 +19,12 @@ pub struct Summary {
     /// Networks that solved the task, or had when the run was stopped.
     solved: usize,
     population: usize,
-    /// The error below which a network has solved the task.
+    /// The error below which a network has solved the task; the fraction of wrong answers where the task judges by that.
     solved_below: f64,
     final_error: FinalError,
+    /// Only where the task judges by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrong_answers: Option<WrongAnswers>,
     /// Episodes that each network has seen.
     episodes: u64,
     seed: u64,
@@ -44,6 +47,32 @@ struct FinalError {
     q75: Option<f64>,
     worst: Option<f64>,
     per_network: Vec<Option<f64>>,
+}
+
+/// The fraction of wrong answers on as many fresh episodes as ran frozen; `null` where the run was stopped.
+#[derive(Clone, Debug, Serialize)]
+struct WrongAnswers {
+    median: Option<f64>,
+    q25: Option<f64>,
+    q75: Option<f64>,
+    worst: Option<f64>,
+    per_network: Vec<Option<f64>>,
+}
+
+impl WrongAnswers {
+    fn of(trained: &Trained) -> Self {
+        let per_network: Vec<_> = trained.networks.iter().map(|n| n.wrong).collect();
+        let all: Option<Vec<f64>> = per_network.iter().copied().collect();
+        let statistics = all.and_then(|all| Statistics::of(&all));
+        let one = |value: fn(&Statistics) -> f64| statistics.as_ref().map(value);
+        Self {
+            median: one(|s| s.median),
+            q25: one(|s| s.q25),
+            q75: one(|s| s.q75),
+            worst: one(|s| s.worst),
+            per_network,
+        }
+    }
 }
 
 impl Summary {
@@ -80,6 +109,10 @@ impl Summary {
                     .map(|network| network.final_error.filter(|error| error.is_finite()))
                     .collect(),
             },
+            wrong_answers: recipe
+                .task
+                .is_judged_by_answers()
+                .then(|| WrongAnswers::of(trained)),
             episodes: trained.history.last().map_or(0, |report| report.episode),
             seed: recipe.seed,
             interrupted: trained.stopped,
@@ -130,14 +163,14 @@ impl fmt::Display for Summary {
         } else {
             (String::new(), "final error")
         };
+        let judged = match &self.wrong_answers {
+            Some(_) => "wrong answers",
+            None => kind.trim_end(),
+        };
         writeln!(
             f,
-            "{}: {stopped}{} of {} networks solved it ({} below {})",
-            self.task,
-            self.solved,
-            self.population,
-            kind.trim_end(),
-            self.solved_below
+            "{}: {stopped}{} of {} networks solved it ({judged} below {})",
+            self.task, self.solved, self.population, self.solved_below
         )?;
         if self.episodes > 0 {
             writeln!(
@@ -147,6 +180,19 @@ impl fmt::Display for Summary {
                 number(error.q25),
                 number(error.q75),
                 number(error.worst)
+            )?;
+        }
+        if let Some(wrong) = &self.wrong_answers
+            && wrong.median.is_some()
+        {
+            let percent = |value: Option<f64>| 100.0 * value.unwrap_or(f64::NAN);
+            writeln!(
+                f,
+                "  wrong        median {:.2} %, quartiles {:.2} to {:.2} %, worst {:.2} %",
+                percent(wrong.median),
+                percent(wrong.q25),
+                percent(wrong.q75),
+                percent(wrong.worst)
             )?;
         }
         writeln!(

@@ -218,8 +218,8 @@ pub(crate) fn check_network(task: &dyn Task, network: &Network) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the network is trained with the loss that the task is judged by: [`Task::solved_below`] is an error of that
-/// loss.
+/// Fails unless the network is trained with the loss that the task is judged by: [`Task::solved_below`] is mostly an
+/// error of that loss.
 pub(crate) fn check_loss(task: &dyn Task, network: &Network) -> Result<()> {
     let (trained, judged) = (network.loss(), task.loss());
     if trained == judged {

@@ -32,8 +32,14 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// The loss that the task is trained with.
     fn loss(&self) -> Loss;
 
-    /// The error per counted step below which a network counts as having solved the task.
+    /// The error per counted step below which a network counts as having solved the task; the fraction of wrong answers, if
+    /// that is what it is judged by.
     fn solved_below(&self) -> f64;
+
+    /// Whether networks are judged by their answers (see [`Task::right`]) rather than by their error. By default they are not.
+    fn is_judged_by_answers(&self) -> bool {
+        false
+    }
 
     /// Writes one episode: `input` is `[T, I]`, `target` is `[T, O]`, both zero before.
     fn fill(&self, draw: Draw, input: &mut [f32], target: &mut [f32]);

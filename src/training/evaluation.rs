@@ -58,10 +58,8 @@ impl Evaluation {
         })?;
         check_network(&**task, network)?;
         check_loss(&**task, network)?;
-        let population = parameters.population();
-        let (steps, neurons) = (task.steps(), task.inputs() + task.outputs());
-        let values = memory::elements("episodes", &[population, BATCH, steps, 3 * neurons])?;
-        memory::require("episodes", values as u128 * size_of::<f32>() as u128)?;
+        let (population, steps) = (parameters.population(), task.steps());
+        require_memory(population, &**task)?;
         let mut sums = Sums {
             task: &**task,
             error: Array2::zeros((population, steps)),
@@ -116,6 +114,13 @@ impl Evaluation {
         let rows = values.rows().into_iter();
         rows.map(|row| counted(row) / count as f64).collect()
     }
+}
+
+/// Fails unless memory has room for the episodes that are made at once.
+pub(super) fn require_memory(population: usize, task: &dyn Task) -> Result<()> {
+    let neurons = task.inputs() + task.outputs();
+    let values = memory::elements("episodes", &[population, BATCH, task.steps(), 3 * neurons])?;
+    memory::require("episodes", values as u128 * size_of::<f32>() as u128)
 }
 
 struct Sums<'a> {

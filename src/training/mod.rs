@@ -16,6 +16,7 @@
 
 mod commented;
 mod evaluation;
+mod recall;
 mod recipe;
 mod recipes;
 mod run;
@@ -23,6 +24,7 @@ mod statistics;
 mod structure;
 
 pub use evaluation::Evaluation;
+pub use recall::Recall;
 pub use recipe::Recipe;
 pub use run::{Event, NetworkResult, Pause, Phase, Report, Trained, Training};
 pub use statistics::Statistics;

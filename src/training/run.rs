@@ -1,5 +1,6 @@
 //! A run: training, then the frozen end that measures the final error.
 
+use super::evaluation::{Evaluation, require_memory};
 use super::recipe::Recipe;
 use super::statistics::Statistics;
 use crate::computation::Failure;
@@ -63,7 +64,10 @@ pub struct NetworkResult {
     /// Mean error per counted step over the frozen episodes. If the run was stopped before their end: over the last
     /// reports that together have as many episodes, or over all; `None` if there was none.
     pub final_error: Option<f64>,
-    /// Whether the final error is below the task's threshold, and the network has not failed.
+    /// The fraction of wrong answers on as many fresh episodes as ran frozen, where the task judges networks by that; `None`
+    /// if the run was stopped.
+    pub wrong: Option<f64>,
+    /// Whether the final error, or what else the task judges by, is below its threshold, and the network has not failed.
     pub solved: bool,
 }
 
@@ -104,6 +108,7 @@ impl Trained {
 pub struct Training {
     recipe: Recipe,
     learner: Learner,
+    engine: Engine,
 }
 
 impl Training {
@@ -131,6 +136,7 @@ impl Training {
         Ok(Self {
             recipe: recipe.clone(),
             learner,
+            engine: engine.clone(),
         })
     }
 
@@ -205,7 +211,7 @@ impl Pause<'_> {
     /// # Errors
     /// If the device fails.
     pub fn so_far(&self) -> Result<Trained> {
-        self.run.trained(self.run.history.clone())
+        self.run.trained(self.run.history.clone(), None)
     }
 }
 
@@ -214,6 +220,7 @@ impl Pause<'_> {
 struct Run {
     recipe: Recipe,
     learner: Learner,
+    engine: Engine,
     source: EpisodeSource,
     pace: Pace,
     /// Meta-steps done.
@@ -236,7 +243,11 @@ struct Part {
 
 impl Run {
     fn new(training: Training) -> Self {
-        let Training { recipe, learner } = training;
+        let Training {
+            recipe,
+            learner,
+            engine,
+        } = training;
         Self {
             source: recipe.source(Purpose::Training),
             pace: Pace::new(&recipe),
@@ -246,6 +257,7 @@ impl Run {
             frozen_sums: vec![0.0; recipe.population],
             recipe,
             learner,
+            engine,
         }
     }
 
@@ -316,11 +328,35 @@ impl Run {
 
     fn end(mut self) -> Result<Trained> {
         let history = std::mem::take(&mut self.history);
-        self.trained(history)
+        let is_judged = self.is_over() && self.recipe.task.is_judged_by_answers();
+        let wrong = is_judged.then(|| self.wrong_answers()).transpose()?;
+        self.trained(history, wrong)
     }
 
-    /// What has come of it, with the reports so far.
-    fn trained(&self, mut history: Vec<Report>) -> Result<Trained> {
+    /// Per network, the fraction of wrong answers on fresh episodes. One network at a time, since a large population's episodes
+    /// would take much memory.
+    fn wrong_answers(&self) -> Result<Vec<f64>> {
+        let Recipe {
+            network,
+            task,
+            seed,
+            batch,
+            ..
+        } = &self.recipe;
+        let episodes = u64::from(self.recipe.frozen_meta_steps()) * *batch as u64;
+        let parameters = self.learner.parameters()?;
+        let wrong = |index: usize| {
+            let own = parameters.slice(index..index + 1);
+            let seed = seed.wrapping_add(index as u64);
+            let evaluation = Evaluation::new(&self.engine, network, &own, task, seed, episodes)?;
+            Ok(1.0 - evaluation.mean_accuracy()[0])
+        };
+        (0..self.recipe.population).map(wrong).collect()
+    }
+
+    /// What has come of it, with the reports so far, and of a run that is over the fractions of wrong answers where the task
+    /// judges by them.
+    fn trained(&self, mut history: Vec<Report>, wrong: Option<Vec<f64>>) -> Result<Trained> {
         let stopped = !self.is_over();
         let failures = self.learner.failures()?;
         if let Some(part) = &self.part {
@@ -337,11 +373,17 @@ impl Run {
         let networks = (0..self.recipe.population).map(|index| {
             let final_error = final_errors.as_ref().map(|errors: &Vec<f64>| errors[index]);
             let failed = failures.iter().any(|failure| failure.network == index);
+            let wrong = wrong.as_ref().map(|wrong| wrong[index]);
+            let task = &self.recipe.task;
+            let judged = match task.is_judged_by_answers() {
+                true => wrong,
+                false => final_error,
+            };
             NetworkResult {
                 seed: self.recipe.seed.wrapping_add(index as u64),
                 final_error,
-                solved: !failed
-                    && final_error.is_some_and(|error| error < self.recipe.task.solved_below()),
+                wrong,
+                solved: !failed && judged.is_some_and(|value| value < task.solved_below()),
             }
         });
         Ok(Trained {
@@ -357,6 +399,9 @@ impl Run {
 /// Fails unless memory has room for what a run leaves: its reports, and the parameters twice more than the engine has
 /// them, once as they are in their file.
 fn require_results(recipe: &Recipe) -> Result<()> {
+    if recipe.task.is_judged_by_answers() {
+        require_memory(1, &*recipe.task)?;
+    }
     let reports = recipe.meta_steps() / meta_steps_per_report(recipe) + 2;
     let parameters = Layout::new(&recipe.network)?.size();
     let each = u128::from(reports) * size_of::<f64>() as u128

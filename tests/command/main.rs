@@ -5,6 +5,7 @@ mod devices;
 mod folders;
 mod gradient;
 mod own_task;
+mod pattern_memory;
 #[cfg(feature = "gpu")]
 mod plan;
 mod recurrent;

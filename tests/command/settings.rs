@@ -36,7 +36,7 @@ fn trained(folder: &Path, arguments: &[&str]) -> Table {
 fn a_printed_recipe_trains_what_the_task_alone_trains() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.toml");
-    for task in ["completion", "one-shot", "reversal"] {
+    for task in ["completion", "one-shot", "reversal", "pattern-memory"] {
         let text = recipe(&[task]);
         assert!(text.lines().filter(|line| line.contains("# ")).count() > 20);
         std::fs::write(&file, &text).unwrap();
@@ -436,7 +436,50 @@ fn bad_settings_are_refused_with_nothing_written() {
             assert!(output.stdout.is_empty() && !run.exists(), "{arguments:?}");
         }
     };
-    let options: [(&str, &[&str], &[&str]); 21] = [
+    let options: [(&str, &[&str], &[&str]); 32] = [
+        (
+            "pattern-memory",
+            &["--bits", "51"],
+            &["task.bits", "51", "even"],
+        ),
+        ("pattern-memory", &["--bits", "0"], &["task.bits", "0"]),
+        (
+            "pattern-memory",
+            &["--bits", "65538"],
+            &["task.bits", "65538"],
+        ),
+        (
+            "pattern-memory",
+            &["--patterns", "0"],
+            &["task.patterns", "0"],
+        ),
+        (
+            "pattern-memory",
+            &["--patterns", "65"],
+            &["task.patterns", "65"],
+        ),
+        ("pattern-memory", &["--show", "0"], &["task.show", "0"]),
+        (
+            "pattern-memory",
+            &["--gap", "1048577"],
+            &["steps", "1048577"],
+        ),
+        ("pattern-memory", &["--gain", "0"], &["task.gain", "0"]),
+        (
+            "pattern-memory",
+            &["--steps", "9"],
+            &["--steps", "pattern-memory"],
+        ),
+        (
+            "pattern-memory",
+            &["--recipe", "reliable"],
+            &["reliable", "expected paper, or a file"],
+        ),
+        (
+            "pattern-memory",
+            &["--plasticity", "none", "--rate", "0.1"],
+            &["--rate", "none"],
+        ),
         (
             "one-shot",
             &["--learning-rate", "-1"],

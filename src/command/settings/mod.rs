@@ -89,13 +89,17 @@ fn named(task: Arc<dyn Task>, asked: &Path) -> Result<Option<Recipe>> {
 fn read(task: Arc<dyn Task>, asked: &Path) -> Result<Recipe> {
     let is_path = asked.components().count() > 1 || asked.extension().is_some_and(|e| e == "toml");
     if !is_path {
+        let mut names = Vec::new();
+        for name in Recipe::NAMES {
+            names.extend(Recipe::named(task.clone(), name)?.map(|_| name));
+        }
         return Err(Error::Setting {
             field: "--recipe".into(),
             reason: format!(
                 "{} has no recipe {:?}; expected {}, or a file whose name ends in .toml",
                 task.name(),
                 asked.display().to_string(),
-                Recipe::NAMES.join(", "),
+                names.join(", "),
             ),
         });
     }

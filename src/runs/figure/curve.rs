@@ -61,11 +61,12 @@ fn draw(area: &Canvas<'_>, recipe: &Recipe, trained: &Trained) -> Result<()> {
     let points = points(trained);
     let episodes = shown(recipe, trained);
     let frozen = u64::from(recipe.meta_steps() - recipe.frozen_meta_steps()) * recipe.batch as u64;
-    let threshold = recipe.task.solved_below();
-    let highest = points
-        .iter()
-        .map(|point| point.error.q75)
-        .fold(1.5 * threshold, f64::max);
+    // A threshold for other values than errors has no place in the chart.
+    let task = &recipe.task;
+    let threshold = (!task.is_judged_by_answers()).then(|| task.solved_below());
+    let errors = points.iter().map(|point| point.error.q75);
+    let highest = errors.fold(threshold.map_or(0.0, |error| 1.5 * error), f64::max);
+    let highest = if highest > 0.0 { highest } else { 1.0 };
     let step = nice_step(highest / 5.0);
     let top = (highest / step).ceil() * step;
 
@@ -114,12 +115,14 @@ fn draw(area: &Canvas<'_>, recipe: &Recipe, trained: &Trained) -> Result<()> {
         .draw()?;
 
     let dashes = FAINT.stroke_width(px(1));
-    chart.draw_series(DashedLineSeries::new(
-        [(0.0, threshold), (episodes as f64, threshold)],
-        px(5),
-        px(4),
-        dashes,
-    ))?;
+    if let Some(threshold) = threshold {
+        chart.draw_series(DashedLineSeries::new(
+            [(0.0, threshold), (episodes as f64, threshold)],
+            px(5),
+            px(4),
+            dashes,
+        ))?;
+    }
     let band = points.iter().map(|p| (p.episode, p.error.q75));
     let back = points.iter().rev().map(|p| (p.episode, p.error.q25));
     chart.draw_series([Polygon::new(
@@ -140,18 +143,25 @@ fn draw(area: &Canvas<'_>, recipe: &Recipe, trained: &Trained) -> Result<()> {
 
     // The legend stands beside the title, where no curve can reach it.
     let key = font(15, &INK).pos(Pos::new(HPos::Left, VPos::Center));
-    let (y, columns) = (30, [right - 372, right - 272, right - 162]);
+    let (y, columns) = match threshold {
+        Some(_) => (30, [right - 372, right - 272, right - 162]),
+        // The last one is left out.
+        None => (30, [right - 210, right - 110, right]),
+    };
     let [x, ..] = columns;
     area.draw(&PathElement::new([at(x, y), at(x + 24, y)], line))?;
     let [_, x, _] = columns;
     let corners = [at(x, y - 7), at(x + 24, y + 7)];
     area.draw(&Rectangle::new(corners, BAND.filled()))?;
-    let [.., x] = columns;
-    for dash in [x, x + 9, x + 18] {
-        area.draw(&PathElement::new([at(dash, y), at(dash + 6, y)], dashes))?;
+    let mut texts = vec!["median".to_owned(), "quartiles".to_owned()];
+    if let Some(threshold) = threshold {
+        let [.., x] = columns;
+        for dash in [x, x + 9, x + 18] {
+            area.draw(&PathElement::new([at(dash, y), at(dash + 6, y)], dashes))?;
+        }
+        texts.push(format!("solved below {threshold}"));
     }
-    let solved = format!("solved below {threshold}");
-    for (text, x) in ["median", "quartiles", &solved].into_iter().zip(columns) {
+    for (text, x) in texts.iter().zip(columns) {
         area.draw_text(text, &key, at(x + 32, y))?;
     }
     Ok(())

@@ -5,7 +5,6 @@ use super::style::{FAINT, INK, LINE, NEGATIVE, hex, number};
 use super::svg::{Anchor, Svg};
 use crate::parameters::Role;
 use crate::runs::names;
-use crate::tasks::Task;
 use crate::training::Matrix;
 use plotters::style::RGBColor;
 
@@ -33,19 +32,10 @@ pub fn heat_maps(picture: &Picture<'_>) -> String {
     let mut svg = Svg::default();
     svg.text((LEFT, 30.0), Anchor::Start, 21, INK, picture.title);
     svg.text((LEFT, 56.0), Anchor::Start, 14, FAINT, picture.subtitle);
-    let weights: Vec<_> = matrices.iter().filter(|m| m.role == Role::Weight).collect();
-    let last = weights.len();
     let mut y = TOP;
-    for (column, weight) in weights.into_iter().enumerate() {
-        let map = |svg: &mut Svg, matrix: &Matrix, x: f64| {
-            Map {
-                matrix,
-                task: picture.task,
-                column,
-                last,
-            }
-            .draw(svg, (x, y))
-        };
+    for weight in matrices.iter().filter(|m| m.role == Role::Weight) {
+        let map =
+            |svg: &mut Svg, matrix: &Matrix, x: f64| Map { matrix, picture }.draw(svg, (x, y));
         let mut height = map(&mut svg, weight, LEFT);
         let plasticity = matrices
             .iter()
@@ -60,10 +50,7 @@ pub fn heat_maps(picture: &Picture<'_>) -> String {
 
 struct Map<'a> {
     matrix: &'a Matrix,
-    task: &'a dyn Task,
-    /// The column of its presynaptic neurons, and of the network's outputs.
-    column: usize,
-    last: usize,
+    picture: &'a Picture<'a>,
 }
 
 impl Map<'_> {
@@ -92,7 +79,8 @@ impl Map<'_> {
         for row in 0..shown_rows {
             let middle = top + cell * (row as f64 + 0.5);
             if cell >= CELL_WITH_NAME {
-                let name = names::neuron(self.task, self.column + 1, self.last, row);
+                let Picture { task, network, .. } = *self.picture;
+                let name = names::postsynaptic(task, network, self.matrix.layer, row);
                 svg.text((left - 8.0, middle), Anchor::End, 13, INK, &name);
             }
             for column in 0..shown_columns {
@@ -120,11 +108,10 @@ impl Map<'_> {
 
     /// `1`, `2`, … below the kind of neuron, which stands where it begins.
     fn name_column(&self, svg: &mut Svg, column: usize, (x, top): (f64, f64)) {
-        let name = |column| names::neuron(self.task, self.column, self.last, column);
+        let Picture { task, network, .. } = *self.picture;
+        let name = |column| names::presynaptic(task, network, self.matrix.layer, column);
         let own = name(column);
-        let Some((kind, index)) = own.rsplit_once(' ') else {
-            return;
-        };
+        let (kind, index) = own.rsplit_once(' ').unwrap_or((&own, ""));
         svg.text((x, top - 10.0), Anchor::Middle, 12, INK, index);
         let begins = column == 0 || !name(column - 1).starts_with(kind);
         if begins {
@@ -134,7 +121,7 @@ impl Map<'_> {
 }
 
 /// From the colour for negative values over white to that for positive ones.
-fn shade(value: f64, largest: f64) -> RGBColor {
+pub(super) fn shade(value: f64, largest: f64) -> RGBColor {
     let RGBColor(red, green, blue) = if value < 0.0 { NEGATIVE } else { LINE };
     let strength = (value.abs() / largest.max(f64::MIN_POSITIVE)).min(1.0);
     let mix = |full: u8| (255.0 + (f64::from(full) - 255.0) * strength).round() as u8;
@@ -166,7 +153,7 @@ mod tests {
     use super::*;
     use crate::network::{Activation, Dense, Layer, Loss, Network, Plastic, Rate};
     use crate::parameters::Parameters;
-    use crate::tasks::Association;
+    use crate::tasks::{Association, Task};
     use crate::training::Recipe;
     use std::sync::Arc;
 

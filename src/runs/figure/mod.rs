@@ -3,6 +3,7 @@
 mod curve;
 mod heat_map;
 mod network;
+mod recall;
 mod steps;
 mod style;
 mod svg;
@@ -10,4 +11,5 @@ mod svg;
 pub use curve::curve;
 pub use heat_map::heat_maps;
 pub use network::{Picture, network};
+pub use recall::{Recalled, recall};
 pub use steps::steps;
