@@ -254,7 +254,7 @@ impl Task for PatternMemory {
         let network = Network::new(self.loss(), [layer])?;
         // As many networks and episodes as take no longer than a person waits for, at least of the smaller ones.
         let is_large = self.bits >= Self::LARGE.bits;
-        let (population, episodes) = if is_large { (1, 2_000) } else { (20, 60_000) };
+        let (population, episodes) = if is_large { (1, 2_000) } else { (20, 75_000) };
         let setup = Setup {
             population,
             ..Setup::new(network, Optimiser::adam(3e-4), episodes)

@@ -74,3 +74,42 @@ impl Recall {
         self.is_hidden(episode, bit) && !has_its_sign
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameters::Initial;
+    use crate::tasks::{Completion, PatternMemory};
+    use crate::training::{Evaluation, Recipe};
+
+    fn recall(task: Arc<dyn Task>, episodes: usize) -> (Option<Recall>, f64) {
+        let Recipe { network, task, .. } = Recipe::new(task).unwrap();
+        let parameters = Parameters::initialise(&network, &Initial::default(), 1, 4).unwrap();
+        let engine = Engine::cpu();
+        let recall = Recall::new(&engine, &network, &parameters, &task, 4, episodes).unwrap();
+        let count = episodes as u64;
+        let evaluation = Evaluation::new(&engine, &network, &parameters, &task, 4, count).unwrap();
+        (recall, evaluation.mean_accuracy()[0])
+    }
+
+    #[test]
+    fn half_of_the_bits_are_hidden_and_as_many_wrong_as_in_an_evaluation() {
+        let (recall, right) = recall(Arc::new(PatternMemory::SMALL), 4);
+        let recall = recall.unwrap();
+        let (mut hidden, mut wrong) = (0, 0);
+        for ((episode, bit), pattern) in recall.pattern.indexed_iter() {
+            let cue = recall.cue[[episode, bit]];
+            assert!(cue == 0.0 || cue == 20.0 * pattern);
+            hidden += usize::from(recall.is_hidden(episode, bit));
+            wrong += usize::from(recall.is_wrong(episode, bit));
+        }
+        assert_eq!((recall.pattern.dim(), hidden), ((4, 50), 100));
+        assert!((wrong as f64 / 100.0 - (1.0 - right)).abs() < 1e-9);
+        assert!(wrong > 0);
+    }
+
+    #[test]
+    fn other_tasks_have_no_patterns_to_bring_back() {
+        assert_eq!(recall(Arc::new(Completion::PAPER), 1).0, None);
+    }
+}

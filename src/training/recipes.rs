@@ -15,10 +15,10 @@ const RELIABLE: &str = "reliable";
 impl Recipe {
     /// The names of the recipes. Every task that comes with the crate has the first.
     ///
-    /// `paper` has the settings of the task's paper. `reliable` solves the tasks of Miconi 2016 from every one of 1,000 seeds and more,
-    /// with its networks and its number of episodes. Its schedules fit that number: a recipe with another one needs another
-    /// `updates` or `every`, and with ten times as many also a smaller `l1`, which shrinks parameters at every update,
-    /// whatever the learning rate is by then.
+    /// `paper` has the settings of the task's paper. `reliable` solves the tasks of Miconi 2016 from every one of 1,000 seeds
+    /// and more, with the paper's networks and its number of episodes. Its schedules fit that number: a recipe with another
+    /// one needs another `updates` or `every`, and with ten times as many also a smaller `l1`, which shrinks parameters at
+    /// every update, whatever the learning rate is by then.
     pub const NAMES: [&str; 2] = [PAPER, RELIABLE];
 
     /// The recipe of a name for a task, if there is one.

@@ -178,8 +178,9 @@ fn subtitle(recipe: &Recipe, trained: &Trained) -> String {
             decimal(error.median),
         ),
         Some(error) if error.median.is_finite() => format!(
-            "{} solved; median final error {}, over the last {} episodes with frozen parameters",
+            "{} solved; {}median final error {}, over the last {} episodes with frozen parameters",
             trained.solved(),
+            median_of_wrong_answers(trained),
             decimal(error.median),
             grouped(frozen),
         ),
@@ -189,6 +190,15 @@ fn subtitle(recipe: &Recipe, trained: &Trained) -> String {
             trained.failures.len()
         ),
     }
+}
+
+/// Where networks are judged by that.
+fn median_of_wrong_answers(trained: &Trained) -> String {
+    let wrong: Option<Vec<f64>> = trained.networks.iter().map(|n| n.wrong).collect();
+    let median = wrong.and_then(|wrong| Some(Statistics::of(&wrong)?.median));
+    median.map_or(String::new(), |median| {
+        format!("{:.2} % wrong; ", 100.0 * median)
+    })
 }
 
 #[cfg(test)]
