@@ -167,11 +167,19 @@ impl fmt::Display for Summary {
             Some(_) => "wrong answers",
             None => kind.trim_end(),
         };
-        writeln!(
-            f,
-            "{}: {stopped}{} of {} networks solved it ({judged} below {})",
-            self.task, self.solved, self.population, self.solved_below
-        )?;
+        if self.wrong_answers.is_some() && self.interrupted {
+            writeln!(
+                f,
+                "{}: stopped after {} episodes, before wrong answers were counted",
+                self.task, self.episodes
+            )?;
+        } else {
+            writeln!(
+                f,
+                "{}: {stopped}{} of {} networks solved it ({judged} below {})",
+                self.task, self.solved, self.population, self.solved_below
+            )?;
+        }
         if self.episodes > 0 {
             writeln!(
                 f,

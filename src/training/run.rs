@@ -164,20 +164,28 @@ impl Training {
         while !run.is_over() {
             let pause = Event::Pause(Pause { run: &run });
             if observe(pause).is_break() {
-                return run.end();
+                return run.end(None);
             }
             let is_first = run.at == 0;
             if let Some(report) = run.go_on()?
                 && observe(Event::Report(report)).is_break()
             {
-                return run.end();
+                return run.end(None);
             }
             // The engine has its working memory by now, and keeps it.
             if is_first {
                 require_results(&run.recipe)?;
             }
         }
-        run.end()
+        if !run.recipe.task.is_judged_by_answers() {
+            return run.end(None);
+        }
+        let pause = Event::Pause(Pause { run: &run });
+        if observe(pause).is_break() {
+            return run.end(None);
+        }
+        let wrong = run.wrong_answers()?;
+        run.end(Some(wrong))
     }
 }
 
@@ -200,10 +208,12 @@ pub struct Pause<'a> {
 
 impl Pause<'_> {
     /// Whether it may be long until the next pause: single meta-steps are, or a device may first have to compile what a
-    /// phase needs.
+    /// phase needs, or answers are counted at the end.
     pub fn is_before_long_step(&self) -> bool {
         let pace = &self.run.pace;
-        self.run.is_before_phase() || pace.meta_steps == 1 && pace.last.is_none_or(|it| it > LONG)
+        self.run.is_before_phase()
+            || self.run.is_over()
+            || pace.meta_steps == 1 && pace.last.is_none_or(|it| it > LONG)
     }
 
     /// What came of the run, were it stopped here.
@@ -326,10 +336,8 @@ impl Run {
         }
     }
 
-    fn end(mut self) -> Result<Trained> {
+    fn end(mut self, wrong: Option<Vec<f64>>) -> Result<Trained> {
         let history = std::mem::take(&mut self.history);
-        let is_judged = self.is_over() && self.recipe.task.is_judged_by_answers();
-        let wrong = is_judged.then(|| self.wrong_answers()).transpose()?;
         self.trained(history, wrong)
     }
 
@@ -354,10 +362,11 @@ impl Run {
         (0..self.recipe.population).map(wrong).collect()
     }
 
-    /// What has come of it, with the reports so far, and of a run that is over the fractions of wrong answers where the task
-    /// judges by them.
+    /// What has come of it, with the reports so far, and the fractions of wrong answers where the task judges by them: a run
+    /// that ends without is one that was stopped.
     fn trained(&self, mut history: Vec<Report>, wrong: Option<Vec<f64>>) -> Result<Trained> {
-        let stopped = !self.is_over();
+        let is_judged = wrong.is_some() || !self.recipe.task.is_judged_by_answers();
+        let stopped = !(self.is_over() && is_judged);
         let failures = self.learner.failures()?;
         if let Some(part) = &self.part {
             history.push(self.report(part.clone(), failures.len()));
@@ -475,7 +484,7 @@ fn meta_steps_per_report(recipe: &Recipe) -> u32 {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::tasks::{Association, Completion};
+    use crate::tasks::{Association, Completion, PatternMemory, Task};
     use std::sync::Arc;
 
     fn paper(task: Association) -> Recipe {
@@ -559,7 +568,7 @@ mod tests {
                 run.pace.meta_steps = pieces;
                 run.go_on().unwrap();
             }
-            let trained = run.end().unwrap();
+            let trained = run.end(None).unwrap();
             assert_eq!(trained.parameters, whole.parameters);
             assert_eq!(trained.history, whole.history);
             assert_eq!(trained.networks, whole.networks);
@@ -595,7 +604,7 @@ mod tests {
             shorter.pace.meta_steps = 1;
             shorter.go_on().unwrap();
         }
-        let other = shorter.end().unwrap();
+        let other = shorter.end(None).unwrap();
         assert_eq!(other.parameters, trained.parameters);
         assert_eq!(other.history, trained.history);
         assert!(trained.final_error().unwrap().median.is_finite());
@@ -640,5 +649,34 @@ mod tests {
         };
         let error = Training::new(&Engine::cpu(), &recipe).unwrap_err();
         assert!(matches!(error, Error::Memory { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_before_answers_are_counted_is_a_part() {
+        let task = PatternMemory::SMALL.with_settings(&"bits = 4".parse().unwrap());
+        let recipe = Recipe {
+            population: 2,
+            episodes: 30,
+            ..Recipe::new(task.unwrap()).unwrap()
+        };
+        let run = |stops: bool| {
+            let training = Training::new(&Engine::cpu(), &recipe).unwrap();
+            let trained = training.run_watched(|event| match event {
+                Event::Pause(pause) if stops && pause.run.is_over() => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            });
+            trained.unwrap()
+        };
+        let [whole, part] = [false, true].map(run);
+        assert!(!whole.stopped && part.stopped);
+        assert_eq!(whole.history, part.history);
+        for (whole, part) in zip_eq(&whole.networks, &part.networks) {
+            let wrong = whole.wrong.unwrap();
+            assert!((0.0..=1.0).contains(&wrong));
+            assert_eq!(whole.solved, wrong < 0.01);
+            assert_eq!((part.wrong, part.solved), (None, false));
+            let errors = [whole, part].map(|network| network.final_error.unwrap());
+            assert!((errors[0] - errors[1]).abs() < 1e-9 * errors[0]);
+        }
     }
 }

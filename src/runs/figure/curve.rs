@@ -172,9 +172,9 @@ fn subtitle(recipe: &Recipe, trained: &Trained) -> String {
     match trained.final_error() {
         None => "stopped before the first update".to_owned(),
         Some(error) if trained.stopped => format!(
-            "stopped after {} episodes; {} solved so far; median of the last error {}",
+            "stopped after {} episodes; {}median of the last error {}",
             grouped(shown(recipe, trained)),
-            trained.solved(),
+            solved_so_far(recipe, trained),
             decimal(error.median),
         ),
         Some(error) if error.median.is_finite() => format!(
@@ -189,6 +189,14 @@ fn subtitle(recipe: &Recipe, trained: &Trained) -> String {
             trained.solved(),
             trained.failures.len()
         ),
+    }
+}
+
+/// Wrong answers are only counted at the end of a run.
+fn solved_so_far(recipe: &Recipe, trained: &Trained) -> String {
+    match recipe.task.is_judged_by_answers() {
+        true => String::new(),
+        false => format!("{} solved so far; ", trained.solved()),
     }
 }
 
