@@ -252,7 +252,7 @@ impl Task for PatternMemory {
             .plastic_bias()
             .without_bias();
         let network = Network::new(self.loss(), [layer])?;
-        // As many networks and episodes as take no longer than a person waits for, at least of the smaller ones.
+        // The smaller ones learn within a minute on two processor cores.
         let is_large = self.bits >= Self::LARGE.bits;
         let (population, episodes) = if is_large { (1, 2_000) } else { (20, 75_000) };
         let setup = Setup {
