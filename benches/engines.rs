@@ -254,8 +254,7 @@ fn all(criterion: &mut Criterion) {
     let engines = engines();
     shapes(criterion, &plastic(&SHAPES), &engines);
     shapes(criterion, &plastic(&SMALL_BATCHES), &engines[..1]);
-    // Which the GPU engine does not compute yet.
-    shapes(criterion, &recurrent(&RECURRENT), &engines[..1]);
+    shapes(criterion, &recurrent(&RECURRENT), &engines);
     // A software adapter is measured only where it is asked for, and then at the sizes of a CPU.
     let hardware = |engine: &&Engine| !is_named && matches!(engine.kind(), "gpu");
     let hardware: Vec<_> = engines.iter().filter(hardware).cloned().collect();

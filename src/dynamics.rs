@@ -4,9 +4,9 @@ use crate::check::{require_finite, require_shape_of_networks};
 use crate::error::{Error, Result};
 use crate::network::{Dynamic, Layer, ModulatorFrom, Network};
 use crate::number::Real;
-#[cfg(feature = "gpu")]
-use ndarray::ArrayViewMut4;
 use ndarray::{ArrayView4, ArrayViewD, CowArray, Dimension, Ix4, IxDyn};
+#[cfg(feature = "gpu")]
+use ndarray::{ArrayViewMut4, ArrayViewMutD};
 use std::collections::BTreeMap;
 
 /// Arrays of what layers have that changes over an episode, by layer and [`Dynamic`]. `P` networks of `B` episodes:
@@ -79,11 +79,22 @@ impl<'a, R: Real> Dynamics<'a, R> {
         trace.into_dimensionality::<Ix4>().ok()
     }
 
-    /// The same of arrays that belong to no one else, to be changed.
+    /// That of a layer, to be changed, if it is there.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn get_mut(
+        &mut self,
+        layer: usize,
+        dynamic: Dynamic,
+    ) -> Option<ArrayViewMutD<'_, R>> {
+        let array = self.0.get_mut(&(layer, dynamic))?;
+        Some(array.view_mut())
+    }
+
+    /// A layer's trace, to be changed, if it is there.
     #[cfg(feature = "gpu")]
     pub(crate) fn trace_mut(&mut self, layer: usize) -> Option<ArrayViewMut4<'_, R>> {
-        let trace = self.0.get_mut(&(layer, Dynamic::Trace))?;
-        trace.view_mut().into_dimensionality::<Ix4>().ok()
+        let trace = self.get_mut(layer, Dynamic::Trace)?;
+        trace.into_dimensionality::<Ix4>().ok()
     }
 
     /// All of them, in order of layers.
@@ -99,6 +110,14 @@ impl<'a, R: Real> Dynamics<'a, R> {
             .0
             .retain(|(_, dynamic), _| *dynamic != Dynamic::Modulator);
         states
+    }
+
+    /// The same without others, where they belong to no one else.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn into_states(mut self) -> Self {
+        self.0
+            .retain(|(_, dynamic), _| *dynamic != Dynamic::Modulator);
+        self
     }
 
     /// The same values in another precision, as arrays of their own.

@@ -127,14 +127,6 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The engine does not compute this yet.
-    #[error("the {engine} engine does not support {what}: use another engine (--engine cpu)")]
-    Unsupported {
-        /// The engine.
-        engine: &'static str,
-        /// What it does not support.
-        what: String,
-    },
     /// A call at the wrong time: another has to come before it, or the session was opened for other calls.
     #[error("{what}: {reason}")]
     OutOfTurn {
@@ -392,8 +384,7 @@ impl Error {
             | Self::Toml { .. }
             | Self::Rule { .. }
             | Self::Coefficient { .. }
-            | Self::Precision { .. }
-            | Self::Unsupported { .. } => ErrorKind::Input,
+            | Self::Precision { .. } => ErrorKind::Input,
             Self::In { source, .. } => source.kind(),
             Self::SavedElsewhere { error, .. } => error.kind(),
             Self::Read { .. }

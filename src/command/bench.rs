@@ -9,7 +9,6 @@ use metaplastic::Result;
 use metaplastic::measure::{
     Problem, Run, Shape, Sweep, multiply_adds_per_second, peak_process_bytes,
 };
-use metaplastic::network::Loss;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -81,10 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     };
     // What is refused is refused before the episodes are made.
     shape.check()?;
-    let network = shape.network(Loss::None)?;
-    let choice = arguments
-        .engine
-        .choose(Some(&network), shape.synapse_steps(), false)?;
+    let choice = arguments.engine.choose(shape.synapse_steps(), false)?;
     note(format_args!("engine: {}", describe(&choice)));
     let engine = &choice.engine;
     let problem = Problem::new(shape)?;

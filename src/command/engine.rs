@@ -4,7 +4,7 @@ use super::driver::hearing;
 use super::values::one_of;
 use clap::Args;
 use metaplastic::engine::{Choice, EngineKind};
-use metaplastic::{Engine, Error, Network, Result};
+use metaplastic::{Engine, Error, Result};
 
 /// Asks for an adapter, as `--device` does.
 const VARIABLE: &str = "METAPLASTIC_DEVICE";
@@ -23,12 +23,7 @@ pub(super) struct EngineArguments {
 
 impl EngineArguments {
     /// The engine for work of `synapse_steps` per meta-step in precision `f64` or not.
-    pub fn choose(
-        &self,
-        network: Option<&Network>,
-        synapse_steps: u64,
-        double: bool,
-    ) -> Result<Choice> {
+    pub fn choose(&self, synapse_steps: u64, double: bool) -> Result<Choice> {
         if let Some(device) = &self.device {
             if device.trim().is_empty() {
                 return Err(Error::Setting {
@@ -56,12 +51,6 @@ impl EngineArguments {
                 Engine::cpu(),
                 "f64 was asked for, which GPUs do not compute in",
             ));
-        }
-        if let Some(layer) = network.and_then(Network::first_cell)
-            && !asked_for_gpu
-        {
-            let reason = format!("the GPU engine does not compute layer{layer} yet");
-            return Ok(Choice::new(Engine::cpu(), reason));
         }
         let device = self.device.clone().or_else(device_from_environment);
         hearing(|| Engine::choose(self.engine, device.as_deref(), synapse_steps))

@@ -112,9 +112,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         require_writable(path)?;
     }
     let seed = arguments.seed.unwrap_or(recipe.seed);
-    let choice = arguments
-        .engine
-        .choose(Some(&recipe.network), recipe.synapse_steps(), false)?;
+    let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
     if !arguments.json {
         note(format_args!("engine: {}", describe(&choice)));
     }

@@ -84,9 +84,7 @@ fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
             product.saturating_mul(size as u64)
         });
     let double = arguments.precision == Precision::F64;
-    let choice = arguments
-        .engine
-        .choose(Some(&network), synapse_steps, double)?;
+    let choice = arguments.engine.choose(synapse_steps, double)?;
     if !arguments.quiet {
         note(format_args!("engine: {}", describe(&choice)));
     }

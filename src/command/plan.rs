@@ -126,6 +126,8 @@ struct Report {
     resident_bytes: u64,
     working_bytes: u64,
     total_bytes: u64,
+    checkpoints: usize,
+    checkpoint_bytes: u64,
     groups: usize,
     cuts: usize,
     segments: usize,
@@ -147,6 +149,8 @@ impl From<PlanReport> for Report {
             resident_bytes: plan.resident_bytes,
             working_bytes: plan.working_bytes,
             total_bytes: plan.bytes(),
+            checkpoints: plan.checkpoints,
+            checkpoint_bytes: plan.checkpoint_bytes,
             groups: plan.groups,
             cuts: plan.cuts,
             segments: plan.segments,
@@ -175,6 +179,12 @@ impl fmt::Display for Report {
             bytes(self.total_bytes),
             HumanBytes(self.resident_bytes),
             HumanBytes(self.working_bytes)
+        )?;
+        writeln!(
+            f,
+            "checkpoints    {} of an episode, {}",
+            count(self.checkpoints),
+            HumanBytes(self.checkpoint_bytes)
         )?;
         writeln!(f, "groups         {} of networks", count(self.groups))?;
         writeln!(f, "cuts           {} of a group's batch", count(self.cuts))?;

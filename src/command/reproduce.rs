@@ -122,10 +122,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     wanted.check()?;
     let mut ready = Vec::new();
     for recipe in recipes {
-        let choice =
-            arguments
-                .engine
-                .choose(Some(&recipe.network), recipe.synapse_steps(), false)?;
+        let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
         let training = Training::new(&choice.engine, &recipe)?;
         ready.push((recipe, choice, training));
     }

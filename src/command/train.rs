@@ -57,9 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         is_taken: holds_a_run,
     };
     wanted.check()?;
-    let choice = arguments
-        .engine
-        .choose(Some(&recipe.network), recipe.synapse_steps(), false)?;
+    let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
     let training = Training::new(&choice.engine, &recipe)?;
     let interrupt = Interrupt::listen();
     let mut folder = wanted.claim()?;

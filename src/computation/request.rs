@@ -51,7 +51,7 @@ pub(crate) enum ObjectiveKind {
 }
 
 /// What is given of what a layer has that changes over an episode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct GivenDynamics {
     /// Traces, eligibility traces and activities at the first step, and the modulator.
     pub initial: Which,
@@ -60,7 +60,7 @@ pub(crate) struct GivenDynamics {
 }
 
 /// Some of what a layer has that changes over an episode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Which([bool; Dynamic::ALL.len()]);
 
 impl Which {

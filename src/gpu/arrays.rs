@@ -2,11 +2,13 @@
 //! follow from here; which kernel reads or writes an array is in `uses.rs`.
 
 use super::bindings::Slot;
+use super::cell::CellLayout;
 use super::layout::DeviceLayout;
 use super::state::{Control, Part, Progress, Settings, State};
 use super::variant::Sweep;
 use super::work::Work;
-use crate::computation::{EPISODE_BLOCK, GivenDynamics};
+use crate::computation::{EPISODE_BLOCK, GivenDynamics, Which};
+use crate::network::Dynamic;
 
 /// An array that outlives one plan: it belongs to the population, not to a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +59,21 @@ pub(super) enum Working {
     Scaled(usize),
     /// Of a layer.
     Adjoint(usize),
+    /// Of a cell: its traces at the first step, those that are given.
+    Initial(usize),
+    /// The activity of a recurrent layer before a segment's first step.
+    Before(usize, usize),
+    /// Its traces as they are between steps.
+    Present(usize),
+    /// Its traces after some of the steps.
+    Kept(usize),
+    /// Its traces before each of some steps on the way back.
+    Replayed(usize),
+    /// The gradient on its presynaptic activity at a step, by chunks of rows.
+    Columns(usize),
+    /// Its modulator in a segment, and the gradient on that.
+    Modulators(usize, usize),
+    ModulatorSignal(usize, usize),
 }
 
 /// An array of a plan.
@@ -247,6 +264,10 @@ impl Working {
         match self {
             Self::Episodes | Self::Activity(0, _) | Self::Target(_) | Self::Mask(_) => true,
             Self::Traces(layer, _) => work.request.given[layer] != GivenDynamics::default(),
+            Self::Initial(_) => true,
+            Self::Before(layer, 0) => work.request.given[layer].initial.has(Dynamic::Activity),
+            Self::Modulators(layer, _) => work.request.given[layer].initial.has(Dynamic::Modulator),
+            Self::Adjoint(layer) => work.request.given[layer].gradient != Which::default(),
             _ => false,
         }
     }
@@ -307,6 +328,45 @@ impl Working {
                 let shape = Shape::floats([Networks, Episodes, rows, row]);
                 shape.and([Networks, Episodes, rows, Of(4)])
             }
+            Self::Initial(layer) => {
+                let cell = layers[layer].of_cell();
+                let given = sweeps[layer].variant.given.initial;
+                let synapses = [Dynamic::Trace, Dynamic::Eligibility];
+                let count = synapses.iter().filter(|&&it| given.has(it)).count();
+                Shape::floats([Of(count), Networks, Episodes, Of(cell.synapses())])
+            }
+            Self::Before(layer, _) => {
+                Shape::floats([Networks, Episodes, Of(layers[layer].outputs)])
+            }
+            Self::Present(layer) => {
+                let cell = layers[layer].of_cell();
+                let states = Of(cell.states());
+                Shape::floats([states, Networks, Episodes, Of(cell.synapses())])
+            }
+            Self::Kept(layer) | Self::Replayed(layer) => {
+                let cell = layers[layer].of_cell();
+                let steps = work.request.steps;
+                let count = match self {
+                    Self::Kept(_) => CellLayout::kept(steps),
+                    _ => CellLayout::replayed(steps),
+                };
+                let states = Of(count * cell.states());
+                Shape::floats([states, Networks, Episodes, Of(cell.synapses())])
+            }
+            Self::Columns(layer) => {
+                let cell = layers[layer].of_cell();
+                Shape::floats([Of(cell.chunks()), Networks, Episodes, Of(cell.presynaptic)])
+            }
+            Self::Modulators(layer, _) | Self::ModulatorSignal(layer, _) => {
+                let modulators = layers[layer].of_cell().modulators();
+                Shape::floats([Steps, Networks, Episodes, Of(modulators)])
+            }
+            Self::Adjoint(layer) if layers[layer].cell.is_some() => {
+                let cell = layers[layer].of_cell();
+                let rows = layers[layer].row_planes().len();
+                let shape = [Of(cell.planes()), Networks, Episodes, Of(cell.synapses())];
+                Shape::floats(shape).and([Of(rows), Networks, Episodes, Of(cell.outputs)])
+            }
             Self::Adjoint(layer) => {
                 let variant = &sweeps[layer].variant;
                 let slots = Of(variant.adjoint_slots());
@@ -356,6 +416,15 @@ impl Slot {
             Self::Traces => Working::Traces(layer, segment),
             Self::Scaled => Working::Scaled(layer),
             Self::Adjoint => Working::Adjoint(layer),
+            Self::Initial => Working::Initial(layer),
+            Self::Present => Working::Present(layer),
+            Self::Kept => Working::Kept(layer),
+            Self::Replayed => Working::Replayed(layer),
+            Self::Columns => Working::Columns(layer),
+            Self::Modulators => Working::Modulators(layer, segment),
+            Self::ModulatorSignal => Working::ModulatorSignal(layer, segment),
+            Self::Before => Working::Before(layer, segment),
+            Self::After => Working::Before(layer, segment + 1),
         })
     }
 }

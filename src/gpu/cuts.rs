@@ -3,8 +3,9 @@
 //! of episodes have a fixed size, and a cut within a block goes on with that block's sums.
 
 use super::arrays::{Lengths, resident_bytes};
+use super::cell::CellLayout;
 use super::fusion;
-use super::layout::DeviceLayout;
+use super::layout::{DeviceLayout, LayerLayout};
 use super::profile::Profile;
 use super::stages::Stages;
 use super::turns;
@@ -192,13 +193,20 @@ pub(super) fn cut_sizes(
     if parts > 0 {
         return Ok((1 << (parts - 1), steps));
     }
-    match largest(steps, |steps| fits(1, steps)) {
+    // Segments begin where a cell's traces are kept.
+    let is_cell = |layer: &LayerLayout| layer.cell.is_some();
+    let unit = match layout.layers.iter().any(is_cell) {
+        true => CellLayout::apart(steps).min(steps),
+        false => 1,
+    };
+    let units = largest(steps / unit, |units| fits(1, units * unit));
+    match units * unit {
         0 => Err(Error::DeviceLimit {
             what: format!(
                 "one episode of {} networks (bytes of a buffer), however cut",
                 work.networks
             ),
-            requested: largest_buffer(layout, work, 1, 1),
+            requested: largest_buffer(layout, work, 1, unit),
             limit: profile.binding_bytes,
         }),
         steps => Ok((1, steps)),

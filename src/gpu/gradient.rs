@@ -2,7 +2,6 @@
 
 use super::arrays::Working;
 use super::engine::Gpu;
-use super::layout::require_rows;
 use super::placed::Placed;
 use super::work::Work;
 use crate::computation::{EpisodeGradients, Gradients, Outcome, Request};
@@ -10,9 +9,9 @@ use crate::dynamics::Dynamics;
 use crate::episodes::Episodes;
 use crate::error::Result;
 use crate::memory;
-use crate::network::{Dynamic, Network};
+use crate::network::{Dynamic, ModulatorFrom, Network};
 use crate::parameters::Parameters;
-use ndarray::{Array1, Array4};
+use ndarray::{Array1, Array4, ArrayD};
 
 impl Gpu {
     /// What `request` says, which was made of the episodes; they fit the network.
@@ -23,7 +22,6 @@ impl Gpu {
         episodes: &Episodes<'_, f32>,
         request: Request,
     ) -> Result<Gradients<f32>> {
-        require_rows(network)?;
         let work = Work::new(parameters.population(), request);
         let mut results = Gradients {
             outcome: outcome(network, &work)?,
@@ -31,7 +29,7 @@ impl Gpu {
             input: None,
             given: Dynamics::new(),
         };
-        let mut on_episodes = episode_gradients(network, &work)?;
+        let mut on_episodes = episode_gradients(network, &work, work.request.steps)?;
         let mut losses = Vec::new();
         let mut places = self.kept.take(network, &work);
         for networks in Placed::groups(&self.profile, network, &work) {
@@ -93,45 +91,60 @@ pub(super) fn outcome(network: &Network, work: &Work) -> Result<Outcome<f32>> {
     let output = want
         .output
         .then(|| array(work, request.steps, network.outputs()));
+    let mut finals = Dynamics::new();
+    for (index, layer) in network.layers().iter().enumerate() {
+        for dynamic in Dynamic::ALL.into_iter().filter(|_| want.final_traces) {
+            let shape = match dynamic {
+                Dynamic::Modulator => layer.modulator_shape(ModulatorFrom::Network, request.steps),
+                state => layer.state_shape(state),
+            };
+            if let Some(shape) = shape {
+                finals.insert(index, dynamic, zeros(work, &shape)?);
+            }
+        }
+    }
     Ok(Outcome {
         loss: None,
         output: output.transpose()?,
-        finals: traces(network, work, |_| want.final_traces)?,
+        finals,
     })
 }
 
-/// Zeros for the gradients that go back to the episodes, to be filled.
-pub(super) fn episode_gradients(network: &Network, work: &Work) -> Result<EpisodeGradients<f32>> {
+/// Zeros for the gradients that go back to the episodes, of which `done` steps were done, to be filled. That on the input is of all
+/// steps.
+pub(super) fn episode_gradients(
+    network: &Network,
+    work: &Work,
+    done: usize,
+) -> Result<EpisodeGradients<f32>> {
     let request = &work.request;
     let input = (request.want.input_gradient).then(|| array(work, request.steps, network.inputs()));
     let is_given =
-        |index: usize| request.gradient && request.given[index].initial.has(Dynamic::Trace);
+        |index: usize, dynamic| request.gradient && request.given[index].initial.has(dynamic);
+    let mut given = Dynamics::new();
+    for (index, layer) in network.layers().iter().enumerate() {
+        for dynamic in Dynamic::ALL.into_iter().filter(|&it| is_given(index, it)) {
+            if let Some(shape) = layer.given_shape(dynamic, done) {
+                given.insert(index, dynamic, zeros(work, &shape)?);
+            }
+        }
+    }
     Ok(EpisodeGradients {
         input: input.transpose()?,
-        given: traces(network, work, is_given)?,
+        given,
     })
 }
 
 /// `[P, B, rows, columns]`.
 fn array(work: &Work, rows: usize, columns: usize) -> Result<Array4<f32>> {
-    let shape = [work.networks, work.request.batch, rows, columns];
-    let elements = memory::elements("results", &shape)?;
-    memory::require("results", 4 * elements as u128)?;
-    Ok(Array4::zeros(shape))
+    let array = zeros(work, &[rows, columns])?;
+    Ok(array.into_dimensionality().expect("it has four axes"))
 }
 
-/// `[P, B, O, J]` of each plastic layer that is wanted.
-fn traces(
-    network: &Network,
-    work: &Work,
-    is_wanted: impl Fn(usize) -> bool,
-) -> Result<Dynamics<'static, f32>> {
-    let mut traces = Dynamics::new();
-    for (index, layer) in network.layers().iter().enumerate() {
-        if let Some(plastic) = layer.with_trace().filter(|_| is_wanted(index)) {
-            let trace = array(work, plastic.outputs, plastic.presynaptic())?;
-            traces.insert(index, Dynamic::Trace, trace);
-        }
-    }
-    Ok(traces)
+/// `[P, B, …]`.
+fn zeros(work: &Work, of_episode: &[usize]) -> Result<ArrayD<f32>> {
+    let shape = [&[work.networks, work.request.batch], of_episode].concat();
+    let elements = memory::elements("results", &shape)?;
+    memory::require("results", 4 * elements as u128)?;
+    Ok(ArrayD::zeros(shape))
 }

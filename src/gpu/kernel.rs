@@ -4,6 +4,9 @@ use super::bindings::Binding;
 use naga::AddressSpace;
 use naga::front::wgsl;
 
+/// Lanes of the workgroups of kernels that do one element a lane.
+pub(super) const WORKGROUP: usize = 64;
+
 /// A kernel's text, and how it is run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Kernel {

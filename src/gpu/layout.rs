@@ -3,6 +3,7 @@
 //! Every tensor starts at a whole `vec4` and every row of synapses is padded with zeros to the columns that its lanes
 //! hold, so that kernels have no remainder to guard.
 
+use super::cell::{CellLayout, RowPlane};
 use super::profile::Profile;
 use super::tile::{QUADS_PER_LANE, Tile, most_lanes};
 use crate::error::{Error, Result};
@@ -40,6 +41,18 @@ pub(super) enum Partial {
     Plane(usize),
     /// In the `vec4` that every row of the layer has, which component.
     OfRow(usize),
+    /// In a number for every row of a cell; what all rows have together, in the first one's place.
+    Rows(usize),
+}
+
+impl Partial {
+    /// Where those of a cell begin.
+    pub fn at(self) -> usize {
+        match self {
+            Self::Plane(at) | Self::Rows(at) => at,
+            Self::OfRow(_) => unreachable!("cells have no such rows"),
+        }
+    }
 }
 
 /// One layer in device memory. Sizes count `f32`s.
@@ -60,9 +73,11 @@ pub(super) struct LayerLayout {
     pub rule: Option<Rule>,
     /// Whether the gradient of the retention is needed.
     pub retention: bool,
+    /// What it is beside, where its rows step together.
+    pub cell: Option<CellLayout>,
     pub tensors: Vec<Placed>,
     /// Among the partial gradients: of each row a `vec4`, the sums for bias, plasticity (where it is not per connection)
-    /// and rate.
+    /// and rate. Cells have none.
     pub partial_rows_at: usize,
 }
 
@@ -70,6 +85,17 @@ impl LayerLayout {
     /// Whether there are synapses, or only neurons.
     pub fn has_synapses(&self) -> bool {
         self.tensor(Role::Weight).is_some()
+    }
+
+    /// What a cell is beside; only of one.
+    pub fn of_cell(&self) -> &CellLayout {
+        self.cell.as_ref().expect("only cells are asked")
+    }
+
+    /// What has a plane of rows of its own in a cell's reverse sweep.
+    pub fn row_planes(&self) -> Vec<RowPlane> {
+        let tensors = self.tensors.iter();
+        CellLayout::row_planes(tensors.map(|tensor| (tensor.role, tensor.extents)))
     }
 
     /// Whether the synapses have a trace.
@@ -90,7 +116,15 @@ impl LayerLayout {
     pub fn plane_at(&self, role: Role) -> Option<usize> {
         match self.tensor(role)?.partial {
             Partial::Plane(at) => Some(at),
-            Partial::OfRow(_) => None,
+            Partial::OfRow(_) | Partial::Rows(_) => None,
+        }
+    }
+
+    /// Columns of a tensor that has as many rows as there are neurons, and the elements from one row to the next.
+    fn columns(&self, extents: Extents) -> [usize; 2] {
+        match (extents, &self.cell) {
+            (Extents::Connections, Some(cell)) => [cell.presynaptic; 2],
+            _ => [self.inputs, self.row],
         }
     }
 
@@ -101,7 +135,7 @@ impl LayerLayout {
             tensor.is_some_and(|tensor| tensor.extents == Extents::One)
         };
         [
-            is_one(Role::Plasticity),
+            self.cell.is_none() && is_one(Role::Plasticity),
             self.retention && is_one(Role::Rate),
         ]
     }
@@ -148,9 +182,12 @@ impl DeviceLayout {
         for (index, (layer, tensors)) in layers().enumerate() {
             let outputs = layer.outputs();
             let plastic = layer.with_trace();
+            let cell = CellLayout::new(layer);
             let row = tiles[index].columns();
-            let tensors = layout.place_all(tensors, outputs, row);
-            let partial_rows_at = place(&mut layout.partial_stride, 4 * outputs);
+            let columns = [cell.map_or(row, |cell| cell.presynaptic), row];
+            let tensors = layout.place_all(tensors, outputs, columns, cell.is_some());
+            let rows = if cell.is_some() { 0 } else { 4 * outputs };
+            let partial_rows_at = place(&mut layout.partial_stride, rows);
             layout.layers.push(LayerLayout {
                 inputs: layer.inputs(),
                 outputs,
@@ -163,13 +200,14 @@ impl DeviceLayout {
                 narrow_tile: tiles[index].halved(most_lanes(profile)),
                 activation: layer.activation(),
                 rule: plastic.map(|plastic| plastic.rule.clone()),
-                retention: plastic.is_some_and(|plastic| {
+                retention: plastic.filter(|_| cell.is_none()).is_some_and(|plastic| {
                     plastic.rate.learned
                         || plastic
                             .rule
                             .row()
                             .is_some_and(Row::retention_depends_on_output)
                 }),
+                cell,
                 tensors,
                 partial_rows_at,
             });
@@ -177,11 +215,19 @@ impl DeviceLayout {
         layout
     }
 
-    /// Places the tensors of a layer behind those of the layers before it.
-    fn place_all(&mut self, tensors: &[TensorSpec], outputs: usize, row: usize) -> Vec<Placed> {
+    /// Places the tensors of a layer behind those of the layers before it. A row of connections has so many elements, and one of
+    /// connections from inputs.
+    fn place_all(
+        &mut self,
+        tensors: &[TensorSpec],
+        outputs: usize,
+        [connections, inputs]: [usize; 2],
+        is_cell: bool,
+    ) -> Vec<Placed> {
         let place = |tensor: &TensorSpec| {
             let elements = match tensor.extents {
-                Extents::Connections | Extents::Inputs => outputs * row,
+                Extents::Connections => outputs * connections,
+                Extents::Inputs => outputs * inputs,
                 Extents::Neurons => outputs,
                 Extents::One => 1,
             };
@@ -190,12 +236,12 @@ impl DeviceLayout {
                 extents: tensor.extents,
                 at: place(&mut self.stride, elements),
                 partial: match (tensor.extents, tensor.role) {
-                    (Extents::Connections, _) => {
+                    (Extents::Connections | Extents::Inputs, _) => {
                         Partial::Plane(place(&mut self.partial_stride, elements))
                     }
+                    _ if is_cell => Partial::Rows(place(&mut self.partial_stride, outputs)),
                     (_, Role::Bias) => Partial::OfRow(0),
                     (_, Role::Plasticity) => Partial::OfRow(1),
-                    // Other layers than those with rows of their own have no place here.
                     _ => Partial::OfRow(2),
                 },
             }
@@ -220,7 +266,9 @@ impl DeviceLayout {
 
     /// Fails unless every lane holds its synapses in registers, as the sweeps are written for.
     pub fn require_registers(&self, profile: &Profile) -> Result<()> {
-        let too_long = |layer: &LayerLayout| layer.has_synapses() && !layer.tile.fits();
+        let too_long = |layer: &LayerLayout| {
+            layer.has_synapses() && layer.cell.is_none() && !layer.tile.fits()
+        };
         let Some(index) = self.layers.iter().position(too_long) else {
             return Ok(());
         };
@@ -239,9 +287,10 @@ impl DeviceLayout {
         let layer = &self.layers[layer];
         match tensor.extents {
             Extents::Connections | Extents::Inputs => {
+                let [columns, row] = layer.columns(tensor.extents);
                 for i in 0..layer.outputs {
-                    for j in 0..layer.inputs {
-                        visit(i * layer.inputs + j, tensor.at + i * layer.row + j);
+                    for j in 0..columns {
+                        visit(i * columns + j, tensor.at + i * row + j);
                     }
                 }
             }
@@ -288,6 +337,7 @@ impl DeviceLayout {
                     Partial::Plane(plane) => plane + at - placed.at,
                     // What all rows share lies in the first one's place (`reduce_rows.wgsl`).
                     Partial::OfRow(component) => rows_at + component + 4 * element,
+                    Partial::Rows(rows) => rows + element,
                 };
                 elements[at] = Element {
                     source: source as u32,
@@ -299,24 +349,10 @@ impl DeviceLayout {
     }
 }
 
-/// Fails unless the kernels take every layer.
-pub(super) fn require_rows(network: &Network) -> Result<()> {
-    match network.first_cell() {
-        None => Ok(()),
-        Some(index) => Err(Error::Unsupported {
-            engine: "GPU",
-            what: format!(
-                "layer{index}, which is recurrent or has a rule, bound, modulator or plastic bias that no row of synapses \
-                 follows by itself"
-            ),
-        }),
-    }
-}
-
 /// How the rows of a layer are spread over lanes.
 fn tile(layer: &Layer, tensors: &[TensorSpec], profile: &Profile) -> Tile {
-    let has_synapses = tensors.iter().any(|tensor| tensor.role == Role::Weight);
-    match has_synapses {
+    let has_rows = tensors.iter().any(|tensor| tensor.role == Role::Weight);
+    match has_rows && layer.is_row_affine() {
         true => Tile::new(layer.inputs(), layer.outputs(), profile),
         false => Tile::of_one_lane(layer.inputs()),
     }
@@ -347,13 +383,18 @@ impl Default for Element {
     }
 }
 
-/// A role's number in the shaders.
+/// A role's number in the shaders, which know those that an optimiser treats in a way of their own.
 pub(super) fn role_code(role: Role) -> u32 {
     match role {
-        Role::Weight => 1,
+        Role::Weight | Role::InputWeight => 1,
         Role::Plasticity => 2,
-        Role::Bias => 3,
-        _ => 4,
+        Role::Rate => 4,
+        Role::Bias
+        | Role::Coefficient
+        | Role::ModulatorWeight
+        | Role::ModulatorBias
+        | Role::FanOutWeight
+        | Role::FanOutBias => 3,
     }
 }
 

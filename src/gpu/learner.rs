@@ -5,7 +5,7 @@ use super::device::Device;
 use super::engine::Gpu;
 use super::execute::{Copies, Loaded};
 use super::group::{Group, InFlight, Run};
-use super::layout::{DeviceLayout, require_rows};
+use super::layout::DeviceLayout;
 use super::population::Population;
 use super::profile::Profile;
 use super::work::Work;
@@ -58,7 +58,6 @@ impl GpuLearner {
         parameters: &Parameters<f32>,
         optimisers: Vec<Optimiser>,
     ) -> Result<Self> {
-        require_rows(network)?;
         let layout = DeviceLayout::new(network, &gpu.profile);
         require_residents(&layout, &gpu.profile, true)?;
         let work = Work::first(network, parameters.population());

@@ -10,6 +10,10 @@
 mod adapter;
 mod arrays;
 mod bindings;
+mod cell;
+mod cell_kernels;
+mod cell_transfer;
+mod cell_values;
 mod clock;
 mod copies;
 mod cuts;

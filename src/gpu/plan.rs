@@ -1,10 +1,11 @@
 //! Plans, made without a device: which buffers a computation needs, how it is cut, and what is dispatched in which order.
 
 use super::arrays::{Lengths, Working};
+use super::cell::CellLayout;
 use super::cuts::{cut_sizes, require_residents, require_whole};
 use super::fusion::Fusion;
 use super::kernel::Kernel;
-use super::layout::DeviceLayout;
+use super::layout::{DeviceLayout, LayerLayout};
 use super::profile::Profile;
 use super::record::{Cut, Dispatch, Recorder};
 use super::stages::Stages;
@@ -125,6 +126,28 @@ impl Plan {
             .fold(0, |sum, &(_, bytes)| sum.saturating_add(bytes))
     }
 
+    /// How many traces are kept of an episode for the reverse sweep, in the layer with most of them; and the bytes of all, an
+    /// eligibility trace with each.
+    pub fn checkpoints(&self) -> (usize, u64) {
+        let mut of_layers = vec![0; self.layout.layers.len()];
+        let mut all = 0u64;
+        for &(array, bytes) in &self.buffers {
+            match array {
+                Working::Kept(layer) => {
+                    of_layers[layer] += CellLayout::kept(self.work.request.steps);
+                    all = all.saturating_add(bytes);
+                }
+                Working::Traces(layer, _) => {
+                    let traces = &self.sweeps[layer].traces;
+                    of_layers[layer] += traces.kept;
+                    all = all.saturating_add(bytes / traces.count as u64 * traces.kept as u64);
+                }
+                _ => {}
+            }
+        }
+        (of_layers.into_iter().max().unwrap_or(0), all)
+    }
+
     /// Every dispatch that there may be.
     pub fn all_dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.dispatches().chain(self.steps.iter().flatten())
@@ -143,7 +166,12 @@ fn require_dispatches(
     episodes: usize,
     steps: usize,
 ) -> Result<()> {
-    let per_segment = 3 * layout.layers.len() as u64;
+    // Of a cell, that many at each step.
+    let of_layer = |layer: &LayerLayout| match layer.cell {
+        Some(_) => 8 * steps as u64,
+        None => 3,
+    };
+    let per_segment = layout.layers.iter().map(of_layer).sum();
     let dispatches = (work.request.batch.div_ceil(episodes) as u64)
         .saturating_mul(work.request.steps.div_ceil(steps) as u64)
         .saturating_mul(per_segment);

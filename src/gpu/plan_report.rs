@@ -4,7 +4,6 @@ use super::arrays::resident_bytes;
 use super::cuts::group_size;
 use super::extent::Extent;
 use super::kernel::Kernel;
-use super::layout::require_rows;
 use super::plan::Plan;
 use super::profile::Profile;
 use super::record::Dispatch;
@@ -29,6 +28,10 @@ pub struct PlanReport {
     pub resident_bytes: u64,
     /// Bytes of a batch: episodes, activity, partial sums, and the uniforms.
     pub working_bytes: u64,
+    /// Checkpoints of each episode: traces that are kept for the reverse sweep, in the layer with most of them.
+    pub checkpoints: usize,
+    /// Bytes of all checkpoints, a part of those of a batch.
+    pub checkpoint_bytes: u64,
     /// Groups of networks; each has its own buffers.
     pub groups: usize,
     /// Parts that a group's batch is cut into, one after the other in the same buffers.
@@ -79,6 +82,11 @@ impl PlanReport {
         self.working_bytes = self
             .working_bytes
             .saturating_add(working.saturating_mul(count));
+        let (checkpoints, bytes) = plan.checkpoints();
+        self.checkpoints = self.checkpoints.max(checkpoints);
+        self.checkpoint_bytes = self
+            .checkpoint_bytes
+            .saturating_add(bytes.saturating_mul(count));
         self.groups += groups;
         self.cuts = self.cuts.max(plan.cuts.len());
         self.segments = self.segments.max(plan.segments.len());
@@ -183,7 +191,6 @@ fn report(
 ) -> Result<PlanReport> {
     profile.check()?;
     network.require_range::<f32>()?;
-    require_rows(network)?;
     check_sizes(population, batch, steps)?;
     memory::elements("parameters", &[population, Layout::new(network)?.size()])?;
     let mut whole = match task {
@@ -196,6 +203,8 @@ fn report(
     let mut report = PlanReport {
         resident_bytes: 0,
         working_bytes: 0,
+        checkpoints: 0,
+        checkpoint_bytes: 0,
         groups: 0,
         cuts: 0,
         segments: 0,

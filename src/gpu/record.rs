@@ -5,7 +5,7 @@ use super::extent::Extent;
 use super::kernel::Kernel;
 use super::profile::Profile;
 use super::render::Renderer;
-use super::stages::{Purpose, Stages};
+use super::stages::{Purpose, Stage, Stages};
 use crate::computation::EPISODE_BLOCK;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
@@ -120,14 +120,14 @@ impl<'a> Recorder<'a> {
             }
         }
         for segment in all.clone() {
-            for purpose in stages.forward() {
-                forward.push(self.of_segment(purpose, &episodes, segment)?);
+            for stage in stages.forward() {
+                self.stage(&stage, &episodes, segment, &mut forward)?;
             }
         }
         let mut backward = Vec::new();
         for segment in all.rev() {
-            for purpose in stages.backward() {
-                backward.push(self.of_segment(purpose, &episodes, segment)?);
+            for stage in stages.backward() {
+                self.stage(&stage, &episodes, segment, &mut backward)?;
             }
         }
         let ends_block = episodes.end.is_multiple_of(EPISODE_BLOCK);
@@ -141,6 +141,61 @@ impl<'a> Recorder<'a> {
             forward,
             backward,
         })
+    }
+
+    /// Appends the dispatches of a stage.
+    fn stage(
+        &mut self,
+        stage: &Stage,
+        episodes: &Range<usize>,
+        segment: usize,
+        to: &mut Vec<Dispatch>,
+    ) -> Result<()> {
+        let steps = self.segments[segment].len();
+        let mut at = |purpose: Purpose, step: usize| {
+            let mut dispatch = self.of_segment(purpose, episodes, segment)?;
+            dispatch.extent.step = step as u32;
+            to.push(dispatch);
+            Ok::<_, Error>(())
+        };
+        match stage {
+            Stage::Once(purpose) => at(*purpose, 0),
+            Stage::AtEnd(purpose) => at(*purpose, steps - 1),
+            Stage::AtBeginning(purpose) if segment == 0 => {
+                at(*purpose, 0)?;
+                // Its sums are of the whole episode.
+                let within_block = !episodes.start.is_multiple_of(EPISODE_BLOCK);
+                let dispatch = to.last_mut().expect("it is there");
+                dispatch.extent.accumulate = u32::from(within_block);
+                Ok(())
+            }
+            Stage::AtBeginning(_) => Ok(()),
+            Stage::EachStep(purposes) => {
+                for step in 0..steps {
+                    for &purpose in purposes {
+                        at(purpose, step)?;
+                    }
+                }
+                Ok(())
+            }
+            Stage::EachStepBack {
+                replay,
+                apart,
+                steps: purposes,
+            } => {
+                for first in (0..steps).step_by(*apart).rev() {
+                    if let Some(purpose) = replay {
+                        at(*purpose, first)?;
+                    }
+                    for step in (first..(first + apart).min(steps)).rev() {
+                        for &purpose in purposes {
+                            at(purpose, step)?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 
     fn of_segment(

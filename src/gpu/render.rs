@@ -3,11 +3,11 @@
 //! A lane's synapses are named variables, written out by the template: arrays and loops over them would not stay in
 //! registers.
 
-use super::kernel::Kernel;
+use super::kernel::{Kernel, WORKGROUP};
 use super::layout::{CHECKED, DeviceLayout, LayerLayout, role_code};
 use super::profile::Profile;
 use super::row_sum::row_sum;
-use super::stages::{Packing, Purpose, Stages, WORKGROUP};
+use super::stages::{Packing, Purpose, Stages};
 use super::templates;
 use super::variant::{CHECKPOINT, Variant, kept_traces};
 use super::work::Work;
@@ -100,6 +100,10 @@ impl Renderer {
                 ..merge_maps([of_task(stages.work.task.as_ref()), of_population(layout)])
             },
             Purpose::MetaStep(packing) => of_meta_step(layout, stages.work, packing),
+            Purpose::Cell(kernel, index) => {
+                let steps = stages.work.request.steps;
+                stages.of_cell(index).values(kernel, layout, steps)
+            }
         }
     }
 
@@ -255,7 +259,7 @@ fn of_fused_layer(index: usize, layer: &LayerLayout, rule: Option<String>, work:
 }
 
 /// Of how many neurons or connections each has a parameter of its own; nothing where the layer has none.
-fn extents_of(layer: &LayerLayout, role: Role) -> &'static str {
+pub(super) fn extents_of(layer: &LayerLayout, role: Role) -> &'static str {
     match layer.tensor(role).map(|tensor| tensor.extents) {
         Some(Extents::Connections | Extents::Inputs) => "connection",
         Some(Extents::Neurons) => "neuron",

@@ -6,7 +6,7 @@ use super::engine::Gpu;
 use super::execute::Loaded;
 use super::gradient::{episode_gradients, outcome};
 use super::group::Group;
-use super::layout::{DeviceLayout, require_rows};
+use super::layout::DeviceLayout;
 use super::population::Population;
 use super::transfer::Transfer;
 use super::work::Work;
@@ -47,7 +47,6 @@ impl GpuSession {
         request: Request,
         stepwise: bool,
     ) -> Result<Self> {
-        require_rows(network)?;
         let work = Work {
             is_whole: true,
             stepwise,
@@ -79,7 +78,7 @@ impl GpuSession {
 
     /// Arrays for the gradients that go back to the episodes, to be filled.
     fn episode_gradients(&self) -> Result<EpisodeGradients<f32>> {
-        episode_gradients(&self.network, &self.work)
+        episode_gradients(&self.network, &self.work, self.done)
     }
 
     /// Calls `sweep` for each group, with the upstream gradients in place.
@@ -100,7 +99,7 @@ impl GpuSession {
             if !upstream.on_device {
                 transfer.upload_objective(objective)?;
             }
-            transfer.upload_trace_gradients(&upstream.final_gradients)?;
+            transfer.upload_state_gradients(&upstream.final_gradients)?;
             loaded.set_done(self.done)?;
             sweep(group, loaded, &transfer)?;
         }
@@ -158,8 +157,9 @@ impl SessionBackend<f32> for GpuSession {
         let device = &self.population.gpu.device;
         for (_, loaded, transfer) in self.groups() {
             if self.done == 0 {
-                transfer.upload_initial_traces(&episodes.given)?;
+                transfer.upload_initial_states(&episodes.given)?;
             }
+            transfer.upload_modulators_from(&episodes.given, self.done)?;
             if is_whole {
                 transfer.upload_input(&episodes.input)?;
                 device.submit(|encoder| loaded.record_forward(encoder, 0))?;
@@ -186,14 +186,14 @@ impl SessionBackend<f32> for GpuSession {
             ..self.work.request.clone()
         };
         let work = Work::new(self.work.networks, request);
-        let mut traces = outcome(&self.network, &work)?.finals;
+        let mut states = outcome(&self.network, &work)?.finals.into_states();
         for (_, _, transfer) in self.groups() {
             match self.done == self.work.request.steps {
-                true => transfer.download_traces(&mut traces)?,
-                false => transfer.download_present_traces(&mut traces)?,
+                true => transfer.download_final_states(&mut states)?,
+                false => transfer.download_present_states(&mut states)?,
             }
         }
-        Ok(traces)
+        Ok(states)
     }
 
     fn backward(&mut self, upstream: &Upstream<'_, f32>) -> Result<Gradients<f32>> {

@@ -3,15 +3,15 @@
 
 use super::arrays::{Array, Working};
 use super::bindings::Slot;
+use super::cell::CellLayout;
+use super::cell_kernels::{CellKernel, CellSweep};
+use super::kernel::WORKGROUP;
 use super::layout::DeviceLayout;
 use super::tile::Tile;
 use super::variant::{Sweep, Variant};
 use super::work::Work;
 use crate::computation::EPISODE_BLOCK;
 use std::collections::BTreeSet;
-
-/// Lanes of the workgroups of kernels that do one element a lane.
-pub(super) const WORKGROUP: usize = 64;
 
 /// What a kernel is for; those of a layer with its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +35,42 @@ pub(super) enum Purpose {
     Optimiser,
     /// Whole meta-steps.
     MetaStep(Packing),
+    /// Something of a cell.
+    Cell(CellKernel, usize),
+}
+
+/// Kernels that follow each other, and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Once in a segment of time.
+    Once(Purpose),
+    /// Where a segment of time begins the episode.
+    AtBeginning(Purpose),
+    /// After the last step of a segment of time.
+    AtEnd(Purpose),
+    /// All of them at each step.
+    EachStep(Vec<Purpose>),
+    /// All of them at each step from the last one back. Where traces are replayed, that comes before the last of each so many steps.
+    EachStepBack {
+        replay: Option<Purpose>,
+        apart: usize,
+        steps: Vec<Purpose>,
+    },
+}
+
+impl Stage {
+    /// Its kernels, each once.
+    fn purposes(&self) -> Vec<Purpose> {
+        match self {
+            Self::Once(purpose) | Self::AtBeginning(purpose) | Self::AtEnd(purpose) => {
+                vec![*purpose]
+            }
+            Self::EachStep(purposes) => purposes.clone(),
+            Self::EachStepBack { replay, steps, .. } => {
+                replay.iter().chain(steps).copied().collect()
+            }
+        }
+    }
 }
 
 /// How networks share a workgroup that does whole meta-steps.
@@ -54,7 +90,8 @@ impl Purpose {
             | Self::Step(layer)
             | Self::Backward(layer)
             | Self::InputGradient(layer)
-            | Self::ReduceRows(layer) => Some(layer),
+            | Self::ReduceRows(layer)
+            | Self::Cell(_, layer) => Some(layer),
             _ => None,
         }
     }
@@ -76,6 +113,7 @@ impl Purpose {
             Self::Check => "check",
             Self::Optimiser => "optimiser",
             Self::MetaStep(_) => "meta_step",
+            Self::Cell(kernel, _) => kernel.name(),
         }
     }
 }
@@ -107,13 +145,32 @@ impl<'a> Stages<'a> {
         self.work.task.as_ref().map(|_| Purpose::Episodes)
     }
 
+    /// A layer as a cell, if it is one.
+    pub fn cell(&self, layer: usize) -> Option<CellSweep<'a>> {
+        let (layout, sweep) = (&self.layout.layers[layer], &self.sweeps[layer]);
+        Some(CellSweep {
+            layer: layout,
+            cell: layout.cell.as_ref()?,
+            variant: &sweep.variant,
+        })
+    }
+
     /// The forward half, of each segment in order.
-    pub fn forward(&self) -> Vec<Purpose> {
-        let mut purposes: Vec<_> = self.layers().map(Purpose::Forward).collect();
+    pub fn forward(&self) -> Vec<Stage> {
+        let of_layer = |layer: usize| match self.cell(layer) {
+            Some(cell) => {
+                let steps = Stage::EachStep(of_cell(layer, cell.forward()));
+                let carry = Stage::AtEnd(Purpose::Cell(CellKernel::Carry, layer));
+                let carry = cell.carries().then_some(carry);
+                std::iter::once(steps).chain(carry).collect()
+            }
+            None => vec![Stage::Once(Purpose::Forward(layer))],
+        };
+        let mut stages: Vec<_> = self.layers().flat_map(of_layer).collect();
         if self.work.has_target() {
-            purposes.extend([Purpose::Loss, Purpose::SumLosses]);
+            stages.extend([Purpose::Loss, Purpose::SumLosses].map(Stage::Once));
         }
-        purposes
+        stages
     }
 
     /// One step of the forward half, where steps are done one at a time.
@@ -121,23 +178,47 @@ impl<'a> Stages<'a> {
         if !self.work.stepwise {
             return Vec::new();
         }
-        let steps = self.layers().map(Purpose::Step);
+        let steps = self.layers().flat_map(|layer| match self.cell(layer) {
+            Some(cell) => {
+                let carry = cell.carries().then_some(CellKernel::Carry);
+                of_cell(layer, cell.forward().into_iter().chain(carry).collect())
+            }
+            None => vec![Purpose::Step(layer)],
+        });
         let first = std::iter::once(Purpose::TakeInput);
         first.chain(steps).chain([Purpose::GiveOutput]).collect()
     }
 
     /// The reverse half, of each segment from the last one on.
-    pub fn backward(&self) -> Vec<Purpose> {
+    pub fn backward(&self) -> Vec<Stage> {
         if !self.work.request.gradient {
             return Vec::new();
         }
         let of_layer = |layer: usize| {
+            if let Some(cell) = self.cell(layer) {
+                return self.cell_backward(layer, &cell);
+            }
             let on_input =
                 self.sweeps[layer].variant.input_signal && self.layout.layers[layer].has_synapses();
             let on_input = on_input.then_some(Purpose::InputGradient(layer));
-            [Some(Purpose::Backward(layer)), on_input]
+            let purposes = [Some(Purpose::Backward(layer)), on_input];
+            purposes.into_iter().flatten().map(Stage::Once).collect()
         };
-        self.layers().rev().flat_map(of_layer).flatten().collect()
+        self.layers().rev().flat_map(of_layer).collect()
+    }
+
+    fn cell_backward(&self, layer: usize, cell: &CellSweep<'_>) -> Vec<Stage> {
+        let replay = Purpose::Cell(CellKernel::Replay, layer);
+        let back = Stage::EachStepBack {
+            replay: cell.cell.has_trace.then_some(replay),
+            apart: CellLayout::apart(self.work.request.steps),
+            steps: of_cell(layer, cell.backward()),
+        };
+        let after = of_cell(layer, cell.after_segment());
+        let after = after.into_iter().map(Stage::Once);
+        let others = Stage::AtBeginning(Purpose::Cell(CellKernel::Gradients, layer));
+        let others = cell.has_others().then_some(others);
+        std::iter::once(back).chain(after).chain(others).collect()
     }
 
     /// What follows where a block of episodes, or the batch, is complete.
@@ -145,8 +226,16 @@ impl<'a> Stages<'a> {
         if !self.work.request.gradient {
             return Vec::new();
         }
-        let shares = |layer: &usize| self.layout.layers[*layer].shares().contains(&true);
-        let rows = self.layers().filter(shares).map(Purpose::ReduceRows);
+        let of_rows = |layer: usize| match self.cell(layer) {
+            Some(cell) => {
+                (!cell.shared().is_empty()).then_some(Purpose::Cell(CellKernel::Shared, layer))
+            }
+            None => {
+                let shares = self.layout.layers[layer].shares().contains(&true);
+                shares.then_some(Purpose::ReduceRows(layer))
+            }
+        };
+        let rows = self.layers().filter_map(of_rows);
         rows.chain([Purpose::Reduce]).collect()
     }
 
@@ -163,8 +252,8 @@ impl<'a> Stages<'a> {
     pub fn all(&self) -> Vec<Purpose> {
         let mut all: Vec<_> = self.prepare().into_iter().collect();
         all.extend(self.step());
-        all.extend(self.forward());
-        all.extend(self.backward());
+        let halves = self.forward().into_iter().chain(self.backward());
+        all.extend(halves.flat_map(|stage| stage.purposes()));
         all.extend(self.reduce());
         all.extend(self.finish());
         all
@@ -236,6 +325,7 @@ impl<'a> Stages<'a> {
             (Purpose::CheckParts | Purpose::Check, _) => 1,
             (Purpose::Optimiser, _) => 4 * WORKGROUP,
             (Purpose::MetaStep(packing), _) => packing.networks,
+            (Purpose::Cell(kernel, layer), _) => self.of_cell(layer).items_of_workgroup(kernel),
             _ => WORKGROUP,
         }
     }
@@ -267,6 +357,17 @@ impl<'a> Stages<'a> {
             Purpose::CheckParts => networks * layout.parts(),
             Purpose::Check | Purpose::MetaStep(_) => networks,
             Purpose::Reduce | Purpose::Optimiser => networks * layout.stride,
+            Purpose::Cell(kernel, layer) => self.of_cell(layer).items(kernel, networks, episodes),
         }
     }
+
+    /// What kernels of cells are asked of.
+    pub fn of_cell(&self, layer: usize) -> CellSweep<'a> {
+        self.cell(layer).expect("the layer is a cell")
+    }
+}
+
+fn of_cell(layer: usize, kernels: Vec<CellKernel>) -> Vec<Purpose> {
+    let kernels = kernels.into_iter();
+    kernels.map(|kernel| Purpose::Cell(kernel, layer)).collect()
 }

@@ -7,7 +7,7 @@ use super::engine::Gpu;
 use super::execute::around;
 use super::extent::Extent;
 use super::kernel::Kernel;
-use super::stages::WORKGROUP;
+use super::kernel::WORKGROUP;
 use super::templates;
 use crate::error::Result;
 use minijinja::context;

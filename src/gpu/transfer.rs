@@ -10,7 +10,9 @@ use crate::dynamics::Dynamics;
 use crate::episodes::{Episodes, Mask, Objective, of_each_network};
 use crate::error::Result;
 use crate::zip::zip_eq;
-use ndarray::{Array4, ArrayBase, ArrayView, ArrayViewMut4, Axis, Data, Dimension, Ix4, Slice, s};
+use ndarray::{
+    Array4, ArrayBase, ArrayView, ArrayView4, ArrayViewMut4, Axis, Data, Dimension, Ix4, Slice, s,
+};
 use std::ops::Range;
 
 /// The part of the caller's arrays that one cut of a group of networks works on.
@@ -32,15 +34,29 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn plan(&self) -> &'a Plan {
+    pub(super) fn plan(&self) -> &'a Plan {
         &self.loaded.plan
     }
 
-    fn device(&self) -> &'a Device {
+    pub(super) fn loaded(&self) -> &'a Loaded {
+        self.loaded
+    }
+
+    /// Networks of the population.
+    pub(super) fn networks(&self) -> &Range<usize> {
+        &self.networks
+    }
+
+    /// Episodes of the batch.
+    pub(super) fn episodes(&self) -> &Range<usize> {
+        &self.episodes
+    }
+
+    pub(super) fn device(&self) -> &'a Device {
         self.loaded.device()
     }
 
-    fn layers(&self) -> &'a [LayerLayout] {
+    pub(super) fn layers(&self) -> &'a [LayerLayout] {
         &self.plan().layout.layers
     }
 
@@ -60,8 +76,9 @@ impl<'a> Transfer<'a> {
         }
         self.upload_input(&episodes.input)?;
         self.upload_objective(&episodes.objective)?;
-        self.upload_initial_traces(&episodes.given)?;
-        self.upload_trace_gradients(&episodes.final_gradients)?;
+        self.upload_initial_states(&episodes.given)?;
+        self.upload_modulators_from(&episodes.given, 0)?;
+        self.upload_state_gradients(&episodes.final_gradients)?;
         self.device().check()
     }
 
@@ -109,10 +126,14 @@ impl<'a> Transfer<'a> {
         self.clear(cleared)
     }
 
-    /// Writes the traces at the first step, where the plan takes them; zeros where there are none.
-    pub fn upload_initial_traces(&self, given: &Dynamics<'_, f32>) -> Result<()> {
+    /// Writes the states at the first step, where the plan takes them; zeros where there are none.
+    pub fn upload_initial_states(&self, given: &Dynamics<'_, f32>) -> Result<()> {
         let mut cleared = Vec::new();
         for (index, sweep) in self.plan().sweeps.iter().enumerate() {
+            if self.layers()[index].cell.is_some() {
+                self.upload_cell_states(index, given)?;
+                continue;
+            }
             let Some(slot) = sweep.traces.initial else {
                 continue;
             };
@@ -124,11 +145,25 @@ impl<'a> Transfer<'a> {
         self.clear(cleared)
     }
 
-    /// Writes the gradients on the final traces, where the plan takes them; zeros where there are none.
-    pub fn upload_trace_gradients(&self, gradients: &Dynamics<'_, f32>) -> Result<()> {
+    /// Writes the modulators that layers are given, of steps `first` and on.
+    pub fn upload_modulators_from(&self, given: &Dynamics<'_, f32>, first: usize) -> Result<()> {
+        for (index, layer) in self.layers().iter().enumerate() {
+            if layer.cell.is_some() {
+                self.upload_modulators(index, given, first)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the gradients on the final states, where the plan takes them; zeros where there are none.
+    pub fn upload_state_gradients(&self, gradients: &Dynamics<'_, f32>) -> Result<()> {
         let plan = self.plan();
         let mut cleared = Vec::new();
         for (index, sweep) in plan.sweeps.iter().enumerate() {
+            if self.layers()[index].cell.is_some() {
+                self.upload_cell_gradients(index, gradients)?;
+                continue;
+            }
             if !sweep.traces.upstream {
                 continue;
             }
@@ -214,6 +249,19 @@ impl<'a> Transfer<'a> {
         self.write_rows(array, at, values, ranges, layout.row)
     }
 
+    /// Writes the part of an array of the networks' that the cut works on, all of its rows, from element `at` of a buffer on.
+    pub(super) fn write_part(
+        &self,
+        array: Working,
+        at: u64,
+        values: &ArrayView4<'_, f32>,
+        row: usize,
+    ) -> Result<()> {
+        let rows = 0..values.len_of(Axis(2));
+        let ranges = [&self.networks, &self.episodes, &rows];
+        self.write_rows(array, at, values, ranges, row)
+    }
+
     /// Elements of one trace of a layer of all episodes.
     fn trace_plane(&self, layer: usize) -> usize {
         let layer = &self.layers()[layer];
@@ -221,7 +269,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Fills parts of buffers with zeros, each from a byte on.
-    fn clear(&self, parts: Vec<(Working, u64, Option<u64>)>) -> Result<()> {
+    pub(super) fn clear(&self, parts: Vec<(Working, u64, Option<u64>)>) -> Result<()> {
         self.device().submit(|encoder| {
             for (array, at, bytes) in parts {
                 encoder.clear_buffer(self.loaded.buffer(array), at, bytes);
@@ -259,7 +307,9 @@ impl<'a> Transfer<'a> {
             }
         }
         for (index, layer) in self.layers().iter().enumerate() {
-            if let Some(gradient) = gradients.given.trace_mut(index) {
+            if layer.cell.is_some() {
+                self.download_cell_gradients(index, &mut gradients.given)?;
+            } else if let Some(gradient) = gradients.given.trace_mut(index) {
                 let rows = 0..layer.outputs;
                 self.read(Working::Adjoint(index), layer.row, &rows, 0, gradient)?;
             }
@@ -277,14 +327,16 @@ impl<'a> Transfer<'a> {
                 self.read(Working::Activity(layers, segment), row, steps, 0, output)?;
             }
         }
-        self.download_traces(&mut outcome.finals)
+        self.download_final_states(&mut outcome.finals)
     }
 
-    /// Reads the traces after the last step, where the plan has them.
-    pub fn download_traces(&self, traces: &mut Dynamics<'_, f32>) -> Result<()> {
+    /// Reads the states after the last step, where the plan has them.
+    pub fn download_final_states(&self, states: &mut Dynamics<'_, f32>) -> Result<()> {
         let plan = self.plan();
         for (index, sweep) in plan.sweeps.iter().enumerate() {
-            if let (Some(trace), Some(slot)) = (traces.trace_mut(index), sweep.traces.last) {
+            if self.layers()[index].cell.is_some() {
+                self.download_cell_states(index, states)?;
+            } else if let (Some(trace), Some(slot)) = (states.trace_mut(index), sweep.traces.last) {
                 let (layer, at) = (&self.layers()[index], slot * self.trace_plane(index));
                 let array = Working::Traces(index, plan.segments.len() - 1);
                 self.read(array, layer.row, &(0..layer.outputs), at, trace)?;
@@ -293,10 +345,14 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// Reads the traces as they are between steps.
-    pub fn download_present_traces(&self, traces: &mut Dynamics<'_, f32>) -> Result<()> {
+    /// Reads the states as they are between steps.
+    pub fn download_present_states(&self, states: &mut Dynamics<'_, f32>) -> Result<()> {
         for (index, layer) in self.layers().iter().enumerate() {
-            let Some(mut trace) = traces.trace_mut(index) else {
+            if layer.cell.is_some() {
+                self.download_cell_states(index, states)?;
+                continue;
+            }
+            let Some(mut trace) = states.trace_mut(index) else {
                 continue;
             };
             let array = Working::Scaled(index);
@@ -330,7 +386,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Reads `rows` (steps or neurons) of each episode, from element `at` of a buffer on.
-    fn read(
+    pub(super) fn read(
         &self,
         array: Working,
         row: usize,

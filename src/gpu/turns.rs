@@ -6,9 +6,12 @@
 //!
 //! [`Profile::loop_turns`]: super::profile::Profile::loop_turns
 
+use super::cell::CellLayout;
+use super::cell_kernels::{CellKernel, CellSweep};
+use super::kernel::WORKGROUP;
 use super::layout::{CHECKED, DeviceLayout, LayerLayout};
 use super::render::UNROLLED;
-use super::stages::{Purpose, Stages, WORKGROUP};
+use super::stages::{Purpose, Stages};
 use super::variant::CHECKPOINT;
 use super::work::Work;
 use crate::computation::EPISODE_BLOCK;
@@ -70,6 +73,37 @@ fn of_kernel(stages: &Stages<'_>, purpose: Purpose, episodes: usize, steps: usiz
         Purpose::Check => sum([losses, parts, halvings, parts, halvings]),
         Purpose::TakeInput | Purpose::GiveOutput | Purpose::Optimiser => 0,
         Purpose::MetaStep(packing) => of_meta_step(layout, work, packing.lanes),
+        Purpose::Cell(kernel, layer) => of_cell(&stages.of_cell(layer), kernel, work, block, steps),
+    }
+}
+
+/// Of a kernel of a cell, where blocks have `block` episodes.
+fn of_cell(sweep: &CellSweep<'_>, kernel: CellKernel, work: &Work, block: u64, steps: u64) -> u64 {
+    let cell = sweep.cell;
+    let lanes = cell.lanes(WORKGROUP);
+    let over = |items: usize, lanes: usize| of_loop(items.div_ceil(lanes) as u64, 0);
+    let neurons = over(cell.outputs, WORKGROUP);
+    match kernel {
+        CellKernel::Forward => {
+            over(cell.presynaptic, lanes).saturating_add(over(sweep.layer.inputs, lanes))
+        }
+        CellKernel::Modulator => neurons,
+        CellKernel::Update | CellKernel::Carry => 0,
+        CellKernel::Replay => over(CellLayout::replayed(work.request.steps), 1),
+        CellKernel::Pull => over(cell.presynaptic, lanes),
+        CellKernel::Signal => 2 * neurons,
+        CellKernel::Answer => over(CellLayout::chunk().min(cell.outputs), 1),
+        CellKernel::Columns => over(cell.chunks(), 1),
+        CellKernel::Weights | CellKernel::InputWeights => {
+            let apart = CellLayout::apart(work.request.steps) as u64;
+            of_loop(
+                block,
+                of_loop(steps.div_ceil(apart), of_loop(steps.min(apart), 0)),
+            )
+        }
+        CellKernel::Gradients => of_loop(block, over(cell.presynaptic, 1)),
+        CellKernel::Shared => of_unrolled(cell.outputs as u64 - 1),
+        CellKernel::InputGradient => of_loop(cell.outputs.div_ceil(4) as u64, of_loop(steps, 0)),
     }
 }
 

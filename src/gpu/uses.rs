@@ -79,6 +79,7 @@ impl Stages<'_> {
                 writes(Slot::Parameters, Element::Quad),
             ],
             Purpose::MetaStep(_) => meta_step_bindings(self.work),
+            Purpose::Cell(kernel, layer) => self.of_cell(layer).bindings(kernel),
         }
     }
 }

@@ -14,7 +14,8 @@ use super::variant::{CHECKPOINT, Variant, sweeps};
 use super::work::Work;
 use crate::computation::{GivenDynamics, InCommon, ObjectiveKind, Request, Want, Which};
 use crate::network::{
-    Activation, Bias, Dense, Dynamic, Layer, Loss, Network, Plastic, Plasticity, Rate, RatePer,
+    Activation, Bias, Coefficient, CoefficientPer, Dense, Dynamic, Layer, Loss, Modulation,
+    Network, Plastic, Plasticity, Rate, RatePer, Recurrent, RecurrentInput,
 };
 use crate::optimiser::Optimiser;
 use crate::parameters::Layout;
@@ -147,8 +148,8 @@ fn works(network: &Network) -> Vec<(Work, usize)> {
                 objective: ObjectiveKind::OutputGradient,
                 given: vec![
                     GivenDynamics {
-                        initial: Which::are(|it| it == Dynamic::Trace && on(4)),
-                        gradient: Which::are(|it| it == Dynamic::Trace && on(5)),
+                        initial: Which::are(|_| on(4)),
+                        gradient: Which::are(|it| it != Dynamic::Modulator && on(5)),
                     };
                     layers
                 ],
@@ -283,6 +284,81 @@ fn every_row_length_and_reduction_is_valid() {
                     texts.validate_work(&layout, &profile, &work, steps, &mut HashSet::new());
                 }
             }
+        }
+    }
+}
+
+/// Cells of every kind of synapse, with every kind of input; not all in every company.
+fn cells() -> Vec<Layer> {
+    let own = Rule::parse_with(
+        "clamp(h, -1, 1) * exp(-rate) + m * tanh(loop * e) * x / (1 + y^2)",
+        Some("where_less(y, 0, e, sqrt(abs(var * e))) + log(2 + x^2)"),
+        &["loop", "var"],
+    )
+    .unwrap();
+    let rules = Rule::named().into_iter().chain([own]);
+    let (network, given) = (Modulation::from_network(), Modulation::from_episodes());
+    let modulations = [
+        None,
+        Some(network),
+        Some(network.per_neuron()),
+        Some(given),
+        Some(given.per_neuron()),
+    ];
+    let mut cells = Vec::new();
+    for (index, rule) in rules.enumerate() {
+        for (turn, modulation) in modulations.into_iter().enumerate() {
+            let per = CoefficientPer::ALL[(index + turn) % 3];
+            let coefficient = Coefficient::learned(0.5).per(per);
+            let kinds: Vec<_> = Plasticity::ALL
+                .into_iter()
+                .filter(|kind| *kind != Plasticity::None)
+                .collect();
+            let rate = rates()[(index + turn) % 4];
+            let mut synapses = Plastic::new(3, 3, rate)
+                .rule(rule.clone())
+                .plasticity(kinds[(index + turn) % kinds.len()])
+                .activation(Activation::ALL[turn % Activation::ALL.len()]);
+            for name in rule.coefficients() {
+                synapses = synapses.coefficient(name, coefficient);
+            }
+            synapses.modulation = modulation;
+            synapses.bound = turn.is_multiple_of(2).then_some(0.5);
+            synapses.plastic_bias = index.is_multiple_of(2);
+            synapses.bias = !turn.is_multiple_of(3);
+            for (inputs, input) in [(4, RecurrentInput::Matrix), (3, RecurrentInput::Identity)] {
+                cells.push(Layer::Recurrent(Recurrent {
+                    inputs,
+                    input,
+                    synapses: synapses.clone(),
+                }));
+            }
+            synapses.bound = Some(0.5);
+            cells.push(Layer::Plastic(synapses));
+        }
+    }
+    for inputs in [2, 70] {
+        let none = Recurrent::new(inputs, 70, Rate::fixed(0.1)).plasticity(Plasticity::None);
+        cells.push(none.into());
+    }
+    cells
+}
+
+#[test]
+fn every_kernel_of_cells_is_valid() {
+    let mut texts = Texts::default();
+    for (index, cell) in cells().into_iter().enumerate() {
+        let network = Network::new(Loss::SquaredError, [cell]).unwrap();
+        let profile = Profile::default();
+        let layout = DeviceLayout::new(&network, &profile);
+        assert!(layout.layers[0].cell.is_some());
+        let works = match index % 8 {
+            0 => works(&network),
+            _ => extremes(&network).to_vec(),
+        };
+        let mut seen = HashSet::new();
+        for (work, steps) in works {
+            texts.validate_work(&layout, &profile, &work, steps, &mut seen);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Which arrays beside the usual ones the sweeps of a layer have, and how its traces lie in their buffer.
 
+use super::cell::CellLayout;
 use super::layout::{DeviceLayout, LayerLayout};
 use super::work::Work;
+use crate::computation::GivenDynamics;
 use crate::network::Dynamic;
 
 /// Steps between the traces that are kept where the gradient of a retention is taken: at each of them `S` is made afresh,
@@ -35,6 +37,8 @@ pub(super) struct Variant {
     pub cut: bool,
     /// The forward sweep does one step of the segment, and goes on where the step before left off.
     pub stepwise: bool,
+    /// What is given of a cell, of which most of the above does not speak.
+    pub given: GivenDynamics,
 }
 
 impl Variant {
@@ -107,9 +111,21 @@ impl Sweep {
         let request = &work.request;
         let input_signal = request.gradient && (index > 0 || request.want.input_gradient);
         let common_input = index == 0 && request.in_common.input;
-        if !layer.has_trace() {
+        if layer.cell.is_some() || !layer.has_trace() {
+            let keeps = layer.cell.is_some_and(|cell| cell.has_trace) && request.gradient;
             return Self {
                 variant: Variant {
+                    kept: keeps && CellLayout::kept(request.steps) > 0,
+                    trace_out: layer.cell.is_some() && request.want.final_traces,
+                    cut: layer.cell.is_some() && steps < request.steps,
+                    given: match layer.cell {
+                        Some(_) if request.gradient => request.given[index],
+                        Some(_) => GivenDynamics {
+                            initial: request.given[index].initial,
+                            ..GivenDynamics::default()
+                        },
+                        None => GivenDynamics::default(),
+                    },
                     gradient: request.gradient,
                     input_signal,
                     common_input,
@@ -135,7 +151,7 @@ impl Sweep {
             input_signal,
             common_input,
             cut,
-            stepwise: false,
+            ..Variant::default()
         };
         Self {
             traces: TraceSlots::new(&variant, kept),

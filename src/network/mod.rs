@@ -171,12 +171,6 @@ impl Network {
         self.layers.iter().map(Layer::synapses).sum()
     }
 
-    /// Index of the first layer whose rows step together, if there is one: it is recurrent, or has a bound, a modulator, a plastic
-    /// bias, or a rule that is not row-affine. The GPU engine does not compute such layers yet.
-    pub fn first_cell(&self) -> Option<usize> {
-        self.layers.iter().position(|layer| !layer.is_row_affine())
-    }
-
     /// Fails unless precision `R` has every setting. Descriptions are in `f64`.
     ///
     /// # Errors

@@ -76,12 +76,10 @@ use values::Values;
 /// | `where_less(a, b, c, d)` | `c` where `a < b`, else `d` |
 ///
 /// Derivatives are found symbolically. So are the rules that are **row-affine**: `d * h + g * x`, where the *retention* `d` and
-/// the *gain* `g` depend on `y`, `m` and `rate` alone. The engines take those; others are refused by [`Network`].
+/// the *gain* `g` depend on `y`, `m` and `rate` alone. The engines compute those fastest, a row of synapses at a time.
 ///
 /// Two rules are equal if their texts are, but for spaces and superfluous parentheses, and if their coefficients have the same
 /// names in the same order. Clones share everything.
-///
-/// [`Network`]: crate::network::Network
 ///
 /// ```
 /// use metaplastic::Rule;
@@ -308,6 +306,12 @@ impl Rule {
     /// Which of the gradients that [`SynapseRule::pull`] gives can be other than zero.
     pub(crate) fn pulls(&self) -> Pulled<bool> {
         self.0.general.pulls()
+    }
+
+    /// The rule synapse by synapse as WGSL, and whether that calls `hyperbolic_tangent_rule`.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn synapse_wgsl(&self) -> (String, bool) {
+        self.0.general.wgsl()
     }
 
     /// What makes it equal to others.

@@ -4,6 +4,8 @@ use super::expression::{Expressions, Id, Variable};
 use super::names::MOST_COEFFICIENTS;
 use super::program::Program;
 use super::values::{Synapse, Values};
+#[cfg(feature = "gpu")]
+use super::wgsl;
 use crate::number::EngineNumber;
 
 /// What a rule makes of the gradients `λ` on the new trace and `ε` on the new eligibility trace: `λ ∂F/∂z + ε ∂E/∂z` for
@@ -19,8 +21,11 @@ pub(crate) struct Pulled<N> {
     pub coefficients: [N; MOST_COEFFICIENTS],
 }
 
+/// How many of them are of any rule.
+const OF_ANY_RULE: usize = 6;
+
 /// How many they are.
-const PULLS: usize = 6 + MOST_COEFFICIENTS;
+const PULLS: usize = OF_ANY_RULE + MOST_COEFFICIENTS;
 
 impl<N: Copy> From<[N; PULLS]> for Pulled<N> {
     #[inline(always)]
@@ -366,6 +371,18 @@ pub(super) struct General {
     update: Program,
     pull: Program,
     pulls: Pulled<bool>,
+    #[cfg(feature = "gpu")]
+    source: Source,
+}
+
+/// What the programs are made of.
+#[cfg(feature = "gpu")]
+#[derive(Clone, Debug)]
+struct Source {
+    expressions: Expressions,
+    update: [Id; 2],
+    /// In the order of [`variables`].
+    pull: Vec<Id>,
 }
 
 impl General {
@@ -395,7 +412,48 @@ impl General {
             update: Program::new(expressions, &next),
             pull: Program::new(expressions, &pulled),
             pulls: pulls.into(),
+            #[cfg(feature = "gpu")]
+            source: Source {
+                expressions: expressions.clone(),
+                update: next,
+                pull: pulled,
+            },
         }
+    }
+
+    /// The rule as WGSL: `struct Synapse`; `new_traces`, which are two numbers; `pull_row`, what comes of the gradients on those
+    /// for what a row has, `vec3` of postsynaptic activity, modulator and rate; and `pull`, a `struct Pulled`, for everything
+    /// else. And whether they call `hyperbolic_tangent_rule`.
+    #[cfg(feature = "gpu")]
+    pub fn wgsl(&self) -> (String, bool) {
+        let Source {
+            expressions,
+            update,
+            pull,
+        } = &self.source;
+        let coefficients = pull.len() - OF_ANY_RULE;
+        let [trace, eligibility, presynaptic, row @ ..] = &pull[..OF_ANY_RULE] else {
+            unreachable!("there are as many");
+        };
+        let of_synapse = [*trace, *eligibility, *presynaptic];
+        let of_synapse = [&of_synapse[..], &pull[OF_ANY_RULE..]].concat();
+        let members = ["trace", "eligibility", "presynaptic"].map(str::to_owned);
+        let members = members
+            .into_iter()
+            .chain((0..coefficients).map(|index| format!("k{index}")));
+        let function = |roots: &[Id], name, kind, adjoint| {
+            wgsl::of_synapse(expressions, roots, name, kind, adjoint)
+        };
+        let texts = [
+            wgsl::synapse(coefficients),
+            wgsl::structure("Pulled", members),
+            function(update, "new_traces", "vec2<f32>", false),
+            function(row, "pull_row", "vec3<f32>", true),
+            function(&of_synapse, "pull", "Pulled", true),
+        ];
+        let roots = [update, &pull[..]].concat();
+        let takes_tangents = wgsl::takes_tangents(expressions, &roots);
+        (texts.concat(), takes_tangents)
     }
 
     pub fn interpreted(&self) -> InterpretedSynapse<'_> {

@@ -1,37 +1,94 @@
-//! Expressions as WGSL functions of `y` and `rate`.
+//! Expressions as WGSL functions, of `y` and `rate` or of a synapse.
 //!
 //! Every product that feeds an addition is an explicit `fma`, so that no compiler has a choice. Numbers that no `f32`
 //! literal can be, and operations that a compiler would refuse to do beforehand, are left to the device.
 
-use super::expression::{Binary, Expressions, Id, Node, Unary};
+use super::expression::{Binary, Expressions, Id, Node, Unary, Variable};
 use std::collections::HashMap;
 use std::fmt::Write;
 
 /// `fn name(y: f32, rate: f32) -> f32` for an expression without powers. `of` ends the names of the functions that it calls:
 /// `hyperbolic_tangent_rule`, `logarithm_rule`, `square_root_rule` and `from_bits`.
 pub(super) fn function(expressions: &Expressions, root: Id, name: &str, of: &str) -> String {
-    let mut text = format!("fn {name}(y: f32, rate: f32) -> f32 {{\n");
+    let (statements, values) = body(expressions, &[root], of, |variable| {
+        expressions.name(variable).to_owned()
+    });
+    let value = &values[0];
+    format!("fn {name}(y: f32, rate: f32) -> f32 {{\n{statements}    return {value};\n}}")
+}
+
+/// `struct Synapse`, of which the functions of [`of_synapse`] are.
+pub(super) fn synapse(coefficients: usize) -> String {
+    let names = Variable::NAMED.map(|(name, _)| name.to_owned());
+    let coefficients = (0..coefficients).map(|index| format!("k{index}"));
+    structure("Synapse", names.into_iter().chain(coefficients))
+}
+
+/// `struct name`, of numbers.
+pub(super) fn structure(name: &str, members: impl Iterator<Item = String>) -> String {
+    let members: String = members
+        .map(|member| format!("    {member}: f32,\n"))
+        .collect();
+    format!("struct {name} {{\n{members}}}\n")
+}
+
+/// `fn name(s: Synapse, …) -> kind`, which makes one of the values of some expressions without powers. `adjoint` says whether the
+/// gradients on the new traces are `lambda` and `epsilon`, two more arguments.
+pub(super) fn of_synapse(
+    expressions: &Expressions,
+    roots: &[Id],
+    name: &str,
+    kind: &str,
+    adjoint: bool,
+) -> String {
+    let (statements, values) = body(expressions, roots, "", |variable| match variable {
+        // Names of the user's own might be words of the language.
+        Variable::Coefficient(index) => format!("s.k{index}"),
+        Variable::TraceAdjoint => "lambda".to_owned(),
+        Variable::EligibilityAdjoint => "epsilon".to_owned(),
+        variable => format!("s.{}", expressions.name(variable)),
+    });
+    let more = if adjoint {
+        ", lambda: f32, epsilon: f32"
+    } else {
+        ""
+    };
+    let values = values.join(", ");
+    format!(
+        "fn {name}(s: Synapse{more}) -> {kind} {{\n{statements}    return {kind}({values});\n}}\n"
+    )
+}
+
+/// Statements that compute some expressions, and what then has their values.
+fn body(
+    expressions: &Expressions,
+    roots: &[Id],
+    of: &str,
+    variable: impl Fn(Variable) -> String,
+) -> (String, Vec<String>) {
+    let mut text = String::new();
     let mut printer = Printer {
         expressions,
         of,
         names: HashMap::new(),
     };
     let operands = |id| printer.form(id).operands();
-    for id in expressions.needed_by(&[root], operands) {
-        let value = printer.form(id);
-        let printed = printer.print(value);
+    for id in expressions.needed_by(roots, operands) {
+        let form = printer.form(id);
         let name = match expressions.node(id) {
-            Node::Number(_) | Node::Variable(_) => printed,
+            Node::Number(_) => printer.print(form),
+            Node::Variable(it) => variable(it),
             _ => {
                 let name = format!("v{}", printer.names.len());
+                let printed = printer.print(form);
                 writeln!(text, "    let {name} = {printed};").expect("strings take everything");
                 name
             }
         };
         printer.names.insert(id, name);
     }
-    writeln!(text, "    return {};\n}}", printer.names[&root]).expect("strings take everything");
-    text
+    let values = roots.iter().map(|root| printer.names[root].clone());
+    (text, values.collect())
 }
 
 /// Whether some of the functions call `hyperbolic_tangent_rule`.
@@ -123,7 +180,7 @@ impl Printer<'_> {
         };
         match node {
             Node::Number(bits) => self.number(f64::from_bits(bits)),
-            Node::Variable(variable) => self.expressions.name(variable).to_owned(),
+            Node::Variable(_) => unreachable!("they have names"),
             Node::Unary(function, a) => {
                 let a = operand(a);
                 match function {

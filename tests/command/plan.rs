@@ -335,3 +335,30 @@ fn a_tasks_dispatch_does_many_meta_steps() {
         error_text(&output)
     );
 }
+
+/// A recurrent layer of so many units.
+fn recurrent(units: usize) -> Place {
+    Place::new(&format!(
+        "[[layer]]\nkind = \"recurrent\"\ninputs = {units}\noutputs = {units}\ninput = \"identity\"\n\
+         rate = {{ value = 0.01, learned = true }}\n"
+    ))
+}
+
+#[test]
+fn a_plan_of_a_recurrent_layer_names_its_checkpoints() {
+    let plan = recurrent(1001).plan(&["--batch", "1", "--steps", "106"]);
+    let number = |key: &str| plan[key].as_u64().unwrap();
+    // After every 16 steps but the last.
+    assert_eq!(number("checkpoints"), 6);
+    assert_eq!(number("checkpoint_bytes"), 6 * 4 * 1001 * 1001);
+    assert_eq!(number("cuts") * number("segments"), 1, "{plan}");
+    assert!(number("working_bytes") < 128 << 20, "{plan}");
+}
+
+#[test]
+fn the_time_of_a_recurrent_layer_is_cut_too() {
+    let limit = ["--binding-bytes", "7000000"];
+    let plan = recurrent(100).plan(&[&["--batch", "1", "--steps", "20000"], &limit[..]].concat());
+    assert_eq!(plan["segments"], 2, "{plan}");
+    assert_eq!(plan["checkpoints"], (20_000 - 1) / 144, "{plan}");
+}

@@ -1,9 +1,7 @@
 //! Test bodies that run on any engine.
 
 use super::cases::{Case, Goal, MaskKind, learned_rates, of_episode, of_network, plastic, stacks};
-use super::compare::{
-    CPU_F32, CPU_PRECISION, Report, Tensors, Tolerance, compare, compare_precision,
-};
+use super::compare::{CPU_F32, Report, Tensors, Tolerance, compare, compare_precision};
 use super::oracle;
 use metaplastic::engine::Gradients;
 use metaplastic::episodes::Objective;
@@ -97,11 +95,16 @@ pub fn all_match_oracle(title: &str, cases: &[Case], double: &Tolerance, single:
     );
 }
 
-/// Compares cases that may be chaotic, or have traces close to a bound, on the CPU engine in both precisions. In `f32` an engine
-/// need only be right where back-propagation in `f32` is right by far, and nothing comes to a bound; over all cases it has to be
-/// about as precise.
-pub fn cells_match_oracle(title: &str, cases: &[Case], double: &Tolerance, single: &Tolerance) {
-    let engine = Engine::cpu();
+/// Compares cases that may be chaotic, or have traces close to a bound, on an engine; in both precisions where there is a
+/// tolerance for `f64`. In `f32` an engine need only be right where back-propagation in `f32` is right by far, and nothing comes to a
+/// bound; over all cases its errors may be so many `times` as large.
+pub fn cells_match_oracle(
+    engine: &Engine,
+    title: &str,
+    cases: &[Case],
+    double: Option<&Tolerance>,
+    (single, times): (&Tolerance, f64),
+) {
     let quarter = Tolerance {
         most: single.most / 4.0,
         rate: single.rate / 4.0,
@@ -124,16 +127,18 @@ pub fn cells_match_oracle(title: &str, cases: &[Case], double: &Tolerance, singl
         };
         let reference = problem.solve();
         let name = case.to_string();
-        doubles.merge(&problem.compare::<f64>(&engine, &reference, double), &name);
+        if let Some(double) = double {
+            doubles.merge(&problem.compare::<f64>(engine, &reference, double), &name);
+        }
         let stored =
             oracle::solve_in::<f32>(&problem.network, &problem.parameters, &problem.episodes);
         let has_bound = |layer: &Layer| layer.as_plastic().is_some_and(|it| it.bound.is_some());
         let is_bounded = case.layers.iter().any(has_bound);
         if !is_bounded && compare(&reference, &stored, &quarter).is_ok() {
             settled += 1;
-            singles.merge(&problem.compare::<f32>(&engine, &reference, single), &name);
+            singles.merge(&problem.compare::<f32>(engine, &reference, single), &name);
         }
-        let actual = Tensors::from_gradients(&problem.run::<f32>(&engine));
+        let actual = Tensors::from_gradients(&problem.run::<f32>(engine));
         for (errors, tensors) in [(&mut yardstick, &stored), (&mut errors, &actual)] {
             let report = compare(&reference, tensors, &any)
                 .unwrap_or_else(|complaints| panic!("{case}\n{complaints}"));
@@ -146,7 +151,7 @@ pub fn cells_match_oracle(title: &str, cases: &[Case], double: &Tolerance, singl
         3 * settled > count,
         "{settled} of {count} cases have an answer in f32"
     );
-    match compare_precision(&yardstick, &errors, CPU_PRECISION) {
+    match compare_precision(&yardstick, &errors, times) {
         Ok(table) => println!("{table}"),
         Err(table) => panic!("{title}: less precise than back-propagation\n{table}"),
     }

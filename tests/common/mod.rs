@@ -5,6 +5,7 @@
 
 pub mod bodies;
 pub mod cases;
+pub mod cells;
 pub mod compare;
 pub mod environment;
 pub mod laws;

@@ -1,13 +1,15 @@
 //! Test bodies for populations in training, on any engine; and the optimisers' equations in float64.
 
-use super::cases::{Case, Goal, MaskKind, plastic};
+use super::cases::{Case, CellKind, Goal, MaskKind, plastic};
 use super::compare::{Report, Tensors, Tolerance, compare};
+use super::laws::cell_rules;
 use super::oracle;
 use super::random::Random;
 use metaplastic::engine::Failure;
 use metaplastic::episodes::Objective;
+use metaplastic::network::Modulation;
 use metaplastic::optimiser::{Method, Schedule, Selector};
-use metaplastic::parameters::Tensor;
+use metaplastic::parameters::{Layout, Tensor};
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, Draw, EpisodeSource, Setup, Task};
 use metaplastic::training::{Event, Recipe, Training};
@@ -94,7 +96,11 @@ impl Reference {
                 let largest = self.optimiser.max_step.unwrap_or(f64::INFINITY);
                 let value = &mut self.values[index];
                 *value -= step.clamp(-largest, largest);
-                if matches!(tensor.role, Role::Weight | Role::Plasticity) && *value != 0.0 {
+                let is_penalised = matches!(
+                    tensor.role,
+                    Role::Weight | Role::InputWeight | Role::Plasticity
+                );
+                if is_penalised && *value != 0.0 {
                     *value -= self.optimiser.l1 * value.signum() + self.optimiser.l2 * *value;
                 }
                 let [low, high] = match tensor.role {
@@ -245,15 +251,39 @@ pub fn optimisers() -> Vec<(&'static str, [Optimiser; 3])> {
     ]
 }
 
-fn case(seed: u64) -> Case {
+/// A layer of five neurons with seven inputs and a rate of its own for each.
+pub fn of_rows() -> Layer {
     let mut layer = plastic(7, 5);
     layer.rate = Rate::learned(0.5).per_neuron();
+    Layer::Plastic(layer)
+}
+
+/// Such a layer, recurrent, with a parameter of every role.
+pub fn of_cells() -> Layer {
+    let kind = CellKind {
+        rule: Some(cell_rules()[2].clone()),
+        rate: Rate::learned(0.5).per_neuron(),
+        modulation: Some(Modulation::from_network().per_neuron()),
+        ..CellKind::recurrent()
+    };
+    let layer = kind.layer(7, 5);
+    let layout =
+        Network::new(Loss::None, [layer.clone()]).and_then(|network| Layout::new(&network));
+    let layout = layout.expect("a layout");
+    for role in Role::ALL {
+        let has = layout.tensors().iter().any(|tensor| tensor.role == role);
+        assert!(has, "a parameter of the role {role}");
+    }
+    layer
+}
+
+fn case(layer: &Layer, seed: u64) -> Case {
     Case {
         goal: Goal::Target(Loss::SoftmaxCrossEntropy, MaskKind::Steps),
         population: 3,
         batch: 4,
         seed,
-        ..Case::new([Layer::Plastic(layer), Layer::from(Dense::new(5, 3))])
+        ..Case::new([layer.clone(), Layer::from(Dense::new(5, 3))])
     }
 }
 
@@ -280,7 +310,7 @@ const UPDATES: u64 = 20;
 /// gradient that is not finite is no failure where nothing follows it.
 pub fn frozen_parameters_keep_their_bits(engine: &Engine) {
     for (name, optimisers) in optimisers() {
-        let case = case(1);
+        let case = case(&of_rows(), 1);
         let start: Parameters<f32> = case.parameters().cast();
         let run = |optimisers: &[Optimiser], poison: &[&str]| {
             let mut learner = learner(engine, &case, optimisers);
@@ -348,10 +378,11 @@ pub fn frozen_parameters_keep_their_bits(engine: &Engine) {
 /// Updates with given gradients against the equations.
 pub fn optimiser_follows_its_equations(
     engine: &Engine,
+    layer: &Layer,
     optimisers: &[Optimiser; 3],
     tolerance: &Tolerance,
 ) -> Report {
-    let case = case(1);
+    let case = case(layer, 1);
     let start = case.parameters();
     let mut learner = learner(engine, &case, optimisers);
     let mut references: Vec<_> = (0..3)
@@ -375,16 +406,18 @@ pub fn optimiser_follows_its_equations(
 /// Whole meta-steps, gradient and update, against the oracle and the equations.
 pub fn learning_follows_its_equations(
     engine: &Engine,
+    layer: &Layer,
     optimisers: &[Optimiser; 3],
     tolerance: &Tolerance,
 ) -> Report {
-    let start = case(1).parameters();
-    let mut learner = learner(engine, &case(1), optimisers);
+    let first = case(layer, 1);
+    let start = first.parameters();
+    let mut learner = learner(engine, &first, optimisers);
     let mut references: Vec<_> = (0..3)
         .map(|p| Reference::new(&optimisers[p], start.network(p)))
         .collect();
     for step in 0..UPDATES {
-        let (network, episodes) = (case(1).network(), case(100 + step).episodes());
+        let (network, episodes) = (first.network(), case(layer, 100 + step).episodes());
         let losses = learner.step(&episodes.cast()).expect("a meta-step");
         let mut now = start.clone();
         let all = references.iter().flat_map(|reference| &reference.values);
@@ -432,16 +465,16 @@ fn finish(
 
 /// Two engines make nearly the same steps.
 pub fn engines_agree(
-    one: &Engine,
-    other: &Engine,
+    [one, other]: [&Engine; 2],
+    layer: &Layer,
     optimisers: &[Optimiser; 3],
     tolerance: &Tolerance,
 ) -> Report {
-    let start = case(1).parameters();
+    let start = case(layer, 1).parameters();
     let [one, other] = [one, other].map(|engine| {
-        let mut learner = learner(engine, &case(1), optimisers);
+        let mut learner = learner(engine, &case(layer, 1), optimisers);
         for step in 0..UPDATES {
-            let episodes = case(100 + step).episodes();
+            let episodes = case(layer, 100 + step).episodes();
             learner.step(&episodes.cast()).expect("a meta-step");
         }
         learner.parameters().expect("parameters").cast()

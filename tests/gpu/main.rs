@@ -12,6 +12,7 @@ mod cuts;
 mod fused;
 mod kept;
 mod precision;
+mod recurrent;
 mod session;
 mod turns;
 
@@ -140,6 +141,7 @@ fn bodies() -> Vec<Body> {
     bodies.extend(fused::bodies());
     bodies.extend(kept::bodies());
     bodies.extend(precision::bodies());
+    bodies.extend(recurrent::bodies());
     bodies.extend(session::bodies());
     bodies.extend(turns::bodies());
     #[cfg(feature = "command")]
@@ -329,25 +331,36 @@ fn populations() -> Vec<Case> {
 
 fn learning() -> Vec<Body> {
     let mut bodies = Vec::new();
-    for (name, optimisers) in training::optimisers() {
+    let kinds = [
+        ("rows", training::of_rows()),
+        ("cells", training::of_cells()),
+    ];
+    let all = training::optimisers().into_iter();
+    let all = all.flat_map(|(name, optimisers)| {
+        kinds
+            .clone()
+            .map(|(kind, layer)| (format!("{name}, {kind}"), layer, optimisers.clone()))
+    });
+    for (name, layer, optimisers) in all {
         let all = [optimisers.clone(), optimisers.clone(), optimisers];
         let [given, steps, engines] = all;
+        let [first, second, third] = [layer.clone(), layer.clone(), layer];
         bodies.push(body(
             format!("{name} follows its equations"),
             move |engine| {
-                training::optimiser_follows_its_equations(engine, &given, &OPTIMISER);
+                training::optimiser_follows_its_equations(engine, &first, &given, &OPTIMISER);
             },
         ));
         bodies.push(body(
             format!("learning with {name} follows its equations"),
             move |engine| {
-                training::learning_follows_its_equations(engine, &steps, &GPU_LEARNING);
+                training::learning_follows_its_equations(engine, &second, &steps, &GPU_LEARNING);
             },
         ));
         bodies.push(body(
             format!("learning with {name} as on the CPU"),
             move |engine| {
-                training::engines_agree(&Engine::cpu(), engine, &engines, &GPU_LEARNING);
+                training::engines_agree([&Engine::cpu(), engine], &third, &engines, &GPU_LEARNING);
             },
         ));
     }

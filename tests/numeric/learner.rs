@@ -11,9 +11,13 @@ use ndarray::Array4;
 
 #[test]
 fn optimisers_follow_their_equations() {
-    for (name, optimisers) in body::optimisers() {
-        let report = body::optimiser_follows_its_equations(&Engine::cpu(), &optimisers, &OPTIMISER);
-        println!("{name}\n{report}");
+    for layer in [body::of_rows(), body::of_cells()] {
+        for (name, optimisers) in body::optimisers() {
+            let (engine, tolerance) = (Engine::cpu(), &OPTIMISER);
+            let report =
+                body::optimiser_follows_its_equations(&engine, &layer, &optimisers, tolerance);
+            println!("{name}\n{report}");
+        }
     }
 }
 
@@ -24,10 +28,13 @@ fn frozen_parameters_keep_their_bits() {
 
 #[test]
 fn learning_follows_its_equations() {
-    for (name, optimisers) in body::optimisers() {
-        let report =
-            body::learning_follows_its_equations(&Engine::cpu(), &optimisers, &CPU_LEARNING);
-        println!("{name}\n{report}");
+    for layer in [body::of_rows(), body::of_cells()] {
+        for (name, optimisers) in body::optimisers() {
+            let (engine, tolerance) = (Engine::cpu(), &CPU_LEARNING);
+            let report =
+                body::learning_follows_its_equations(&engine, &layer, &optimisers, tolerance);
+            println!("{name}\n{report}");
+        }
     }
 }
 

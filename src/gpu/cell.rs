@@ -1,0 +1,155 @@
+//! Cells: layers whose rows step together. What one is in device memory.
+//!
+//! States lie in device memory, `[P, B, O, J]` each, and every step is some dispatches. The reverse sweep keeps an array of what it
+//! has so far of each episode, the *adjoint*: planes `[P, B, O, J]` for synapses, then planes `[P, B, O]` for rows.
+
+use crate::network::{Extents, Layer, Modulation, ModulatorFrom, RatePer, RecurrentInput};
+use crate::parameters::Role;
+
+/// Rows that one lane goes over on the way back: part of the result's last bits.
+const CHUNK: usize = 32;
+
+/// Steps between two states that are kept, or a multiple of them.
+const PIECE: usize = 16;
+
+/// A layer whose rows step together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CellLayout {
+    /// Postsynaptic neurons `O`.
+    pub outputs: usize,
+    /// Presynaptic neurons `J`, the one of a plastic bias included.
+    pub presynaptic: usize,
+    pub plastic_bias: bool,
+    /// How it takes its input in, where it is recurrent.
+    pub input: Option<RecurrentInput>,
+    pub has_trace: bool,
+    pub has_eligibility: bool,
+    pub bound: Option<f32>,
+    pub modulation: Option<Modulation>,
+    /// The rule's own coefficients.
+    pub coefficients: usize,
+}
+
+/// What has a plane `[P, B, O]` of its own in the reverse sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RowPlane {
+    /// The gradient on the neuron's activity from the next step, `γ`.
+    Activity,
+    /// At the present step, the gradients through the rule: on the postsynaptic activity,
+    Postsynaptic,
+    /// on the modulator,
+    Modulator,
+    /// and on the rate.
+    OfRate,
+    /// The gradient of a parameter of neurons, summed over an episode's steps so far.
+    Of(Role),
+}
+
+impl CellLayout {
+    /// The layer, if it is one.
+    pub fn new(layer: &Layer) -> Option<Self> {
+        if layer.is_row_affine() {
+            return None;
+        }
+        let plastic = layer.as_plastic()?;
+        Some(Self {
+            outputs: plastic.outputs,
+            presynaptic: plastic.presynaptic(),
+            plastic_bias: plastic.plastic_bias,
+            input: layer.as_recurrent().map(|layer| layer.input),
+            has_trace: plastic.has_trace(),
+            has_eligibility: plastic.has_eligibility(),
+            // Networks whose numbers are beyond the range of `f32` are refused.
+            bound: plastic.bound.map(|bound| bound as f32),
+            modulation: plastic.modulation.filter(|_| plastic.has_trace()),
+            coefficients: plastic.coefficients.len(),
+        })
+    }
+
+    /// Synapses `O · J`.
+    pub fn synapses(&self) -> usize {
+        self.outputs * self.presynaptic
+    }
+
+    /// States of a synapse: the trace, and the eligibility trace.
+    pub fn states(&self) -> usize {
+        usize::from(self.has_trace) + usize::from(self.has_trace && self.has_eligibility)
+    }
+
+    /// Whether the modulator comes from there.
+    pub fn is_modulated_from(&self, from: ModulatorFrom) -> bool {
+        self.modulation.is_some_and(|it| it.from == from)
+    }
+
+    /// Numbers of an episode's modulator at a step: where a network computes it, that from which each neuron's is made.
+    pub fn modulators(&self) -> usize {
+        match self.modulation {
+            Some(it) if it.from == ModulatorFrom::Episodes && it.per == RatePer::Neuron => {
+                self.outputs
+            }
+            Some(_) => 1,
+            None => 0,
+        }
+    }
+
+    /// Planes of synapses in the reverse sweep: the gradients on the states, and those of plasticity and coefficients, summed over an
+    /// episode's steps so far.
+    pub fn planes(&self) -> usize {
+        match self.has_trace {
+            true => self.states() + 1 + self.coefficients,
+            false => 0,
+        }
+    }
+
+    /// The plane of the plasticity's gradient; those of coefficients follow.
+    pub fn plasticity_plane(&self) -> usize {
+        self.states()
+    }
+
+    /// The planes of rows, in order, of a layer with these tensors.
+    pub fn row_planes(tensors: impl Iterator<Item = (Role, Extents)>) -> Vec<RowPlane> {
+        let mut planes = vec![
+            RowPlane::Activity,
+            RowPlane::Postsynaptic,
+            RowPlane::Modulator,
+            RowPlane::OfRate,
+        ];
+        let of_neurons = tensors.filter(|(role, extents)| {
+            !matches!(extents, Extents::Connections | Extents::Inputs)
+                && !matches!(role, Role::Plasticity | Role::Coefficient)
+        });
+        planes.extend(of_neurons.map(|(role, _)| RowPlane::Of(role)));
+        planes
+    }
+
+    /// Chunks of rows on the way back.
+    pub fn chunks(&self) -> usize {
+        self.outputs.div_ceil(CHUNK)
+    }
+
+    /// Rows of a chunk.
+    pub const fn chunk() -> usize {
+        CHUNK
+    }
+
+    /// Lanes that go over a row: no more than have four synapses of it, nor than a workgroup of so many has.
+    pub fn lanes(&self, workgroup: usize) -> usize {
+        let lanes = self.presynaptic.div_ceil(4).next_power_of_two();
+        lanes.min(workgroup)
+    }
+
+    /// Steps between two states that are kept, in episodes of so many steps: about as many as there are states.
+    pub fn apart(steps: usize) -> usize {
+        PIECE * steps.isqrt().div_ceil(PIECE).max(1)
+    }
+
+    /// States that are kept beside the first one.
+    pub fn kept(steps: usize) -> usize {
+        steps.saturating_sub(1) / Self::apart(steps)
+    }
+
+    /// Steps whose states are there at once on the way back.
+    pub fn replayed(steps: usize) -> usize {
+        Self::apart(steps).min(steps)
+    }
+}

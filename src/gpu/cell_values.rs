@@ -1,0 +1,203 @@
+//! What the templates of cells are told.
+
+use super::cell::{CellLayout, RowPlane};
+use super::cell_kernels::{CellKernel, CellSweep, Sum};
+use super::kernel::WORKGROUP;
+use super::layout::DeviceLayout;
+use super::render::{UNROLLED, extents_of};
+use crate::computation::EPISODE_BLOCK;
+use crate::network::{Dynamic, Extents, RecurrentInput};
+use crate::parameters::Role;
+use minijinja::value::merge_maps;
+use minijinja::{Value, context};
+
+impl CellSweep<'_> {
+    /// What the template of a kernel is told, in episodes of so many steps.
+    pub fn values(&self, kernel: CellKernel, layout: &DeviceLayout, steps: usize) -> Value {
+        merge_maps([
+            self.of_kernel(kernel),
+            self.of_arrays(steps),
+            self.of_parameters(),
+            context! {
+                stride => layout.stride,
+                partial_stride => layout.partial_stride,
+                episode_block => EPISODE_BLOCK,
+                workgroup => WORKGROUP,
+                unrolled => UNROLLED,
+            },
+        ])
+    }
+
+    fn of_kernel(&self, kernel: CellKernel) -> Value {
+        let has_trace = self.cell.has_trace;
+        let is_feed_forward = self.cell.input.is_none();
+        // Which of the functions in `cell.wgsl` it calls.
+        let presynaptic = match kernel {
+            CellKernel::Answer => has_trace,
+            CellKernel::InputWeights | CellKernel::Signal | CellKernel::Modulator => false,
+            _ => true,
+        };
+        let input = match kernel {
+            CellKernel::Forward | CellKernel::InputWeights => true,
+            _ => presynaptic && is_feed_forward,
+        };
+        let [forward, answer] =
+            [CellKernel::Forward, CellKernel::Answer].map(|other| kernel == other);
+        let rule = answer
+            || matches!(
+                kernel,
+                CellKernel::Update | CellKernel::Replay | CellKernel::Pull
+            );
+        let of_input = kernel == CellKernel::InputWeights;
+        let (columns, role) = match of_input {
+            true => (self.layer.inputs, Role::InputWeight),
+            false => (self.cell.presynaptic, Role::Weight),
+        };
+        let is_product = matches!(kernel, CellKernel::Weights | CellKernel::InputWeights);
+        context! {
+            needs => context! { presynaptic, input, rule, plasticity => forward || answer },
+            lanes => self.cell.lanes(WORKGROUP),
+            of_input,
+            // How many columns a product of weights has, or whether there is a gradient on the presynaptic activity.
+            columns => match is_product {
+                true => Value::from(columns),
+                false => Value::from(self.needs_columns()),
+            },
+            partial_at => self.layer.plane_at(role),
+            partial_row => if of_input { self.layer.row } else { columns },
+            neurons => self.column_count(),
+            sums => self.sums().iter().map(of_sum).collect::<Vec<_>>(),
+            elements => self.sums().last().map_or(0, |sum| sum.end),
+            shared => self.shared(),
+            // Of the kernel `input_gradient`, whose weights are those of the input.
+            weight_at => self.layer.at(match kernel {
+                CellKernel::InputGradient => Role::InputWeight,
+                _ => Role::Weight,
+            }),
+            plastic => has_trace && kernel != CellKernel::InputGradient,
+        }
+    }
+
+    /// Sizes, and where what is in one array with others lies.
+    fn of_arrays(&self, steps: usize) -> Value {
+        let (cell, layer, variant) = (self.cell, self.layer, self.variant);
+        let mut count = 0;
+        let [trace, eligibility] = [Dynamic::Trace, Dynamic::Eligibility].map(|dynamic| {
+            let is_given = self.is_initial(dynamic);
+            let before = count;
+            count += usize::from(is_given);
+            is_given.then_some(before)
+        });
+        let upstream = |dynamic| variant.given.gradient.has(dynamic);
+        let rows = layer.row_planes();
+        let row_plane = |plane: RowPlane| rows.iter().position(|it| *it == plane);
+        context! {
+            activation => layer.activation.name(),
+            recurrent => cell.input.is_some(),
+            input => cell.input.map_or("", RecurrentInput::name),
+            inputs => layer.inputs,
+            outputs => layer.outputs,
+            presynaptic => cell.presynaptic,
+            plastic_bias => cell.plastic_bias,
+            row => layer.row,
+            output_row => layer.output_row,
+            eligibility => cell.has_eligibility,
+            states => cell.states(),
+            apart => CellLayout::apart(steps),
+            chunk => CellLayout::chunk(),
+            chunks => cell.chunks(),
+            planes => cell.planes(),
+            planes_of => context! {
+                plasticity => cell.plasticity_plane(),
+                coefficients => cell.plasticity_plane() + 1,
+            },
+            initial => context! { trace, eligibility },
+            goes_on => self.goes_on(),
+            upstream => context! {
+                trace => upstream(Dynamic::Trace),
+                eligibility => upstream(Dynamic::Eligibility),
+                activity => upstream(Dynamic::Activity),
+            },
+            kept => variant.kept,
+            common_input => variant.common_input,
+            input_signal => variant.input_signal,
+            modulator_signal => match self.needs_modulator_signal() {
+                true => self.modulation_per(),
+                false => "",
+            },
+            row_planes => context! {
+                activity => row_plane(RowPlane::Activity),
+                postsynaptic => row_plane(RowPlane::Postsynaptic),
+                modulator => row_plane(RowPlane::Modulator),
+                of_rate => row_plane(RowPlane::OfRate),
+                ..of_roles(|role| row_plane(RowPlane::Of(role)))
+            },
+        }
+    }
+
+    fn of_parameters(&self) -> Value {
+        let (cell, layer) = (self.cell, self.layer);
+        let coefficients = layer
+            .tensors
+            .iter()
+            .filter(|tensor| tensor.role == Role::Coefficient);
+        let coefficients = coefficients.map(|tensor| {
+            let per = match tensor.extents {
+                Extents::Connections | Extents::Inputs => "connection",
+                Extents::Neurons => "neuron",
+                Extents::One => "layer",
+            };
+            context! { at => tensor.at, per }
+        });
+        let (functions, takes_tangents) = match &layer.rule {
+            Some(rule) => rule.synapse_wgsl(),
+            None => Default::default(),
+        };
+        context! {
+            rule => context! { of => "", functions, takes_tangents },
+            bound => cell.bound.map(|bound| format!("{bound:?}f")),
+            plasticity => extents_of(layer, Role::Plasticity),
+            rate_per => extents_of(layer, Role::Rate),
+            coefficients => coefficients.collect::<Vec<_>>(),
+            modulation => context! {
+                source => cell.modulation.map_or("", |it| it.from.name()),
+                per => self.modulation_per(),
+                weight_at => layer.at(Role::ModulatorWeight),
+                bias_at => layer.at(Role::ModulatorBias),
+                fan_out_weight_at => layer.at(Role::FanOutWeight),
+                fan_out_bias_at => layer.at(Role::FanOutBias),
+            },
+            plasticity_at => layer.at(Role::Plasticity),
+            bias_at => layer.at(Role::Bias),
+            rate_at => layer.at(Role::Rate),
+            input_weight_at => layer.at(Role::InputWeight),
+        }
+    }
+
+    fn modulation_per(&self) -> &'static str {
+        self.cell.modulation.map_or("", |it| it.per.name())
+    }
+}
+
+fn of_sum(sum: &Sum) -> Value {
+    let &Sum {
+        kind,
+        plane,
+        partial_at,
+        start,
+        end,
+    } = sum;
+    context! { kind, plane, partial_at, start, end }
+}
+
+/// Something of each role that a neuron has a parameter of, by the role's name.
+fn of_roles(of: impl Fn(Role) -> Option<usize>) -> Value {
+    context! {
+        bias => of(Role::Bias),
+        rate => of(Role::Rate),
+        modulator_weight => of(Role::ModulatorWeight),
+        modulator_bias => of(Role::ModulatorBias),
+        fan_out_weight => of(Role::FanOutWeight),
+        fan_out_bias => of(Role::FanOutBias),
+    }
+}
