@@ -1,4 +1,3 @@
-{# Where the arrays of a cell's reverse sweep lie in `adjoint`: planes of synapses, then planes of rows. Needs `plane`, and `is_last`. #}
 // The gradients on the traces after the step, `λ` and `ε`, of the synapse at `at`. What a bound changed passes nothing on.
 fn gradients_on_traces(s: Synapse, at: u32, plane: u32, is_last: bool) -> vec2<f32> {
     var gradients = vec2<f32>();

@@ -37,7 +37,7 @@
     var column = 0.0;
     for (var i = chunk * {{ chunk }}u; i < end; i++) {
         let delta = signal[(episode * extent.steps + t) * {{ output_row }}u + i];
-{% if plastic or columns %}
+{% if plastic or needs.columns %}
         let w = parameters[network * {{ stride }}u + {{ weight_at }}u + i * {{ presynaptic }}u + j];
 {% endif %}
 {% if plastic %}
@@ -58,11 +58,11 @@
 {{ accumulate(planes_of.coefficients + loop.index0, "pulled.k" ~ loop.index0, "1.0") }}
 {% endfor %}
         column += fma(delta, fma(a, h, w), pulled.presynaptic);
-{% elif columns %}
+{% elif needs.columns %}
         column = fma(delta, w, column);
 {% endif %}
     }
-{% if columns %}
+{% if needs.columns %}
     columns[(chunk * extent.networks * extent.episodes + episode) * {{ presynaptic }}u + j] = column;
 {% endif %}
 }

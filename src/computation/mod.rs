@@ -11,7 +11,7 @@ mod sample;
 mod state;
 
 pub(crate) use backend::{Held, LearnerBackend, PopulationBackend, SessionBackend};
-pub(crate) use contract::EPISODE_BLOCK;
+pub(crate) use contract::{Checkpoints, EPISODE_BLOCK, PIECE};
 #[cfg(feature = "gpu")]
 pub use device_arrays::DeviceArrays;
 pub use failure::Failure;

@@ -12,6 +12,7 @@ use super::retention::checkpoints;
 use super::shape::Shape;
 use super::synapses::{SynapseArrays, Synapses};
 use super::table::table;
+use crate::computation::Checkpoints;
 use crate::network::{Dynamic, ModulatorFrom, RecurrentInput};
 use crate::number::{Aligned, Real};
 
@@ -281,7 +282,7 @@ impl<'a, R: Real> Sizes<'a, R> {
         let has = |dynamic| shape.layer.state_shape(dynamic).is_some();
         let trace = if_so(has(Dynamic::Trace), cell.state());
         let eligibility = if_so(has(Dynamic::Eligibility), cell.state());
-        let kept = Cell::kept(request.steps) * cell.states() * cell.state();
+        let kept = Checkpoints::of(request.steps).count() * cell.states() * cell.state();
         let from_network = cell.is_modulated_from(ModulatorFrom::Network);
         ActivityArrays {
             input: self.inputs(shape),
@@ -307,7 +308,7 @@ impl<'a, R: Real> Sizes<'a, R> {
         let needs_input = self.job.needs_input_gradient(layer);
         let needs_columns = needs_input || cell.input.is_some();
         let has = |dynamic| shape.layer.state_shape(dynamic).is_some();
-        let room = Cell::apart(self.job.request.steps).min(self.job.request.steps);
+        let room = Checkpoints::of(self.job.request.steps).replayed();
         let chunks = cell.chunks() * cell.lanes;
         let from_episodes = cell.is_modulated_from(ModulatorFrom::Episodes);
         let by_matrix = cell.input == Some(RecurrentInput::Matrix);

@@ -15,9 +15,6 @@ use std::ops::Range;
 /// Rows that one thread works on at a time. Sums over rows are taken chunk by chunk: part of the result's last bits.
 const CHUNK: usize = 128;
 
-/// Steps between two kept states, or a multiple of them: products over steps are summed in pieces of so many.
-pub(super) const PIECE: usize = 16;
-
 /// Such a layer, and how its arrays are laid out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell<'a> {
@@ -92,17 +89,6 @@ impl<'a> Cell<'a> {
     /// States that are kept of a synapse: the trace, and the eligibility trace.
     pub fn states(&self) -> usize {
         usize::from(self.plastic.has_trace()) + usize::from(self.plastic.has_eligibility())
-    }
-
-    /// Steps between two states that are kept, in episodes of so many steps.
-    pub fn apart(steps: usize) -> usize {
-        let pieces = steps.isqrt().div_ceil(PIECE);
-        PIECE * pieces.max(1)
-    }
-
-    /// States that are kept beside the first one.
-    pub fn kept(steps: usize) -> usize {
-        steps.saturating_sub(1) / Self::apart(steps)
     }
 
     /// Blocks that a thread works on at a time.

@@ -2,7 +2,7 @@
 
 use super::along::{Along, STATE, ScratchSize};
 use super::segments;
-use crate::network::{Activation, Dynamic, Layer, ModulatorFrom, Network};
+use crate::network::{Activation, Dynamic, Layer, Network};
 use crate::number::{Real, padded};
 use crate::rule::{Row, Rule};
 
@@ -81,10 +81,7 @@ impl Shape {
 
     /// The shape for one episode of what the layer has after the last of some steps, if it has it.
     pub fn final_shape(&self, dynamic: Dynamic, steps: usize) -> Option<Vec<usize>> {
-        match dynamic {
-            Dynamic::Modulator => self.layer.modulator_shape(ModulatorFrom::Network, steps),
-            state => self.layer.state_shape(state),
-        }
+        self.layer.final_shape(dynamic, steps)
     }
 
     /// The shape for one episode of what it may be given.

@@ -2,12 +2,11 @@
 //! follow from here; which kernel reads or writes an array is in `uses.rs`.
 
 use super::bindings::Slot;
-use super::cell::CellLayout;
 use super::layout::DeviceLayout;
 use super::state::{Control, Part, Progress, Settings, State};
 use super::variant::Sweep;
 use super::work::Work;
-use crate::computation::{EPISODE_BLOCK, GivenDynamics, Which};
+use crate::computation::{Checkpoints, EPISODE_BLOCK, GivenDynamics, Which};
 use crate::network::Dynamic;
 
 /// An array that outlives one plan: it belongs to the population, not to a batch.
@@ -347,8 +346,8 @@ impl Working {
                 let cell = layers[layer].of_cell();
                 let steps = work.request.steps;
                 let count = match self {
-                    Self::Kept(_) => CellLayout::kept(steps),
-                    _ => CellLayout::replayed(steps),
+                    Self::Kept(_) => Checkpoints::of(steps).count(),
+                    _ => Checkpoints::of(steps).replayed(),
                 };
                 let states = Of(count * cell.states());
                 Shape::floats([states, Networks, Episodes, Of(cell.synapses())])

@@ -9,9 +9,6 @@ use crate::parameters::Role;
 /// Rows that one lane goes over on the way back: part of the result's last bits.
 const CHUNK: usize = 32;
 
-/// Steps between two states that are kept, or a multiple of them.
-const PIECE: usize = 16;
-
 /// A layer whose rows step together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CellLayout {
@@ -136,20 +133,5 @@ impl CellLayout {
     pub fn lanes(&self, workgroup: usize) -> usize {
         let lanes = self.presynaptic.div_ceil(4).next_power_of_two();
         lanes.min(workgroup)
-    }
-
-    /// Steps between two states that are kept, in episodes of so many steps: about as many as there are states.
-    pub fn apart(steps: usize) -> usize {
-        PIECE * steps.isqrt().div_ceil(PIECE).max(1)
-    }
-
-    /// States that are kept beside the first one.
-    pub fn kept(steps: usize) -> usize {
-        steps.saturating_sub(1) / Self::apart(steps)
-    }
-
-    /// Steps whose states are there at once on the way back.
-    pub fn replayed(steps: usize) -> usize {
-        Self::apart(steps).min(steps)
     }
 }

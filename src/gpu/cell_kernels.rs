@@ -206,6 +206,8 @@ impl CellSweep<'_> {
         let modulators = (cell.modulation.is_some()).then_some(reads(Slot::Modulators, float));
         let parameters = Some(reads(Slot::Parameters, float));
         let output = Some(reads(Slot::Output, float));
+        let of_rule = [parameters, presynaptic, output, modulators, before];
+        let with_rule = |others: &[Option<Binding>]| [&of_rule[..], others].concat();
         let bindings = match kernel {
             CellKernel::Forward => vec![
                 parameters,
@@ -218,36 +220,21 @@ impl CellSweep<'_> {
             CellKernel::Modulator => {
                 vec![parameters, output, Some(writes(Slot::Modulators, float))]
             }
-            CellKernel::Update => vec![
-                parameters,
-                presynaptic,
-                output,
-                modulators,
+            CellKernel::Update => with_rule(&[
                 initial,
-                before,
                 Some(writes(Slot::Present, float)),
                 self.keeps().then_some(writes(Slot::Kept, float)),
-            ],
+            ]),
             CellKernel::Carry => vec![output, Some(writes(Slot::After, float))],
-            CellKernel::Replay => vec![
-                parameters,
-                presynaptic,
-                output,
-                modulators,
+            CellKernel::Replay => with_rule(&[
                 initial,
-                before,
                 self.keeps().then_some(reads(Slot::Kept, float)),
                 Some(writes(Slot::Replayed, float)),
-            ],
-            CellKernel::Pull => vec![
-                parameters,
-                presynaptic,
-                output,
-                modulators,
-                before,
+            ]),
+            CellKernel::Pull => with_rule(&[
                 Some(reads(Slot::Replayed, float)),
                 Some(writes(Slot::Adjoint, float)),
-            ],
+            ]),
             CellKernel::Signal => vec![
                 cell.is_modulated_from(ModulatorFrom::Network)
                     .then_some(reads(Slot::Parameters, float)),
@@ -261,18 +248,13 @@ impl CellSweep<'_> {
                 (cell.input == Some(RecurrentInput::Identity) && self.variant.input_signal)
                     .then_some(writes(Slot::InputSignal, float)),
             ],
-            CellKernel::Answer if cell.has_trace => vec![
-                parameters,
-                presynaptic,
-                output,
-                modulators,
-                // A recurrent layer has no input here, so that there are eight.
-                before,
+            // Eight: a recurrent layer has no input here, another one no activity from before.
+            CellKernel::Answer if cell.has_trace => with_rule(&[
                 Some(reads(Slot::Signal, float)),
                 Some(reads(Slot::Replayed, float)),
                 Some(writes(Slot::Adjoint, float)),
                 self.needs_columns().then_some(writes(Slot::Columns, float)),
-            ],
+            ]),
             CellKernel::Answer => vec![
                 parameters,
                 Some(reads(Slot::Signal, float)),

@@ -6,7 +6,7 @@ use super::transfer::Transfer;
 use crate::dynamics::Dynamics;
 use crate::error::Result;
 use crate::network::{Dynamic, ModulatorFrom};
-use ndarray::{Array4, ArrayView4, ArrayViewD, ArrayViewMut4, ArrayViewMutD, Axis, Ix4, Slice};
+use ndarray::{Array4, ArrayBase, ArrayViewD, ArrayViewMutD, Axis, Ix4, IxDyn, RawData, Slice};
 
 impl Transfer<'_> {
     /// Writes what a cell is given at the first step, where the plan takes it; zeros where there is nothing.
@@ -159,7 +159,7 @@ impl Transfer<'_> {
 
     /// Reads `[P, B, …]` from element `at` of an array on.
     fn read_state(&self, array: Working, at: usize, to: ArrayViewMutD<'_, f32>) -> Result<()> {
-        let to = of_four_axes_mut(to, 2);
+        let to = of_four_axes(to, 2);
         let (_, _, rows, row) = to.dim();
         self.read(array, row, &(0..rows), at, to)
     }
@@ -172,7 +172,7 @@ impl Transfer<'_> {
         to: ArrayViewMutD<'_, f32>,
     ) -> Result<()> {
         let count = self.layers()[layer].of_cell().modulators();
-        let mut to = of_four_axes_mut(to, 3);
+        let mut to = of_four_axes(to, 3);
         let size = self.episodes_of_cut() * count;
         let [networks, episodes] = [self.networks(), self.episodes()];
         to.slice_axis_inplace(Axis(0), Slice::from(networks.clone()));
@@ -192,17 +192,7 @@ impl Transfer<'_> {
 }
 
 /// An array of three or four axes with one of length 1 in place `axis` where it has three.
-fn of_four_axes(array: ArrayViewD<'_, f32>, axis: usize) -> ArrayView4<'_, f32> {
-    let array = match array.ndim() {
-        4 => array,
-        _ => array.insert_axis(Axis(axis)),
-    };
-    array
-        .into_dimensionality::<Ix4>()
-        .expect("three axes and one more")
-}
-
-fn of_four_axes_mut(array: ArrayViewMutD<'_, f32>, axis: usize) -> ArrayViewMut4<'_, f32> {
+fn of_four_axes<S: RawData>(array: ArrayBase<S, IxDyn>, axis: usize) -> ArrayBase<S, Ix4> {
     let array = match array.ndim() {
         4 => array,
         _ => array.insert_axis(Axis(axis)),

@@ -4,9 +4,9 @@ use super::cell::{CellLayout, RowPlane};
 use super::cell_kernels::{CellKernel, CellSweep, Sum};
 use super::kernel::WORKGROUP;
 use super::layout::DeviceLayout;
-use super::render::{UNROLLED, extents_of};
-use crate::computation::EPISODE_BLOCK;
-use crate::network::{Dynamic, Extents, RecurrentInput};
+use super::render::{UNROLLED, extents_of, name_of};
+use crate::computation::{Checkpoints, EPISODE_BLOCK};
+use crate::network::{Dynamic, RecurrentInput};
 use crate::parameters::Role;
 use minijinja::value::merge_maps;
 use minijinja::{Value, context};
@@ -53,16 +53,16 @@ impl CellSweep<'_> {
             true => (self.layer.inputs, Role::InputWeight),
             false => (self.cell.presynaptic, Role::Weight),
         };
-        let is_product = matches!(kernel, CellKernel::Weights | CellKernel::InputWeights);
         context! {
-            needs => context! { presynaptic, input, rule, plasticity => forward || answer },
+            needs => context! {
+                presynaptic, input, rule,
+                plasticity => forward || answer,
+                columns => self.needs_columns(),
+            },
             lanes => self.cell.lanes(WORKGROUP),
             of_input,
-            // How many columns a product of weights has, or whether there is a gradient on the presynaptic activity.
-            columns => match is_product {
-                true => Value::from(columns),
-                false => Value::from(self.needs_columns()),
-            },
+            // Of a product of weights.
+            columns,
             partial_at => self.layer.plane_at(role),
             partial_row => if of_input { self.layer.row } else { columns },
             neurons => self.column_count(),
@@ -103,7 +103,7 @@ impl CellSweep<'_> {
             output_row => layer.output_row,
             eligibility => cell.has_eligibility,
             states => cell.states(),
-            apart => CellLayout::apart(steps),
+            apart => Checkpoints::of(steps).apart(),
             chunk => CellLayout::chunk(),
             chunks => cell.chunks(),
             planes => cell.planes(),
@@ -142,12 +142,7 @@ impl CellSweep<'_> {
             .iter()
             .filter(|tensor| tensor.role == Role::Coefficient);
         let coefficients = coefficients.map(|tensor| {
-            let per = match tensor.extents {
-                Extents::Connections | Extents::Inputs => "connection",
-                Extents::Neurons => "neuron",
-                Extents::One => "layer",
-            };
-            context! { at => tensor.at, per }
+            context! { at => tensor.at, per => name_of(tensor.extents) }
         });
         let (functions, takes_tangents) = match &layer.rule {
             Some(rule) => rule.synapse_wgsl(),

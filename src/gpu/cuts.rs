@@ -3,7 +3,6 @@
 //! of episodes have a fixed size, and a cut within a block goes on with that block's sums.
 
 use super::arrays::{Lengths, resident_bytes};
-use super::cell::CellLayout;
 use super::fusion;
 use super::layout::{DeviceLayout, LayerLayout};
 use super::profile::Profile;
@@ -11,7 +10,7 @@ use super::stages::Stages;
 use super::turns;
 use super::variant::sweeps;
 use super::work::{Work, synapse_steps};
-use crate::computation::EPISODE_BLOCK;
+use crate::computation::{Checkpoints, EPISODE_BLOCK};
 use crate::error::{Error, Result};
 use crate::network::Network;
 use std::ops::Range;
@@ -196,7 +195,7 @@ pub(super) fn cut_sizes(
     // Segments begin where a cell's traces are kept.
     let is_cell = |layer: &LayerLayout| layer.cell.is_some();
     let unit = match layout.layers.iter().any(is_cell) {
-        true => CellLayout::apart(steps).min(steps),
+        true => Checkpoints::of(steps).replayed(),
         false => 1,
     };
     let units = largest(steps / unit, |units| fits(1, units * unit));

@@ -9,7 +9,7 @@ use crate::dynamics::Dynamics;
 use crate::episodes::Episodes;
 use crate::error::Result;
 use crate::memory;
-use crate::network::{Dynamic, ModulatorFrom, Network};
+use crate::network::{Dynamic, Network};
 use crate::parameters::Parameters;
 use ndarray::{Array1, Array4, ArrayD};
 
@@ -94,11 +94,7 @@ pub(super) fn outcome(network: &Network, work: &Work) -> Result<Outcome<f32>> {
     let mut finals = Dynamics::new();
     for (index, layer) in network.layers().iter().enumerate() {
         for dynamic in Dynamic::ALL.into_iter().filter(|_| want.final_traces) {
-            let shape = match dynamic {
-                Dynamic::Modulator => layer.modulator_shape(ModulatorFrom::Network, request.steps),
-                state => layer.state_shape(state),
-            };
-            if let Some(shape) = shape {
+            if let Some(shape) = layer.final_shape(dynamic, request.steps) {
                 finals.insert(index, dynamic, zeros(work, &shape)?);
             }
         }

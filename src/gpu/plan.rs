@@ -1,7 +1,6 @@
 //! Plans, made without a device: which buffers a computation needs, how it is cut, and what is dispatched in which order.
 
 use super::arrays::{Lengths, Working};
-use super::cell::CellLayout;
 use super::cuts::{cut_sizes, require_residents, require_whole};
 use super::fusion::Fusion;
 use super::kernel::Kernel;
@@ -11,6 +10,7 @@ use super::record::{Cut, Dispatch, Recorder};
 use super::stages::Stages;
 use super::variant::{Sweep, sweeps};
 use super::work::Work;
+use crate::computation::Checkpoints;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use std::ops::Range;
@@ -134,7 +134,7 @@ impl Plan {
         for &(array, bytes) in &self.buffers {
             match array {
                 Working::Kept(layer) => {
-                    of_layers[layer] += CellLayout::kept(self.work.request.steps);
+                    of_layers[layer] += Checkpoints::of(self.work.request.steps).count();
                     all = all.saturating_add(bytes);
                 }
                 Working::Traces(layer, _) => {

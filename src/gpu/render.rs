@@ -260,11 +260,16 @@ fn of_fused_layer(index: usize, layer: &LayerLayout, rule: Option<String>, work:
 
 /// Of how many neurons or connections each has a parameter of its own; nothing where the layer has none.
 pub(super) fn extents_of(layer: &LayerLayout, role: Role) -> &'static str {
-    match layer.tensor(role).map(|tensor| tensor.extents) {
-        Some(Extents::Connections | Extents::Inputs) => "connection",
-        Some(Extents::Neurons) => "neuron",
-        Some(Extents::One) => "layer",
-        None => "",
+    let tensor = layer.tensor(role);
+    tensor.map_or("", |tensor| name_of(tensor.extents))
+}
+
+/// What the templates call it.
+pub(super) fn name_of(extents: Extents) -> &'static str {
+    match extents {
+        Extents::Connections | Extents::Inputs => "connection",
+        Extents::Neurons => "neuron",
+        Extents::One => "layer",
     }
 }
 

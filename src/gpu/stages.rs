@@ -3,14 +3,13 @@
 
 use super::arrays::{Array, Working};
 use super::bindings::Slot;
-use super::cell::CellLayout;
 use super::cell_kernels::{CellKernel, CellSweep};
 use super::kernel::WORKGROUP;
 use super::layout::DeviceLayout;
 use super::tile::Tile;
 use super::variant::{Sweep, Variant};
 use super::work::Work;
-use crate::computation::EPISODE_BLOCK;
+use crate::computation::{Checkpoints, EPISODE_BLOCK};
 use std::collections::BTreeSet;
 
 /// What a kernel is for; those of a layer with its number.
@@ -159,7 +158,7 @@ impl<'a> Stages<'a> {
     pub fn forward(&self) -> Vec<Stage> {
         let of_layer = |layer: usize| match self.cell(layer) {
             Some(cell) => {
-                let steps = Stage::EachStep(of_cell(layer, cell.forward()));
+                let steps = Stage::EachStep(purposes(layer, cell.forward()));
                 let carry = Stage::AtEnd(Purpose::Cell(CellKernel::Carry, layer));
                 let carry = cell.carries().then_some(carry);
                 std::iter::once(steps).chain(carry).collect()
@@ -181,7 +180,7 @@ impl<'a> Stages<'a> {
         let steps = self.layers().flat_map(|layer| match self.cell(layer) {
             Some(cell) => {
                 let carry = cell.carries().then_some(CellKernel::Carry);
-                of_cell(layer, cell.forward().into_iter().chain(carry).collect())
+                purposes(layer, cell.forward().into_iter().chain(carry).collect())
             }
             None => vec![Purpose::Step(layer)],
         });
@@ -211,10 +210,10 @@ impl<'a> Stages<'a> {
         let replay = Purpose::Cell(CellKernel::Replay, layer);
         let back = Stage::EachStepBack {
             replay: cell.cell.has_trace.then_some(replay),
-            apart: CellLayout::apart(self.work.request.steps),
-            steps: of_cell(layer, cell.backward()),
+            apart: Checkpoints::of(self.work.request.steps).apart(),
+            steps: purposes(layer, cell.backward()),
         };
-        let after = of_cell(layer, cell.after_segment());
+        let after = purposes(layer, cell.after_segment());
         let after = after.into_iter().map(Stage::Once);
         let others = Stage::AtBeginning(Purpose::Cell(CellKernel::Gradients, layer));
         let others = cell.has_others().then_some(others);
@@ -367,7 +366,7 @@ impl<'a> Stages<'a> {
     }
 }
 
-fn of_cell(layer: usize, kernels: Vec<CellKernel>) -> Vec<Purpose> {
+fn purposes(layer: usize, kernels: Vec<CellKernel>) -> Vec<Purpose> {
     let kernels = kernels.into_iter();
     kernels.map(|kernel| Purpose::Cell(kernel, layer)).collect()
 }

@@ -14,7 +14,7 @@ use super::render::UNROLLED;
 use super::stages::{Purpose, Stages};
 use super::variant::CHECKPOINT;
 use super::work::Work;
-use crate::computation::EPISODE_BLOCK;
+use crate::computation::{Checkpoints, EPISODE_BLOCK};
 
 /// Loops over the outputs in the loss of a step: one for steps that do not count, and three of a softmax.
 const LOSS_LOOPS: u64 = 4;
@@ -89,13 +89,13 @@ fn of_cell(sweep: &CellSweep<'_>, kernel: CellKernel, work: &Work, block: u64, s
         }
         CellKernel::Modulator => neurons,
         CellKernel::Update | CellKernel::Carry => 0,
-        CellKernel::Replay => over(CellLayout::replayed(work.request.steps), 1),
+        CellKernel::Replay => over(Checkpoints::of(work.request.steps).replayed(), 1),
         CellKernel::Pull => over(cell.presynaptic, lanes),
         CellKernel::Signal => 2 * neurons,
         CellKernel::Answer => over(CellLayout::chunk().min(cell.outputs), 1),
         CellKernel::Columns => over(cell.chunks(), 1),
         CellKernel::Weights | CellKernel::InputWeights => {
-            let apart = CellLayout::apart(work.request.steps) as u64;
+            let apart = Checkpoints::of(work.request.steps).apart() as u64;
             of_loop(
                 block,
                 of_loop(steps.div_ceil(apart), of_loop(steps.min(apart), 0)),

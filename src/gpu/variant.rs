@@ -1,9 +1,8 @@
 //! Which arrays beside the usual ones the sweeps of a layer have, and how its traces lie in their buffer.
 
-use super::cell::CellLayout;
 use super::layout::{DeviceLayout, LayerLayout};
 use super::work::Work;
-use crate::computation::GivenDynamics;
+use crate::computation::{Checkpoints, GivenDynamics};
 use crate::network::Dynamic;
 
 /// Steps between the traces that are kept where the gradient of a retention is taken: at each of them `S` is made afresh,
@@ -115,7 +114,7 @@ impl Sweep {
             let keeps = layer.cell.is_some_and(|cell| cell.has_trace) && request.gradient;
             return Self {
                 variant: Variant {
-                    kept: keeps && CellLayout::kept(request.steps) > 0,
+                    kept: keeps && Checkpoints::of(request.steps).count() > 0,
                     trace_out: layer.cell.is_some() && request.want.final_traces,
                     cut: layer.cell.is_some() && steps < request.steps,
                     given: match layer.cell {

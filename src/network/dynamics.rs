@@ -65,6 +65,14 @@ impl Layer {
         }
     }
 
+    /// The shape for one episode of what the layer has after the last of some steps, or of the modulators that it computes at each.
+    pub(crate) fn final_shape(&self, dynamic: Dynamic, steps: usize) -> Option<Vec<usize>> {
+        match dynamic {
+            Dynamic::Modulator => self.modulator_shape(ModulatorFrom::Network, steps),
+            state => self.state_shape(state),
+        }
+    }
+
     /// Whether rows of synapses go through all steps by themselves: the layer is feed-forward, and its rule row-affine with
     /// neither bound nor modulator nor plastic bias.
     pub(crate) fn is_row_affine(&self) -> bool {

@@ -4,8 +4,9 @@ use super::forward::{copy_episodes, cut, input_row, step};
 use super::lanes::{Lanes, PlainWork, Vectors, Work, run, run_plain};
 use super::update::{Block, Replay, States, Step, Weights};
 use super::{add_all, mask_of, total};
+use crate::computation::{Checkpoints, PIECE};
 use crate::cpu::arrays::{Activity, Adjoint};
-use crate::cpu::cells::{Cell, PIECE};
+use crate::cpu::cells::Cell;
 use crate::cpu::chunks;
 use crate::cpu::kernels::Pass;
 use crate::cpu::synapses::Synapses;
@@ -25,7 +26,7 @@ pub(crate) fn backward<R: Real>(
     gradients: &mut Synapses<R>,
     needs_input: bool,
 ) {
-    let apart = Cell::apart(pass.room);
+    let apart = Checkpoints::of(pass.room).apart();
     let count = pass.end.div_ceil(apart);
     let sweep = Sweep {
         pass,
@@ -94,9 +95,12 @@ impl<R: Real> Sweep<'_, R> {
             ..
         } = *self;
         let (size, states) = (cell.block(), cell.states());
-        let room = Cell::apart(pass.room).min(pass.room);
-        let (of_block, of_kept) = (room * states * size, Cell::kept(pass.room) * states * size);
-        let number = steps.start / Cell::apart(pass.room);
+        let room = Checkpoints::of(pass.room).replayed();
+        let (of_block, of_kept) = (
+            room * states * size,
+            Checkpoints::of(pass.room).count() * states * size,
+        );
+        let number = steps.start / Checkpoints::of(pass.room).apart();
         let done: Vec<_> = (steps.start..steps.end - 1)
             .map(|t| step(cell, activity, t))
             .collect();
@@ -201,7 +205,7 @@ impl<R: Real> Sweep<'_, R> {
             ..
         } = *self;
         let (size, states) = (cell.block(), cell.states());
-        let room = Cell::apart(pass.room).min(pass.room);
+        let room = Checkpoints::of(pass.room).replayed();
         let of_block = room * states * size;
         let of_coefficient = cell.state();
         let mut segment = &adjoint.segment[..];

@@ -3,6 +3,7 @@
 use super::lanes::{Lanes, PlainWork, Work, run, run_plain};
 use super::update::{Block, States, Step, Update, Weights};
 use super::{mask_of, total};
+use crate::computation::Checkpoints;
 use crate::cpu::arrays::Activity;
 use crate::cpu::cells::Cell;
 use crate::cpu::chunks;
@@ -103,9 +104,9 @@ fn respond<R: Real>(cell: &Cell<'_>, activity: &mut Activity<R>, pass: &Pass<'_,
         presynaptic: &presynaptic[t * columns..][..columns],
         input: &activity.input[t * row..][..row],
     };
-    let apart = Cell::apart(pass.room);
+    let apart = Checkpoints::of(pass.room).apart();
     let keeps = !activity.checkpoints.is_empty() && t > 0 && t.is_multiple_of(apart);
-    let kept = Cell::kept(pass.room) * cell.states() * cell.block();
+    let kept = Checkpoints::of(pass.room).count() * cell.states() * cell.block();
     let mut trace = &mut activity.trace[..];
     let mut eligibility = &mut activity.eligibility[..];
     let mut checkpoints = &mut activity.checkpoints[..];
