@@ -5,6 +5,16 @@
 fn states_of_plane() -> u32 {
     return extent.networks * extent.episodes * {{ outputs * presynaptic }}u;
 }
+{% if recurrent and (needs.presynaptic or needs.activity) %}
+
+// The activity of a recurrent layer's neuron `j` after the step before.
+fn activity_in_memory(episode: u32, t: u32, j: u32) -> f32 {
+    if (t == 0u) {
+        return {% if goes_on %}before[episode * {{ outputs }}u + j]{% else %}0.0{% endif %};
+    }
+    return output[(episode * extent.steps + t - 1u) * {{ output_row }}u + j];
+}
+{% endif %}
 {% if needs.presynaptic %}
 
 fn presynaptic(episode: u32, t: u32, j: u32) -> f32 {
@@ -13,14 +23,7 @@ fn presynaptic(episode: u32, t: u32, j: u32) -> f32 {
         return 1.0;
     }
 {% endif %}
-{% if recurrent %}
-    if (t == 0u) {
-        return {% if goes_on %}before[episode * {{ outputs }}u + j]{% else %}0.0{% endif %};
-    }
-    return output[(episode * extent.steps + t - 1u) * {{ output_row }}u + j];
-{% else %}
-    return input_of(episode, t, j);
-{% endif %}
+    return {% if recurrent %}activity_in_memory{% else %}input_of{% endif %}(episode, t, j);
 }
 {% endif %}
 {% if needs.input %}
@@ -41,27 +44,42 @@ fn plasticity(network: u32, i: u32, j: u32) -> f32 {
 
 {% include "rule.wgsl" %}
 
-{# What all synapses of a row have. #}
-fn synapse_of_row(network: u32, episode: u32, t: u32, i: u32) -> Synapse {
+{# What all synapses of a row have: its activity, and that from which its modulator is made. #}
+fn synapse_of_row(network: u32, i: u32, y: f32, modulator: f32) -> Synapse {
     var s: Synapse;
-    s.y = output[(episode * extent.steps + t) * {{ output_row }}u + i];
+    s.y = y;
     s.rate = {{ parameter(stride, rate_at, rate_per, presynaptic) }};
+{% if modulation.source == "network" and modulation.per == "neuron" %}
+    s.m = fma(parameters[network * {{ stride }}u + {{ modulation.fan_out_weight_at }}u + i], modulator, parameters[network * {{ stride }}u + {{ modulation.fan_out_bias_at }}u + i]);
+{% else %}
+    s.m = modulator;
+{% endif %}
+    return s;
+}
+{% if needs.row %}
+
+fn row_in_memory(network: u32, episode: u32, t: u32, i: u32) -> Synapse {
+    let y = output[(episode * extent.steps + t) * {{ output_row }}u + i];
+    return synapse_of_row(network, i, y, modulator_in_memory(episode, t, i));
+}
+{% endif %}
+{% if needs.row or modulation.source == "episodes" %}
+
+fn modulator_in_memory(episode: u32, t: u32, i: u32) -> f32 {
 {% if modulation.source == "" %}
-    s.m = 1.0;
+    return 1.0;
 {% else %}
     let at = t * extent.networks * extent.episodes + episode;
 {% if modulation.source == "episodes" and modulation.per == "neuron" %}
-    s.m = modulators[at * {{ outputs }}u + i];
-{% elif modulation.source == "network" and modulation.per == "neuron" %}
-    s.m = fma(parameters[network * {{ stride }}u + {{ modulation.fan_out_weight_at }}u + i], modulators[at], parameters[network * {{ stride }}u + {{ modulation.fan_out_bias_at }}u + i]);
-{% elif modulation.per == "layer" %}
-    s.m = modulators[at];
+    return modulators[at * {{ outputs }}u + i];
+{% elif modulation.per == "neuron" or modulation.per == "layer" %}
+    return modulators[at];
 {% else %}
 {{ unknown("modulation", modulation.per) }}
 {% endif %}
 {% endif %}
-    return s;
 }
+{% endif %}
 
 fn synapse(of_row: Synapse, network: u32, i: u32, j: u32, x: f32, h: f32, e: f32) -> Synapse {
     var s = of_row;

@@ -1,4 +1,15 @@
-// The gradients on the traces after the step, `λ` and `ε`, of the synapse at `at`. What a bound changed passes nothing on.
+// The gradient on the trace before it was held to its bound, from that after; what a bound changed passes nothing on.
+fn within_bound(s: Synapse, gradient: f32) -> f32 {
+{% if bound is none %}
+    return gradient;
+{% else %}
+    let after = new_traces(s).x;
+    return select(gradient, 0.0, after < -{{ bound }} || {{ bound }} < after);
+{% endif %}
+}
+{% if needs.adjoint_in_memory %}
+
+// The gradients on the traces after the step, `λ` and `ε`, of the synapse at `at`.
 fn gradients_on_traces(s: Synapse, at: u32, plane: u32, is_last: bool) -> vec2<f32> {
     var gradients = vec2<f32>();
 {% if upstream.trace %}
@@ -13,9 +24,7 @@ fn gradients_on_traces(s: Synapse, at: u32, plane: u32, is_last: bool) -> vec2<f
     gradients.y = select(adjoint[plane + at], 0.0, is_last);
 {% endif %}
 {% endif %}
-{% if bound is not none %}
-    let after = new_traces(s).x;
-    gradients.x = select(gradients.x, 0.0, after < -{{ bound }} || {{ bound }} < after);
-{% endif %}
+    gradients.x = within_bound(s, gradients.x);
     return gradients;
 }
+{% endif %}

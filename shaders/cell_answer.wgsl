@@ -45,7 +45,7 @@
         let a = plasticity(network, i, j);
         let h = replayed[replayed_at + at];
         let e = {% if eligibility %}replayed[replayed_at + plane + at]{% else %}0.0{% endif %};
-        let s = synapse(synapse_of_row(network, episode, t, i), network, i, j, x, h, e);
+        let s = synapse(row_in_memory(network, episode, t, i), network, i, j, x, h, e);
         let gradients = gradients_on_traces(s, at, plane, is_last);
         let pulled = pull(s, gradients.x, gradients.y);
         let by_weight = delta * x;

@@ -28,7 +28,7 @@ var<workgroup> parts: array<vec3<f32>, {{ workgroup }}>;
     let episode = row / {{ outputs }}u;
     let network = episode / extent.episodes;
     let replayed_at = t % {{ apart }}u * {{ states }}u * plane;
-    let of_row = synapse_of_row(network, episode, t, i);
+    let of_row = row_in_memory(network, episode, t, i);
     var sum = vec3<f32>();
     for (var j = lane; j < {{ presynaptic }}u; j += {{ lanes }}u) {
         let at = row * {{ presynaptic }}u + j;

@@ -33,7 +33,7 @@
 {% if eligibility %}
         replayed[at + plane] = e;
 {% endif %}
-        let of_row = synapse_of_row(network, episode, t, i);
+        let of_row = row_in_memory(network, episode, t, i);
         let next = updated(synapse(of_row, network, i, j, presynaptic(episode, t, j), h, e));
         h = next.x;
 {% if eligibility %}

@@ -90,6 +90,10 @@ struct WorkArguments {
     /// Workgroup memory of one workgroup
     #[arg(long, value_name = "BYTES", default_value_t = Profile::default().workgroup_bytes, value_parser = whole::<u64>)]
     workgroup_bytes: u64,
+
+    /// Registers that the lanes of a workgroup have together
+    #[arg(long, value_name = "COUNT", default_value_t = Profile::default().registers, value_parser = whole::<u32>)]
+    registers: u32,
 }
 
 impl WorkArguments {
@@ -99,6 +103,7 @@ impl WorkArguments {
             workgroup_size: self.workgroup_size,
             binding_bytes: self.binding_bytes,
             workgroup_bytes: self.workgroup_bytes,
+            registers: self.registers,
             workgroups: self.workgroups,
             submission_work: self.submission_work,
             loop_turns: self.loop_turns.unwrap_or(u64::MAX),

@@ -1,13 +1,17 @@
 //! Cells: layers whose rows step together. What one is in device memory.
 //!
-//! States lie in device memory, `[P, B, O, J]` each, and every step is some dispatches. The reverse sweep keeps an array of what it
-//! has so far of each episode, the *adjoint*: planes `[P, B, O, J]` for synapses, then planes `[P, B, O]` for rows.
+//! Where a workgroup holds an episode's synapses in registers, it goes over all steps by itself. Otherwise states lie in device
+//! memory, `[P, B, O, J]` each, and every step is some dispatches. The reverse sweep keeps an array of what it has so far of each
+//! episode, the *adjoint*: planes `[P, B, O, J]` for synapses, then planes `[P, B, O]` for rows.
 
 use crate::network::{Extents, Layer, Modulation, ModulatorFrom, RatePer, RecurrentInput};
 use crate::parameters::Role;
 
 /// Rows that one lane goes over on the way back: part of the result's last bits.
 const CHUNK: usize = 32;
+
+/// Rows whose traces one lane updates: with one, workgroups would end sooner than a device begins them.
+const UPDATED: usize = 4;
 
 /// A layer whose rows step together.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +107,9 @@ impl CellLayout {
         self.states()
     }
 
+    /// The first plane of rows that is a sum over steps.
+    pub const FIRST_SUM: usize = 4;
+
     /// The planes of rows, in order, of a layer with these tensors.
     pub fn row_planes(tensors: impl Iterator<Item = (Role, Extents)>) -> Vec<RowPlane> {
         let mut planes = vec![
@@ -111,6 +118,7 @@ impl CellLayout {
             RowPlane::Modulator,
             RowPlane::OfRate,
         ];
+        debug_assert_eq!(planes.len(), Self::FIRST_SUM);
         let of_neurons = tensors.filter(|(role, extents)| {
             !matches!(extents, Extents::Connections | Extents::Inputs)
                 && !matches!(role, Role::Plasticity | Role::Coefficient)
@@ -127,6 +135,11 @@ impl CellLayout {
     /// Rows of a chunk.
     pub const fn chunk() -> usize {
         CHUNK
+    }
+
+    /// Rows that one lane updates, and how many times so many there are.
+    pub fn updated(&self) -> [usize; 2] {
+        [UPDATED, self.outputs.div_ceil(UPDATED)]
     }
 
     /// Lanes that go over a row: no more than have four synapses of it, nor than a workgroup of so many has.

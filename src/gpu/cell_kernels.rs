@@ -12,6 +12,10 @@ use crate::parameters::Role;
 /// What a kernel of a cell does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum CellKernel {
+    /// Outputs, modulators and traces of all steps, where a workgroup holds the traces.
+    ForwardSteps,
+    /// The way back over some steps, where it holds what there is of each synapse.
+    BackwardSteps,
     /// The outputs of a step.
     Forward,
     /// The network's modulator at a step.
@@ -46,6 +50,8 @@ impl CellKernel {
     /// The template, and the entry point.
     pub fn name(self) -> &'static str {
         match self {
+            Self::ForwardSteps => "cell_forward_steps",
+            Self::BackwardSteps => "cell_backward_steps",
             Self::Forward => "cell_forward",
             Self::Modulator => "cell_modulator",
             Self::Update => "cell_update",
@@ -104,8 +110,24 @@ impl CellSweep<'_> {
         shared.map(|tensor| tensor.partial.at()).collect()
     }
 
+    /// Whether a workgroup holds the traces of an episode on the way forward.
+    pub fn holds_states(&self) -> bool {
+        self.layer.cell_tile.is_some()
+    }
+
+    /// Whether it holds what there is of each synapse on the way back. Kernels bind no more than eight arrays, and two that write
+    /// the gradients on an input and on a modulator as well would be nine.
+    pub fn holds_gradients(&self) -> bool {
+        let writes_input = self.variant.input_signal
+            && (!self.is_recurrent() || self.cell.input == Some(RecurrentInput::Identity));
+        self.holds_states() && !(self.needs_modulator_signal() && writes_input)
+    }
+
     /// What is done at each step.
     pub fn forward(&self) -> Vec<CellKernel> {
+        if self.holds_states() {
+            return vec![CellKernel::ForwardSteps];
+        }
         let modulator = self.cell.is_modulated_from(ModulatorFrom::Network);
         let kernels = [
             (true, CellKernel::Forward),
@@ -160,7 +182,10 @@ impl CellSweep<'_> {
     pub fn items_of_workgroup(&self, kernel: CellKernel) -> usize {
         match kernel {
             CellKernel::Forward | CellKernel::Pull => WORKGROUP / self.cell.lanes(WORKGROUP),
-            CellKernel::Modulator | CellKernel::Signal => 1,
+            CellKernel::Modulator
+            | CellKernel::Signal
+            | CellKernel::ForwardSteps
+            | CellKernel::BackwardSteps => 1,
             _ => WORKGROUP,
         }
     }
@@ -173,9 +198,13 @@ impl CellSweep<'_> {
             [episodes, episodes.div_ceil(EPISODE_BLOCK)].map(|count| networks * count);
         match kernel {
             CellKernel::Forward | CellKernel::Pull => of_episodes * cell.outputs,
-            CellKernel::Modulator | CellKernel::Signal => of_episodes,
+            CellKernel::Modulator
+            | CellKernel::Signal
+            | CellKernel::ForwardSteps
+            | CellKernel::BackwardSteps => of_episodes,
             CellKernel::Carry => of_episodes * cell.outputs,
-            CellKernel::Update | CellKernel::Replay => of_episodes * synapses,
+            CellKernel::Update => of_episodes * cell.updated()[1] * cell.presynaptic,
+            CellKernel::Replay => of_episodes * synapses,
             CellKernel::Answer => of_episodes * cell.chunks() * cell.presynaptic,
             CellKernel::Columns => of_episodes * self.column_count(),
             CellKernel::Weights => of_blocks * synapses,
@@ -209,6 +238,28 @@ impl CellSweep<'_> {
         let of_rule = [parameters, presynaptic, output, modulators, before];
         let with_rule = |others: &[Option<Binding>]| [&of_rule[..], others].concat();
         let bindings = match kernel {
+            CellKernel::ForwardSteps => vec![
+                parameters,
+                Some(reads(Slot::Input, float)),
+                Some(writes(Slot::Output, float)),
+                match cell.is_modulated_from(ModulatorFrom::Network) {
+                    true => Some(writes(Slot::Modulators, float)),
+                    false => modulators,
+                },
+                initial,
+                before,
+                cell.has_trace.then_some(writes(Slot::Present, float)),
+                self.keeps().then_some(writes(Slot::Kept, float)),
+            ],
+            CellKernel::BackwardSteps => with_rule(&[
+                Some(writes(Slot::Signal, float)),
+                cell.has_trace.then_some(reads(Slot::Replayed, float)),
+                Some(writes(Slot::Adjoint, float)),
+                self.needs_modulator_signal()
+                    .then_some(writes(Slot::ModulatorSignal, float)),
+                (self.variant.input_signal && cell.input != Some(RecurrentInput::Matrix))
+                    .then_some(writes(Slot::InputSignal, float)),
+            ]),
             CellKernel::Forward => vec![
                 parameters,
                 Some(reads(Slot::Input, float)),

@@ -2,6 +2,7 @@
 
 use super::cell::{CellLayout, RowPlane};
 use super::cell_kernels::{CellKernel, CellSweep, Sum};
+use super::cell_tile::CellTile;
 use super::kernel::WORKGROUP;
 use super::layout::DeviceLayout;
 use super::render::{UNROLLED, extents_of, name_of};
@@ -29,25 +30,22 @@ impl CellSweep<'_> {
     }
 
     fn of_kernel(&self, kernel: CellKernel) -> Value {
+        use CellKernel::{Answer, BackwardSteps, Forward, ForwardSteps, Pull, Replay, Update};
         let has_trace = self.cell.has_trace;
         let is_feed_forward = self.cell.input.is_none();
         // Which of the functions in `cell.wgsl` it calls.
         let presynaptic = match kernel {
-            CellKernel::Answer => has_trace,
+            ForwardSteps => is_feed_forward,
+            Answer => has_trace,
             CellKernel::InputWeights | CellKernel::Signal | CellKernel::Modulator => false,
             _ => true,
         };
         let input = match kernel {
-            CellKernel::Forward | CellKernel::InputWeights => true,
+            Forward | ForwardSteps | CellKernel::InputWeights => true,
             _ => presynaptic && is_feed_forward,
         };
-        let [forward, answer] =
-            [CellKernel::Forward, CellKernel::Answer].map(|other| kernel == other);
-        let rule = answer
-            || matches!(
-                kernel,
-                CellKernel::Update | CellKernel::Replay | CellKernel::Pull
-            );
+        let row = matches!(kernel, Update | Replay | Pull | Answer | BackwardSteps);
+        let plasticity = matches!(kernel, Forward | Answer | ForwardSteps | BackwardSteps);
         let of_input = kernel == CellKernel::InputWeights;
         let (columns, role) = match of_input {
             true => (self.layer.inputs, Role::InputWeight),
@@ -55,11 +53,16 @@ impl CellSweep<'_> {
         };
         context! {
             needs => context! {
-                presynaptic, input, rule,
-                plasticity => forward || answer,
+                presynaptic, input, row, plasticity,
+                activity => kernel == ForwardSteps,
+                rule => row || kernel == ForwardSteps,
+                adjoint_in_memory => kernel != BackwardSteps,
                 columns => self.needs_columns(),
             },
             lanes => self.cell.lanes(WORKGROUP),
+            tile => self.layer.cell_tile.map(|tile| of_tile(tile, self.cell)),
+            row_sums => self.row_sums(),
+            sums_of_rows => self.layer.row_planes().len() - CellLayout::FIRST_SUM,
             of_input,
             // Of a product of weights.
             columns,
@@ -104,6 +107,7 @@ impl CellSweep<'_> {
             eligibility => cell.has_eligibility,
             states => cell.states(),
             apart => Checkpoints::of(steps).apart(),
+            updated => cell.updated(),
             chunk => CellLayout::chunk(),
             chunks => cell.chunks(),
             planes => cell.planes(),
@@ -130,6 +134,7 @@ impl CellSweep<'_> {
                 postsynaptic => row_plane(RowPlane::Postsynaptic),
                 modulator => row_plane(RowPlane::Modulator),
                 of_rate => row_plane(RowPlane::OfRate),
+                first_sum => CellLayout::FIRST_SUM,
                 ..of_roles(|role| row_plane(RowPlane::Of(role)))
             },
         }
@@ -169,8 +174,37 @@ impl CellSweep<'_> {
         }
     }
 
+    /// What of each row is summed over its synapses on the way back.
+    fn row_sums(&self) -> Vec<&'static str> {
+        let sums = [
+            (true, "postsynaptic"),
+            (self.cell.modulation.is_some(), "modulator"),
+            (true, "rate"),
+        ];
+        let sums = sums.into_iter().filter(|_| self.cell.has_trace);
+        sums.filter_map(|(is_there, name)| is_there.then_some(name))
+            .collect()
+    }
+
     fn modulation_per(&self) -> &'static str {
         self.cell.modulation.map_or("", |it| it.per.name())
+    }
+}
+
+/// How the lanes of a workgroup lie.
+fn of_tile(tile: CellTile, cell: &CellLayout) -> Value {
+    context! {
+        outputs => cell.outputs,
+        presynaptic => cell.presynaptic,
+        rows => tile.rows,
+        columns => tile.columns,
+        row_lanes => tile.row_lanes,
+        column_lanes => tile.column_lanes,
+        lanes => tile.lanes(),
+        adders => tile.adders(),
+        stride => tile.stride(cell),
+        ragged_rows => tile.rows * tile.row_lanes > cell.outputs,
+        ragged_columns => tile.columns * tile.column_lanes > cell.presynaptic,
     }
 }
 

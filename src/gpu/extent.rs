@@ -38,8 +38,10 @@ shared! {
         pub trace_end: u32,
         /// Slot of the adjoint trace at the segment's end; the other slot is its start's.
         pub adjoint_slot: u32,
-        /// The first step of the segment that is done now, where steps are done one at a time.
+        /// The first step of the segment that is done now,
         pub step: u32,
+        /// and the one after the last, in kernels that do several.
+        pub until: u32,
         /// Networks that have an input of their own: those of the group, or 1 where they have it in common.
         pub inputs: u32,
         /// The same of targets.

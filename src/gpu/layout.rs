@@ -4,6 +4,7 @@
 //! hold, so that kernels have no remainder to guard.
 
 use super::cell::{CellLayout, RowPlane};
+use super::cell_tile::CellTile;
 use super::profile::Profile;
 use super::tile::{QUADS_PER_LANE, Tile, most_lanes};
 use crate::error::{Error, Result};
@@ -75,6 +76,8 @@ pub(super) struct LayerLayout {
     pub retention: bool,
     /// What it is beside, where its rows step together.
     pub cell: Option<CellLayout>,
+    /// How a workgroup holds the synapses of a cell, if it does.
+    pub cell_tile: Option<CellTile>,
     pub tensors: Vec<Placed>,
     /// Among the partial gradients: of each row a `vec4`, the sums for bias, plasticity (where it is not per connection)
     /// and rate. Cells have none.
@@ -208,6 +211,7 @@ impl DeviceLayout {
                             .is_some_and(Row::retention_depends_on_output)
                 }),
                 cell,
+                cell_tile: cell.and_then(|cell| CellTile::new(&cell, profile)),
                 tensors,
                 partial_rows_at,
             });
@@ -278,7 +282,7 @@ impl DeviceLayout {
                 "lanes of a workgroup for a row of layer{index}, {inputs} synapses of which a lane holds {most}"
             ),
             requested: inputs.div_ceil(most).next_power_of_two() as u64,
-            limit: u64::from(profile.workgroup_size),
+            limit: most_lanes(profile) as u64,
         })
     }
 

@@ -12,6 +12,7 @@ mod arrays;
 mod bindings;
 mod cell;
 mod cell_kernels;
+mod cell_tile;
 mod cell_transfer;
 mod cell_values;
 mod clock;

@@ -11,6 +11,16 @@ const MOST_BINDING_BYTES: u64 = 4 << 32;
 /// `LP_MAX_TGSI_LOOP_ITERATIONS` of Mesa's `lp_bld_limits.h`: one count for all loops of a shader.
 const LLVMPIPE_LOOP_TURNS: u64 = 65_535;
 
+/// Registers that a workgroup is taken to have: fewer than most devices', since other compilers than NVIDIA's take minutes for the
+/// kernels that would fill them.
+const REGISTERS: u32 = 16_384;
+
+/// Registers of a multiprocessor of NVIDIA's.
+const NVIDIA_REGISTERS: u32 = 65_536;
+
+/// The number of the vendor.
+const NVIDIA: u32 = 0x10de;
+
 /// The properties of a device that decide how work is laid out and cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -24,6 +34,9 @@ pub struct Profile {
     pub binding_bytes: u64,
     /// Workgroup memory of one workgroup, in bytes. wgpu does not hold kernels to it: the planner does.
     pub workgroup_bytes: u64,
+    /// Registers of 32 bits that the lanes of a workgroup have together, which no driver tells: where they hold what there is of an
+    /// episode's synapses, a cell goes over all steps in one dispatch. 65,536 of NVIDIA's devices.
+    pub registers: u32,
     /// Synapse-steps of one submission, so that no watchdog ends it.
     pub submission_work: u64,
     /// Turns that the loops of a kernel make in one dispatch at most, in any one lane, the look that ends a loop counted
@@ -34,13 +47,14 @@ pub struct Profile {
 
 impl Profile {
     /// The limits by name.
-    pub(super) fn limits(&self) -> [(&'static str, u64); 7] {
+    pub(super) fn limits(&self) -> [(&'static str, u64); 8] {
         [
             ("subgroup_size", u64::from(self.subgroup_size)),
             ("workgroup_size", u64::from(self.workgroup_size)),
             ("workgroups", u64::from(self.workgroups)),
             ("binding_bytes", self.binding_bytes),
             ("workgroup_bytes", self.workgroup_bytes),
+            ("registers", u64::from(self.registers)),
             ("submission_work", self.submission_work),
             ("loop_turns", self.loop_turns),
         ]
@@ -83,13 +97,17 @@ impl Profile {
             workgroup_size: limits
                 .max_compute_invocations_per_workgroup
                 .min(limits.max_compute_workgroup_size_x)
-                .min(256),
+                .min(1024),
             workgroups: limits.max_compute_workgroups_per_dimension,
             binding_bytes: limits
                 .max_storage_buffer_binding_size
                 .min(limits.max_buffer_size)
                 .min(MOST_BINDING_BYTES),
             workgroup_bytes: u64::from(limits.max_compute_workgroup_storage_size),
+            registers: match info.vendor {
+                NVIDIA => NVIDIA_REGISTERS,
+                _ => REGISTERS,
+            },
             submission_work: match info.device_type {
                 wgpu::DeviceType::Cpu => 1 << 27,
                 wgpu::DeviceType::DiscreteGpu => 1 << 34,
@@ -112,6 +130,7 @@ impl Default for Profile {
             workgroups: 65_535,
             binding_bytes: 128 << 20,
             workgroup_bytes: 32 << 10,
+            registers: REGISTERS,
             submission_work: 1 << 31,
             loop_turns: u64::MAX,
         }

@@ -155,6 +155,9 @@ impl<'a> Recorder<'a> {
         let mut at = |purpose: Purpose, step: usize| {
             let mut dispatch = self.of_segment(purpose, episodes, segment)?;
             dispatch.extent.step = step as u32;
+            if let Stage::EachPieceBack { apart, .. } = stage {
+                dispatch.extent.until = (step + apart).min(steps) as u32;
+            }
             to.push(dispatch);
             Ok::<_, Error>(())
         };
@@ -174,6 +177,14 @@ impl<'a> Recorder<'a> {
                 for step in 0..steps {
                     for &purpose in purposes {
                         at(purpose, step)?;
+                    }
+                }
+                Ok(())
+            }
+            Stage::EachPieceBack { purposes, apart } => {
+                for first in (0..steps).step_by(*apart).rev() {
+                    for &purpose in purposes {
+                        at(purpose, first)?;
                     }
                 }
                 Ok(())
@@ -219,6 +230,7 @@ impl<'a> Recorder<'a> {
             episodes: episodes.len() as u32,
             steps: steps.len() as u32,
             done: steps.len() as u32,
+            until: steps.len() as u32,
             blocks: episodes.len().div_ceil(EPISODE_BLOCK) as u32,
             block_episodes: episodes.len().min(EPISODE_BLOCK) as u32,
             first_episode: episodes.start as u32,
@@ -257,6 +269,7 @@ impl<'a> Recorder<'a> {
             let dispatch = |&purpose: &Purpose| {
                 let mut dispatch = self.of_segment(purpose, &episodes, 0)?;
                 dispatch.extent.step = step as u32;
+                dispatch.extent.until = step as u32 + 1;
                 Ok(dispatch)
             };
             purposes.iter().map(dispatch).collect()

@@ -49,6 +49,11 @@ pub(super) enum Stage {
     AtEnd(Purpose),
     /// All of them at each step.
     EachStep(Vec<Purpose>),
+    /// All of them for each so many steps, from the last ones back.
+    EachPieceBack {
+        purposes: Vec<Purpose>,
+        apart: usize,
+    },
     /// All of them at each step from the last one back. Where traces are replayed, that comes before the last of each so many steps.
     EachStepBack {
         replay: Option<Purpose>,
@@ -64,7 +69,7 @@ impl Stage {
             Self::Once(purpose) | Self::AtBeginning(purpose) | Self::AtEnd(purpose) => {
                 vec![*purpose]
             }
-            Self::EachStep(purposes) => purposes.clone(),
+            Self::EachStep(purposes) | Self::EachPieceBack { purposes, .. } => purposes.clone(),
             Self::EachStepBack { replay, steps, .. } => {
                 replay.iter().chain(steps).copied().collect()
             }
@@ -158,7 +163,10 @@ impl<'a> Stages<'a> {
     pub fn forward(&self) -> Vec<Stage> {
         let of_layer = |layer: usize| match self.cell(layer) {
             Some(cell) => {
-                let steps = Stage::EachStep(purposes(layer, cell.forward()));
+                let steps = match cell.holds_states() {
+                    true => Stage::Once(Purpose::Cell(CellKernel::ForwardSteps, layer)),
+                    false => Stage::EachStep(purposes(layer, cell.forward())),
+                };
                 let carry = Stage::AtEnd(Purpose::Cell(CellKernel::Carry, layer));
                 let carry = cell.carries().then_some(carry);
                 std::iter::once(steps).chain(carry).collect()
@@ -208,10 +216,20 @@ impl<'a> Stages<'a> {
 
     fn cell_backward(&self, layer: usize, cell: &CellSweep<'_>) -> Vec<Stage> {
         let replay = Purpose::Cell(CellKernel::Replay, layer);
-        let back = Stage::EachStepBack {
-            replay: cell.cell.has_trace.then_some(replay),
-            apart: Checkpoints::of(self.work.request.steps).apart(),
-            steps: purposes(layer, cell.backward()),
+        let replay = cell.cell.has_trace.then_some(replay);
+        let apart = Checkpoints::of(self.work.request.steps).apart();
+        let back = match cell.holds_gradients() {
+            true => Stage::EachPieceBack {
+                purposes: (replay.into_iter())
+                    .chain([Purpose::Cell(CellKernel::BackwardSteps, layer)])
+                    .collect(),
+                apart,
+            },
+            false => Stage::EachStepBack {
+                replay,
+                apart,
+                steps: purposes(layer, cell.backward()),
+            },
         };
         let after = purposes(layer, cell.after_segment());
         let after = after.into_iter().map(Stage::Once);

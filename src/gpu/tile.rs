@@ -11,6 +11,9 @@ const ROWS_PER_TILE: [usize; 2] = [2, 1];
 /// Lanes of a workgroup, unless a row needs more.
 const WORKGROUP: usize = 64;
 
+/// Lanes of a workgroup at most: with more, a lane would have fewer registers than its synapses take.
+const MOST_LANES: u32 = 256;
+
 /// Rows that the same lanes own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tile {
@@ -95,7 +98,7 @@ impl Tile {
 
 /// Lanes that own one tile at most.
 pub(super) fn most_lanes(profile: &Profile) -> usize {
-    1 << profile.workgroup_size.ilog2()
+    1 << profile.workgroup_size.min(MOST_LANES).ilog2()
 }
 
 #[cfg(test)]

@@ -84,11 +84,21 @@ fn of_cell(sweep: &CellSweep<'_>, kernel: CellKernel, work: &Work, block: u64, s
     let over = |items: usize, lanes: usize| of_loop(items.div_ceil(lanes) as u64, 0);
     let neurons = over(cell.outputs, WORKGROUP);
     match kernel {
+        CellKernel::ForwardSteps | CellKernel::BackwardSteps => {
+            let tile = sweep.layer.cell_tile.expect("its lanes hold the synapses");
+            let rows = over(cell.outputs, tile.lanes());
+            let columns = over(cell.presynaptic, tile.lanes());
+            let others = over(sweep.layer.inputs, tile.column_lanes);
+            let of_step = sum([rows, columns, over(cell.outputs, tile.adders()), others]);
+            let of_steps = of_loop(steps, of_step);
+            sum([of_steps, 2 * rows])
+        }
         CellKernel::Forward => {
             over(cell.presynaptic, lanes).saturating_add(over(sweep.layer.inputs, lanes))
         }
         CellKernel::Modulator => neurons,
-        CellKernel::Update | CellKernel::Carry => 0,
+        CellKernel::Update => over(cell.updated()[0], 1),
+        CellKernel::Carry => 0,
         CellKernel::Replay => over(Checkpoints::of(work.request.steps).replayed(), 1),
         CellKernel::Pull => over(cell.presynaptic, lanes),
         CellKernel::Signal => 2 * neurons,

@@ -349,9 +349,14 @@ fn every_kernel_of_cells_is_valid() {
     let mut texts = Texts::default();
     for (index, cell) in cells().into_iter().enumerate() {
         let network = Network::new(Loss::SquaredError, [cell]).unwrap();
-        let profile = Profile::default();
+        let mut profile = Profile::default();
+        let in_memory = (index + index / 8) % 2 == 1;
+        if in_memory {
+            profile.registers = 1;
+        }
         let layout = DeviceLayout::new(&network, &profile);
         assert!(layout.layers[0].cell.is_some());
+        assert_eq!(layout.layers[0].cell_tile.is_none(), in_memory);
         let works = match index % 8 {
             0 => works(&network),
             _ => extremes(&network).to_vec(),

@@ -221,6 +221,7 @@ fn bad_input_is_refused_by_name_and_nothing_is_written() {
         ("--workgroups", "0", 2, "profile.workgroups"),
         ("--submission-work", "0", 2, "profile.submission_work"),
         ("--loop-turns", "0", 2, "profile.loop_turns"),
+        ("--registers", "0", 2, "profile.registers"),
         // No cut helps against these.
         ("--binding-bytes", "100", 1, "limit of 100"),
         ("--loop-turns", "10", 1, "turns of the loops of the kernel"),
@@ -353,6 +354,18 @@ fn a_plan_of_a_recurrent_layer_names_its_checkpoints() {
     assert_eq!(number("checkpoint_bytes"), 6 * 4 * 1001 * 1001);
     assert_eq!(number("cuts") * number("segments"), 1, "{plan}");
     assert!(number("working_bytes") < 128 << 20, "{plan}");
+}
+
+#[test]
+fn a_recurrent_layer_takes_few_dispatches_where_a_workgroup_holds_it() {
+    let dispatches = |registers: &str| {
+        let place = recurrent(40);
+        let plan = place.plan(&["--batch", "2", "--steps", "50", "--registers", registers]);
+        plan["dispatches"].as_u64().unwrap()
+    };
+    // With states in memory, at least six a step; otherwise two for each eight steps, and few others.
+    assert!(dispatches("1") > 6 * 50);
+    assert!(dispatches("16384") < 50);
 }
 
 #[test]

@@ -95,13 +95,12 @@ pub fn all_match_oracle(title: &str, cases: &[Case], double: &Tolerance, single:
     );
 }
 
-/// Compares cases that may be chaotic, or have traces close to a bound, on an engine; in both precisions where there is a
+/// Compares cases that may be chaotic, or have traces close to a bound, each on an engine; in both precisions where there is a
 /// tolerance for `f64`. In `f32` an engine need only be right where back-propagation in `f32` is right by far, and nothing comes to a
 /// bound; over all cases its errors may be so many `times` as large.
 pub fn cells_match_oracle(
-    engine: &Engine,
     title: &str,
-    cases: &[Case],
+    cases: &[(&Engine, Case)],
     double: Option<&Tolerance>,
     (single, times): (&Tolerance, f64),
 ) {
@@ -118,7 +117,7 @@ pub fn cells_match_oracle(
     let [mut doubles, mut singles] = [Report::default(), Report::default()];
     let [mut yardstick, mut errors] = [Vec::new(), Vec::new()];
     let mut settled = 0;
-    for case in cases {
+    for (engine, case) in cases {
         let problem = Problem {
             case,
             network: case.network(),

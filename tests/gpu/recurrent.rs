@@ -11,11 +11,16 @@ use crate::common::sessions::{
 use crate::cuts::restricted;
 use crate::{Body, body};
 use metaplastic::engine::Gradients;
-use metaplastic::gpu::plan;
+use metaplastic::gpu::{PlanReport, plan};
 use metaplastic::{Activation, Dense, Engine, Error, Loss, Optimiser, Want};
 
+/// The same device as if its workgroups held no synapses: states lie in device memory, and each step is some dispatches.
+fn with_states_in_memory(engine: &Engine) -> Engine {
+    restricted(engine, |profile| profile.registers = 1)
+}
+
 /// Small cells with many steps, which are cut in every way.
-fn cut_cases() -> Vec<Case> {
+fn cut_cases(kinds: impl IntoIterator<Item = CellKind>) -> Vec<Case> {
     let case = |kind: CellKind| Case {
         population: 2,
         batch: 18,
@@ -28,7 +33,13 @@ fn cut_cases() -> Vec<Case> {
             Dense::new(2, 3).activation(Activation::Tanh).into(),
         ])
     };
-    four_kinds().map(case).to_vec()
+    kinds.into_iter().map(case).collect()
+}
+
+/// Whether the kernel is one of those of a meta-step.
+fn has_kernel(engine: &Engine, case: &Case, name: &str) -> bool {
+    let plan = plan_of(engine, case);
+    plan.kernels.iter().any(|kernel| kernel.name.contains(name))
 }
 
 fn try_run(engine: &Engine, case: &Case) -> metaplastic::Result<Gradients<f32>> {
@@ -36,8 +47,7 @@ fn try_run(engine: &Engine, case: &Case) -> metaplastic::Result<Gradients<f32>> 
     engine.gradient(&case.network(), &parameters, &episodes, Want::ALL)
 }
 
-/// Parts that time is cut into.
-fn segments_of(engine: &Engine, case: &Case) -> usize {
+fn plan_of(engine: &Engine, case: &Case) -> PlanReport {
     let Engine::Gpu(gpu) = engine else {
         unreachable!("GPU trials run on a GPU")
     };
@@ -48,7 +58,7 @@ fn segments_of(engine: &Engine, case: &Case) -> usize {
         case.batch,
         case.steps,
     );
-    plan.expect("a plan").segments
+    plan.expect("a plan")
 }
 
 pub fn bodies() -> Vec<Body> {
@@ -56,14 +66,21 @@ pub fn bodies() -> Vec<Body> {
         "gradients are right of every kind of cell",
         |engine| {
             // Of every size; over any number of steps; large.
-            let outputs = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33];
+            let sizes = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33];
             let steps = [1, 2, 3, 9, 15, 16, 17, 33, 50];
-            let mut cases = any_cases(60, [&outputs, &[1, 3, 17, 40], &steps]);
+            let mut cases = any_cases(60, [&sizes, &[1, 3, 17, 40], &steps]);
             let steps = [31, 32, 33, 34, 256, 257, 290];
             cases.extend(any_cases(25, [&[1, 2, 3, 5, 9], &[1, 3, 17, 40], &steps]));
-            let outputs = [63, 64, 65, 100, 127, 130, 150, 300];
-            cases.extend(any_cases(25, [&outputs, &[1, 2, 3], &[1, 2, 3, 17]]));
-            cells_match_oracle(engine, "cells", &cases, None, (&GPU, GPU_PRECISION));
+            let sizes = [63, 64, 65, 100, 127, 130, 150, 300];
+            cases.extend(any_cases(15, [&sizes, &[1, 2, 3], &[1, 2, 3, 17]]));
+            let in_memory = with_states_in_memory(engine);
+            let engines = [engine, &in_memory].into_iter().cycle();
+            let cases: Vec<_> = engines.zip(cases).collect();
+            let holds =
+                |(engine, case): &&(&Engine, Case)| has_kernel(engine, case, "cell-forward-steps");
+            let held = cases.iter().filter(holds).count();
+            assert!(held > 30 && held <= 50, "workgroups hold {held} cases");
+            cells_match_oracle("cells", &cases, None, (&GPU, GPU_PRECISION));
         },
     )];
     for case in parallel_cases() {
@@ -80,24 +97,20 @@ pub fn bodies() -> Vec<Body> {
             move |engine| is_reproducible(engine, &case),
         ));
     }
-    for case in cut_cases() {
+    // The kinds with the most arrays either way.
+    for case in cut_cases(four_kinds().into_iter().skip(1).step_by(2)) {
         bodies.push(body(
             format!("cuts change nothing of cells: {case}"),
+            move |engine| cuts_change_nothing(engine, &case),
+        ));
+    }
+    for case in cut_cases(four_kinds().into_iter().step_by(2)) {
+        bodies.push(body(
+            format!("cuts change nothing of cells whose states lie in memory: {case}"),
             move |engine| {
-                let whole = run::<f32>(engine, &case);
-                // Cut over networks; over episodes; within a block of episodes; over time.
-                let (mut bytes, mut segments, mut cuts) = (60_000, 1, 0);
-                loop {
-                    let narrow = restricted(engine, |profile| profile.binding_bytes = bytes);
-                    let cut = match try_run(&narrow, &case) {
-                        Err(Error::DeviceLimit { .. }) => break,
-                        cut => cut.expect("gradients"),
-                    };
-                    assert!(cut == whole, "{case}: another result within {bytes} bytes");
-                    segments = segments_of(&narrow, &case);
-                    (bytes, cuts) = (bytes * 2 / 3, cuts + 1);
-                }
-                assert!(cuts > 3 && segments > 1, "{cuts} cuts, {segments} segments");
+                let engine = with_states_in_memory(engine);
+                assert!(has_kernel(&engine, &case, "cell-update"), "{case}");
+                cuts_change_nothing(&engine, &case);
             },
         ));
     }
@@ -130,6 +143,25 @@ pub fn bodies() -> Vec<Body> {
             move |engine| a_session_learns_as_a_learner_does::<f32>(engine, &learning),
         ));
     }
+    bodies.push(body(
+        "steps of cells whose states lie in memory are all at once",
+        |engine| {
+            let engine = with_states_in_memory(engine);
+            for kind in four_kinds() {
+                let case = Case {
+                    population: 2,
+                    batch: 3,
+                    steps: 20,
+                    goal: Goal::OutputGradient,
+                    initial_trace: true,
+                    trace_gradient: true,
+                    ..Case::new([kind.layer(5, 7)])
+                };
+                steps_are_all_at_once::<f32>(&engine, &case);
+                halves_are_the_engines::<f32>(&engine, &case);
+            }
+        },
+    ));
     bodies.push(body("batches of cells may be held", |engine| {
         four_kinds()
             .iter()
@@ -148,6 +180,24 @@ pub fn bodies() -> Vec<Body> {
         },
     ));
     bodies
+}
+
+/// The gradients are bit for bit the same however little one buffer may hold, down to where nothing fits.
+fn cuts_change_nothing(engine: &Engine, case: &Case) {
+    let whole = run::<f32>(engine, case);
+    // Cut over networks; over episodes; within a block of episodes; over time.
+    let (mut bytes, mut segments, mut cuts) = (60_000, 1, 0);
+    loop {
+        let narrow = restricted(engine, |profile| profile.binding_bytes = bytes);
+        let cut = match try_run(&narrow, case) {
+            Err(Error::DeviceLimit { .. }) => break,
+            cut => cut.expect("gradients"),
+        };
+        assert!(cut == whole, "{case}: another result within {bytes} bytes");
+        segments = plan_of(&narrow, case).segments;
+        (bytes, cuts) = (bytes / 2, cuts + 1);
+    }
+    assert!(cuts > 3 && segments > 1, "{cuts} cuts, {segments} segments");
 }
 
 /// Meta-steps on batches that stay on the device give the bits of meta-steps on the same batches.

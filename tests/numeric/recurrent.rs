@@ -18,7 +18,9 @@ use ndarray::Axis;
 
 fn on_the_cpu(title: &str, cases: &[Case]) {
     let single = (&CPU_F32, CPU_PRECISION);
-    cells_match_oracle(&Engine::cpu(), title, cases, Some(&CPU_F64), single);
+    let engine = Engine::cpu();
+    let cases: Vec<_> = cases.iter().map(|case| (&engine, case.clone())).collect();
+    cells_match_oracle(title, &cases, Some(&CPU_F64), single);
 }
 
 #[test]
