@@ -8,7 +8,7 @@ parameters[network * {{ stride }}u + {{ at }}u{% if per == "connection" %} + i *
 {%- endmacro %}
 {# Adds `group` lanes' parts up, for each group of lanes by itself; the sum is then in its first lane's place. #}
 {% macro add_up(group) %}
-{% for power in range(1, 8) %}
+{% for power in range(1, 9) %}
 {% set width = group // 2 ** power %}
 {% if width > 0 %}
     workgroupBarrier();

@@ -23,7 +23,10 @@ impl CellSweep<'_> {
                 stride => layout.stride,
                 partial_stride => layout.partial_stride,
                 episode_block => EPISODE_BLOCK,
-                workgroup => WORKGROUP,
+                workgroup => match kernel {
+                    CellKernel::Signal | CellKernel::Modulator => self.layer.cell_lanes,
+                    _ => WORKGROUP,
+                },
                 unrolled => UNROLLED,
             },
         ])

@@ -13,7 +13,6 @@ const QUERIES: usize = wgpu::QUERY_SET_MAX_QUERIES as usize;
 #[derive(Debug)]
 pub(super) struct Clock {
     pub queries: QuerySet,
-    passes: usize,
     ticks: wgpu::Buffer,
 }
 
@@ -32,19 +31,16 @@ impl Clock {
         })?;
         let usage = BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC;
         let ticks = device.raw_buffer("ticks", 16 * passes as u64, usage)?;
-        Ok(Some(Self {
-            queries,
-            passes,
-            ticks,
-        }))
+        Ok(Some(Self { queries, ticks }))
     }
 
-    /// When each pass began and ended, from the first reading on.
-    pub fn read(&self, device: &Device) -> Result<Vec<Range<Duration>>> {
+    /// When each of some passes, all of which have been, began and ended, from the first reading on.
+    pub fn read(&self, device: &Device, passes: Range<usize>) -> Result<Vec<Range<Duration>>> {
+        let readings = 2 * passes.start as u32..2 * passes.end as u32;
         device.submit(|encoder| {
-            encoder.resolve_query_set(&self.queries, 0..2 * self.passes as u32, &self.ticks, 0);
+            encoder.resolve_query_set(&self.queries, readings, &self.ticks, 0);
         })?;
-        let ticks: Vec<u64> = device.read(&self.ticks, 2 * self.passes)?;
+        let ticks: Vec<u64> = device.read(&self.ticks, 2 * passes.len())?;
         let zero = ticks.iter().copied().min().unwrap_or_default();
         let period = f64::from(device.queue.get_timestamp_period());
         let since = |tick: u64| Duration::from_nanos(((tick - zero) as f64 * period) as u64);

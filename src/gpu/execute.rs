@@ -230,8 +230,25 @@ impl Loaded {
         record(encoder, &self.steps[step], None);
     }
 
-    /// Records one cut with a reading of the device's clock before and after each of its dispatches.
-    pub fn record_timed_cut(&self, encoder: &mut CommandEncoder, cut: usize, queries: &QuerySet) {
+    /// Records one cut with a reading of the device's clock before and after it, as pass `pass` of the clock's.
+    pub fn record_timed_cut(
+        &self,
+        encoder: &mut CommandEncoder,
+        cut: usize,
+        (queries, pass): (&QuerySet, usize),
+    ) {
+        let writes = around(queries, pass);
+        record(encoder, self.cuts[cut].dispatches(), Some(writes));
+    }
+
+    /// Records one cut with a reading of the device's clock before and after each of its dispatches, between which the device
+    /// waits.
+    pub fn record_cut_by_kernels(
+        &self,
+        encoder: &mut CommandEncoder,
+        cut: usize,
+        queries: &QuerySet,
+    ) {
         let before = self.cuts[..cut].iter();
         let first: usize = before.map(|cut| cut.dispatches().count()).sum();
         for (index, dispatch) in self.cuts[cut].dispatches().enumerate() {
@@ -246,9 +263,14 @@ impl Loaded {
     }
 
     /// The kernels' names, in the order in which the cuts dispatch them.
-    pub fn kernels(&self) -> impl Iterator<Item = Vec<&'static str>> {
-        let names = |cut: &BoundCut| cut.dispatches().map(|dispatch| dispatch.name).collect();
-        self.cuts.iter().map(names)
+    pub fn kernels(&self) -> impl Iterator<Item = &'static str> {
+        let dispatches = self.cuts.iter().flat_map(BoundCut::dispatches);
+        dispatches.map(|dispatch| dispatch.name)
+    }
+
+    /// Dispatches of all cuts.
+    pub fn dispatches(&self) -> usize {
+        self.kernels().count()
     }
 
     pub fn device(&self) -> &Arc<Device> {

@@ -5,6 +5,7 @@
 
 use super::cell::{CellLayout, RowPlane};
 use super::cell_tile::CellTile;
+use super::kernel::WORKGROUP;
 use super::profile::Profile;
 use super::tile::{QUADS_PER_LANE, Tile, most_lanes};
 use crate::error::{Error, Result};
@@ -78,6 +79,8 @@ pub(super) struct LayerLayout {
     pub cell: Option<CellLayout>,
     /// How a workgroup holds the synapses of a cell, if it does.
     pub cell_tile: Option<CellTile>,
+    /// Lanes that have all rows of an episode of a cell, where its states lie in memory.
+    pub cell_lanes: usize,
     pub tensors: Vec<Placed>,
     /// Among the partial gradients: of each row a `vec4`, the sums for bias, plasticity (where it is not per connection)
     /// and rate. Cells have none.
@@ -211,6 +214,9 @@ impl DeviceLayout {
                             .is_some_and(Row::retention_depends_on_output)
                 }),
                 cell,
+                cell_lanes: outputs
+                    .next_power_of_two()
+                    .clamp(WORKGROUP, most_lanes(profile)),
                 cell_tile: cell.and_then(|cell| CellTile::new(&cell, profile)),
                 tensors,
                 partial_rows_at,

@@ -19,6 +19,13 @@ pub struct GpuRun {
     groups: Vec<Group>,
 }
 
+/// What the device's clock is read around.
+#[derive(Clone, Copy, Debug)]
+enum Timing {
+    Cuts,
+    Kernels,
+}
+
 #[derive(Debug)]
 struct Group {
     placed: Placed,
@@ -44,7 +51,9 @@ impl GpuRun {
             for cut in 0..placed.loaded.plan.cuts.len() {
                 placed.transfer(cut).upload(episodes)?;
             }
-            let passes = placed.loaded.kernels().map(|names| names.len()).sum();
+            // One for each dispatch, then one for each cut.
+            let loaded = &placed.loaded;
+            let passes = loaded.dispatches() + loaded.plan.cuts.len();
             let clock = Clock::new(&gpu.device, passes)?;
             groups.push(Group { placed, clock });
         }
@@ -59,36 +68,49 @@ impl GpuRun {
         self.groups.iter().map(|group| group.placed.bytes()).sum()
     }
 
-    /// One sweep of the whole population, cut into submissions as ever, two in flight.
+    /// One sweep of the whole population, cut into submissions as ever, two in flight; and where the device has a clock, one more
+    /// that times each kernel.
     pub(crate) fn once(&self) -> Result<Sample> {
         let start = Instant::now();
-        self.sweep()?;
+        self.sweep(Timing::Cuts)?;
         let wall = start.elapsed();
         let mut device = Some(Duration::ZERO);
-        let mut kernels = BTreeMap::new();
         for group in &self.groups {
-            let time = group.time(&self.gpu, &mut kernels)?;
+            let time = group.time(&self.gpu)?;
             // A clock that stands still tells nothing.
             device = device
                 .filter(|_| !time.is_zero())
                 .map(|sum: Duration| sum + time);
         }
+        let mut kernels = BTreeMap::new();
+        if device.is_some() {
+            self.sweep(Timing::Kernels)?;
+            for group in &self.groups {
+                group.time_kernels(&self.gpu, &mut kernels)?;
+            }
+        }
         Ok(Sample {
             wall,
-            kernels: device.map(|_| kernels).unwrap_or_default(),
+            kernels,
             device,
         })
     }
 
-    fn sweep(&self) -> Result<()> {
+    fn sweep(&self, timing: Timing) -> Result<()> {
         let device = &self.gpu.device;
         let mut in_flight = None;
         for Group { placed, clock } in &self.groups {
             let loaded = &placed.loaded;
             for cut in 0..loaded.plan.cuts.len() {
-                let submission = device.submit(|encoder| match clock {
-                    Some(clock) => loaded.record_timed_cut(encoder, cut, &clock.queries),
-                    None => loaded.record_cut(encoder, cut),
+                let submission = device.submit(|encoder| match (clock, timing) {
+                    (Some(clock), Timing::Cuts) => {
+                        let pass = loaded.dispatches() + cut;
+                        loaded.record_timed_cut(encoder, cut, (&clock.queries, pass));
+                    }
+                    (Some(clock), Timing::Kernels) => {
+                        loaded.record_cut_by_kernels(encoder, cut, &clock.queries);
+                    }
+                    (None, _) => loaded.record_cut(encoder, cut),
                 })?;
                 if let Some(earlier) = in_flight.replace(submission) {
                     device.wait(earlier)?;
@@ -103,22 +125,32 @@ impl GpuRun {
 }
 
 impl Group {
-    /// The time of the latest sweep by the device's clock; adds what each kernel took of it.
-    fn time(&self, gpu: &Gpu, kernels: &mut BTreeMap<&'static str, Duration>) -> Result<Duration> {
+    /// The time of the latest sweep by the device's clock.
+    fn time(&self, gpu: &Gpu) -> Result<Duration> {
         let Some(clock) = &self.clock else {
             return Ok(Duration::ZERO);
         };
-        let mut time = Duration::ZERO;
-        let mut passes = clock.read(&gpu.device)?.into_iter();
-        for names in self.placed.loaded.kernels() {
-            let of_cut: Vec<_> = passes.by_ref().take(names.len()).collect();
-            if let (Some(first), Some(last)) = (of_cut.first(), of_cut.last()) {
-                time += last.end.saturating_sub(first.start);
-            }
-            for (name, pass) in names.into_iter().zip(of_cut) {
-                *kernels.entry(name).or_default() += pass.end.saturating_sub(pass.start);
-            }
+        let loaded = &self.placed.loaded;
+        let first = loaded.dispatches();
+        let of_cuts = clock.read(&gpu.device, first..first + loaded.plan.cuts.len())?;
+        let of_cuts = of_cuts.into_iter();
+        Ok(of_cuts.map(|cut| cut.end.saturating_sub(cut.start)).sum())
+    }
+
+    /// Adds what each kernel took of the latest sweep that was timed by kernels.
+    fn time_kernels(
+        &self,
+        gpu: &Gpu,
+        kernels: &mut BTreeMap<&'static str, Duration>,
+    ) -> Result<()> {
+        let Some(clock) = &self.clock else {
+            return Ok(());
+        };
+        let loaded = &self.placed.loaded;
+        let passes = clock.read(&gpu.device, 0..loaded.dispatches())?;
+        for (name, pass) in loaded.kernels().zip(passes) {
+            *kernels.entry(name).or_default() += pass.end.saturating_sub(pass.start);
         }
-        Ok(time)
+        Ok(())
     }
 }

@@ -76,7 +76,7 @@ impl<'a> Trial<'a> {
         device.wait(submission)?;
         let wall = start.elapsed();
         let passes = match &self.clock {
-            Some(clock) => clock.read(device)?,
+            Some(clock) => clock.read(device, 0..1)?,
             None => Vec::new(),
         };
         match passes.first() {
