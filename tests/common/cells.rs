@@ -120,6 +120,34 @@ pub fn any_cases(count: usize, [outputs, batches, steps]: [&[usize]; 3]) -> Vec<
     cases
 }
 
+/// Small cases of every modulator with every input.
+pub fn modulated_cases() -> Vec<Case> {
+    let (network, given) = (Modulation::from_network(), Modulation::from_episodes());
+    let modulations = [network, network.per_neuron(), given, given.per_neuron()];
+    let inputs = [
+        Some(RecurrentInput::Matrix),
+        Some(RecurrentInput::Identity),
+        None,
+    ];
+    let kinds = modulations
+        .into_iter()
+        .flat_map(|modulation| inputs.map(|input| (modulation, input)));
+    let case = |(modulation, input)| Case {
+        batch: 2,
+        steps: 11,
+        goal: Goal::OutputGradient,
+        ..Case::new([CellKind {
+            modulation: Some(modulation),
+            // Not by Hebb's rule, which has kernels of its own where a layer is feed-forward.
+            rule: Some(Rule::retroactive()),
+            input,
+            ..CellKind::recurrent()
+        }
+        .layer(4, 6)])
+    };
+    kinds.map(case).collect()
+}
+
 /// Recurrent by Hebb's rule; modulated by the network; by the episodes; and feed-forward, modulated by the episodes.
 pub fn four_kinds() -> [CellKind; 4] {
     let hebb = CellKind::recurrent();

@@ -2,7 +2,7 @@
 
 use crate::common::bodies::{cells_match_oracle, is_reproducible, networks_are_independent, run};
 use crate::common::cases::{Case, CellKind, Goal, MaskKind};
-use crate::common::cells::{any_cases, four_kinds, parallel_cases, session_cases};
+use crate::common::cells::{any_cases, four_kinds, modulated_cases, parallel_cases, session_cases};
 use crate::common::compare::{GPU, GPU_PRECISION};
 use crate::common::sessions::{
     a_session_learns_as_a_learner_does, episodes_go_on, episodes_may_end_early,
@@ -75,11 +75,15 @@ pub fn bodies() -> Vec<Body> {
             cases.extend(any_cases(15, [&sizes, &[1, 2, 3], &[1, 2, 3, 17]]));
             let in_memory = with_states_in_memory(engine);
             let engines = [engine, &in_memory].into_iter().cycle();
-            let cases: Vec<_> = engines.zip(cases).collect();
+            let mut cases: Vec<_> = engines.zip(cases).collect();
             let holds =
                 |(engine, case): &&(&Engine, Case)| has_kernel(engine, case, "cell-forward-steps");
             let held = cases.iter().filter(holds).count();
             assert!(held > 30 && held <= 50, "workgroups hold {held} cases");
+            // Each modulator with each input, either way.
+            for case in modulated_cases() {
+                cases.extend([(engine, case.clone()), (&in_memory, case)]);
+            }
             cells_match_oracle("cells", &cases, None, (&GPU, GPU_PRECISION));
         },
     )];
