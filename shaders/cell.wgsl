@@ -63,8 +63,8 @@ fn row_in_memory(network: u32, episode: u32, t: u32, i: u32) -> Synapse {
     return synapse_of_row(network, i, y, modulator_in_memory(episode, t, i));
 }
 {% endif %}
-{% if needs.row or modulation.source == "episodes" %}
 
+// What a modulator is made of: 1 where there is none.
 fn modulator_in_memory(episode: u32, t: u32, i: u32) -> f32 {
 {% if modulation.source == "" %}
     return 1.0;
@@ -79,7 +79,6 @@ fn modulator_in_memory(episode: u32, t: u32, i: u32) -> f32 {
 {% endif %}
 {% endif %}
 }
-{% endif %}
 
 fn synapse(of_row: Synapse, network: u32, i: u32, j: u32, x: f32, h: f32, e: f32) -> Synapse {
     var s = of_row;

@@ -151,13 +151,8 @@ var<workgroup> of_modulator: array<f32, {{ tile.adders }}>;
 {% endif %}
 {% for a in range(tile.rows) %}
         {{ if_row(tile, a) }}
-{% if modulation.source == "network" %}
-            let row = synapse_of_row(network, i{{ a }}, activity[now + i{{ a }}], mu);
-{% elif modulation.source == "episodes" %}
-            let row = synapse_of_row(network, i{{ a }}, activity[now + i{{ a }}], modulator_in_memory(episode, t, i{{ a }}));
-{% else %}
-            let row = synapse_of_row(network, i{{ a }}, activity[now + i{{ a }}], 1.0);
-{% endif %}
+{% set modulator = "mu" if modulation.source == "network" else "modulator_in_memory(episode, t, i" ~ a ~ ")" %}
+            let row = synapse_of_row(network, i{{ a }}, activity[now + i{{ a }}], {{ modulator }});
 {% for b in range(tile.columns) %}
             {{ if_column(tile, b) }}
                 let next = updated(synapse(row, network, i{{ a }}, j{{ b }}, x{{ b }}, h_{{ a }}_{{ b }}, e_{{ a }}_{{ b }}));

@@ -1,4 +1,4 @@
-{# A workgroup of {{ lanes }} lanes has all synapses of one episode in registers: lane (r, c) of a grid has those of rows
+{# A workgroup has all synapses of one episode in registers: lane (r, c) of a grid has those of rows
    `r, r + row_lanes, …` and columns `c, c + column_lanes, …`, as variables that end in `_a_b`. #}
 {% macro place(tile) %}
     let row_lane = local / {{ tile.column_lanes }}u;

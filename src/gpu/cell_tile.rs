@@ -27,7 +27,7 @@ pub(super) struct CellTile {
 }
 
 impl CellTile {
-    /// For a cell whose synapses have so many numbers each on the way back; none where no workgroup holds them.
+    /// The one that takes the least for a cell; none where no workgroup holds what its synapses have on the way back.
     pub fn new(cell: &CellLayout, profile: &Profile) -> Option<Self> {
         let (outputs, presynaptic) = (cell.outputs, cell.presynaptic);
         let most_columns = presynaptic.next_power_of_two().min(64);

@@ -163,9 +163,10 @@ impl<'a> Stages<'a> {
     pub fn forward(&self) -> Vec<Stage> {
         let of_layer = |layer: usize| match self.cell(layer) {
             Some(cell) => {
-                let steps = match cell.holds_states() {
-                    true => Stage::Once(Purpose::Cell(CellKernel::ForwardSteps, layer)),
-                    false => Stage::EachStep(purposes(layer, cell.forward())),
+                let kernels = purposes(layer, cell.forward());
+                let steps = match kernels[..] {
+                    [purpose] if cell.holds_states() => Stage::Once(purpose),
+                    _ => Stage::EachStep(kernels),
                 };
                 let carry = Stage::AtEnd(Purpose::Cell(CellKernel::Carry, layer));
                 let carry = cell.carries().then_some(carry);

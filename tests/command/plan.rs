@@ -363,7 +363,7 @@ fn a_recurrent_layer_takes_few_dispatches_where_a_workgroup_holds_it() {
         let plan = place.plan(&["--batch", "2", "--steps", "50", "--registers", registers]);
         plan["dispatches"].as_u64().unwrap()
     };
-    // With states in memory, at least six a step; otherwise two for each eight steps, and few others.
+    // With states in memory, at least six a step; otherwise two for each sixteen steps, and few others.
     assert!(dispatches("1") > 6 * 50);
     assert!(dispatches("16384") < 50);
 }
