@@ -120,21 +120,14 @@ pub fn any_cases(count: usize, [outputs, batches, steps]: [&[usize]; 3]) -> Vec<
     cases
 }
 
-/// Small cases of every modulator with every input.
+/// Small cases of every modulator with every input, and one of each modulator that many rows have together.
 pub fn modulated_cases() -> Vec<Case> {
     let (network, given) = (Modulation::from_network(), Modulation::from_episodes());
     let modulations = [network, network.per_neuron(), given, given.per_neuron()];
-    let inputs = [
-        Some(RecurrentInput::Matrix),
-        Some(RecurrentInput::Identity),
-        None,
-    ];
-    let kinds = modulations
-        .into_iter()
-        .flat_map(|modulation| inputs.map(|input| (modulation, input)));
-    let case = |(modulation, input)| Case {
+    let (matrix, identity) = (RecurrentInput::Matrix, RecurrentInput::Identity);
+    let case = |modulation, input, [neurons, steps]: [usize; 2]| Case {
         batch: 2,
-        steps: 11,
+        steps,
         goal: Goal::OutputGradient,
         ..Case::new([CellKind {
             modulation: Some(modulation),
@@ -143,9 +136,14 @@ pub fn modulated_cases() -> Vec<Case> {
             input,
             ..CellKind::recurrent()
         }
-        .layer(4, 6)])
+        .layer(4, neurons)])
     };
-    kinds.map(case).collect()
+    let inputs = [Some(matrix), Some(identity), None];
+    let small = modulations
+        .into_iter()
+        .flat_map(|modulation| inputs.map(|input| case(modulation, input, [6, 11])));
+    let large = [network, given].map(|modulation| case(modulation, Some(matrix), [140, 3]));
+    small.chain(large).collect()
 }
 
 /// Recurrent by Hebb's rule; modulated by the network; by the episodes; and feed-forward, modulated by the episodes.
