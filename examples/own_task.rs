@@ -2,7 +2,7 @@
 //! (`cargo run --release --example own_task`).
 
 use metaplastic::engine::EngineKind;
-use metaplastic::runs::{Run, StoredRun, Wanted, figure, staging};
+use metaplastic::runs::{Begun, Run, StoredRun, Wanted, figure, staging};
 use metaplastic::tasks::{Draw, Setup, Task};
 use metaplastic::training::{Evaluation, Recipe, Training};
 use metaplastic::{Activation, Dense, Engine, Layer, Loss, Network, Optimiser, Plastic, Rate};
@@ -66,7 +66,8 @@ pub(crate) fn run(folder: &Path) -> metaplastic::Result<()> {
     let (engine, start) = (&choice.engine, Instant::now());
     let mut claimed = Wanted::at(folder).claim()?;
     let trained = Training::new(engine, &recipe)?.run(|_| ControlFlow::Continue(()))?;
-    let run = Run::new(&recipe, &trained, &choice, start.elapsed().as_secs_f64());
+    let begun = Begun::new(&recipe, &choice);
+    let run = Run::new(&begun, &trained, start.elapsed().as_secs_f64());
     println!("{}", claimed.save(&run, |note| eprintln!("{note}"))?);
 
     let run = StoredRun::read_for(&task, folder)?;

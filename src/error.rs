@@ -221,7 +221,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A folder already holds a run.
-    #[error("{}: holds a run already; choose another folder or pass --force", path.display())]
+    #[error("{}: holds a run already; choose another folder, go on with it if it has not ended (metaplastic resume), or pass --force", path.display())]
     RunExists {
         /// The folder.
         path: PathBuf,
@@ -239,6 +239,23 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A folder holds a run that has not ended, and nothing of it that could be looked at.
+    #[error(
+        "{}: the run has not ended, and has no checkpoint yet; wait, or go on with it (metaplastic resume)",
+        path.display()
+    )]
+    RunUnfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A checkpoint is damaged, or not one of the run.
+    #[error("{}: not a checkpoint to go on from: {source}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<Error>,
     },
     /// Two files of a folder are of different runs.
     #[error(
@@ -394,6 +411,8 @@ impl Error {
             | Self::RunExists { .. }
             | Self::NoRun { .. }
             | Self::Run { .. }
+            | Self::RunUnfinished { .. }
+            | Self::Checkpoint { .. }
             | Self::RunsMixed { .. } => ErrorKind::File,
             Self::Memory { .. } | Self::DeviceLimit { .. } => ErrorKind::Capacity,
             Self::NoAdapter { .. } | Self::NoGpuSupport => ErrorKind::Unavailable,
@@ -405,7 +424,8 @@ impl Error {
     }
 
     /// The same error, with the file or text that it was found in; unchanged if it says so itself.
-    pub(crate) fn within(self, origin: &str) -> Self {
+    #[must_use]
+    pub fn within(self, origin: &str) -> Self {
         match self {
             Self::Read { .. } | Self::Tensors { .. } | Self::Toml { .. } | Self::In { .. } => self,
             source => Self::In {

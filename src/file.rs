@@ -62,6 +62,18 @@ pub fn require_writable(path: impl AsRef<Path>) -> Result<()> {
         .map_err(|source| cannot_write(path, source))
 }
 
+/// Removes a file, if there is one.
+///
+/// # Errors
+/// If it cannot be removed.
+pub fn remove(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(cannot_write(path, source)),
+        _ => Ok(()),
+    }
+}
+
 /// Finds out whether a new file can take the place of what is at `path`, if anything is. Changes nothing.
 ///
 /// # Errors
@@ -141,7 +153,7 @@ impl Place {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         clear(folder);
-        let file = builder.prefix(PREFIX).tempfile_in(folder)?;
+        let file = builder.prefix(TEMPORARY).tempfile_in(folder)?;
         let mut writer = io::BufWriter::new(file);
         fill(&mut writer)?;
         let file = writer.into_inner().map_err(|error| error.into_error())?;
@@ -205,7 +217,7 @@ fn may_open(path: &Path) -> io::Result<()> {
 }
 
 /// What the names of temporary files begin with.
-const PREFIX: &str = ".metaplastic-file-";
+pub(crate) const TEMPORARY: &str = ".metaplastic-file-";
 
 /// The age from which a temporary file is taken for that of a process that was killed.
 pub const ABANDONED: Duration = Duration::from_secs(3600);
@@ -214,7 +226,7 @@ pub const ABANDONED: Duration = Duration::from_secs(3600);
 fn clear(folder: &Path) {
     for entry in folder.read_dir().into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let is_temporary = name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        let is_temporary = name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes());
         if is_temporary && is_abandoned(&entry).unwrap_or(false) {
             // It may be another user's.
             let _ = std::fs::remove_file(entry.path());

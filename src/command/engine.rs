@@ -57,6 +57,24 @@ impl EngineArguments {
     }
 }
 
+impl EngineArguments {
+    /// As [`EngineArguments::choose`], but where nothing is asked for, the engine and device of before.
+    pub fn choose_as_before(
+        &self,
+        synapse_steps: u64,
+        engine: &str,
+        device: &str,
+    ) -> Result<Choice> {
+        let asked = self.device.is_some() || device_from_environment().is_some();
+        if self.engine != EngineKind::Auto || asked {
+            return self.choose(synapse_steps, false);
+        }
+        let kind: EngineKind = engine.parse()?;
+        let device = Some(device).filter(|_| kind == EngineKind::Gpu);
+        hearing(|| Engine::choose(kind, device, synapse_steps))
+    }
+}
+
 /// Starts the CPU engine's threads, or says why the system does not let it.
 pub(super) fn start_threads() -> Result<()> {
     rayon::ThreadPoolBuilder::new()

@@ -4,7 +4,7 @@ use super::engine::{EngineArguments, describe};
 use super::number::whole;
 use super::output::{Ending, note, say};
 use super::recall;
-use super::subject::Subject;
+use super::subject::{Subject, read};
 use super::table::table;
 use clap::Args;
 use metaplastic::engine::Choice;
@@ -92,12 +92,12 @@ struct NetworkReport {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let run = Run::read(&arguments.run)?;
+    let run = read(&arguments.run)?;
     if let Some(path) = &arguments.output {
         require_writable(path)?;
     }
     let recipe = &run.recipe;
-    let control = arguments.control.as_ref().map(Run::read).transpose()?;
+    let control = arguments.control.as_deref().map(read).transpose()?;
     if let Some(control) = &control {
         recall::require_same_task(recipe, &control.recipe)?;
     }

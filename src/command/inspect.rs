@@ -2,6 +2,7 @@
 
 use super::number::whole;
 use super::output::{Ending, say};
+use super::subject::read;
 use super::table::table;
 use clap::Args;
 use metaplastic::file::require_writable;
@@ -86,7 +87,7 @@ struct Strong {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let run = Run::read(&arguments.run)?;
+    let run = read(&arguments.run)?;
     let recipe = &run.recipe;
     let shown = arguments.network.unwrap_or_else(|| run.typical());
     if shown >= recipe.population {

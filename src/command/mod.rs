@@ -7,9 +7,11 @@ mod driver;
 mod engine;
 mod evaluate;
 mod gradient;
+mod help;
 mod input;
 mod inspect;
 mod interrupt;
+mod manual;
 mod message;
 mod number;
 mod output;
@@ -20,15 +22,18 @@ mod recall;
 mod recipe;
 mod report;
 mod reproduce;
+mod resume;
+mod runs;
 mod settings;
 mod subject;
 mod table;
 mod task;
 mod train;
 mod values;
+mod watched;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use message::shortened;
 use metaplastic::Error;
 use output::{Ending, note};
@@ -47,6 +52,8 @@ struct Cli {
 enum Command {
     /// Train a population of networks on one of the paper's tasks
     Train(Box<train::Arguments>),
+    /// Go on with a run that was interrupted, or make one longer
+    Resume(resume::Arguments),
     /// Print a recipe, complete and commented; edited, it is one for `train --recipe FILE.toml`
     Recipe(Box<recipe::Arguments>),
     /// Run the paper's three experiments and write a report with figures
@@ -55,6 +62,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Show the structure of a run's networks: strong connections, and the signs of their plasticity
     Inspect(inspect::Arguments),
+    /// List the runs in a folder, and the settings in which they differ
+    Runs(runs::Arguments),
     /// Compute outputs and exact gradients of a network, from files to a file
     Gradient(gradient::Arguments),
     /// Time the full gradient of one plastic or recurrent layer
@@ -67,6 +76,10 @@ enum Command {
     Shaders(plan::ShadersArguments),
     /// List the GPU adapters and the CPU engine of this machine
     Devices(devices::Arguments),
+    /// Print what a shell needs to complete this command's arguments
+    Completions(manual::CompletionsArguments),
+    /// Print the manual as a man page, or write a page for each command
+    Man(manual::ManArguments),
 }
 
 const EXIT_STATUS: &str = "\
@@ -75,7 +88,7 @@ Exit status: 0 done; 1 a device or a file failed; 2 bad input, nothing was writt
 
 pub fn main() -> ExitCode {
     arena::have_one();
-    let cli = match Cli::try_parse() {
+    let cli = match parsed() {
         Ok(cli) => cli,
         Err(error) => return of_the_parser(without_force(error)),
     };
@@ -92,13 +105,25 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The whole command line, with what its help says.
+fn command() -> clap::Command {
+    help::complete(Cli::command())
+}
+
+fn parsed() -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches()?;
+    Cli::from_arg_matches(&matches)
+}
+
 fn run(command: &Command) -> metaplastic::Result<Ending> {
     match command {
         Command::Train(arguments) => train::run(arguments),
+        Command::Resume(arguments) => resume::run(arguments),
         Command::Recipe(arguments) => recipe::run(arguments),
         Command::Reproduce(arguments) => reproduce::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Runs(arguments) => runs::run(arguments),
         Command::Gradient(arguments) => gradient::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         #[cfg(feature = "gpu")]
@@ -106,6 +131,8 @@ fn run(command: &Command) -> metaplastic::Result<Ending> {
         #[cfg(feature = "gpu")]
         Command::Shaders(arguments) => plan::run_shaders(arguments),
         Command::Devices(arguments) => devices::run(arguments),
+        Command::Completions(arguments) => manual::completions(arguments),
+        Command::Man(arguments) => manual::man(arguments),
     }
 }
 

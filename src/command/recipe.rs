@@ -17,7 +17,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let recipe = arguments.settings.recipe(&arguments.task)?;
+    let recipe = arguments.settings.wished(Some(&arguments.task))?.recipe;
     say(recipe.to_commented_toml().trim_end())?;
     Ok(Ending::Done)
 }

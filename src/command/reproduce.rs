@@ -7,13 +7,14 @@ use super::output::{Ending, note, say};
 use super::report::{self, Section, Unsolved};
 use super::subject::{Subject, error_text};
 use super::table::table;
-use super::train;
+use super::watched::{Watched, ending as ending_of, watched};
 use clap::Args;
 use metaplastic::engine::Choice;
+use metaplastic::file::remove;
 use metaplastic::runs::figure::{self, Picture};
 use metaplastic::runs::files::{FIGURES, REPORT, SUMMARY, holds_a_run};
 use metaplastic::runs::staging::{self, Staging};
-use metaplastic::runs::{Folder, Run, Summary, Wanted, remove};
+use metaplastic::runs::{Begun, Folder, Run, Summary, Wanted};
 use metaplastic::tasks::{self, Task};
 use metaplastic::training::{Recipe, Trained, Training};
 use metaplastic::{Error, Result};
@@ -126,7 +127,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         let training = Training::new(&choice.engine, &recipe)?;
         ready.push((recipe, choice, training));
     }
-    let interrupt = Interrupt::listen();
+    let interrupt = Interrupt::listen(false);
     let mut whole = wanted.claim()?;
     let mut folders = claim_parts(&whole)?;
     let replaces = is_taken(whole.path());
@@ -146,8 +147,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         }
         device = choice.engine.device();
         let start = Instant::now();
-        let trained = train::watched(training, &recipe, &interrupt, arguments.quiet)?;
-        ending = worse(ending, train::ending(&trained));
+        let Watched { trained, .. } = watched(training, None, &interrupt, arguments.quiet)?;
+        ending = worse(ending, ending_of(&trained));
         ended.push(Ended {
             recipe,
             choice,
@@ -297,8 +298,9 @@ impl Done {
             seconds,
         } = ended;
         let [network, heat_maps] = draw(&recipe, &trained);
+        let begun = Begun::new(&recipe, &choice);
         let summary = folder.save(
-            &Run::new(&recipe, &trained, &choice, seconds)
+            &Run::new(&begun, &trained, seconds)
                 .figures(&[(FIGURES[0], &network), (FIGURES[1], &heat_maps)]),
             |text| note(text),
         )?;

@@ -1,9 +1,11 @@
 //! The network of a run that stands for the others.
 
-use metaplastic::Parameters;
+use super::output::note;
 use metaplastic::runs::decimal::decimal;
 use metaplastic::runs::{StoredRun, typical};
 use metaplastic::training::{Recipe, Trained};
+use metaplastic::{Parameters, Result};
+use std::path::Path;
 
 /// A network of a run.
 pub(super) struct Subject<'a> {
@@ -50,6 +52,18 @@ impl<'a> Subject<'a> {
             about: format!("seed {seed}, {solved}, final error {error}"),
         }
     }
+}
+
+/// Reads a run; of one that has not ended, says which episodes it is of.
+pub(super) fn read(path: &Path) -> Result<StoredRun> {
+    let run = StoredRun::read(path)?;
+    if let Some(episode) = run.unfinished_at {
+        note(format_args!(
+            "{}: the run has not ended; this is of its checkpoint after {episode} episodes",
+            path.display()
+        ));
+    }
+    Ok(run)
 }
 
 pub(super) fn error_text(error: Option<f64>) -> String {

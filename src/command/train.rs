@@ -2,163 +2,149 @@
 
 use super::engine::{EngineArguments, describe};
 use super::interrupt::Interrupt;
-use super::output::{Ending, note, say};
-use super::progress::Progress;
-use super::recall;
-use super::settings::Settings;
-use super::subject::Subject;
+use super::output::{Ending, note};
+use super::settings::{Settings, Wished};
 use super::task::{TaskName, task_name};
+use super::watched::{Telling, complete, watched};
 use clap::Args;
 use metaplastic::Result;
-use metaplastic::runs::files::{RECALL, holds_a_run};
-use metaplastic::runs::{Run, Wanted};
-use metaplastic::training::{Event, Recipe, Trained, Training};
-use std::ops::ControlFlow;
+use metaplastic::runs::files::holds_a_run;
+use metaplastic::runs::{Begun, Label, Live, Wanted};
+use metaplastic::training::Training;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// What the networks learn
-    #[arg(value_parser = task_name())]
-    task: TaskName,
+    /// What the networks learn [default: as --recipe FILE.toml or --from says]
+    #[arg(value_parser = task_name(), required_unless_present_any = ["recipe", "from"])]
+    task: Option<TaskName>,
 
     #[command(flatten)]
     engine: EngineArguments,
 
-    /// Folder for the results [default: runs/TASK-seedSEED, numbered where that is taken]
+    /// Folder for the results [default: runs/NAME or runs/TASK-seedSEED, numbered where that is taken]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 
-    /// Replace the run that the folder holds; other files are left alone
+    /// Replace the run that the folder holds, once this one has ended; other files are left alone
     #[arg(long)]
     force: bool,
 
-    /// Print nothing but errors
+    /// What the run is called
+    #[arg(long, value_parser = name)]
+    name: Option<String>,
+
+    /// A word to find the run by; may be given several times
+    #[arg(long = "tag", value_name = "TAG", value_parser = name)]
+    tags: Vec<String>,
+
+    #[command(flatten)]
+    keeping: Keeping,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// How a run is kept and told of, the same for every command that trains into a folder.
+#[derive(Args, Debug)]
+pub(super) struct Keeping {
+    /// Time between two checkpoints, from which `metaplastic resume` goes on; SIGUSR1 asks for one at once
+    /// [default: 60s, or longer where writing takes more than a hundredth of that]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub checkpoint_every: Option<Duration>,
+
+    /// Print the folder of the run and nothing else but errors
     #[arg(long)]
     quiet: bool,
 
     /// Print the summary as one line of JSON on standard output
     #[arg(long)]
     json: bool,
+}
 
-    #[command(flatten)]
-    settings: Settings,
+impl Keeping {
+    pub fn telling(&self) -> Telling {
+        Telling {
+            quiet: self.quiet,
+            json: self.json,
+        }
+    }
+}
+
+/// A time as people write it: `60s`, `5m`, `1h 30m`; for the argument parser, which names the option.
+fn duration(text: &str) -> Result<Duration, String> {
+    let time: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "not a time, such as 60s, 5m or 1h".to_owned())?;
+    time.try_into()
+        .map_err(|_| "expected a time of at least 0".to_owned())
+}
+
+/// A name that can be that of a folder; for the argument parser, which names the option.
+fn name(text: &str) -> Result<String, String> {
+    let is_path = text.contains(['/', '\\', '\n']) || [".", ".."].contains(&text);
+    if text.trim().is_empty() || is_path {
+        return Err("expected a name of one line, without slashes".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let recipe = arguments.settings.recipe(&arguments.task)?;
+    let Wished {
+        recipe,
+        from,
+        parameters,
+    } = arguments.settings.wished(arguments.task.as_ref())?;
+    let name = arguments.name.clone();
     let wanted = Wanted {
         asked: arguments.output.as_deref(),
-        name: format!("{}-seed{}", recipe.task.name(), recipe.seed),
+        name: name.unwrap_or_else(|| format!("{}-seed{}", recipe.task.name(), recipe.seed)),
         force: arguments.force,
         is_taken: holds_a_run,
     };
     wanted.check()?;
     let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
-    let training = Training::new(&choice.engine, &recipe)?;
-    let interrupt = Interrupt::listen();
-    let mut folder = wanted.claim()?;
-    if !arguments.quiet {
+    let training = match &parameters {
+        None => Training::new(&choice.engine, &recipe)?,
+        Some(parameters) => Training::from_parameters(&choice.engine, &recipe, parameters)?,
+    };
+    let interrupt = Interrupt::listen(true);
+    let folder = wanted.claim()?;
+    let mut begun = Begun::new(&recipe, &choice);
+    begun.label = Label::now().called(arguments.name.clone(), arguments.tags.clone());
+    begun.from = from;
+    let keeping = &arguments.keeping;
+    let asked = folder.path().to_owned();
+    let live = Live::begin(folder, begun, None, keeping.checkpoint_every)?;
+    if !keeping.quiet {
         note(format_args!("engine: {}", describe(&choice)));
-    }
-
-    let start = Instant::now();
-    let trained = watched(training, &recipe, &interrupt, arguments.quiet)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let subject = Subject::of_trained(&recipe, &trained);
-    let recalled = recall::draw(&choice.engine, &subject, None, recipe.seed)?;
-    let figures: Vec<_> = recalled
-        .iter()
-        .map(|figure| (RECALL, figure.as_str()))
-        .collect();
-    let run = Run::new(&recipe, &trained, &choice, seconds).figures(&figures);
-    let summary = folder.save(&run, |text| note(text))?;
-    if arguments.json {
-        say(summary.to_json())?;
-    } else if !arguments.quiet {
-        say(summary)?;
-    }
-    Ok(ending(&trained))
-}
-
-/// How long a run that is asked to stop may take to come to a pause.
-const PATIENCE: Duration = Duration::from_millis(400);
-
-/// Trains under the eyes of a progress bar, until the end or Ctrl-C, and says which networks failed.
-pub(super) fn watched(
-    training: Training,
-    recipe: &Recipe,
-    interrupt: &Interrupt,
-    quiet: bool,
-) -> Result<Trained> {
-    let episodes = u64::from(recipe.meta_steps()) * recipe.batch as u64;
-    let progress = Progress::new(episodes, quiet);
-    let trained = until_asked(training, interrupt, progress.clone())?;
-    progress.finish();
-    for failure in &trained.failures {
-        note(format_args!(
-            "network {} stopped learning after {} episodes: {} is not finite",
-            failure.network, failure.episode, failure.tensor
-        ));
-    }
-    Ok(trained)
-}
-
-/// Trains on a thread of its own, so that a meta-step that takes long need not be waited for: of a run that is stopped
-/// within one, the result is what there was before it.
-fn until_asked(training: Training, interrupt: &Interrupt, progress: Progress) -> Result<Trained> {
-    let (sender, receiver) = mpsc::channel();
-    let before_long_step = Arc::new(Mutex::new(None));
-    let (kept, asked) = (before_long_step.clone(), interrupt.clone());
-    std::thread::spawn(move || {
-        let trained = training.run_watched(|event| {
-            match event {
-                Event::Report(report) => progress.report(report),
-                Event::Pause(pause) => {
-                    let state = pause.is_before_long_step().then(|| pause.so_far());
-                    *kept.lock().expect("nobody panics with it") = state;
-                }
-                _ => {}
-            }
-            if asked.asked() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
-        // Nobody waits for a result that came too late.
-        let _ = sender.send(trained);
-    });
-    let mut waited = Duration::ZERO;
-    loop {
-        let look = Duration::from_millis(20);
-        match receiver.recv_timeout(look) {
-            Ok(trained) => return trained,
-            Err(RecvTimeoutError::Timeout) if interrupt.asked() => waited += look,
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => panic!("training panicked"),
-        }
-        if waited >= PATIENCE
-            && let Some(trained) = before_long_step
-                .lock()
-                .expect("nobody panics with it")
-                .take()
-        {
-            return trained;
+        note(format_args!("run: {}", live.path().display()));
+        if live.path() != asked {
+            note(format_args!(
+                "the run in {} is kept until this one has ended",
+                asked.display()
+            ));
         }
     }
+    let watched = watched(training, Some(live), &interrupt, keeping.quiet)?;
+    complete(watched, keeping.telling())
 }
 
-/// How a command that trains ends.
-pub(super) fn ending(trained: &Trained) -> Ending {
-    if trained.stopped {
-        Ending::Interrupted
-    } else if trained.failures.is_empty() {
-        Ending::Done
-    } else {
-        Ending::NotFinite
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_names_are_what_people_write() {
+        assert_eq!(duration("60s"), Ok(Duration::from_secs(60)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5_400)));
+        for text in ["60", "soon", "-5s", ""] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert_eq!(name("first try"), Ok("first try".to_owned()));
+        for text in ["", " ", "a/b", "..", "two\nlines"] {
+            assert!(name(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use same_file::Handle;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A folder that no other process claims for as long as this value lives. The system ends the claim of a process that
 /// dies, since it is a lock on an open file.
@@ -49,6 +50,29 @@ impl Drop for Claim {
     }
 }
 
+/// Whether a process has claimed the folder. Changes nothing.
+pub(super) fn is_claimed(folder: &Path) -> bool {
+    let Ok(lock) = File::open(folder.join(LOCK)) else {
+        return false;
+    };
+    matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// How often a lock is tried for again: one who looks whether a folder is claimed has it for a moment.
+const LOOKS: usize = 5;
+const LOOK: Duration = Duration::from_millis(4);
+
+/// Locks a file, if no other process has.
+fn try_lock(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOOKS {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+            other => return other,
+        }
+    }
+    lock.try_lock()
+}
+
 /// How often a lock's file may be gone again at most. In a folder that is removed, but the working directory still, it
 /// never appears.
 const TRIES: usize = 1000;
@@ -63,7 +87,7 @@ fn take(folder: &Path, made: bool) -> io::Result<Option<Claim>> {
             Err(error) if error.kind() == ErrorKind::NotFound && tries.next().is_some() => continue,
             other => other?,
         };
-        match lock.try_lock() {
+        match try_lock(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             // Some network file systems have no locks: there the file itself is the claim.
@@ -110,8 +134,9 @@ mod tests {
         let first = Claim::take(&path).unwrap().unwrap();
         assert!(first.holds());
         assert!(Claim::take(&path).unwrap().is_none());
+        assert!(is_claimed(&path));
         drop(first);
-        assert!(!path.exists());
+        assert!(!path.exists() && !is_claimed(&path));
 
         std::fs::create_dir(&path).unwrap();
         let second = Claim::take(&path).unwrap().unwrap();

@@ -1,6 +1,6 @@
 //! What the files of a run are called.
 
-use super::staging;
+use super::{checkpoint, staging};
 use std::path::Path;
 
 /// The parameters, as safetensors.
@@ -28,5 +28,5 @@ pub const FIGURES: [&str; 3] = ["network.svg", "heat-maps.svg", RECALL];
 
 /// Whether a folder holds a run, or a part of one.
 pub fn holds_a_run(path: &Path) -> bool {
-    FILES.iter().any(|name| staging::find(path, name).exists())
+    FILES.iter().any(|name| staging::find(path, name).exists()) || !checkpoint::all(path).is_empty()
 }

@@ -1,13 +1,14 @@
 //! The folder of a run: which one it is, and who may write to it.
 
+use super::checkpoint::{self, CHECKPOINTS};
 use super::claim::Claim;
-use super::files::{FIGURES, FILES, REPORT, holds_a_run};
+use super::files::{FIGURES, FILES, REPORT, RUN, holds_a_run};
 use super::run::Run;
 use super::staging;
 use super::summary::Summary;
 use super::write::write;
 use crate::error::{Error, Result};
-use crate::file::require_replaceable;
+use crate::file::{remove, require_replaceable};
 use std::path::{Path, PathBuf};
 
 /// Which folder is wanted.
@@ -74,9 +75,11 @@ impl<'a> Wanted<'a> {
             require_replaceable(path.join(name))?;
         }
         Ok(Folder {
+            replaces: holds_a_run(path),
             path: path.to_owned(),
             claim,
             force: self.force,
+            beside: None,
         })
     }
 
@@ -125,15 +128,85 @@ fn numbered(first: &Path, count: u32) -> PathBuf {
 /// A folder that this process has claimed.
 #[derive(Debug)]
 pub struct Folder {
+    // Given up before the folder beside which it is.
+    beside: Option<Box<Folder>>,
     path: PathBuf,
     claim: Claim,
     force: bool,
+    /// Whether it holds another run, which is to be replaced.
+    replaces: bool,
 }
 
 impl Folder {
+    /// Claims the folder of a run, to go on with it.
+    ///
+    /// # Errors
+    /// If there is no run in it, another process has claimed it, or it cannot be written to.
+    pub fn reopen(path: &Path) -> Result<Self> {
+        let none = || Error::NoRun {
+            path: path.to_owned(),
+        };
+        if !path.is_dir() {
+            return Err(none());
+        }
+        let Some(claim) = Claim::take(path)? else {
+            return Err(Error::RunInProgress {
+                path: path.to_owned(),
+            });
+        };
+        staging::tidy(path)?;
+        if !path.join(RUN).exists() {
+            return Err(none());
+        }
+        Ok(Self {
+            beside: None,
+            path: path.to_owned(),
+            claim,
+            force: true,
+            replaces: false,
+        })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where a run that goes on lies: here, or beside it while a run is here that is to be replaced.
+    pub(super) fn place(&self) -> &Path {
+        self.beside
+            .as_ref()
+            .map_or(&self.path, |beside| &beside.path)
+    }
+
+    /// The same, made.
+    pub(super) fn make_place(&mut self) -> Result<&Path> {
+        if self.replaces && self.beside.is_none() {
+            let beside = self.elsewhere(holds_a_run).next();
+            self.beside = Some(Box::new(beside.ok_or_else(|| self.no_place())?));
+        }
+        Ok(self.place())
+    }
+
+    /// Fails if what is there is no more what was claimed.
+    pub(super) fn require_place(&self) -> Result<()> {
+        let claim = self.beside.as_ref().map_or(&self.claim, |it| &it.claim);
+        if claim.holds() {
+            return Ok(());
+        }
+        let reason = "the folder is gone, or another is in its place";
+        Err(Error::Write {
+            path: self.place().to_owned(),
+            source: std::io::Error::other(reason),
+        })
+    }
+
+    fn no_place(&self) -> Error {
+        let reason = "the run that was there is kept, and no folder beside it can be written to";
+        Error::Write {
+            path: self.path.clone(),
+            source: std::io::Error::other(reason),
+        }
     }
 
     /// Claims a folder inside of this one.
@@ -156,6 +229,7 @@ impl Folder {
     /// # Errors
     /// If one cannot be removed.
     pub fn remove_run(&self) -> Result<()> {
+        checkpoint::remove_all(&self.path)?;
         let mut names = FILES.iter().chain(&FIGURES);
         names.try_for_each(|name| remove(self.path.join(name)))
     }
@@ -170,10 +244,10 @@ impl Folder {
     pub fn save(&mut self, run: &Run<'_>, mut tell: impl FnMut(&str)) -> Result<Summary> {
         let claimed = self.claim_again(&mut tell);
         let is_part = run.trained.stopped || run.trained.history.is_empty();
-        if claimed.is_ok() && is_part && holds_a_run(&self.path) {
+        if claimed.is_ok() && is_part && self.replaces {
             return self.save_part(run, &mut tell);
         }
-        let error = match claimed.and_then(|()| write(run, &self.path)) {
+        let error = match claimed.and_then(|()| self.write(run)) {
             Err(error) => error,
             done => return done,
         };
@@ -186,22 +260,38 @@ impl Folder {
         }
     }
 
+    /// Writes the run in the place of what is here.
+    fn write(&mut self, run: &Run<'_>) -> Result<Summary> {
+        let summary = write(run, &self.path)?;
+        if self.replaces {
+            checkpoint::remove_all(&self.path)?;
+            self.replaces = false;
+        }
+        if let Some(beside) = self.beside.take() {
+            let checkpoints = beside.path.join(CHECKPOINTS);
+            if checkpoints.exists() {
+                // From another file system they cannot be moved; the run is whole without.
+                let _ = std::fs::rename(checkpoints, self.path.join(CHECKPOINTS));
+            }
+            beside.remove_run()?;
+        }
+        Ok(summary)
+    }
+
     /// Saves a run that replaces none.
     fn save_part(&self, run: &Run<'_>, tell: &mut dyn FnMut(&str)) -> Result<Summary> {
         let path = self.path.display();
         if run.trained.history.is_empty() {
+            if let Some(beside) = &self.beside {
+                beside.remove_run()?;
+            }
             tell(&format!(
                 "{path}: nothing was learned; the run that was there is kept"
             ));
             return Ok(Summary::new(run, None));
         }
         let Some((summary, place)) = self.save_elsewhere(run) else {
-            let reason =
-                "the run that was there is kept, and no folder beside it can be written to";
-            return Err(Error::Write {
-                path: self.path.clone(),
-                source: std::io::Error::other(reason),
-            });
+            return Err(self.no_place());
         };
         tell(&format!(
             "{path}: the run that was there is kept; the one that was stopped is saved in {}",
@@ -210,7 +300,14 @@ impl Folder {
         Ok(summary)
     }
 
+    /// Writes the run into the folder beside this one that it has, or into another that is free.
     fn save_elsewhere(&self, run: &Run<'_>) -> Option<(Summary, PathBuf)> {
+        if let Some(beside) = &self.beside
+            && beside.claim.holds()
+            && let Ok(summary) = write(run, &beside.path)
+        {
+            return Some((summary, beside.path.clone()));
+        }
         self.elsewhere(holds_a_run)
             .find_map(|folder| Some((write(run, &folder.path).ok()?, folder.path.clone())))
     }
@@ -250,22 +347,8 @@ impl Folder {
             is_taken: holds_a_run,
         };
         let again = wanted.claim()?;
-        *self = again;
+        let beside = self.beside.take();
+        *self = Self { beside, ..again };
         Ok(())
-    }
-}
-
-/// Removes a file, if there is one.
-///
-/// # Errors
-/// If it cannot be removed.
-pub fn remove(path: impl AsRef<Path>) -> Result<()> {
-    let path = path.as_ref();
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Write {
-            path: path.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
     }
 }

@@ -1,8 +1,10 @@
 //! A run that was made before, read back from its folder.
 
+use super::checkpoint::{self, StoredCheckpoint};
 use super::decimal::decimal;
 use super::files::{CURVE, METRICS, NETWORK, PARAMETERS, RUN, SUMMARY};
 use super::identity::{self, Identity};
+use super::settings::Settings;
 use super::staging::find;
 use super::typical::typical;
 use crate::error::{Error, Result};
@@ -11,7 +13,7 @@ use crate::network::Network;
 use crate::parameters::Parameters;
 use crate::tasks::Task;
 use crate::tensors::read_parameters_with;
-use crate::training::Recipe;
+use crate::training::{Checkpoint, Recipe};
 use serde::Deserialize;
 use std::fs::File;
 use std::io::BufReader;
@@ -34,24 +36,8 @@ pub struct StoredRun {
     pub final_errors: Vec<Option<f64>>,
     /// Which networks solved the task.
     pub solved: Vec<bool>,
-}
-
-/// `run.toml`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings<R> {
-    identity: String,
-    #[serde(rename = "version")]
-    _version: String,
-    #[serde(rename = "engine")]
-    _engine: String,
-    #[serde(rename = "device")]
-    _device: String,
-    #[serde(rename = "reason")]
-    _reason: String,
-    #[serde(rename = "frozen_episodes")]
-    _frozen_episodes: u64,
-    recipe: R,
+    /// Of a run that has not ended, the episodes that each network had seen at its newest checkpoint, which all this is of.
+    pub unfinished_at: Option<u64>,
 }
 
 /// The part of `summary.json` that is needed.
@@ -113,6 +99,9 @@ impl StoredRun {
 
     fn read_once(folder: &Path, task: Option<&Arc<dyn Task>>) -> Result<Self> {
         let (settings, identity, recipe) = read_settings(folder, task)?;
+        let Some(identity) = identity else {
+            return Self::read_unfinished(folder, task, &recipe);
+        };
         let path = find(folder, NETWORK);
         let text = read_text(&path)?;
         let network = Network::from_toml(&text, &path.display().to_string())
@@ -158,6 +147,35 @@ impl StoredRun {
             parameters,
             final_errors,
             solved,
+            unfinished_at: None,
+        })
+    }
+
+    /// A run that has not ended, as it was at its newest checkpoint.
+    fn read_unfinished(
+        folder: &Path,
+        task: Option<&Arc<dyn Task>>,
+        recipe: &Recipe,
+    ) -> Result<Self> {
+        let is_of_run = |checkpoint: &Checkpoint| checkpoint.is_of(recipe);
+        let newest = checkpoint::newest(folder, task, is_of_run, |_| {});
+        let Some(StoredCheckpoint { checkpoint, .. }) = newest else {
+            return Err(Error::RunUnfinished {
+                path: folder.to_owned(),
+            });
+        };
+        let trained = checkpoint.trained();
+        let networks = &trained.networks;
+        Ok(Self {
+            identity: Identity::new(&recipe.to_toml(), &trained),
+            recipe: recipe.clone(),
+            final_errors: networks
+                .iter()
+                .map(|network| network.final_error.filter(|error| error.is_finite()))
+                .collect(),
+            solved: networks.iter().map(|network| network.solved).collect(),
+            parameters: trained.parameters,
+            unfinished_at: Some(checkpoint.episode()),
         })
     }
 
@@ -221,7 +239,16 @@ fn check_curve(path: &Path, identity: &Identity, settings: &Path) -> Result<()> 
 fn read_settings(
     folder: &Path,
     task: Option<&Arc<dyn Task>>,
-) -> Result<(PathBuf, Identity, Recipe)> {
+) -> Result<(PathBuf, Option<Identity>, Recipe)> {
+    let (path, settings) = read_run_file(folder, task)?;
+    Ok((path, settings.identity, settings.recipe))
+}
+
+/// `run.toml` of a folder.
+pub(super) fn read_run_file(
+    folder: &Path,
+    task: Option<&Arc<dyn Task>>,
+) -> Result<(PathBuf, Settings<Recipe>)> {
     let path = find(folder, RUN);
     if folder.is_dir() && !path.exists() {
         return Err(Error::NoRun {
@@ -230,23 +257,17 @@ fn read_settings(
     }
     let text = read_text(&path)?;
     let origin = path.display().to_string();
-    let invalid = |source| Error::Toml {
-        origin: origin.clone(),
-        source: Box::new(source),
-    };
-    let (identity, recipe) = match task {
-        None => {
-            let settings: Settings<Recipe> = toml::from_str(&text).map_err(invalid)?;
-            (settings.identity, settings.recipe)
-        }
+    let settings = match task {
+        None => Settings::<Recipe>::read(&text, &origin)?,
         Some(task) => {
-            let settings: Settings<Table> = toml::from_str(&text).map_err(invalid)?;
-            let recipe = Recipe::from_table_for(task, settings.recipe, &origin)?;
-            (settings.identity, recipe)
+            let settings = Settings::<Table>::read(&text, &origin)?;
+            let recipe = Recipe::from_table_for(task, settings.recipe.clone(), &origin)?;
+            settings.with_recipe(recipe)
         }
     };
-    recipe.check().map_err(|error| in_file(&path, error))?;
-    Ok((path, identity.into(), recipe))
+    let checked = settings.recipe.check();
+    checked.map_err(|error| in_file(&path, error))?;
+    Ok((path, settings))
 }
 
 /// An error that names the file, if it does not yet.

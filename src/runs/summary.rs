@@ -78,13 +78,8 @@ impl WrongAnswers {
 impl Summary {
     /// Of a run that is saved as `saved`.
     pub fn new(run: &Run<'_>, saved: Option<(&Identity, &Path)>) -> Self {
-        let Run {
-            recipe,
-            trained,
-            choice,
-            seconds,
-            ..
-        } = *run;
+        let (trained, recipe) = (run.trained, &run.begun.recipe);
+        let engine = &run.begun.choice.engine;
         let statistics = trained.final_error();
         let one = |value: fn(&Statistics) -> f64| {
             statistics
@@ -117,9 +112,9 @@ impl Summary {
             seed: recipe.seed,
             interrupted: trained.stopped,
             failures: trained.failures.clone(),
-            seconds,
-            engine: choice.engine.kind(),
-            device: choice.engine.device(),
+            seconds: run.seconds,
+            engine: engine.kind(),
+            device: engine.device(),
             run: saved.map(|(_, folder)| folder.display().to_string()),
         }
     }
@@ -127,6 +122,11 @@ impl Summary {
     /// The run's identity; none where nothing was saved.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
+    }
+
+    /// The folder that the run was saved in; none where nothing was saved.
+    pub fn folder(&self) -> Option<&str> {
+        self.run.as_deref()
     }
 
     /// `task, solved, median, quartiles, worst, time`, as texts for a table.

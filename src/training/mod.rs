@@ -14,18 +14,23 @@
 //! # Ok::<(), metaplastic::Error>(())
 //! ```
 
+mod checkpoint;
 mod commented;
 mod evaluation;
+mod pace;
 mod recall;
 mod recipe;
 mod recipes;
 mod run;
 mod statistics;
 mod structure;
+mod trained;
 
+pub use checkpoint::{Checkpoint, Part, Progress};
 pub use evaluation::Evaluation;
 pub use recall::Recall;
 pub use recipe::Recipe;
-pub use run::{Event, NetworkResult, Pause, Phase, Report, Trained, Training};
+pub use run::{Event, Pause, Training};
 pub use statistics::Statistics;
 pub use structure::{Connection, Matrix, PatternSigns};
+pub use trained::{NetworkResult, Phase, Report, Trained};

@@ -171,6 +171,12 @@ impl Recipe {
         u32::try_from(self.frozen_batches()).unwrap_or(u32::MAX)
     }
 
+    /// Episodes that each network learns from; the frozen ones follow.
+    pub fn learned_episodes(&self) -> u64 {
+        let learned = self.meta_steps().saturating_sub(self.frozen_meta_steps());
+        u64::from(learned) * self.batch as u64
+    }
+
     fn frozen_batches(&self) -> u64 {
         self.frozen
             .unwrap_or_else(|| frozen_episodes(self.episodes))

@@ -1,114 +1,30 @@
 //! A run: training, then the frozen end that measures the final error.
 
+use super::checkpoint::{Checkpoint, Progress};
 use super::evaluation::{Evaluation, require_memory};
+use super::pace::{Pace, frozen_from, most_reports, part_end, phase};
 use super::recipe::Recipe;
-use super::statistics::Statistics;
-use crate::computation::Failure;
+use super::trained::{NetworkResult, Phase, Report, Trained};
 use crate::engine::Engine;
 use crate::engine::Learner;
 use crate::error::Result;
 use crate::memory;
-use crate::named::named;
 use crate::parameters::{Layout, Parameters};
 use crate::random::Purpose;
 use crate::tasks::EpisodeSource;
-use crate::zip::zip_eq;
-use serde::Serialize;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
-
-/// Reports of a run with enough episodes.
-const REPORTS: u32 = 200;
-
-/// The most synapse-steps between reports: some seconds on two processor cores, so that whoever waits sees progress, and
-/// a millisecond on a large GPU, beside which the report takes little.
-const SYNAPSE_STEPS_PER_REPORT: u64 = 1 << 30;
-
-/// Synapse-steps before the first pause, when nothing is known of the engine's speed: a tenth of a second at the most.
-const SYNAPSE_STEPS_AT_FIRST: u64 = 1 << 22;
 
 /// A meta-step that takes longer is one that nobody wants to wait for.
 const LONG: Duration = Duration::from_millis(250);
 
-named! {
-    /// What a part of a run was for.
-    #[non_exhaustive]
-    pub enum Phase ("phase") {
-        /// Parameters followed their gradients.
-        Training = "training",
-        /// Parameters stood still, to measure the final error.
-        Frozen = "frozen",
-    }
-}
-
-/// One part of a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Report {
-    /// Episodes that each network has seen by now.
-    pub episode: u64,
-    /// What this part was for.
-    pub phase: Phase,
-    /// Per network, the error per counted step, mean over the episodes since the last report.
-    pub error: Vec<f64>,
-    /// Networks that have failed by now.
-    pub failed: usize,
-}
-
-/// What came of one network.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct NetworkResult {
-    /// Its seed.
-    pub seed: u64,
-    /// Mean error per counted step over the frozen episodes. If the run was stopped before their end: over the last
-    /// reports that together have as many episodes, or over all; `None` if there was none.
-    pub final_error: Option<f64>,
-    /// The fraction of wrong answers on as many fresh episodes as ran frozen, where the task judges networks by that; `None`
-    /// if the run was stopped.
-    pub wrong: Option<f64>,
-    /// Whether the final error, or what else the task judges by, is below its threshold, and the network has not failed.
-    pub solved: bool,
-}
-
-/// What came of a run.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Trained {
-    /// The parameters at the end.
-    pub parameters: Parameters<f32>,
-    /// Every report, in order; of a run that was stopped the last one is of the part that was under way.
-    pub history: Vec<Report>,
-    /// Every network, in order.
-    pub networks: Vec<NetworkResult>,
-    /// Networks that stopped learning because a loss or gradient was not finite.
-    pub failures: Vec<Failure>,
-    /// Whether the observer stopped the run before its end.
-    pub stopped: bool,
-}
-
-impl Trained {
-    /// How many networks solved the task.
-    pub fn solved(&self) -> usize {
-        self.networks
-            .iter()
-            .filter(|network| network.solved)
-            .count()
-    }
-
-    /// The statistics of the final errors; `None` if the run was stopped before there were any.
-    pub fn final_error(&self) -> Option<Statistics> {
-        let errors: Option<Vec<f64>> = self.networks.iter().map(|n| n.final_error).collect();
-        Statistics::of(&errors?)
-    }
-}
-
-/// A run that is about to start: everything is checked and on the device.
+/// A run that is about to start or to go on: everything is checked and on the device.
 #[derive(Debug)]
 pub struct Training {
     recipe: Recipe,
     learner: Learner,
     engine: Engine,
+    progress: Progress,
 }
 
 impl Training {
@@ -127,17 +43,59 @@ impl Training {
             ..
         } = recipe;
         let parameters = Parameters::initialise(network, initial, *population, *seed)?;
-        let learner = engine.learner(
-            network,
-            &parameters,
-            std::slice::from_ref(&recipe.optimiser),
-        )?;
+        Self::from_parameters(engine, recipe, &parameters)
+    }
+
+    /// As [`Training::new`], from given parameters: those of another run, say.
+    ///
+    /// # Errors
+    /// As [`Training::new`], or if the parameters do not fit the recipe's network and population.
+    pub fn from_parameters(
+        engine: &Engine,
+        recipe: &Recipe,
+        parameters: &Parameters<f32>,
+    ) -> Result<Self> {
+        recipe.check()?;
+        require_results(recipe)?;
+        let layout = Layout::new(&recipe.network)?;
+        parameters.check_shape("parameters", &layout, recipe.population)?;
+        let optimiser = std::slice::from_ref(&recipe.optimiser);
+        let learner = engine.learner(&recipe.network, parameters, optimiser)?;
         require_results(recipe)?;
         Ok(Self {
+            progress: Progress::none(recipe),
             recipe: recipe.clone(),
             learner,
             engine: engine.clone(),
         })
+    }
+
+    /// A run that goes on from where it was: on the same engine and device it ends with the bits of one that was not
+    /// interrupted.
+    ///
+    /// # Errors
+    /// As [`Training::new`], or if the checkpoint is not one of its recipe.
+    pub fn resume(engine: &Engine, checkpoint: Checkpoint) -> Result<Self> {
+        checkpoint.check()?;
+        let Checkpoint {
+            recipe,
+            progress,
+            state,
+        } = checkpoint;
+        let mut training = Self::from_parameters(engine, &recipe, &state.parameters)?;
+        training.learner.set_state(&state)?;
+        training.progress = progress;
+        Ok(training)
+    }
+
+    /// Every setting of the run.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Episodes that each network has seen.
+    pub fn episode(&self) -> u64 {
+        u64::from(self.progress.meta_steps) * self.recipe.batch as u64
     }
 
     /// Runs to the end, or until `observe`, which is called after every report, says to stop.
@@ -151,8 +109,9 @@ impl Training {
         })
     }
 
-    /// As [`Training::run`], for who wants to stop it sooner than at a report: `observe` is called some ten times a
-    /// second as well, unless one meta-step takes longer. When these pauses come is by the clock, and changes no result.
+    /// As [`Training::run`], for who wants to stop it sooner than at a report, or to save where it is: `observe` is called
+    /// some ten times a second as well, unless one meta-step takes longer, and before each phase. When the other pauses come is
+    /// by the clock, and changes no result.
     ///
     /// # Errors
     /// If the device fails.
@@ -161,31 +120,32 @@ impl Training {
         mut observe: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Trained> {
         let mut run = Run::new(self);
+        let mut is_first = true;
         while !run.is_over() {
             let pause = Event::Pause(Pause { run: &run });
             if observe(pause).is_break() {
-                return run.end(None);
+                return run.trained(None);
             }
-            let is_first = run.at == 0;
             if let Some(report) = run.go_on()?
                 && observe(Event::Report(report)).is_break()
             {
-                return run.end(None);
+                return run.trained(None);
             }
             // The engine has its working memory by now, and keeps it.
             if is_first {
-                require_results(&run.recipe)?;
+                require_results(run.recipe())?;
+                is_first = false;
             }
         }
-        if !run.recipe.task.is_judged_by_answers() {
-            return run.end(None);
+        if !run.recipe().task.is_judged_by_answers() {
+            return run.trained(None);
         }
         let pause = Event::Pause(Pause { run: &run });
         if observe(pause).is_break() {
-            return run.end(None);
+            return run.trained(None);
         }
         let wrong = run.wrong_answers()?;
-        run.end(Some(wrong))
+        run.trained(Some(&wrong))
     }
 }
 
@@ -216,129 +176,88 @@ impl Pause<'_> {
             || pace.meta_steps == 1 && pace.last.is_none_or(|it| it > LONG)
     }
 
-    /// What came of the run, were it stopped here.
+    /// Whether everything has been learned, and nothing yet measured with frozen parameters.
+    pub fn is_end_of_training(&self) -> bool {
+        self.run.training.progress.meta_steps == frozen_from(self.run.recipe())
+    }
+
+    /// Episodes that each network has seen.
+    pub fn episode(&self) -> u64 {
+        self.run.training.episode()
+    }
+
+    /// The run as it is here, to go on from later.
     ///
     /// # Errors
-    /// If the device fails.
-    pub fn so_far(&self) -> Result<Trained> {
-        self.run.trained(self.run.history.clone(), None)
+    /// If memory is short or the device fails.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let Training {
+            recipe,
+            learner,
+            progress,
+            ..
+        } = &self.run.training;
+        Ok(Checkpoint {
+            recipe: recipe.clone(),
+            progress: progress.clone(),
+            state: learner.state()?,
+        })
     }
 }
 
-/// A run that has begun.
+/// A run that goes on.
 #[derive(Debug)]
 struct Run {
-    recipe: Recipe,
-    learner: Learner,
-    engine: Engine,
+    training: Training,
     source: EpisodeSource,
     pace: Pace,
-    /// Meta-steps done.
-    at: u32,
-    history: Vec<Report>,
-    /// The part that is under way.
-    part: Option<Part>,
-    /// Per network, the sum of the errors of the frozen meta-steps.
-    frozen_sums: Vec<f64>,
-}
-
-/// What lies between two reports.
-#[derive(Clone, Debug)]
-struct Part {
-    phase: Phase,
-    meta_steps: Range<u32>,
-    /// Per network, mean over what is done of it.
-    error: Vec<f64>,
 }
 
 impl Run {
     fn new(training: Training) -> Self {
-        let Training {
-            recipe,
-            learner,
-            engine,
-        } = training;
         Self {
-            source: recipe.source(Purpose::Training),
-            pace: Pace::new(&recipe),
-            at: 0,
-            history: Vec::new(),
-            part: None,
-            frozen_sums: vec![0.0; recipe.population],
-            recipe,
-            learner,
-            engine,
+            source: training.recipe.source(Purpose::Training),
+            pace: Pace::new(&training.recipe),
+            training,
         }
     }
 
+    fn recipe(&self) -> &Recipe {
+        &self.training.recipe
+    }
+
     fn is_over(&self) -> bool {
-        self.at == self.recipe.meta_steps()
+        self.training.progress.is_over(self.recipe())
     }
 
     /// Whether the next meta-step is the first of its phase.
     fn is_before_phase(&self) -> bool {
-        self.at == 0 || self.at == self.frozen_from()
+        let at = self.training.progress.meta_steps;
+        at == 0 || at == frozen_from(self.recipe())
     }
 
-    fn frozen_from(&self) -> u32 {
-        self.recipe.meta_steps() - self.recipe.frozen_meta_steps()
-    }
-
-    /// The part that begins at the present meta-step.
-    fn next_part(&self) -> Part {
-        let (total, frozen_from) = (self.recipe.meta_steps(), self.frozen_from());
-        let (phase, end) = if self.at < frozen_from {
-            (Phase::Training, frozen_from)
-        } else {
-            (Phase::Frozen, total)
-        };
-        let piece = meta_steps_per_report(&self.recipe);
-        Part {
-            phase,
-            meta_steps: self.at..end.min(self.at.saturating_add(piece)),
-            error: Vec::new(),
-        }
-    }
-
-    /// Some more meta-steps, about as many as take a tenth of a second; the report, if that ends its part.
+    /// Some more meta-steps, about as many as take a tenth of a second; the report, if that ends their part.
     fn go_on(&mut self) -> Result<Option<&Report>> {
-        let mut part = self.part.take().unwrap_or_else(|| self.next_part());
-        let Range { start, end } = part.meta_steps;
-        let to = end.min(self.at.saturating_add(self.pace.meta_steps));
+        let Training {
+            recipe,
+            learner,
+            progress,
+            ..
+        } = &mut self.training;
+        let (at, start) = (progress.meta_steps, progress.part_start());
+        let end = part_end(recipe, start);
+        let to = end.min(at.saturating_add(self.pace.meta_steps));
         let begin = Instant::now();
-        let learn = part.phase == Phase::Training;
-        part.error = self
-            .learner
-            .go_on(&self.source, start, self.at..to, learn)?;
-        self.pace.took(to - self.at, begin.elapsed());
-        self.at = to;
+        let learn = phase(recipe, start) == Phase::Training;
+        let error = learner.go_on(&self.source, start, at..to, learn)?;
+        self.pace.took(to - at, begin.elapsed());
+        progress.advance(to, error);
         if to < end {
-            self.part = Some(part);
             return Ok(None);
         }
-        if part.phase == Phase::Frozen {
-            for (sum, error) in zip_eq(&mut self.frozen_sums, &part.error) {
-                *sum += error * f64::from(end - start);
-            }
-        }
-        let failed = self.learner.failures()?.len();
-        self.history.push(self.report(part, failed));
-        Ok(self.history.last())
-    }
-
-    /// The report of a part, as far as it is done.
-    fn report(&self, part: Part, failed: usize) -> Report {
-        Report {
-            episode: u64::from(self.at) * self.recipe.batch as u64,
-            phase: part.phase,
-            error: part.error,
-            failed,
-        }
-    }
-
-    fn end(mut self, wrong: Option<Vec<f64>>) -> Result<Trained> {
-        let history = std::mem::take(&mut self.history);
-        self.trained(history, wrong)
+        let failed = learner.failures()?.len();
+        progress.end_part(recipe, failed);
+        Ok(progress.history.last())
     }
 
     /// Per network, the fraction of wrong answers on fresh episodes. One network at a time, since a large population's episodes
@@ -350,58 +269,29 @@ impl Run {
             seed,
             batch,
             ..
-        } = &self.recipe;
-        let episodes = u64::from(self.recipe.frozen_meta_steps()) * *batch as u64;
-        let parameters = self.learner.parameters()?;
+        } = self.recipe();
+        let episodes = u64::from(self.recipe().frozen_meta_steps()) * *batch as u64;
+        let parameters = self.training.learner.parameters()?;
+        let engine = &self.training.engine;
         let wrong = |index: usize| {
             let own = parameters.slice(index..index + 1);
             let seed = seed.wrapping_add(index as u64);
-            let evaluation = Evaluation::new(&self.engine, network, &own, task, seed, episodes)?;
+            let evaluation = Evaluation::new(engine, network, &own, task, seed, episodes)?;
             Ok(1.0 - evaluation.mean_accuracy()[0])
         };
-        (0..self.recipe.population).map(wrong).collect()
+        (0..self.recipe().population).map(wrong).collect()
     }
 
-    /// What has come of it, with the reports so far, and the fractions of wrong answers where the task judges by them: a run
-    /// that ends without is one that was stopped.
-    fn trained(&self, mut history: Vec<Report>, wrong: Option<Vec<f64>>) -> Result<Trained> {
-        let is_judged = wrong.is_some() || !self.recipe.task.is_judged_by_answers();
-        let stopped = !(self.is_over() && is_judged);
-        let failures = self.learner.failures()?;
-        if let Some(part) = &self.part {
-            history.push(self.report(part.clone(), failures.len()));
-        }
-        let frozen = self.recipe.frozen_meta_steps();
-        let final_errors = match stopped {
-            false => {
-                let means = self.frozen_sums.iter().map(|sum| sum / f64::from(frozen));
-                Some(means.collect())
-            }
-            true => last_errors(&history, u64::from(frozen) * self.recipe.batch as u64),
-        };
-        let networks = (0..self.recipe.population).map(|index| {
-            let final_error = final_errors.as_ref().map(|errors: &Vec<f64>| errors[index]);
-            let failed = failures.iter().any(|failure| failure.network == index);
-            let wrong = wrong.as_ref().map(|wrong| wrong[index]);
-            let task = &self.recipe.task;
-            let judged = match task.is_judged_by_answers() {
-                true => wrong,
-                false => final_error,
-            };
-            NetworkResult {
-                seed: self.recipe.seed.wrapping_add(index as u64),
-                final_error,
-                wrong,
-                solved: !failed && judged.is_some_and(|value| value < task.solved_below()),
-            }
-        });
-        Ok(Trained {
-            parameters: self.learner.parameters()?,
-            networks: networks.collect(),
-            history,
-            failures,
-            stopped,
-        })
+    /// What has come of it, with the fractions of wrong answers if they have been counted.
+    fn trained(&self, wrong: Option<&[f64]>) -> Result<Trained> {
+        let Training {
+            recipe,
+            learner,
+            progress,
+            ..
+        } = &self.training;
+        let (parameters, failures) = (learner.parameters()?, learner.failures()?);
+        Ok(progress.trained(recipe, parameters, failures, wrong))
     }
 }
 
@@ -411,9 +301,8 @@ fn require_results(recipe: &Recipe) -> Result<()> {
     if recipe.task.is_judged_by_answers() {
         require_memory(1, &*recipe.task)?;
     }
-    let reports = recipe.meta_steps() / meta_steps_per_report(recipe) + 2;
     let parameters = Layout::new(&recipe.network)?.size();
-    let each = u128::from(reports) * size_of::<f64>() as u128
+    let each = u128::from(most_reports(recipe)) * size_of::<f64>() as u128
         + 3 * parameters as u128 * size_of::<f32>() as u128
         + 2 * size_of::<NetworkResult>() as u128;
     memory::require(
@@ -422,69 +311,12 @@ fn require_results(recipe: &Recipe) -> Result<()> {
     )
 }
 
-/// Per network, the mean error over the last reports that together have `episodes` episodes, or over all; `None` if there
-/// is no report.
-fn last_errors(history: &[Report], episodes: u64) -> Option<Vec<f64>> {
-    let mut sums = vec![0.0; history.first()?.error.len()];
-    let mut count = 0;
-    for (index, report) in history.iter().enumerate().rev() {
-        let before = index
-            .checked_sub(1)
-            .map_or(0, |index| history[index].episode);
-        let here = report.episode - before;
-        for (sum, error) in sums.iter_mut().zip(&report.error) {
-            *sum += error * here as f64;
-        }
-        count += here;
-        if count >= episodes {
-            break;
-        }
-    }
-    sums.iter_mut().for_each(|sum| *sum /= count as f64);
-    Some(sums)
-}
-
-/// How many meta-steps lie between two pauses: as many as take a tenth of a second or so. Results do not depend on it.
-#[derive(Clone, Debug)]
-struct Pace {
-    meta_steps: u32,
-    /// How long those before the last pause took.
-    last: Option<Duration>,
-}
-
-impl Pace {
-    fn new(recipe: &Recipe) -> Self {
-        let meta_steps = SYNAPSE_STEPS_AT_FIRST / recipe.synapse_steps().max(1);
-        Self {
-            meta_steps: u32::try_from(meta_steps).unwrap_or(u32::MAX).max(1),
-            last: None,
-        }
-    }
-
-    fn took(&mut self, meta_steps: u32, time: Duration) {
-        self.last = Some(time);
-        if time > Duration::from_millis(150) {
-            self.meta_steps = (meta_steps / 2).max(1);
-        } else if time < Duration::from_millis(50) && meta_steps == self.meta_steps {
-            self.meta_steps = meta_steps.saturating_mul(2);
-        }
-    }
-}
-
-/// Meta-steps from one report to the next: a function of the recipe alone, so that equal runs report equally.
-fn meta_steps_per_report(recipe: &Recipe) -> u32 {
-    let by_count = recipe.meta_steps().div_ceil(REPORTS);
-    let by_work = SYNAPSE_STEPS_PER_REPORT / recipe.synapse_steps().max(1);
-    by_count
-        .min(u32::try_from(by_work).unwrap_or(u32::MAX))
-        .max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Error;
     use crate::tasks::{Association, Completion, PatternMemory, Task};
+    use crate::zip::zip_eq;
     use std::sync::Arc;
 
     fn paper(task: Association) -> Recipe {
@@ -513,8 +345,11 @@ mod tests {
             .iter()
             .filter(|report| report.phase == Phase::Frozen)
             .collect();
-        assert_eq!(frozen[0].episode, 360 + 2);
-        let mean = frozen.iter().map(|report| report.error[1]).sum::<f64>() / frozen.len() as f64;
+        assert_eq!(frozen[0].episode, 360 + 360 / 64);
+        let starts = std::iter::once(360).chain(frozen.iter().map(|report| report.episode));
+        let sums = frozen.iter().zip(starts);
+        let sums = sums.map(|(report, start)| (report.episode - start) as f64 * report.error[1]);
+        let mean = sums.sum::<f64>() / 40.0;
         assert!((trained.networks[1].final_error.unwrap() - mean).abs() < 1e-12);
         assert!(!trained.stopped && trained.failures.is_empty());
     }
@@ -549,7 +384,7 @@ mod tests {
             .unwrap();
         assert!(trained.stopped);
         assert_eq!(trained.history.len(), 5);
-        // 40 frozen episodes would have been the last; a report has two.
+        // 40 frozen episodes would have been the last; a report has one at first.
         let error = |network: usize| {
             let errors = trained.history.iter().map(|report| report.error[network]);
             errors.sum::<f64>() / 5.0
@@ -568,7 +403,7 @@ mod tests {
                 run.pace.meta_steps = pieces;
                 run.go_on().unwrap();
             }
-            let trained = run.end(None).unwrap();
+            let trained = run.trained(None).unwrap();
             assert_eq!(trained.parameters, whole.parameters);
             assert_eq!(trained.history, whole.history);
             assert_eq!(trained.networks, whole.networks);
@@ -584,9 +419,12 @@ mod tests {
         let training = Training::new(&Engine::cpu(), &recipe).unwrap();
         let trained = training
             .run_watched(|event| match event {
-                Event::Pause(pause) if !pause.run.at.is_multiple_of(200) => ControlFlow::Break(()),
+                Event::Pause(pause) if pause.run.training.progress.part.is_some() => {
+                    ControlFlow::Break(())
+                }
                 Event::Pause(pause) => {
-                    assert_eq!(pause.so_far().unwrap().parameters.population(), 3);
+                    let so_far = pause.checkpoint().unwrap().trained();
+                    assert_eq!(so_far.parameters.population(), 3);
                     ControlFlow::Continue(())
                 }
                 Event::Report(_) => ControlFlow::Continue(()),
@@ -594,17 +432,17 @@ mod tests {
             .unwrap();
         assert!(trained.stopped);
         let last = trained.history.last().unwrap();
-        assert!(!last.episode.is_multiple_of(200) && last.episode < 40_000);
+        assert!(last.episode < 40_000);
         assert_eq!(last.error.len(), 3);
         // The parameters are those of a run that ends there.
         let at = last.episode;
         let mut shorter = Run::new(Training::new(&Engine::cpu(), &recipe).unwrap());
         shorter.pace.meta_steps = 1;
-        while u64::from(shorter.at) < at {
+        while u64::from(shorter.training.progress.meta_steps) < at {
             shorter.pace.meta_steps = 1;
             shorter.go_on().unwrap();
         }
-        let other = shorter.end(None).unwrap();
+        let other = shorter.trained(None).unwrap();
         assert_eq!(other.parameters, trained.parameters);
         assert_eq!(other.history, trained.history);
         assert!(trained.final_error().unwrap().median.is_finite());

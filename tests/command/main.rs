@@ -4,12 +4,14 @@ mod bench;
 mod devices;
 mod folders;
 mod gradient;
+mod listing;
 mod own_task;
 mod pattern_memory;
 #[cfg(feature = "gpu")]
 mod plan;
 mod recurrent;
 mod reproduce;
+mod resume;
 mod rules;
 mod runs;
 mod settings;
@@ -25,6 +27,7 @@ fn help_names_every_command_and_exit_status() {
     let text = String::from_utf8(output.stdout).unwrap();
     for word in [
         "train",
+        "resume",
         "recipe",
         "gradient",
         "devices",
@@ -65,4 +68,76 @@ fn no_tip_proposes_to_replace_a_run() {
     // Other tips stay.
     let output = support::metaplastic(&["train", "one-shot", "--populatio", "3"]);
     assert!(support::error_text(&output).contains("--population"));
+}
+
+#[test]
+fn every_command_has_an_example_and_defaults_are_those_of_the_tasks() {
+    let help = |arguments: &[&str]| {
+        let output = support::metaplastic(arguments);
+        support::assert_status(&output, 0);
+        let text = String::from_utf8(output.stdout).unwrap();
+        // Lines are as wide as a terminal.
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    for command in [
+        "train",
+        "resume",
+        "recipe",
+        "reproduce",
+        "evaluate",
+        "inspect",
+        "runs",
+        "gradient",
+        "bench",
+        "plan",
+        "shaders",
+        "devices",
+        "completions",
+        "man",
+    ] {
+        let is_there = cfg!(feature = "gpu") || !["plan", "shaders"].contains(&command);
+        if is_there {
+            let text = help(&[command, "--help"]);
+            let example = format!("Example: metaplastic {command}");
+            assert!(text.contains(&example), "{text}");
+        }
+    }
+    let text = help(&["train", "--help"]);
+    for part in [
+        "paper, reliable",
+        "10000 for one-shot and reversal, 75000 for pattern-memory]",
+        "before the schedule [default: 0.03 for completion",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    // What it says is so.
+    let recipe = help(&["recipe", "one-shot"]);
+    assert!(recipe.contains("episodes = 10000"));
+}
+
+#[test]
+fn shells_and_man_get_what_they_need() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = support::metaplastic(&["completions", shell]);
+        support::assert_status(&output, 0);
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in ["checkpoint-every", "pattern-memory", "resume"] {
+            assert!(script.contains(word), "{word} for {shell}");
+        }
+    }
+    let output = support::metaplastic(&["man"]);
+    support::assert_status(&output, 0);
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains(".TH metaplastic 1")
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    let output = support::metaplastic(&["man", "--output", pages.to_str().unwrap()]);
+    support::assert_status(&output, 0);
+    let page = std::fs::read_to_string(pages.join("metaplastic-train.1")).unwrap();
+    assert!(page.contains("checkpoint") && page.contains("Example"));
+    let names = support::names(&pages);
+    assert!(names.contains(&"metaplastic.1".to_owned()), "{names:?}");
 }

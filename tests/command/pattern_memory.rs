@@ -56,7 +56,7 @@ fn a_run_shows_what_comes_back_and_is_judged_by_that() {
     let text = String::from_utf8(train("pattern-memory", &run, &SMALL).stdout).unwrap();
     assert!(text.contains("(wrong answers below 0.01)"), "{text}");
     let mut expected = FILES.to_vec();
-    expected.insert(4, "recall.svg");
+    expected.insert(5, "recall.svg");
     assert_eq!(names(&run), expected);
     let figure = std::fs::read_to_string(run.join("recall.svg")).unwrap();
     assert!(figure.contains("Pattern memory: what comes back"));

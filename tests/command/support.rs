@@ -84,6 +84,14 @@ pub fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// The `run.toml` of a run, without what two equal runs may differ in.
+pub fn settings(run: &Path) -> toml::Table {
+    let text = std::fs::read_to_string(run.join("run.toml")).unwrap();
+    let mut settings: toml::Table = text.parse().unwrap();
+    assert!(settings.remove("date").is_some());
+    settings
+}
+
 /// A tensor of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {

@@ -12,7 +12,7 @@ use metaplastic::optimiser::{Method, Schedule, Selector};
 use metaplastic::parameters::{Layout, Tensor};
 use metaplastic::random::Purpose;
 use metaplastic::tasks::{Association, Draw, EpisodeSource, Setup, Task};
-use metaplastic::training::{Event, Recipe, Training};
+use metaplastic::training::{Checkpoint, Event, Recipe, Trained, Training};
 use metaplastic::{
     Activation, Dense, Engine, Episodes, Error, Initial, Layer, Learner, Loss, Mask, Network,
     Optimiser, Parameters, Plastic, Rate, Role, Rule, Want,
@@ -735,39 +735,85 @@ pub fn networks_train_as_alone(engine: &Engine, batch: usize) {
     }
 }
 
-/// A run pauses by the clock; its reports and parameters are those of one call of the learner for each report.
+/// A run pauses by the clock; its reports and parameters are those of one call of the learner for each report, and of a run that
+/// goes on from such a pause.
 pub fn pauses_of_a_run_change_no_bits(engine: &Engine) {
     // On the GPU in separate kernels, and in one.
-    for (batch, meta_steps) in [(512, 16), (16, 400)] {
-        reports_are_those_of_single_calls(engine, batch, meta_steps);
+    for (batch, first) in [(512, 1_000), (16, 25_000)] {
+        reports_are_those_of_single_calls(engine, batch, first);
     }
 }
 
-/// `meta_steps` lie between two reports, and more than one pause.
-fn reports_are_those_of_single_calls(engine: &Engine, batch: u32, meta_steps: u32) {
+/// The next part of a run has a meta-step for 64 before it.
+fn part_end(start: u32) -> u32 {
+    start + (start / 64).max(1)
+}
+
+/// A run that has done nothing for about `first` meta-steps, after which there is more than one pause from one report to the next.
+fn idle(engine: &Engine, recipe: &Recipe, first: u32) -> Checkpoint {
+    let mut found = None;
+    let training = Training::new(engine, recipe).expect("it fits");
+    let stopped = training.run_watched(|event| {
+        if let Event::Pause(pause) = event {
+            found = Some(pause.checkpoint().expect("memory suffices"));
+        }
+        ControlFlow::Break(())
+    });
+    let report = &stopped.expect("nothing was done").networks;
+    let mut checkpoint = found.expect("it pauses before it begins");
+    let progress = &mut checkpoint.progress;
+    while progress.meta_steps < first {
+        progress.meta_steps = part_end(progress.meta_steps);
+        let report = serde_json::json!({
+            "episode": u64::from(progress.meta_steps) * recipe.batch as u64,
+            "phase": "training",
+            "error": vec![0.0; report.len()],
+            "failed": 0,
+        });
+        let report = serde_json::from_value(report);
+        progress
+            .history
+            .push(report.expect("a report as it is in files"));
+    }
+    checkpoint.state.episodes = checkpoint.episode();
+    checkpoint
+}
+
+/// Goes on for two reports; the pauses in the midst of a part.
+fn two_reports(engine: &Engine, from: Checkpoint) -> (Trained, Vec<Checkpoint>) {
+    let training = Training::resume(engine, from).expect("it fits");
+    let (mut reports, mut pauses) = (0, Vec::new());
+    let trained = training.run_watched(|event| {
+        match event {
+            Event::Pause(pause) => {
+                let checkpoint = pause.checkpoint().expect("memory suffices");
+                pauses.extend(Some(checkpoint).filter(|at| at.progress.part.is_some()));
+            }
+            Event::Report(_) => reports += 1,
+            _ => {}
+        }
+        match reports == 2 {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    (trained.expect("training"), pauses)
+}
+
+fn reports_are_those_of_single_calls(engine: &Engine, batch: u32, first: u32) {
     let recipe = Recipe {
         population: 2,
-        episodes: u64::from(200 * meta_steps * batch),
+        episodes: u64::from(2 * first * batch),
         batch: batch as usize,
         ..Recipe::new(Arc::new(Association::ONE_SHOT)).expect("the paper's")
     };
-    let (mut pauses, mut reports) = (0, 0);
-    let trained = Training::new(engine, &recipe)
-        .expect("it fits")
-        .run_watched(|event| {
-            match event {
-                Event::Pause(_) => pauses += 1,
-                Event::Report(_) => reports += 1,
-                _ => {}
-            }
-            if reports == 2 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        })
-        .expect("training");
-    assert!(pauses > reports, "no pause in the midst of a part");
+    let checkpoint = idle(engine, &recipe, first);
+    let (mut start, before) = (
+        checkpoint.progress.meta_steps,
+        checkpoint.progress.history.len(),
+    );
+    let (trained, pauses) = two_reports(engine, checkpoint);
+    assert!(!pauses.is_empty(), "no pause in the midst of a part");
 
     let Recipe {
         network,
@@ -779,16 +825,21 @@ fn reports_are_those_of_single_calls(engine: &Engine, batch: u32, meta_steps: u3
     let parameters = Parameters::<f32>::initialise(network, initial, 2, *seed).expect("it fits");
     let learner = engine.learner(network, &parameters, std::slice::from_ref(optimiser));
     let (mut learner, source) = (learner.expect("it fits"), recipe.source(Purpose::Training));
-    assert_eq!(trained.history.len(), 2);
-    for (report, start) in trained.history.iter().zip([0, meta_steps]) {
-        let end = start + meta_steps;
+    assert_eq!(trained.history.len(), before + 2);
+    for report in &trained.history[before..] {
+        let end = part_end(start);
         assert_eq!(report.episode, u64::from(end * batch));
-        assert_eq!(
-            report.error,
-            learner.train(&source, start..end).expect("training")
-        );
+        let error = learner.train(&source, start..end).expect("training");
+        assert_eq!(report.error, error);
+        start = end;
     }
     assert!(trained.parameters == learner.parameters().expect("parameters"));
+
+    let done = |at: &Checkpoint| trained.history.len() - at.progress.history.len();
+    let midst = pauses.into_iter().find(|at| done(at) == 2);
+    let (again, _) = two_reports(engine, midst.expect("a pause in the first part"));
+    assert_eq!(again.history, trained.history);
+    assert!(again.parameters == trained.parameters);
 }
 
 /// A run in several calls is bit for bit the run in one, and equal to itself repeated; so is one that goes on in another

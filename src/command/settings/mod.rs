@@ -2,24 +2,28 @@
 
 mod network;
 mod optimiser;
+mod origin;
 
 use crate::command::number::whole;
 use crate::command::task::TaskName;
 use clap::Args;
 use metaplastic::file::read_text;
-use metaplastic::tasks::Task;
+use metaplastic::runs::{Origin, recipe_of_run};
+use metaplastic::tasks::{self, Task};
 use metaplastic::training::Recipe;
 use metaplastic::{Error, Result};
 use network::NetworkSettings;
 use optimiser::OptimiserSettings;
+pub(super) use origin::{Wished, parameters_of};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[derive(Args, Debug)]
 pub(super) struct Settings {
-    /// What every setting is that is not given here: `paper`, or a TOML file (see `metaplastic recipe`; a `run.toml` is one)
-    #[arg(long, value_name = "NAME|FILE.toml", default_value = "paper")]
-    recipe: PathBuf,
+    /// What every setting is that is not given here: a recipe's name (paper, reliable), or a TOML file (see `metaplastic
+    /// recipe`; a `run.toml` is one) [default: paper; with --from, as that run]
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    recipe: Option<PathBuf>,
 
     /// Seed of the first network; the next ones have the seeds that follow
     #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
@@ -42,6 +46,10 @@ pub(super) struct Settings {
     #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
     frozen: Option<u64>,
 
+    /// Begin with the parameters of another run, of the same sizes and number of networks, or of one network
+    #[arg(long, value_name = "RUN")]
+    from: Option<PathBuf>,
+
     #[command(flatten)]
     network: NetworkSettings,
 
@@ -49,15 +57,35 @@ pub(super) struct Settings {
     optimiser: OptimiserSettings,
 }
 
+/// The recipe that every setting is of that is not given.
+const DEFAULT: &str = "paper";
+
 impl Settings {
-    /// The recipe of a run: checked, and complete.
-    pub fn recipe(&self, task: &TaskName) -> Result<Recipe> {
+    /// The recipe of a run: checked, and complete. The task may be left out where a file says it.
+    pub fn recipe(&self, task: Option<&TaskName>) -> Result<Recipe> {
+        Ok(self.recipe_and_origin(task)?.0)
+    }
+
+    /// The recipe, and the run whose parameters it begins with, where its file is that of such a run.
+    fn recipe_and_origin(&self, task: Option<&TaskName>) -> Result<(Recipe, Option<Origin>)> {
+        let name = Path::new(DEFAULT);
+        let asked = self.recipe.as_deref().unwrap_or(name);
+        let task = task.map(TaskName::task);
         // A recipe by name may depend on the task's sizes; a file has some of its own, which are changed later.
-        let sized = self.network.task(task.task())?;
-        let mut recipe = match named(sized, &self.recipe)? {
-            Some(recipe) => recipe,
-            None => read(task.task(), &self.recipe)?,
+        let sized = task
+            .clone()
+            .map(|task| self.network.task(task))
+            .transpose()?;
+        let named = sized.map(|sized| named(sized, asked)).transpose()?;
+        let (recipe, origin) = match named.flatten() {
+            Some(recipe) => (recipe, None),
+            None => read(task, asked)?,
         };
+        Ok((self.apply(recipe)?, origin))
+    }
+
+    /// The recipe with the settings that are given.
+    fn apply(&self, mut recipe: Recipe) -> Result<Recipe> {
         if let Some(seed) = self.seed {
             recipe.seed = seed;
         }
@@ -85,57 +113,55 @@ fn named(task: Arc<dyn Task>, asked: &Path) -> Result<Option<Recipe>> {
     Recipe::named(task, &asked.to_string_lossy())
 }
 
-/// The recipe of a file, laid over the paper's.
-fn read(task: Arc<dyn Task>, asked: &Path) -> Result<Recipe> {
+/// The recipe of a file, laid over the paper's, and the run that it begins with.
+fn read(task: Option<Arc<dyn Task>>, asked: &Path) -> Result<(Recipe, Option<Origin>)> {
     let is_path = asked.components().count() > 1 || asked.extension().is_some_and(|e| e == "toml");
     if !is_path {
-        let mut names = Vec::new();
-        for name in Recipe::NAMES {
-            names.extend(Recipe::named(task.clone(), name)?.map(|_| name));
-        }
-        return Err(Error::Setting {
-            field: "--recipe".into(),
-            reason: format!(
-                "{} has no recipe {:?}; expected {}, or a file whose name ends in .toml",
-                task.name(),
-                asked.display().to_string(),
-                names.join(", "),
-            ),
-        });
+        return Err(no_such_recipe(task, asked));
     }
     let origin = asked.display().to_string();
-    let text = recipe_of_run(read_text(asked)?).map_err(|source| Error::In {
-        origin: origin.clone(),
-        source: Box::new(source),
-    })?;
-    Recipe::new(task)?.variation(&text, &origin)
+    let within = |error: Error| error.within(&origin);
+    let (text, from) = recipe_of_run(read_text(asked)?).map_err(within)?;
+    let task = match task {
+        Some(task) => task,
+        None => task_of(&text).map_err(within)?,
+    };
+    let recipe = Recipe::new(task)?.variation(&text, &origin)?;
+    Ok((recipe, from))
 }
 
-/// What a `run.toml` holds beside its recipe.
-const BESIDE_RECIPE: [&str; 6] = [
-    "identity",
-    "version",
-    "engine",
-    "device",
-    "reason",
-    "frozen_episodes",
-];
-
-/// The recipe in the `run.toml` of a run; any other text as it is.
-fn recipe_of_run(text: String) -> Result<String> {
-    let Ok(run) = text.parse::<toml::Table>() else {
-        return Ok(text);
+fn no_such_recipe(task: Option<Arc<dyn Task>>, asked: &Path) -> Error {
+    let asked = asked.display().to_string();
+    let reason = match task {
+        None => format!(
+            "{asked:?} is no file whose name ends in .toml; name the task for a recipe by name"
+        ),
+        Some(task) => {
+            let has = |name: &&str| matches!(Recipe::named(task.clone(), name), Ok(Some(_)));
+            let names: Vec<_> = Recipe::NAMES.into_iter().filter(has).collect();
+            format!(
+                "{} has no recipe {asked:?}; expected {}, or a file whose name ends in .toml",
+                task.name(),
+                names.join(", "),
+            )
+        }
     };
-    let Some(toml::Value::Table(recipe)) = run.get("recipe") else {
-        return Ok(text);
-    };
-    let known = |key: &str| key == "recipe" || BESIDE_RECIPE.contains(&key);
-    match run.keys().find(|key| !known(key)) {
-        // It would be ignored without a word.
-        Some(key) => Err(Error::Setting {
-            field: key.clone(),
-            reason: "an unknown key of a run; settings belong in its table `recipe`".into(),
-        }),
-        None => Ok(recipe.to_string()),
+    Error::Setting {
+        field: "--recipe".into(),
+        reason,
     }
+}
+
+/// The kind of task that the text of a recipe is for.
+fn task_of(text: &str) -> Result<Arc<dyn Task>> {
+    let table: toml::Table = text.parse().map_err(|source| Error::Toml {
+        origin: "recipe".into(),
+        source: Box::new(source),
+    })?;
+    let kind = table.get("task").and_then(|task| task.get("kind"));
+    let task = kind.and_then(|kind| kind.as_str()).and_then(tasks::named);
+    task.ok_or_else(|| Error::Setting {
+        field: "task.kind".into(),
+        reason: "the recipe does not say which task it is for: name it".into(),
+    })
 }
