@@ -1,6 +1,5 @@
 //! `metaplastic completions` and `metaplastic man`.
 
-use super::command;
 use super::output::{Ending, say};
 use clap::Args;
 use clap_complete::Shell;
@@ -24,15 +23,18 @@ pub(super) struct ManArguments {
     output: Option<PathBuf>,
 }
 
-pub(super) fn completions(arguments: &CompletionsArguments) -> Result<Ending> {
+pub(super) fn completions(
+    arguments: &CompletionsArguments,
+    mut whole: clap::Command,
+) -> Result<Ending> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut command(), NAME, &mut script);
+    clap_complete::generate(arguments.shell, &mut whole, NAME, &mut script);
     say(String::from_utf8_lossy(&script).trim_end())?;
     Ok(Ending::Done)
 }
 
-pub(super) fn man(arguments: &ManArguments) -> Result<Ending> {
-    let whole = command().name(NAME);
+pub(super) fn man(arguments: &ManArguments, whole: clap::Command) -> Result<Ending> {
+    let whole = whole.name(NAME);
     let Some(folder) = &arguments.output else {
         let page =
             page(whole).map_err(|source| cannot_write(Path::new("standard output"), source))?;

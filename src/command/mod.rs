@@ -115,8 +115,8 @@ fn parsed() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches)
 }
 
-fn run(command: &Command) -> metaplastic::Result<Ending> {
-    match command {
+fn run(asked: &Command) -> metaplastic::Result<Ending> {
+    match asked {
         Command::Train(arguments) => train::run(arguments),
         Command::Resume(arguments) => resume::run(arguments),
         Command::Recipe(arguments) => recipe::run(arguments),
@@ -131,8 +131,8 @@ fn run(command: &Command) -> metaplastic::Result<Ending> {
         #[cfg(feature = "gpu")]
         Command::Shaders(arguments) => plan::run_shaders(arguments),
         Command::Devices(arguments) => devices::run(arguments),
-        Command::Completions(arguments) => manual::completions(arguments),
-        Command::Man(arguments) => manual::man(arguments),
+        Command::Completions(arguments) => manual::completions(arguments, command()),
+        Command::Man(arguments) => manual::man(arguments, command()),
     }
 }
 
