@@ -4,7 +4,7 @@ use crate::parameters::Layout;
 
 /// Why a network of a population stopped learning: its loss or a gradient was not finite. That update was skipped and
 /// the network keeps the parameters it had.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {
     /// Index of the network in the population.
     pub network: usize,

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::training::Trained;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
@@ -16,7 +16,7 @@ const SVG_END: &str = " -->";
 
 /// The identity of a run: a digest of its settings, its parameters and its reports. Runs that are equal in these have
 /// the same one, and any of their files may stand for the other's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(String);
 

@@ -10,6 +10,7 @@ pub mod files;
 mod folder;
 pub mod identity;
 pub mod names;
+mod record;
 mod run;
 pub mod staging;
 mod stored;
@@ -18,6 +19,7 @@ mod typical;
 mod write;
 
 pub use folder::{Folder, Wanted, remove};
+pub use record::{Origin, Record};
 pub use run::Run;
 pub use stored::StoredRun;
 pub use summary::Summary;

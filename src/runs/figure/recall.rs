@@ -87,7 +87,8 @@ pub fn recall(title: &str, networks: &[Recalled<'_>]) -> String {
         svg.text((LEFT, y), Anchor::Start, 14, FAINT, &text);
     }
     let width = place(2 + networks.len()) - GAP + LEFT;
-    svg.finish(width, y + 24.0)
+    let about: Vec<_> = networks.iter().map(|network| network.about).collect();
+    svg.finish((width, y + 24.0), title, &about.join("; "))
 }
 
 /// How the bits of a pattern are laid out: line after line.
