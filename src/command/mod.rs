@@ -55,6 +55,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Show the structure of a run's networks: strong connections, and the signs of their plasticity
     Inspect(inspect::Arguments),
+    /// Write one HTML file on a run or several: learning curves, evaluation, every network, every setting
+    Report(report::Arguments),
     /// Compute outputs and exact gradients of a network, from files to a file
     Gradient(gradient::Arguments),
     /// Time the full gradient of one plastic or recurrent layer
@@ -99,6 +101,7 @@ fn run(command: &Command) -> metaplastic::Result<Ending> {
         Command::Reproduce(arguments) => reproduce::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
         Command::Gradient(arguments) => gradient::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         #[cfg(feature = "gpu")]

@@ -4,13 +4,11 @@ use super::engine::{EngineArguments, describe};
 use super::interrupt::Interrupt;
 use super::number::whole;
 use super::output::{Ending, note, say};
-use super::report::{self, Section, Unsolved};
-use super::subject::{Subject, error_text};
+use super::report::{self, Page};
 use super::table::table;
 use super::train;
 use clap::Args;
 use metaplastic::engine::Choice;
-use metaplastic::runs::figure::{self, Picture};
 use metaplastic::runs::files::{FIGURES, REPORT, SUMMARY, holds_a_run};
 use metaplastic::runs::staging::{self, Staging};
 use metaplastic::runs::{Folder, Run, Summary, Wanted, remove};
@@ -61,6 +59,8 @@ pub(super) struct Arguments {
 
 /// The experiments of the paper (Miconi 2016).
 const EXPERIMENTS: [&str; 3] = ["completion", "one-shot", "reversal"];
+/// The heading of the report on them.
+const TITLE: &str = "Learning to learn with Hebbian plasticity: three experiments";
 
 fn experiments() -> impl Iterator<Item = Arc<dyn Task>> {
     EXPERIMENTS.into_iter().filter_map(tasks::named)
@@ -85,12 +85,9 @@ struct Beside {
 
 /// What was done for one experiment.
 struct Done {
-    recipe: Recipe,
-    trained: Trained,
     summary: Summary,
-    /// Drawings of a typical network and of its parameters.
-    network: String,
-    heat_maps: String,
+    /// The run.
+    folder: PathBuf,
 }
 
 #[derive(Serialize)]
@@ -135,7 +132,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let mut done: Vec<Done> = Vec::new();
     let mut beside = None;
     let mut ending = Ending::Done;
-    let mut device = String::new();
+    let mut engine = None;
     for (recipe, choice, training) in ready {
         if !arguments.quiet {
             note(format_args!(
@@ -144,7 +141,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
                 describe(&choice)
             ));
         }
-        device = choice.engine.device();
+        engine = Some(choice.engine.clone());
         let start = Instant::now();
         let trained = train::watched(training, &recipe, &interrupt, arguments.quiet)?;
         ending = worse(ending, train::ending(&trained));
@@ -204,15 +201,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     save(&mut ended, &mut done, &mut folders)?;
 
     let staging = Staging::new(whole.path())?;
-    if finished {
+    if finished && let Some(engine) = engine {
         let command = format!(
             "metaplastic reproduce --runs {} --seed {}",
             arguments.runs, arguments.seed
         );
-        let sections: Vec<_> = done.iter().map(Done::section).collect();
-        let seconds = start.elapsed().as_secs_f64();
-        let html = report::html(&sections, &command, seconds, &device);
-        staging.write_text(REPORT, &html)?;
+        let folders: Vec<_> = done.iter().map(|one| one.folder.clone()).collect();
+        let page = Page {
+            title: TITLE,
+            is_reproduction: true,
+            command: &command,
+            sections: &report::sections(&folders, &engine, report::EPISODES)?,
+            seconds: Some(start.elapsed().as_secs_f64()),
+        };
+        staging.write_text(REPORT, &page.html())?;
     }
     let totals = Totals {
         experiments: done.iter().map(|one| &one.summary).collect(),
@@ -296,68 +298,17 @@ impl Done {
             trained,
             seconds,
         } = ended;
-        let [network, heat_maps] = draw(&recipe, &trained);
+        let [network, heat_maps] = report::typical(&recipe, &trained);
         let summary = folder.save(
             &Run::new(&recipe, &trained, &choice, seconds)
                 .figures(&[(FIGURES[0], &network), (FIGURES[1], &heat_maps)]),
             |text| note(text),
         )?;
         Ok(Self {
-            recipe,
-            trained,
             summary,
-            network,
-            heat_maps,
+            folder: folder.path().to_owned(),
         })
     }
-
-    fn section(&self) -> Section<'_> {
-        let Self {
-            recipe,
-            trained,
-            summary,
-            ..
-        } = self;
-        let unsolved = trained.networks.iter().filter(|network| !network.solved);
-        let marked = |figure: &str| match summary.identity() {
-            Some(identity) => identity.mark_svg(figure),
-            None => figure.to_owned(),
-        };
-        Section {
-            title: recipe.task.title(),
-            account: recipe.task.account(),
-            summary,
-            row: summary.row(),
-            curve: marked(&figure::curve(recipe, trained)),
-            network: marked(&self.network),
-            heat_maps: marked(&self.heat_maps),
-            unsolved: unsolved
-                .map(|network| Unsolved {
-                    seed: network.seed,
-                    error: error_text(network.final_error),
-                })
-                .collect(),
-            recipe: recipe.to_commented_toml(),
-        }
-    }
-}
-
-/// A typical network, and its parameters.
-fn draw(recipe: &Recipe, trained: &Trained) -> [String; 2] {
-    let subject = Subject::of_trained(recipe, trained);
-    let picture = Picture {
-        task: &*recipe.task,
-        network: &recipe.network,
-        parameters: subject.parameters,
-        index: subject.index,
-        title: "A typical network",
-        subtitle: &subject.about,
-    };
-    let heat_maps = figure::heat_maps(&Picture {
-        title: "Its weights and plasticity coefficients",
-        ..picture
-    });
-    [figure::network(&picture), heat_maps]
 }
 
 impl Totals<'_> {

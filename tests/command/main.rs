@@ -9,6 +9,7 @@ mod pattern_memory;
 #[cfg(feature = "gpu")]
 mod plan;
 mod recurrent;
+mod report;
 mod reproduce;
 mod rules;
 mod runs;
