@@ -21,9 +21,9 @@ const EPISODES: u64 = 1_000;
 type Sizes = [usize; 3];
 
 /// The sizes along one axis, with its name.
-type Axis = (&'static str, Vec<(usize, Sizes)>);
+type Along = (&'static str, Vec<(usize, Sizes)>);
 
-fn axes() -> [Axis; 3] {
+fn axes() -> [Along; 3] {
     let along = |values: &[usize], sizes: fn(usize) -> Sizes| {
         values.iter().map(|&value| (value, sizes(value))).collect()
     };

@@ -21,9 +21,9 @@ const BASE: Shape = Shape {
 };
 
 /// The shapes along one axis, with its name; the number is what the axis counts.
-type Axis = (&'static str, Vec<(usize, Shape)>);
+type Along = (&'static str, Vec<(usize, Shape)>);
 
-fn axes() -> [Axis; 4] {
+fn axes() -> [Along; 4] {
     let along = |values: &[usize], shape: fn(usize) -> (usize, Shape)| {
         values.iter().map(|&value| shape(value)).collect()
     };

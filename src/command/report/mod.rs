@@ -42,13 +42,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let path = arguments.path();
-    require_own(&path, arguments.force)?;
-    require_writable(&path)?;
     let mut work = 0;
     for folder in &arguments.runs {
         work = work.max(StoredRun::read(folder)?.recipe.synapse_steps());
     }
+    let path = arguments.path();
+    require_own(&path, arguments.force)?;
+    require_writable(&path)?;
     let choice = arguments.engine.choose(work, false)?;
     note(format_args!("engine: {}", describe(&choice)));
     let sections = sections(&arguments.runs, &choice.engine, arguments.episodes)?;

@@ -27,7 +27,7 @@ impl Axis {
         // A tick that rounding puts beyond the end is there too.
         let count = (high / step * (1.0 + 1e-9)).floor() as usize;
         let label = |value: f64| match decimals(step) {
-            _ if value >= 1e9 => format!("{value:.0e}"),
+            _ if value >= 1e9 => format!("{value:.1e}"),
             0 => grouped(value.round() as u64),
             decimals => format!("{value:.decimals$}"),
         };
@@ -153,7 +153,7 @@ impl ValueFormatter<f64> for Axis {
 
 fn label_of_power(value: f64) -> String {
     match value {
-        _ if value >= 0.99e6 || value < 0.99e-4 => format!("{value:.0e}").replace('-', "−"),
+        _ if !(0.99e-4..0.99e6).contains(&value) => format!("{value:.0e}").replace('-', "−"),
         _ if value >= 0.99 => grouped(value.round() as u64),
         // As many decimals as the first digit needs.
         _ => format!("{value:.*}", decimals(value)),

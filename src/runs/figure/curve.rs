@@ -4,7 +4,9 @@ use super::axis::Axis;
 use super::bins::{Bin, bins};
 use super::frame::{Frame, Mark};
 use super::lines::{Lines, median};
-use super::style::{BAND, Canvas, Drawn, FAINT, SHADE, at, capitalised, font, grouped, mesh, px};
+use super::style::{
+    BAND, Canvas, Drawn, FAINT, SHADE, at, capitalised, font, grouped, mesh, number, px,
+};
 use crate::runs::decimal::decimal;
 use crate::training::{Recipe, Statistics, Trained};
 use plotters::prelude::*;
@@ -38,8 +40,10 @@ pub fn curve(recipe: &Recipe, trained: &Trained) -> String {
     let task = &recipe.task;
     let threshold = (!task.is_judged_by_answers()).then(|| task.solved_below());
     let most = statistics.iter().flatten().map(|s| s.q75);
-    let most = most.filter(|q75| q75.is_finite());
-    let most = BEYOND * most.fold(threshold.unwrap_or(0.0), f64::max);
+    let most = most.filter(|q75| q75.is_finite()).reduce(f64::max);
+    let most = most.map_or(f64::INFINITY, |q75| {
+        BEYOND * q75.max(threshold.unwrap_or(0.0))
+    });
     let plot = Plot {
         episodes: shown(recipe, trained) as f64,
         frozen: (u64::from(recipe.meta_steps() - recipe.frozen_meta_steps()) * recipe.batch as u64)
@@ -56,7 +60,10 @@ pub fn curve(recipe: &Recipe, trained: &Trained) -> String {
     }
     let is_beyond = |error: f64| error > plot.errors.high() && error.is_finite();
     let beyond = drawn(&bins, &lines).any(is_beyond).then(|| {
-        let most = decimal(plot.errors.high());
+        let most = match plot.errors.high() {
+            high if high < 1e3 => number(high),
+            high => format!("{high:.1e}"),
+        };
         format!("Errors above {most} are drawn at the upper edge.")
     });
     let notes = [failures(trained), lines.note(), beyond];

@@ -141,7 +141,7 @@ impl Blocks {
         for ((row, column), &value) in matrix.indexed_iter() {
             let block: &mut f64 = &mut values[[row / size.0, column / size.1]];
             // What is no number is largest of all.
-            if !(value.abs() <= block.abs()) {
+            if value.is_nan() || value.abs() > block.abs() {
                 *block = value;
             }
         }

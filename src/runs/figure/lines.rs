@@ -77,7 +77,9 @@ impl<'a> Lines<'a> {
                 1 => text.to_owned(),
                 _ => format!("{text} ({})", grouped(count as u64)),
             };
-            key.push((Mark::Line(self.thin(is_solved)), text));
+            // A sample is seen alone.
+            let colour = if is_solved { LINE } else { UNSOLVED };
+            key.push((Mark::Line(colour.stroke_width(px(1))), text));
         }
         key
     }
