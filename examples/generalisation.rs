@@ -62,7 +62,9 @@ fn main() -> Result<()> {
     let panels = axes().map(|(name, sizes)| {
         let points = sizes.into_iter().map(|(value, sizes)| {
             let statistics = Statistics::of(&accuracy(sizes)?).expect("there are networks");
-            eprintln!("{name} {value}: {statistics:?}");
+            let [median, low, high] =
+                [statistics.median, statistics.q25, statistics.q75].map(|part| 100.0 * part);
+            eprintln!("{name} {value}: {median:.1} % ({low:.1} to {high:.1})");
             Ok((value, statistics, 1.0 / sizes[1] as f64))
         });
         Ok((name, points.collect::<Result<Vec<_>>>()?))

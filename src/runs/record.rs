@@ -197,6 +197,7 @@ mod tests {
         recipe.initial.scale = 1e25;
         let (trained, record) = saved_and_read(&recipe, &folder.path().join("bad"));
         assert_eq!(record.trained.failures, trained.failures);
+        assert_eq!(record.trained.solved(), trained.solved());
         assert!(!trained.failures.is_empty());
         assert_eq!(
             curve(&record.recipe, &record.trained),

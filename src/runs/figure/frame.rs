@@ -176,9 +176,9 @@ mod tests {
         };
         let bare = height(&frame);
         frame.key = vec![(Mark::Dashes, "a rather long word".to_owned()); 3];
-        assert_eq!(height(&frame), bare + 48);
+        assert_eq!(height(&frame), bare + 72);
         frame.notes = vec!["note".to_owned()];
-        assert_eq!(height(&frame), bare + 48 + 27);
+        assert_eq!(height(&frame), bare + 72 + 27);
         let svg = frame.draw(|_| Ok(()));
         assert!(svg.contains(">A &amp; B</title>") && svg.contains(">note</desc>"));
     }
