@@ -5,6 +5,8 @@
 //! cargo run --release --example generalisation > docs/generalisation.svg
 //! ```
 
+use metaplastic::runs::figure::style::{BAND, Canvas, Drawn, FAINT, INK, mesh, px};
+use metaplastic::runs::figure::{Axis, Frame, Mark};
 use metaplastic::tasks::{Association, Task};
 use metaplastic::training::{Evaluation, Recipe, Statistics, Training};
 use metaplastic::{Activation, Dense, Engine, Layer, Network, Plastic, Rate, Result};
@@ -19,9 +21,9 @@ const EPISODES: u64 = 1_000;
 type Sizes = [usize; 3];
 
 /// The sizes along one axis, with its name.
-type Axis = (&'static str, Vec<(usize, Sizes)>);
+type Along = (&'static str, Vec<(usize, Sizes)>);
 
-fn axes() -> [Axis; 3] {
+fn axes() -> [Along; 3] {
     let along = |values: &[usize], sizes: fn(usize) -> Sizes| {
         values.iter().map(|&value| (value, sizes(value))).collect()
     };
@@ -56,84 +58,66 @@ fn accuracy([bits, patterns, steps]: Sizes) -> Result<Vec<f64>> {
     Ok(evaluation.mean_accuracy())
 }
 
-fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let mut text = String::new();
-    {
-        let area = SVGBackend::with_string(&mut text, (960, 340)).into_drawing_area();
-        area.fill(&WHITE)?;
-        let title = "One-shot learning: right answers of 20 networks, median and quartiles";
-        let area = area.titled(title, ("sans-serif", 19))?;
-        for (panel, (name, sizes)) in area.split_evenly((1, 3)).iter().zip(axes()) {
-            draw(panel, name, &sizes)?;
-        }
-        area.present()?;
-    }
-    println!("{text}");
+fn main() -> Result<()> {
+    let panels = axes().map(|(name, sizes)| {
+        let points = sizes.into_iter().map(|(value, sizes)| {
+            let statistics = Statistics::of(&accuracy(sizes)?).expect("there are networks");
+            let [median, low, high] =
+                [statistics.median, statistics.q25, statistics.q75].map(|part| 100.0 * part);
+            eprintln!("{name} {value}: {median:.1} % ({low:.1} to {high:.1})");
+            Ok((value, statistics, 1.0 / sizes[1] as f64))
+        });
+        Ok((name, points.collect::<Result<Vec<_>>>()?))
+    });
+    let panels = panels.into_iter().collect::<Result<Vec<_>>>()?;
+    let frame = Frame {
+        title: format!("One-shot learning: right answers of {NETWORKS} networks"),
+        about: "trained at the size that stands below, on fresh episodes".to_owned(),
+        key: vec![
+            (Mark::Line(INK.stroke_width(px(2))), "median".to_owned()),
+            (Mark::Patch(BAND), "quartiles".to_owned()),
+            (Mark::Dashes, "chance".to_owned()),
+        ],
+        size: (900, 300),
+        ..Frame::default()
+    };
+    let svg = frame.draw(|area| {
+        let areas = area.split_evenly((1, panels.len()));
+        let mut panels = areas.iter().zip(&panels);
+        panels.try_for_each(|(area, (name, points))| draw(area, name, points))
+    });
+    println!("{svg}");
     Ok(())
 }
 
-fn draw(
-    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-    name: &str,
-    sizes: &[(usize, Sizes)],
-) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let line = RGBColor(0x1f, 0x5f, 0xa8);
-    let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .x_label_area_size(44)
-        .y_label_area_size(52)
-        .build_cartesian_2d(-0.3..sizes.len() as f64 - 0.7, 0.0..1.0)?;
+/// The size, right answers and chance.
+type Point = (usize, Statistics, f64);
+
+fn draw(area: &Canvas<'_>, name: &str, points: &[Point]) -> Drawn {
     // The sizes stand side by side, whatever lies between them.
-    let names = |place: &f64| {
-        let near = (place - place.round()).abs() < 0.01;
-        let size = sizes.get(place.round().max(0.0) as usize).filter(|_| near);
-        size.map_or(String::new(), |(value, _)| value.to_string())
-    };
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(RGBColor(0xe9, 0xeb, 0xee))
-        .label_style(("sans-serif", 14))
-        .x_desc(name)
-        .x_labels(sizes.len())
-        .x_label_formatter(&names)
-        .y_labels(6)
-        .y_label_formatter(&|value| format!("{:.0} %", 100.0 * value))
-        .draw()?;
-    let (mut medians, mut chances) = (Vec::new(), Vec::new());
-    for (place, (value, sizes)) in sizes.iter().enumerate() {
-        let place = place as f64;
-        let Statistics {
-            median, q25, q75, ..
-        } = Statistics::of(&accuracy(*sizes)?).expect("there are networks");
-        eprintln!(
-            "{name} {value}: {:.1} % ({:.1} to {:.1})",
-            100.0 * median,
-            100.0 * q25,
-            100.0 * q75
-        );
-        let whisker = [(place, q25), (place, q75)];
-        chart.draw_series(LineSeries::new(whisker, line.mix(0.35).stroke_width(8)))?;
-        medians.push((place, median));
-        chances.push((place, 1.0 / sizes[1] as f64));
+    let names = points.iter().map(|(value, ..)| value.to_string());
+    let percent = Axis::linear(1.0, 5).labelled(|part| format!("{:.0} %", 100.0 * part));
+    let mut chart = ChartBuilder::on(area)
+        .margin(px(10))
+        .x_label_area_size(px(44))
+        .y_label_area_size(px(52))
+        .build_cartesian_2d(Axis::places(names), percent)?;
+    mesh(&mut chart).x_desc(name).draw()?;
+    let at = |place: usize, value: f64| (place as f64, value);
+    let places = || points.iter().enumerate();
+    for (place, (_, statistics, _)) in places() {
+        let quartiles = [at(place, statistics.q25), at(place, statistics.q75)];
+        chart.draw_series(LineSeries::new(quartiles, BAND.stroke_width(px(10))))?;
     }
-    let grey = RGBColor(0x8a, 0x90, 0x99);
+    let chances = places().map(|(place, (.., chance))| at(place, *chance));
     chart.draw_series(DashedLineSeries::new(
-        chances.clone(),
-        5,
-        4,
-        grey.stroke_width(1),
+        chances,
+        px(5),
+        px(4),
+        FAINT.stroke_width(px(1)),
     ))?;
-    if let Some(&(place, chance)) = chances.first() {
-        let style = ("sans-serif", 13).into_font().color(&grey);
-        chart.draw_series([Text::new("chance", (place, chance + 0.07), style)])?;
-    }
-    chart.draw_series(LineSeries::new(medians.clone(), line.stroke_width(2)))?;
-    chart.draw_series(
-        medians
-            .into_iter()
-            .map(|at| Circle::new(at, 4, line.filled())),
-    )?;
+    let medians = || places().map(|(place, (_, statistics, _))| at(place, statistics.median));
+    chart.draw_series(LineSeries::new(medians(), INK.stroke_width(px(2))))?;
+    chart.draw_series(medians().map(|at| Circle::new(at, px(4), INK.filled())))?;
     Ok(())
 }

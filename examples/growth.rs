@@ -6,6 +6,8 @@
 //! ```
 
 use metaplastic::measure::{Problem, Run, Shape, Sweep};
+use metaplastic::runs::figure::style::{Canvas, Drawn, FAINT, LINE, UNSOLVED, mesh, px};
+use metaplastic::runs::figure::{Axis, Frame, Mark};
 use metaplastic::{Engine, Result};
 use plotters::prelude::*;
 
@@ -19,9 +21,9 @@ const BASE: Shape = Shape {
 };
 
 /// The shapes along one axis, with its name; the number is what the axis counts.
-type Axis = (&'static str, Vec<(usize, Shape)>);
+type Along = (&'static str, Vec<(usize, Shape)>);
 
-fn axes() -> [Axis; 4] {
+fn axes() -> [Along; 4] {
     let along = |values: &[usize], shape: fn(usize) -> (usize, Shape)| {
         values.iter().map(|&value| shape(value)).collect()
     };
@@ -79,35 +81,44 @@ fn measure(engine: &Engine) -> Result<Vec<Vec<(f64, f64)>>> {
     Ok(all)
 }
 
-fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<()> {
     let mut engines = vec![Engine::cpu()];
     if let Ok(device) = std::env::var("METAPLASTIC_DEVICE") {
         engines.push(Engine::gpu(Some(&device))?);
     }
     let measured: Vec<_> = engines.iter().map(measure).collect::<Result<_>>()?;
-    let mut text = String::new();
-    {
-        let area = SVGBackend::with_string(&mut text, (960, 640)).into_drawing_area();
-        area.fill(&WHITE)?;
-        let title = "Seconds for forward and full gradient; grey: in proportion";
-        let area = area.titled(title, ("sans-serif", 19))?;
+    let mut key: Vec<_> = engines
+        .iter()
+        .zip(COLOURS)
+        .map(|(engine, colour)| (line(colour), engine.kind().to_owned()))
+        .collect();
+    key.push((Mark::Dashes, "in proportion".to_owned()));
+    let frame = Frame {
+        title: "Seconds for forward and full gradient".to_owned(),
+        about: "One plastic layer; what is not on the axis stays as it is at its left end."
+            .to_owned(),
+        key,
+        size: (900, 600),
+        ..Frame::default()
+    };
+    let svg = frame.draw(|area| {
         for (axis, (panel, (name, _))) in area.split_evenly((2, 2)).iter().zip(axes()).enumerate() {
             let lines: Vec<_> = measured.iter().map(|engine| &engine[axis]).collect();
-            draw(panel, name, &engines, &lines)?;
+            draw(panel, name, &lines)?;
         }
-        area.present()?;
-    }
-    println!("{text}");
+        Ok(())
+    });
+    println!("{svg}");
     Ok(())
 }
 
-fn draw(
-    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-    name: &str,
-    engines: &[Engine],
-    lines: &[&Vec<(f64, f64)>],
-) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let colours = [RGBColor(0x1f, 0x5f, 0xa8), RGBColor(0xb4, 0x5f, 0x06)];
+const COLOURS: [RGBColor; 2] = [LINE, UNSOLVED];
+
+fn line(colour: RGBColor) -> Mark {
+    Mark::Line(colour.stroke_width(px(2)))
+}
+
+fn draw(area: &Canvas<'_>, name: &str, lines: &[&Vec<(f64, f64)>]) -> Drawn {
     let seconds = || lines.iter().flat_map(|line| line.iter().map(|at| at.1));
     let (least, most) = (
         seconds().fold(f64::INFINITY, f64::min) / 2.0,
@@ -115,38 +126,24 @@ fn draw(
     );
     let (first, last) = (lines[0][0].0, lines[0][lines[0].len() - 1].0);
     let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .x_label_area_size(44)
-        .y_label_area_size(64)
+        .margin(px(10))
+        .x_label_area_size(px(44))
+        .y_label_area_size(px(64))
         .build_cartesian_2d(
-            (first / 1.3..last * 1.3).log_scale(),
-            (least..most).log_scale(),
+            Axis::logarithmic(first / 1.3, last * 1.3),
+            Axis::logarithmic(least, most),
         )?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(RGBColor(0xe9, 0xeb, 0xee))
-        .label_style(("sans-serif", 14))
-        .x_desc(name)
-        .x_label_formatter(&|value| format!("{value}"))
-        .y_label_formatter(&|value| format!("{value:.0e} s"))
-        .draw()?;
-    let grey = RGBColor(0x8a, 0x90, 0x99);
-    for ((line, engine), colour) in lines.iter().zip(engines).zip(colours) {
+    mesh(&mut chart).x_desc(name).y_desc("seconds").draw()?;
+    for (line, colour) in lines.iter().zip(COLOURS) {
         // In proportion to the last, where what is fixed no longer counts.
         let (end, at_end) = line[line.len() - 1];
         let proportional = line.iter().map(|&(value, _)| (value, at_end * value / end));
         let guide = proportional.filter(|at| at.1 > least);
-        chart.draw_series(DashedLineSeries::new(guide, 5, 4, grey.stroke_width(1)))?;
-        chart.draw_series(LineSeries::new(
-            line.iter().copied(),
-            colour.stroke_width(2),
-        ))?;
-        chart.draw_series(line.iter().map(|&at| Circle::new(at, 4, colour.filled())))?;
-        let style = ("sans-serif", 14).into_font().color(&colour);
-        // Above the first point.
-        let at = (line[0].0, line[0].1 * 2.6);
-        chart.draw_series([Text::new(engine.kind(), at, style)])?;
+        let dashes = FAINT.stroke_width(px(1));
+        chart.draw_series(DashedLineSeries::new(guide, px(5), px(4), dashes))?;
+        let own = || line.iter().copied();
+        chart.draw_series(LineSeries::new(own(), colour.stroke_width(px(2))))?;
+        chart.draw_series(own().map(|at| Circle::new(at, px(4), colour.filled())))?;
     }
     Ok(())
 }

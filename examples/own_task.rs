@@ -73,6 +73,11 @@ pub(crate) fn run(folder: &Path) -> metaplastic::Result<()> {
     let run = StoredRun::read_for(&task, folder)?;
     let (network, parameters) = (&run.recipe.network, &run.parameters);
     let evaluation = Evaluation::new(engine, network, parameters, &task, 7, 1_000)?;
-    let steps = figure::steps(&evaluation, "echo: within an episode", "1,000 episodes");
+    let steps = figure::steps(
+        &*task,
+        &evaluation,
+        "echo: within an episode",
+        "1,000 episodes",
+    );
     staging::write_text(folder.join("steps.svg"), &steps)
 }

@@ -7,8 +7,10 @@
 
 use metaplastic::optimiser::Schedule;
 use metaplastic::parameters::Sign;
+use metaplastic::runs::figure::style::{Canvas, Drawn, INK, NAMED, font, mesh, px};
+use metaplastic::runs::figure::{Axis, Frame, Mark};
 use metaplastic::tasks::{self, Task};
-use metaplastic::training::{Recipe, Training};
+use metaplastic::training::{Recipe, Report, Training};
 use metaplastic::{Engine, Initial, Result};
 use plotters::prelude::*;
 use std::ops::ControlFlow;
@@ -52,11 +54,11 @@ fn recipes(task: &Arc<dyn Task>) -> Result<Vec<Named>> {
         ..Recipe::named(task.clone(), "reliable")?.unwrap_or_else(paper)
     };
     Ok(vec![
-        ("paper", RGBColor(0x5a, 0x61, 0x6b), paper()),
-        ("cosine schedule", RGBColor(0xc9, 0x8a, 0x1b), cosine),
-        ("larger plasticity", RGBColor(0x8e, 0x5a, 0xa8), large),
-        ("negative plasticity", RGBColor(0xb8, 0x3a, 0x3a), negative),
-        ("reliable", RGBColor(0x1f, 0x5f, 0xa8), reliable),
+        ("paper", NAMED[0], paper()),
+        ("cosine schedule", NAMED[1], cosine),
+        ("larger plasticity", NAMED[2], large),
+        ("negative plasticity", NAMED[3], negative),
+        ("reliable", NAMED[4], reliable),
     ])
 }
 
@@ -69,14 +71,18 @@ fn solved(recipe: &Recipe) -> Result<(Vec<(f64, f64)>, usize)> {
     let mut curve = Vec::new();
     for (end, report) in reports.iter().enumerate() {
         let from = report.episode.saturating_sub(WINDOW);
-        // Reports of equal length within the window, this one included.
+        let starts = std::iter::once(0).chain(reports.iter().map(|report| report.episode));
+        // Reports within the window, this one included, each with its episodes there.
         let window: Vec<_> = reports[..=end]
             .iter()
-            .filter(|earlier| earlier.episode > from)
+            .zip(starts)
+            .filter(|(earlier, _)| earlier.episode > from)
+            .map(|(earlier, start)| (earlier, (earlier.episode - start.max(from)) as f64))
             .collect();
+        let episodes: f64 = window.iter().map(|(_, episodes)| episodes).sum();
         let below = |network: &usize| {
-            let sum: f64 = window.iter().map(|report| report.error[*network]).sum();
-            sum / (window.len() as f64) < threshold
+            let error = |(report, episodes): &(&Report, f64)| report.error[*network] * episodes;
+            window.iter().map(error).sum::<f64>() / episodes < threshold
         };
         let count = (0..recipe.population).filter(below).count();
         let fraction = count as f64 / recipe.population as f64;
@@ -85,66 +91,63 @@ fn solved(recipe: &Recipe) -> Result<(Vec<(f64, f64)>, usize)> {
     Ok((curve, trained.solved()))
 }
 
-fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let mut text = String::new();
-    {
-        let area = SVGBackend::with_string(&mut text, (960, 360)).into_drawing_area();
-        area.fill(&WHITE)?;
-        let title = format!("Networks of {NETWORKS} that have solved the task, by recipe");
-        let area = area.titled(&title, ("sans-serif", 19))?;
-        let panels = area.split_evenly((1, 3));
-        for (place, (panel, task)) in panels.iter().zip(tasks::all()).enumerate() {
-            // One legend serves all panels; the first has room for it.
-            draw(panel, &task, place == 0)?;
-        }
-        area.present()?;
-    }
-    println!("{text}");
+/// A recipe's curve: the colour and the points.
+type Curve = (RGBColor, Vec<(f64, f64)>);
+
+/// A panel: the task and its curves, with the episodes that they go over.
+type Panel = (String, f64, Vec<Curve>);
+
+fn panel(task: &Arc<dyn Task>) -> Result<Panel> {
+    let recipes = recipes(task)?;
+    let episodes = recipes[0].2.episodes as f64;
+    let curves = recipes.into_iter().map(|(name, colour, recipe)| {
+        let (curve, frozen) = solved(&recipe)?;
+        eprintln!("{} {name}: {frozen} of {NETWORKS}", task.name());
+        Ok((colour, curve))
+    });
+    let curves = curves.collect::<Result<_>>()?;
+    Ok((task.name().to_owned(), episodes, curves))
+}
+
+fn main() -> Result<()> {
+    let tasks = tasks::all();
+    let panels = tasks
+        .iter()
+        .take(3)
+        .map(panel)
+        .collect::<Result<Vec<_>>>()?;
+    let named = recipes(&tasks[0])?.into_iter();
+    let frame = Frame {
+        title: "Networks that have solved the task, by recipe".to_owned(),
+        about: format!("of {NETWORKS} for each; error over the last {WINDOW} episodes"),
+        key: named
+            .map(|(name, colour, _)| (Mark::Line(colour.stroke_width(px(2))), name.to_owned()))
+            .collect(),
+        size: (900, 320),
+        ..Frame::default()
+    };
+    let svg = frame.draw(|area| {
+        let areas = area.split_evenly((1, panels.len()));
+        let mut panels = areas.iter().zip(&panels);
+        panels.try_for_each(|(area, panel)| draw(area, panel))
+    });
+    println!("{svg}");
     Ok(())
 }
 
-fn draw(
-    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-    task: &Arc<dyn Task>,
-    has_legend: bool,
-) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let recipes = recipes(task)?;
-    let episodes = recipes[0].2.episodes as f64;
+fn draw(area: &Canvas<'_>, (name, episodes, curves): &Panel) -> Drawn {
+    let percent = Axis::linear(1.0, 5).labelled(|part| format!("{:.0} %", 100.0 * part));
     let mut chart = ChartBuilder::on(area)
-        .caption(task.name(), ("sans-serif", 16))
-        .margin(12)
-        .margin_right(26)
-        .x_label_area_size(44)
-        .y_label_area_size(52)
-        .build_cartesian_2d(0.0..episodes, 0.0..1.02)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(RGBColor(0xe9, 0xeb, 0xee))
-        .label_style(("sans-serif", 13))
-        .x_desc("episodes seen")
-        .x_labels(4)
-        .x_label_formatter(&|value| format!("{value:.0}"))
-        .y_labels(6)
-        .y_label_formatter(&|value| format!("{:.0} %", 100.0 * value))
-        .draw()?;
-    for (name, colour, recipe) in recipes {
-        let (curve, frozen) = solved(&recipe)?;
-        eprintln!("{} {name}: {frozen} of {NETWORKS}", task.name());
-        chart
-            .draw_series(LineSeries::new(curve, colour.stroke_width(2)))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
+        .caption(name, font(15, &INK))
+        .margin(px(10))
+        .margin_right(px(26))
+        .x_label_area_size(px(44))
+        .y_label_area_size(px(52))
+        .build_cartesian_2d(Axis::linear(*episodes, 3), percent)?;
+    mesh(&mut chart).x_desc("episodes seen").draw()?;
+    for (colour, curve) in curves {
+        let style = colour.stroke_width(px(2));
+        chart.draw_series(LineSeries::new(curve.iter().copied(), style))?;
     }
-    if !has_legend {
-        return Ok(());
-    }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .label_font(("sans-serif", 13))
-        .background_style(WHITE.mix(0.85))
-        .draw()?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::engine::{EngineArguments, describe};
 use super::number::whole;
 use super::output::{Ending, note, say};
 use super::recall;
+use super::report::evaluated;
 use super::subject::{Subject, read};
 use super::table::table;
 use clap::Args;
@@ -11,13 +12,12 @@ use metaplastic::engine::Choice;
 use metaplastic::file::require_writable;
 use metaplastic::runs::StoredRun as Run;
 use metaplastic::runs::decimal::decimal;
-use metaplastic::runs::figure;
-use metaplastic::runs::staging::write_text;
+use metaplastic::runs::figure::{self, Format};
 use metaplastic::tasks::Task;
 use metaplastic::training::{Evaluation, Statistics};
 use metaplastic::{Error, Result};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -36,12 +36,12 @@ pub(super) struct Arguments {
     #[command(flatten)]
     engine: EngineArguments,
 
-    /// A file for the figure
-    #[arg(long, value_name = "FILE.svg")]
+    /// A file for the figure: SVG, PNG or PDF, by its ending
+    #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// A file for a figure of patterns, what is shown of them, and what a typical network brings back
-    #[arg(long, value_name = "FILE.svg")]
+    /// A file (SVG, PNG or PDF) for a figure of patterns, what is shown of them, and what a typical network brings back
+    #[arg(long, value_name = "FILE")]
     recall: Option<PathBuf>,
 
     /// The run of a control on the same task, whose network is drawn beside
@@ -71,7 +71,7 @@ struct Report<'a> {
     networks: Vec<NetworkReport>,
     engine: &'static str,
     device: String,
-    figure: Option<&'a std::path::Path>,
+    figure: Option<&'a Path>,
 }
 
 #[derive(Serialize)]
@@ -92,23 +92,22 @@ struct NetworkReport {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
+    let output = figure_file(arguments.output.as_deref(), "--output")?;
+    let recalled = figure_file(arguments.recall.as_deref(), "--recall")?;
     let run = read(&arguments.run)?;
-    if let Some(path) = &arguments.output {
-        require_writable(path)?;
-    }
     let recipe = &run.recipe;
     let control = arguments.control.as_deref().map(read).transpose()?;
     if let Some(control) = &control {
         recall::require_same_task(recipe, &control.recipe)?;
     }
-    if let Some(path) = &arguments.recall {
-        if recipe.task.recall_step().is_none() {
-            let reason = format!("{} has no patterns to bring back", recipe.task.name());
-            return Err(Error::Setting {
-                field: "--recall".into(),
-                reason,
-            });
-        }
+    if recalled.is_some() && recipe.task.recall_step().is_none() {
+        let reason = format!("{} has no patterns to bring back", recipe.task.name());
+        return Err(Error::Setting {
+            field: "--recall".into(),
+            reason,
+        });
+    }
+    for (path, _) in output.iter().chain(&recalled) {
         require_writable(path)?;
     }
     let seed = arguments.seed.unwrap_or(recipe.seed);
@@ -125,16 +124,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         arguments.episodes,
     )?;
     let report = Report::new(&run, &evaluation, seed, &choice, arguments);
-    if let Some(path) = &arguments.output {
+    if let Some((path, format)) = output {
         let title = format!("{}: within an episode", recipe.task.name());
-        let figure = figure::steps(&evaluation, &title, &report.subtitle());
-        write_text(path, &run.identity.mark_svg(&figure))?;
+        let figure = figure::steps(&*recipe.task, &evaluation, &title, &report.subtitle());
+        format.write(path, &run.identity.mark_svg(&figure))?;
     }
-    if let Some(path) = &arguments.recall {
+    if let Some((path, format)) = recalled {
         let subject = Subject::of_stored(&run);
         let control = control.as_ref().map(Subject::of_stored);
         if let Some(figure) = recall::draw(&choice.engine, &subject, control.as_ref(), seed)? {
-            write_text(path, &run.identity.mark_svg(&figure))?;
+            format.write(path, &run.identity.mark_svg(&figure))?;
         }
     }
     if arguments.json {
@@ -153,6 +152,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     })
 }
 
+/// A figure's file, and its format by the ending.
+pub(super) fn figure_file<'a>(
+    path: Option<&'a Path>,
+    option: &str,
+) -> Result<Option<(&'a Path, Format)>> {
+    path.map(|path| Ok((path, Format::of(path, option)?)))
+        .transpose()
+}
+
 /// Of accuracies the lowest is the worst.
 fn accuracy(values: &[f64]) -> Statistics {
     let wrong: Vec<f64> = values.iter().map(|value| 1.0 - value).collect();
@@ -169,11 +177,6 @@ fn statistics(values: &[f64]) -> Statistics {
     Statistics::of(values).expect("a population is not empty")
 }
 
-/// How many are below the task's threshold.
-fn below(values: impl Iterator<Item = f64>, task: &dyn Task) -> usize {
-    values.filter(|value| *value < task.solved_below()).count()
-}
-
 impl<'a> Report<'a> {
     fn new(
         run: &'a Run,
@@ -183,7 +186,7 @@ impl<'a> Report<'a> {
         arguments: &'a Arguments,
     ) -> Self {
         let (errors, accuracies) = (evaluation.mean_error(), evaluation.mean_accuracy());
-        let task = &run.recipe.task;
+        let task = &*run.recipe.task;
         let steps = evaluation
             .counted
             .iter()
@@ -207,10 +210,7 @@ impl<'a> Report<'a> {
             population: run.recipe.population,
             episodes: evaluation.episodes,
             seed,
-            solved: match task.is_judged_by_answers() {
-                true => below(accuracies.iter().map(|right| 1.0 - right), &**task),
-                false => below(errors.iter().copied(), &**task),
-            },
+            solved: evaluation.solved(task).into_iter().filter(|it| *it).count(),
             error: statistics(&errors),
             accuracy: accuracy(&accuracies),
             steps: steps.collect(),
@@ -222,10 +222,7 @@ impl<'a> Report<'a> {
     }
 
     fn subtitle(&self) -> String {
-        format!(
-            "{} networks, {} fresh episodes each, frozen parameters",
-            self.population, self.episodes
-        )
+        evaluated(self.population, self.episodes)
     }
 
     fn to_text(&self, task: &dyn Task) -> String {

@@ -6,7 +6,7 @@ use metaplastic::training::Recipe;
 use toml::{Table, Value};
 
 /// An example for every command.
-const EXAMPLES: [(&str, &str); 14] = [
+const EXAMPLES: [(&str, &str); 15] = [
     (
         "train",
         "metaplastic train one-shot --population 100 --name first",
@@ -27,6 +27,10 @@ const EXAMPLES: [(&str, &str); 14] = [
     (
         "inspect",
         "metaplastic inspect runs/one-shot-seed0 --network 3",
+    ),
+    (
+        "report",
+        "metaplastic report runs/one-shot-seed0 runs/first",
     ),
     ("runs", "metaplastic runs --tag first"),
     (

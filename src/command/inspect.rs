@@ -1,7 +1,9 @@
 //! `metaplastic inspect`.
 
+use super::evaluate::figure_file;
 use super::number::whole;
 use super::output::{Ending, say};
+use super::report::is_recurrent;
 use super::subject::read;
 use super::table::table;
 use clap::Args;
@@ -10,7 +12,6 @@ use metaplastic::runs::StoredRun as Run;
 use metaplastic::runs::decimal::signed;
 use metaplastic::runs::figure::{self, Picture};
 use metaplastic::runs::names;
-use metaplastic::runs::staging::write_text;
 use metaplastic::training::{Connection, Matrix, PatternSigns, Recipe};
 use metaplastic::{Error, Result, Role};
 use serde::Serialize;
@@ -31,8 +32,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "INDEX", allow_negative_numbers = true, value_parser = whole::<usize>)]
     network: Option<usize>,
 
-    /// A file for the drawing of that network, or of its matrices where it is recurrent
-    #[arg(long, value_name = "FILE.svg")]
+    /// A file (SVG, PNG or PDF, by its ending) for the drawing of that network, or of its matrices where it is recurrent
+    #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
     /// Print the structure of every network as one line of JSON on standard output
@@ -87,6 +88,7 @@ struct Strong {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
+    let output = figure_file(arguments.output.as_deref(), "--output")?;
     let run = read(&arguments.run)?;
     let recipe = &run.recipe;
     let shown = arguments.network.unwrap_or_else(|| run.typical());
@@ -96,11 +98,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             reason: format!("{shown}, expected 0 to {}", recipe.population - 1),
         });
     }
-    if let Some(path) = &arguments.output {
+    if let Some((path, _)) = output {
         require_writable(path)?;
     }
     let report = Report::new(&run, shown, arguments);
-    if let Some(path) = &arguments.output {
+    if let Some((path, format)) = output {
         let drawing = draw(&Picture {
             task: &*recipe.task,
             network: &recipe.network,
@@ -109,7 +111,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             title: &format!("A network for {}", recipe.task.name()),
             subtitle: &run.describe(shown),
         });
-        write_text(path, &run.identity.mark_svg(&drawing))?;
+        format.write(path, &run.identity.mark_svg(&drawing))?;
     }
     if arguments.json {
         say(serde_json::to_string(&report).expect("a report is always representable as JSON"))?;
@@ -121,8 +123,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 
 /// Neurons and connections; where neurons are connected among themselves, which makes too many lines, the matrices.
 fn draw(picture: &Picture<'_>) -> String {
-    let mut layers = picture.network.layers().iter();
-    match layers.any(|layer| layer.as_recurrent().is_some()) {
+    match is_recurrent(picture.network) {
         true => figure::heat_maps(picture),
         false => figure::network(picture),
     }

@@ -64,6 +64,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// List the runs in a folder, and the settings in which they differ
     Runs(runs::Arguments),
+    /// Write one HTML file on a run or several: learning curves, evaluation, every network, every setting
+    Report(report::Arguments),
     /// Compute outputs and exact gradients of a network, from files to a file
     Gradient(gradient::Arguments),
     /// Time the full gradient of one plastic or recurrent layer
@@ -124,6 +126,7 @@ fn run(asked: &Command) -> metaplastic::Result<Ending> {
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Runs(arguments) => runs::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
         Command::Gradient(arguments) => gradient::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         #[cfg(feature = "gpu")]

@@ -4,14 +4,12 @@ use super::engine::{EngineArguments, describe};
 use super::interrupt::Interrupt;
 use super::number::whole;
 use super::output::{Ending, note, say};
-use super::report::{self, Section, Unsolved};
-use super::subject::{Subject, error_text};
+use super::report::{self, Page};
 use super::table::table;
 use super::watched::{Watched, ending as ending_of, watched};
 use clap::Args;
 use metaplastic::engine::Choice;
 use metaplastic::file::remove;
-use metaplastic::runs::figure::{self, Picture};
 use metaplastic::runs::files::{FIGURES, REPORT, SUMMARY, holds_a_run};
 use metaplastic::runs::staging::{self, Staging};
 use metaplastic::runs::{Begun, Folder, Run, Summary, Wanted};
@@ -62,6 +60,8 @@ pub(super) struct Arguments {
 
 /// The experiments of the paper (Miconi 2016).
 const EXPERIMENTS: [&str; 3] = ["completion", "one-shot", "reversal"];
+/// The heading of the report on them.
+const TITLE: &str = "Learning to learn with Hebbian plasticity: three experiments";
 
 fn experiments() -> impl Iterator<Item = Arc<dyn Task>> {
     EXPERIMENTS.into_iter().filter_map(tasks::named)
@@ -86,12 +86,9 @@ struct Beside {
 
 /// What was done for one experiment.
 struct Done {
-    recipe: Recipe,
-    trained: Trained,
     summary: Summary,
-    /// Drawings of a typical network and of its parameters.
-    network: String,
-    heat_maps: String,
+    /// The run.
+    folder: PathBuf,
 }
 
 #[derive(Serialize)]
@@ -136,7 +133,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let mut done: Vec<Done> = Vec::new();
     let mut beside = None;
     let mut ending = Ending::Done;
-    let mut device = String::new();
+    let mut engine = None;
     for (recipe, choice, training) in ready {
         if !arguments.quiet {
             note(format_args!(
@@ -145,7 +142,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
                 describe(&choice)
             ));
         }
-        device = choice.engine.device();
+        engine = Some(choice.engine.clone());
         let start = Instant::now();
         let Watched { trained, .. } = watched(training, None, &interrupt, arguments.quiet)?;
         ending = worse(ending, ending_of(&trained));
@@ -205,15 +202,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     save(&mut ended, &mut done, &mut folders)?;
 
     let staging = Staging::new(whole.path())?;
-    if finished {
+    if finished && let Some(engine) = engine {
         let command = format!(
             "metaplastic reproduce --runs {} --seed {}",
             arguments.runs, arguments.seed
         );
-        let sections: Vec<_> = done.iter().map(Done::section).collect();
-        let seconds = start.elapsed().as_secs_f64();
-        let html = report::html(&sections, &command, seconds, &device);
-        staging.write_text(REPORT, &html)?;
+        let folders: Vec<_> = done.iter().map(|one| one.folder.clone()).collect();
+        let page = Page {
+            title: TITLE,
+            is_reproduction: true,
+            command: &command,
+            sections: &report::sections(&folders, &engine, report::EPISODES)?,
+            seconds: Some(start.elapsed().as_secs_f64()),
+        };
+        staging.write_text(REPORT, &page.html())?;
     }
     let totals = Totals {
         experiments: done.iter().map(|one| &one.summary).collect(),
@@ -297,7 +299,7 @@ impl Done {
             trained,
             seconds,
         } = ended;
-        let [network, heat_maps] = draw(&recipe, &trained);
+        let [network, heat_maps] = report::typical(&recipe, &trained);
         let begun = Begun::new(&recipe, &choice);
         let summary = folder.save(
             &Run::new(&begun, &trained, seconds)
@@ -305,61 +307,10 @@ impl Done {
             |text| note(text),
         )?;
         Ok(Self {
-            recipe,
-            trained,
             summary,
-            network,
-            heat_maps,
+            folder: folder.path().to_owned(),
         })
     }
-
-    fn section(&self) -> Section<'_> {
-        let Self {
-            recipe,
-            trained,
-            summary,
-            ..
-        } = self;
-        let unsolved = trained.networks.iter().filter(|network| !network.solved);
-        let marked = |figure: &str| match summary.identity() {
-            Some(identity) => identity.mark_svg(figure),
-            None => figure.to_owned(),
-        };
-        Section {
-            title: recipe.task.title(),
-            account: recipe.task.account(),
-            summary,
-            row: summary.row(),
-            curve: marked(&figure::curve(recipe, trained)),
-            network: marked(&self.network),
-            heat_maps: marked(&self.heat_maps),
-            unsolved: unsolved
-                .map(|network| Unsolved {
-                    seed: network.seed,
-                    error: error_text(network.final_error),
-                })
-                .collect(),
-            recipe: recipe.to_commented_toml(),
-        }
-    }
-}
-
-/// A typical network, and its parameters.
-fn draw(recipe: &Recipe, trained: &Trained) -> [String; 2] {
-    let subject = Subject::of_trained(recipe, trained);
-    let picture = Picture {
-        task: &*recipe.task,
-        network: &recipe.network,
-        parameters: subject.parameters,
-        index: subject.index,
-        title: "A typical network",
-        subtitle: &subject.about,
-    };
-    let heat_maps = figure::heat_maps(&Picture {
-        title: "Its weights and plasticity coefficients",
-        ..picture
-    });
-    [figure::network(&picture), heat_maps]
 }
 
 impl Totals<'_> {

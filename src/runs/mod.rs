@@ -14,6 +14,7 @@ pub mod identity;
 pub mod list;
 mod live;
 pub mod names;
+mod record;
 mod resume;
 mod run;
 mod settings;
@@ -25,6 +26,7 @@ mod write;
 
 pub use folder::{Folder, Wanted};
 pub use live::Live;
+pub use record::Record;
 pub use resume::Unfinished;
 pub use run::{Begun, Run};
 pub use settings::{Label, Origin, recipe_of_run};

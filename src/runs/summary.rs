@@ -5,12 +5,12 @@ use super::identity::Identity;
 use super::run::Run;
 use crate::computation::Failure;
 use crate::training::{Statistics, Trained};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 
-#[derive(Clone, Debug, Serialize)]
 /// What a run came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Summary {
     /// `null` where nothing was saved, as is the folder.
@@ -32,7 +32,7 @@ pub struct Summary {
     failures: Vec<Failure>,
     /// Wall time of training.
     seconds: f64,
-    engine: &'static str,
+    engine: String,
     device: String,
     /// The run folder.
     run: Option<String>,
@@ -40,7 +40,7 @@ pub struct Summary {
 
 /// Mean error per counted step over the frozen episodes; where a run was stopped, over the last ones before that. `null`
 /// where it is not finite, or the run was stopped before there was any.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct FinalError {
     median: Option<f64>,
     q25: Option<f64>,
@@ -50,7 +50,7 @@ struct FinalError {
 }
 
 /// The fraction of wrong answers on as many fresh episodes as ran frozen; `null` where the run was stopped.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct WrongAnswers {
     median: Option<f64>,
     q25: Option<f64>,
@@ -113,10 +113,15 @@ impl Summary {
             interrupted: trained.stopped,
             failures: trained.failures.clone(),
             seconds: run.seconds,
-            engine: engine.kind(),
+            engine: engine.kind().to_owned(),
             device: engine.device(),
             run: saved.map(|(_, folder)| folder.display().to_string()),
         }
+    }
+
+    /// Of a `summary.json`.
+    pub(super) fn of_json(text: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(text)
     }
 
     /// The run's identity; none where nothing was saved.
@@ -127,6 +132,32 @@ impl Summary {
     /// The folder that the run was saved in; none where nothing was saved.
     pub fn folder(&self) -> Option<&str> {
         self.run.as_deref()
+    }
+
+    /// Whether the run was stopped before its end.
+    pub(super) fn interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Networks that stopped learning.
+    pub(super) fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+
+    /// The fraction of wrong answers of a network, where the task judges by that.
+    pub(super) fn wrong(&self, index: usize) -> Option<f64> {
+        let wrong = self.wrong_answers.as_ref()?;
+        wrong.per_network.get(index).copied().flatten()
+    }
+
+    /// The engine and its device.
+    pub fn engine(&self) -> [&str; 2] {
+        [&self.engine, &self.device]
+    }
+
+    /// Wall time of training, in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
     }
 
     /// `task, solved, median, quartiles, worst, time`, as texts for a table.

@@ -234,6 +234,17 @@ impl Task for Association {
         }
     }
 
+    fn changes(&self) -> Vec<(usize, String)> {
+        let words = match self.patterns {
+            2 => "labels swap",
+            _ => "labels move on",
+        };
+        let step = self.reverses.then(|| self.reversal_step());
+        step.map(|step| (step, words.to_owned()))
+            .into_iter()
+            .collect()
+    }
+
     fn input_name(&self, neuron: usize) -> String {
         match neuron.checked_sub(self.bits) {
             None => format!("bit {}", neuron + 1),

@@ -102,6 +102,11 @@ impl Task for Completion {
         }
     }
 
+    /// Of bits.
+    fn chance(&self) -> Option<f64> {
+        Some(0.5)
+    }
+
     fn title(&self) -> String {
         "Pattern completion".to_owned()
     }

@@ -186,6 +186,11 @@ impl Task for PatternMemory {
         Some(self.steps() - 1)
     }
 
+    /// Of bits.
+    fn chance(&self) -> Option<f64> {
+        Some(0.5)
+    }
+
     fn title(&self) -> String {
         "Pattern memory".to_owned()
     }

@@ -89,6 +89,20 @@ pub trait Task: fmt::Debug + Send + Sync {
         }
     }
 
+    /// What part of its answers is right (see [`Task::right`]) where a network guesses, if that is known. By default it is with
+    /// a softmax: one of as many labels.
+    fn chance(&self) -> Option<f64> {
+        match self.loss() {
+            Loss::SoftmaxCrossEntropy => Some(1.0 / self.outputs() as f64),
+            Loss::SquaredError | Loss::None => None,
+        }
+    }
+
+    /// The steps at which something changes within an episode, each with a word or two for figures. By default nothing does.
+    fn changes(&self) -> Vec<(usize, String)> {
+        Vec::new()
+    }
+
     /// What an input neuron is called in figures.
     fn input_name(&self, neuron: usize) -> String {
         format!("input {}", neuron + 1)

@@ -105,6 +105,23 @@ impl Evaluation {
         self.over_counted_steps(&self.accuracy)
     }
 
+    /// Per network, whether it has solved the task on these episodes: its error, or the fraction of wrong answers where the task
+    /// judges by that, is below the task's threshold.
+    pub fn solved(&self, task: &dyn Task) -> Vec<bool> {
+        let judged = match task.is_judged_by_answers() {
+            true => self
+                .mean_accuracy()
+                .iter()
+                .map(|right| 1.0 - right)
+                .collect(),
+            false => self.mean_error(),
+        };
+        judged
+            .into_iter()
+            .map(|value| value < task.solved_below())
+            .collect()
+    }
+
     fn over_counted_steps(&self, values: &Array2<f64>) -> Vec<f64> {
         let count = self.counted.iter().filter(|&&counted| counted).count();
         let counted = |row: ArrayView1<'_, f64>| -> f64 {

@@ -10,6 +10,7 @@ mod pattern_memory;
 #[cfg(feature = "gpu")]
 mod plan;
 mod recurrent;
+mod report;
 mod reproduce;
 mod resume;
 mod rules;
@@ -87,6 +88,7 @@ fn every_command_has_an_example_and_defaults_are_those_of_the_tasks() {
         "evaluate",
         "inspect",
         "runs",
+        "report",
         "gradient",
         "bench",
         "plan",

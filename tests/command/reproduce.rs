@@ -40,11 +40,11 @@ fn every_experiment_leaves_its_run_and_one_report_shows_all() {
     assert_eq!(names(folder.path()), expected);
 
     let report = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
-    assert_eq!(report.matches("<svg").count(), 9);
-    assert_eq!(report.matches("</svg>").count(), 9);
-    assert_eq!(report.matches("<h2>").count(), 3);
+    assert_eq!(report.matches("<svg").count(), 12);
+    assert_eq!(report.matches("</svg>").count(), 12);
+    assert_eq!(report.matches("<h2").count(), 3);
     // It needs no other file.
-    for outside in ["src=", "href=", "url(", "<script", "@import"] {
+    for outside in ["src=", "url(", "<script", "<link", "@import"] {
         assert!(!report.contains(outside), "{outside}");
     }
     for part in [

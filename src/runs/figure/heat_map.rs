@@ -1,14 +1,15 @@
 //! Weights and plasticity coefficients as coloured squares.
 
 use super::network::Picture;
-use super::style::{FAINT, INK, LINE, NEGATIVE, hex, number};
+use super::style::{FAINT, INK, LINE, NEGATIVE, ON_DARK, ON_LIGHT, hex, number};
 use super::svg::{Anchor, Svg};
 use crate::parameters::Role;
 use crate::runs::names;
 use crate::training::Matrix;
+use ndarray::Array2;
 use plotters::style::RGBColor;
 
-/// Rows and columns of a map that are drawn.
+/// Rows and columns of squares. Where there are more neurons, a square stands for several of them.
 const MOST: usize = 64;
 /// The space for the squares of one map.
 const MAP: f64 = 370.0;
@@ -45,7 +46,8 @@ pub fn heat_maps(picture: &Picture<'_>) -> String {
         }
         y += height + 18.0;
     }
-    svg.finish(2.0 * (LEFT + NAMES + MAP) + GAP, y + 8.0)
+    let size = (2.0 * (LEFT + NAMES + MAP) + GAP, y + 8.0);
+    svg.finish(size, picture.title, picture.subtitle)
 }
 
 struct Map<'a> {
@@ -56,45 +58,47 @@ struct Map<'a> {
 impl Map<'_> {
     /// Draws the map and returns its height.
     fn draw(&self, svg: &mut Svg, (x, y): (f64, f64)) -> f64 {
+        let Blocks { values, size } = Blocks::of(&self.matrix.values);
         let (rows, columns) = self.matrix.values.dim();
-        let (shown_rows, shown_columns) = (rows.min(MOST), columns.min(MOST));
+        let (shown_rows, shown_columns) = values.dim();
         let cell = (MAP / shown_columns as f64).min(LARGEST_CELL);
         let (symbol, meaning) = match self.matrix.role {
             Role::Plasticity => ("α", "plasticity coefficients"),
             _ => ("w", "fixed weights"),
         };
         let mut title = format!("{symbol}, {meaning} of layer {}", self.matrix.layer + 1);
-        if (rows, columns) != (shown_rows, shown_columns) {
-            title += &format!(" ({shown_rows} × {shown_columns} of {rows} × {columns})");
-        }
         svg.text((x, y + 12.0), Anchor::Start, 15, INK, &title);
+        let is_whole = size == (1, 1);
+        if !is_whole {
+            title = format!(
+                "{rows} × {columns}: a square is the largest of {} × {}",
+                size.0, size.1
+            );
+            svg.text((x, y + 32.0), Anchor::Start, 13, FAINT, &title);
+        }
         let (left, top) = (x + NAMES, y + 58.0);
         let largest = self.matrix.largest();
 
-        if cell >= CELL_WITH_NAME {
+        if cell >= CELL_WITH_NAME && is_whole {
             for column in 0..shown_columns {
                 self.name_column(svg, column, (left + cell * (column as f64 + 0.5), top));
             }
         }
         for row in 0..shown_rows {
             let middle = top + cell * (row as f64 + 0.5);
-            if cell >= CELL_WITH_NAME {
+            if cell >= CELL_WITH_NAME && is_whole {
                 let Picture { task, network, .. } = *self.picture;
                 let name = names::postsynaptic(task, network, self.matrix.layer, row);
                 svg.text((left - 8.0, middle), Anchor::End, 13, INK, &name);
             }
             for column in 0..shown_columns {
-                let value = self.matrix.values[[row, column]];
+                let value = values[[row, column]];
                 let place = (left + cell * column as f64, top + cell * row as f64);
                 let gap = if cell > 6.0 { 1.0 } else { 0.0 };
                 let shade = shade(value, largest);
                 svg.rectangle(place, (cell - gap, cell - gap), &hex(shade));
                 if cell >= CELL_WITH_NUMBER {
-                    let ink = if is_dark(shade) {
-                        RGBColor(255, 255, 255)
-                    } else {
-                        INK
-                    };
+                    let ink = if is_dark(shade) { ON_DARK } else { ON_LIGHT };
                     let text = number(value);
                     let middle = (place.0 + (cell - gap) / 2.0, middle - gap / 2.0);
                     svg.text(middle, Anchor::Middle, 11, ink, &text);
@@ -117,6 +121,31 @@ impl Map<'_> {
         if begins {
             svg.text((x - 8.0, top - 26.0), Anchor::Start, 12, FAINT, kind);
         }
+    }
+}
+
+/// A matrix as squares.
+struct Blocks {
+    values: Array2<f64>,
+    /// Rows and columns that a square stands for.
+    size: (usize, usize),
+}
+
+impl Blocks {
+    /// A square has the value that is largest in absolute value.
+    fn of(matrix: &Array2<f64>) -> Self {
+        let (rows, columns) = matrix.dim();
+        let size = (rows.div_ceil(MOST).max(1), columns.div_ceil(MOST).max(1));
+        let shape = (rows.div_ceil(size.0), columns.div_ceil(size.1));
+        let mut values = Array2::zeros(shape);
+        for ((row, column), &value) in matrix.indexed_iter() {
+            let block: &mut f64 = &mut values[[row / size.0, column / size.1]];
+            // What is no number is largest of all.
+            if value.is_nan() || value.abs() > block.abs() {
+                *block = value;
+            }
+        }
+        Self { values, size }
     }
 }
 
@@ -178,8 +207,8 @@ mod tests {
         for part in [
             ">−7.25<",
             ">3.50<",
-            "#b8372f",
-            "#1f5fa8",
+            "#B8372F",
+            "#1F5FA8",
             "hidden 2",
             "layer 2",
         ] {
@@ -190,16 +219,24 @@ mod tests {
     }
 
     #[test]
-    fn large_matrices_are_cut() {
+    fn of_large_matrices_every_value_can_be_seen() {
         let task = Recipe::new(Arc::new(Association::REVERSAL)).unwrap().task;
         let layers = [
             Layer::from(Plastic::new(300, 2, Rate::fixed(0.1)).activation(Activation::Tanh)),
             Layer::from(Dense::new(2, 80)),
         ];
         let network = Network::new(Loss::SoftmaxCrossEntropy, layers).unwrap();
-        let parameters = Parameters::<f32>::new(&network, 1).unwrap();
+        let mut parameters = Parameters::<f32>::new(&network, 1).unwrap();
+        parameters.view_mut(0, Role::Weight).unwrap()[[0, 1, 299]] = -7.0;
         let text = draw(&*task, &network, &parameters);
-        assert!(text.contains("(2 × 64 of 2 × 300)") && text.contains("(64 × 2 of 80 × 2)"));
+        for note in [
+            "2 × 300: a square is the largest of 1 × 5",
+            "80 × 2: a square is the largest of 2 × 1",
+        ] {
+            assert!(text.contains(note), "{note}");
+        }
+        // The last value, and the end of the colour bar.
+        assert!(text.matches("#B8372F").count() >= 2);
     }
 
     #[test]

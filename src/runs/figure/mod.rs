@@ -1,14 +1,22 @@
-//! Drawings, as SVG.
+//! Drawings, as SVG, and their files.
 
+mod axis;
+mod bins;
 mod curve;
+mod file;
+mod frame;
 mod heat_map;
+mod lines;
 mod network;
 mod recall;
 mod steps;
-mod style;
+pub mod style;
 mod svg;
 
+pub use axis::Axis;
 pub use curve::curve;
+pub use file::Format;
+pub use frame::{Frame, Mark};
 pub use heat_map::heat_maps;
 pub use network::{Picture, network};
 pub use recall::{Recalled, recall};

@@ -11,18 +11,19 @@ use std::collections::BTreeMap;
 
 /// Connections below this fraction of the largest of their kind are left out.
 const LEAST: f64 = 0.1;
-/// Neurons of a layer that are drawn.
+/// Neurons of a layer that are drawn: those with the strongest connections.
 const MOST_NODES: usize = 32;
 /// Connections that are drawn, the strongest of each kind.
-const MOST_LINES: usize = 1_000;
+const MOST_LINES: usize = 120;
 
 const WIDTH: f64 = 820.0;
 /// Space above the nodes, and below them.
 const TOP: f64 = 104.0;
 const BOTTOM: f64 = 96.0;
-/// From one node of a layer to the next.
-const PITCH: f64 = 44.0;
-const RADIUS: f64 = 12.0;
+/// From one node of a layer to the next, and a node's radius: where there are few, and where there are many.
+const FEW_NODES: usize = 14;
+const FEW: (f64, f64) = (44.0, 12.0);
+const MANY: (f64, f64) = (26.0, 10.0);
 /// Where the first and the last layer stand.
 const LEFT: f64 = 150.0;
 const RIGHT: f64 = WIDTH - 150.0;
@@ -55,17 +56,17 @@ pub struct Picture<'a> {
 /// As [`Matrix::of`].
 pub fn network(picture: &Picture<'_>) -> String {
     let matrices = Matrix::of(picture.network, picture.parameters, picture.index);
-    let columns = Columns::new(&matrices);
-    let height = TOP + PITCH * columns.tallest() as f64 + BOTTOM;
-    let mut svg = Svg::default();
-    svg.text((30.0, 30.0), Anchor::Start, 21, INK, picture.title);
-    svg.text((30.0, 56.0), Anchor::Start, 14, FAINT, picture.subtitle);
-
     let largest = [Role::Weight, Role::Plasticity].map(|role| {
         let alike = matrices.iter().filter(|matrix| matrix.role == role);
         alike.map(Matrix::largest).fold(0.0, f64::max)
     });
     let mut lines = Connection::strong(&matrices, LEAST);
+    let columns = Columns::new(&matrices, &lines, largest);
+    let height = TOP + columns.pitch() * columns.tallest() as f64 + BOTTOM;
+    let mut svg = Svg::default();
+    svg.text((30.0, 30.0), Anchor::Start, 21, INK, picture.title);
+    svg.text((30.0, 56.0), Anchor::Start, 14, FAINT, picture.subtitle);
+
     let possible = lines.len();
     lines.retain(|line| {
         let column = columns.of_layer[&line.layer];
@@ -90,7 +91,7 @@ pub fn network(picture: &Picture<'_>) -> String {
     draw_nodes(&mut svg, &columns, picture.task);
     let left_out = possible - lines.len();
     legend(&mut svg, (height, widest), largest, lines.len(), left_out);
-    svg.finish(WIDTH, height)
+    svg.finish((WIDTH, height), picture.title, picture.subtitle)
 }
 
 fn kind(role: Role) -> usize {
@@ -108,16 +109,18 @@ fn keep_strongest(lines: &mut Vec<Connection>) {
 
 /// Where the nodes are. Layers without connections add nothing to see.
 struct Columns {
-    /// Neurons of each column.
+    /// Neurons of each column, and which of them are drawn, in order.
     sizes: Vec<usize>,
+    drawn: Vec<Vec<usize>>,
     /// The column that a layer's presynaptic neurons are in.
     of_layer: BTreeMap<usize, usize>,
 }
 
 impl Columns {
-    fn new(matrices: &[Matrix]) -> Self {
+    fn new(matrices: &[Matrix], lines: &[Connection], largest: [f64; 2]) -> Self {
         let mut columns = Self {
             sizes: Vec::new(),
+            drawn: Vec::new(),
             of_layer: BTreeMap::new(),
         };
         for matrix in matrices.iter().filter(|m| m.role == Role::Weight) {
@@ -130,7 +133,42 @@ impl Columns {
                 .insert(matrix.layer, columns.sizes.len() - 1);
             columns.sizes.push(outputs);
         }
+        columns.choose(lines, largest);
         columns
+    }
+
+    fn choose(&mut self, lines: &[Connection], largest: [f64; 2]) {
+        let mut strengths: Vec<Vec<f64>> = self.sizes.iter().map(|&size| vec![0.0; size]).collect();
+        for line in lines {
+            let column = self.of_layer[&line.layer];
+            let strength = line.value.abs() / largest[kind(line.role)].max(f64::MIN_POSITIVE);
+            // One that is always 1 has no node.
+            for (column, neuron) in [(column, line.presynaptic), (column + 1, line.postsynaptic)] {
+                if let Some(sum) = strengths[column].get_mut(neuron) {
+                    *sum += strength;
+                }
+            }
+        }
+        let drawn = strengths.iter().map(|strengths| {
+            let mut all: Vec<usize> = (0..strengths.len()).collect();
+            all.sort_by(|&a, &b| strengths[b].total_cmp(&strengths[a]));
+            all.truncate(MOST_NODES);
+            all.sort_unstable();
+            all
+        });
+        self.drawn = drawn.collect();
+    }
+
+    fn are_many(&self) -> bool {
+        self.tallest() > FEW_NODES
+    }
+
+    fn pitch(&self) -> f64 {
+        if self.are_many() { MANY.0 } else { FEW.0 }
+    }
+
+    fn radius(&self) -> f64 {
+        if self.are_many() { MANY.1 } else { FEW.1 }
     }
 
     fn last(&self) -> usize {
@@ -138,22 +176,19 @@ impl Columns {
     }
 
     fn tallest(&self) -> usize {
-        let shown = self.sizes.iter().map(|size| (*size).min(MOST_NODES));
-        shown.max().unwrap_or(1)
+        self.drawn.iter().map(Vec::len).max().unwrap_or(1)
     }
 
     /// A node's centre; `None` where it is not drawn.
     fn place(&self, column: usize, neuron: usize) -> Option<(f64, f64)> {
-        let shown = self.sizes[column].min(MOST_NODES);
-        if neuron >= shown {
-            return None;
-        }
+        let drawn = &self.drawn[column];
+        let place = drawn.binary_search(&neuron).ok()?;
         let along = column as f64 / self.last().max(1) as f64;
         let tallest = self.tallest() as f64;
         // Smaller layers spread out over the height, but not all of it.
-        let pitch = PITCH * (tallest / shown as f64).sqrt();
-        let middle = TOP + PITCH * tallest / 2.0;
-        let y = middle + pitch * (neuron as f64 - (shown as f64 - 1.0) / 2.0);
+        let pitch = self.pitch() * (tallest / drawn.len() as f64).sqrt();
+        let middle = TOP + self.pitch() * tallest / 2.0;
+        let y = middle + pitch * (place as f64 - (drawn.len() as f64 - 1.0) / 2.0);
         Some((LEFT + along * (RIGHT - LEFT), y))
     }
 }
@@ -184,27 +219,33 @@ fn draw_line(svg: &mut Svg, line: &Connection, width: f64, from: (f64, f64), to:
 }
 
 fn draw_nodes(svg: &mut Svg, columns: &Columns, task: &dyn Task) {
-    let last = columns.last();
+    let (last, radius) = (columns.last(), columns.radius());
     for (column, &size) in columns.sizes.iter().enumerate() {
-        for neuron in 0..size.min(MOST_NODES) {
+        let drawn = &columns.drawn[column];
+        for &neuron in drawn {
             let Some((x, y)) = columns.place(column, neuron) else {
                 continue;
             };
-            svg.circle((x, y), RADIUS);
+            svg.circle((x, y), radius);
             let name = names::neuron(task, column, last, neuron);
             if column == 0 {
-                svg.text((x - RADIUS - 9.0, y), Anchor::End, 14, INK, &name);
+                svg.text((x - radius - 9.0, y), Anchor::End, 14, INK, &name);
             } else if column == last {
-                svg.text((x + RADIUS + 9.0, y), Anchor::Start, 14, INK, &name);
+                svg.text((x + radius + 9.0, y), Anchor::Start, 14, INK, &name);
+            } else if columns.are_many() {
+                // Between nodes there is no room.
+                let number = (neuron + 1).to_string();
+                svg.text((x, y), Anchor::Middle, 9, INK, &number);
             } else {
-                svg.text_on_lines((x, y - RADIUS - 11.0), 14, &name);
+                svg.text_on_lines((x, y - radius - 11.0), 14, &name);
             }
         }
-        if size > MOST_NODES
-            && let Some((x, y)) = columns.place(column, MOST_NODES - 1)
+        if size > drawn.len()
+            && let Some(&lowest) = drawn.last()
+            && let Some((x, y)) = columns.place(column, lowest)
         {
-            let text = format!("{MOST_NODES} of {size}");
-            svg.text((x, y + RADIUS + 14.0), Anchor::Middle, 13, FAINT, &text);
+            let text = format!("the strongest {} of {size}", drawn.len());
+            svg.text((x, y + radius + 14.0), Anchor::Middle, 13, FAINT, &text);
         }
     }
 }
@@ -285,10 +326,10 @@ mod tests {
         // Those of the legend stand last: one fixed and two colours, one plastic.
         assert_eq!(lines(false).len(), 2 + 3, "{text}");
         assert_eq!(lines(true).len(), 1 + 1);
-        assert!(lines(false)[0].contains("#b8372f") && lines(false)[1].contains("#1f5fa8"));
+        assert!(lines(false)[0].contains("#B8372F") && lines(false)[1].contains("#1F5FA8"));
         assert!(lines(false)[1].contains("stroke-width=\"6.00\""));
         assert!(lines(false)[0].contains("stroke-width=\"3.35\""));
-        assert!(lines(true)[0].contains("#b8372f"));
+        assert!(lines(true)[0].contains("#B8372F"));
         assert_eq!(text.matches("<circle").count(), 14);
         assert!(text.contains("A &lt;title&gt;") && text.contains("|α| = 5.00"));
     }
@@ -307,8 +348,11 @@ mod tests {
             3
         );
         parameters.values_mut().fill(1.0);
+        parameters.view_mut(0, Role::Weight).unwrap()[[0, 150, 299]] = -2.0;
         let text = draw(&*task, &network, &parameters);
-        assert!(text.contains("32 of 300") && text.contains("32 of 200"));
+        assert!(text.contains("strongest 32 of 300") && text.contains("strongest 32 of 200"));
         assert!(text.matches("<path").count() <= 2 * MOST_LINES + 4);
+        // The strongest connection is drawn, wherever its neurons are.
+        assert!(text.contains(">151<") && text.contains("#B8372F"));
     }
 }

@@ -87,7 +87,8 @@ pub fn recall(title: &str, networks: &[Recalled<'_>]) -> String {
         svg.text((LEFT, y), Anchor::Start, 14, FAINT, &text);
     }
     let width = place(2 + networks.len()) - GAP + LEFT;
-    svg.finish(width, y + 24.0)
+    let about: Vec<_> = networks.iter().map(|network| network.about).collect();
+    svg.finish((width, y + 24.0), title, &about.join("; "))
 }
 
 /// How the bits of a pattern are laid out: line after line.
@@ -199,7 +200,8 @@ mod tests {
             // And the background, and the legend.
             assert_eq!(text.matches("<rect").count(), 1 + squares + 5, "{text}");
             assert_eq!(text.matches("1 of 2 wrong").count(), 2 * networks);
-            assert_eq!(text.matches("a &lt;network&gt;").count(), networks);
+            // In the drawing, and in its description.
+            assert_eq!(text.matches("a &lt;network&gt;").count(), 2 * networks);
         }
         // Neither sign comes back where there is no number.
         assert!(draw(1).contains(&hex(FAINT)));

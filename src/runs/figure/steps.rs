@@ -1,40 +1,103 @@
 //! What networks do at each step of an episode.
 
+use super::axis::Axis;
+use super::frame::{Frame, Mark};
+use super::lines::{Lines, median};
 use super::style::{
-    BAND, Canvas, FAINT, GRID, INK, LINE, SHADE, at, capitalised, chart, decimals, font, nice_step,
-    px,
+    BAND, Canvas, Drawn, FAINT, INK, PAPER, SHADE, capitalised, font, grouped, mesh, px,
 };
+use crate::network::Loss;
+use crate::tasks::Task;
 use crate::training::{Evaluation, Statistics};
 use ndarray::Array2;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+const SIZE: (u32, u32) = (760, 560);
+/// Space at the top of a panel, for the names of what changes.
+const TOP: u32 = 26;
+/// An error so many times the largest upper quartile is drawn at the edge.
+const BEYOND: f64 = 100.0;
+/// Steps with labels, at most.
+const LABELS: usize = 20;
 
-const SIZE: (u32, u32) = (880, 640);
-const TOP: u32 = 78;
-const RIGHT: u32 = 34;
-/// Networks that are drawn one by one.
-const MOST_SINGLE: usize = 40;
-
-/// Error above, accuracy below, against the steps of an episode.
-pub fn steps(evaluation: &Evaluation, title: &str, subtitle: &str) -> String {
-    chart(SIZE, |area| {
-        area.draw_text(&capitalised(title), &font(21, &INK), at(30, 18))?;
-        area.draw_text(subtitle, &font(14, &FAINT), at(30, 48))?;
-        let (_, rest) = area.split_vertically(px(TOP));
-        let (above, below) = rest.split_vertically(px((SIZE.1 - TOP) / 2));
-        let highest = highest(evaluation);
-        panel(&above, evaluation, &evaluation.error, highest, "error")?;
-        panel(
-            &below,
+/// Error above, right answers below, against the steps of an episode of `task`; and where the task changes, and what guessing
+/// comes to.
+///
+/// # Panics
+/// If the evaluation is of another task.
+pub fn steps(task: &dyn Task, evaluation: &Evaluation, title: &str, subtitle: &str) -> String {
+    assert_eq!(task.steps(), evaluation.counted.len(), "another task");
+    let (errors, solved) = (evaluation.mean_error(), evaluation.solved(task));
+    let lines = Lines::new(&errors, &solved);
+    let chance = match task.loss() {
+        Loss::SoftmaxCrossEntropy => Some((task.outputs() as f64).ln()),
+        Loss::SquaredError | Loss::None => None,
+    };
+    let panels = [
+        Panel {
+            name: "error",
+            axis: errors_axis(evaluation, &lines, chance),
+            values: &evaluation.error,
+            chance,
+            task,
             evaluation,
-            &evaluation.accuracy,
-            1.0,
-            "right answers",
-        )?;
-        legend(area)
+            lines: &lines,
+        },
+        Panel {
+            name: "right answers",
+            axis: Axis::linear(1.0, 5),
+            values: &evaluation.accuracy,
+            chance: task.chance(),
+            task,
+            evaluation,
+            lines: &lines,
+        },
+    ];
+    let mut key = lines.key();
+    if panels.iter().any(|panel| panel.chance.is_some()) {
+        key.push((Mark::Dashes, "chance".to_owned()));
+    }
+    if evaluation.counted.contains(&false) {
+        key.push((Mark::Patch(SHADE), "not counted".to_owned()));
+    }
+    let failed = errors.iter().filter(|error| !error.is_finite()).count();
+    let failed = (failed > 0).then(|| {
+        let count = grouped(failed as u64);
+        format!("Not finite in {count} of the networks: they have no line there, and the median takes them for infinite.")
+    });
+    let frame = Frame {
+        title: capitalised(title),
+        about: subtitle.to_owned(),
+        key,
+        notes: [failed, lines.note()].into_iter().flatten().collect(),
+        size: SIZE,
+    };
+    frame.draw(|area| {
+        let (above, below) = area.split_vertically(px(SIZE.1 / 2));
+        panels[0].draw(&above)?;
+        panels[1].draw(&below)
     })
+}
+
+/// Of the counted steps of all lines, and chance.
+fn errors_axis(evaluation: &Evaluation, lines: &Lines<'_>, chance: Option<f64>) -> Axis {
+    let all = summaries(&evaluation.error);
+    let counted = || (0..evaluation.counted.len()).filter(|&step| evaluation.counted[step]);
+    let quartiles = counted().map(|step| all[step].q75);
+    let most = quartiles.filter(|q75| q75.is_finite()).fold(0.0, f64::max);
+    let of_step = |step| {
+        lines
+            .drawn
+            .iter()
+            .map(move |&index| evaluation.error[[index, step]])
+    };
+    // What guessing comes to leaves room above.
+    let chance = chance.map(|chance| 1.1 * chance);
+    Axis::of_errors(
+        counted().flat_map(of_step).chain(chance),
+        BEYOND * most.max(chance.unwrap_or(1e-3)),
+    )
 }
 
 /// Statistics over the networks, for each step.
@@ -45,109 +108,119 @@ fn summaries(values: &Array2<f64>) -> Vec<Statistics> {
         .collect()
 }
 
-fn panel(
-    area: &Canvas<'_>,
-    evaluation: &Evaluation,
-    values: &Array2<f64>,
-    highest: f64,
-    name: &str,
-) -> Result<()> {
-    let steps = evaluation.counted.len();
-    let step = nice_step(highest / 4.0);
-    let top = (highest / step).ceil() * step;
-    let mut chart = ChartBuilder::on(area)
-        .margin_top(px(10))
-        .margin_right(px(RIGHT))
-        .margin_left(px(14))
-        .margin_bottom(px(8))
-        .x_label_area_size(px(44))
-        .y_label_area_size(px(66))
-        .build_cartesian_2d(-0.5..steps as f64 - 0.5, 0.0..top)?;
-    for (step, _) in evaluation
-        .counted
-        .iter()
-        .enumerate()
-        .filter(|(_, counted)| !**counted)
-    {
-        let middle = step as f64;
-        let corners = [(middle - 0.5, 0.0), (middle + 0.5, top)];
-        chart.draw_series([Rectangle::new(corners, SHADE.filled())])?;
-    }
-    let every = steps.div_ceil(20).max(1);
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID.stroke_width(px(1)))
-        .axis_style(FAINT.stroke_width(px(1)))
-        .set_all_tick_mark_size(px(4))
-        .label_style(font(14, &INK))
-        .axis_desc_style(font(15, &INK))
-        .x_desc("step of the episode")
-        .y_desc(name)
-        .x_labels(steps.div_ceil(every).clamp(2, 24))
-        .y_labels((top / step).round() as usize + 1)
-        .x_label_formatter(&|value| {
-            let whole = value.round();
-            if (value - whole).abs() < 1e-6 {
-                format!("{whole:.0}")
-            } else {
-                String::new()
-            }
-        })
-        .y_label_formatter(&|value| format!("{value:.*}", decimals(step)))
-        .draw()?;
+struct Panel<'a> {
+    name: &'a str,
+    axis: Axis,
+    /// `[P, T]`
+    values: &'a Array2<f64>,
+    chance: Option<f64>,
+    task: &'a dyn Task,
+    evaluation: &'a Evaluation,
+    lines: &'a Lines<'a>,
+}
 
-    let all = summaries(values);
-    let point = |step: usize, value: f64| (step as f64, finite(value, top).clamp(0.0, top));
-    for steps in stretches(&evaluation.counted) {
-        let line = |value: fn(&Statistics) -> f64| -> Vec<(f64, f64)> {
-            let points = steps.clone().map(|step| point(step, value(&all[step])));
-            points.collect()
-        };
-        let (low, high) = (line(|s| s.q25), line(|s| s.q75));
-        let corners: Vec<_> = high.iter().chain(low.iter().rev()).copied().collect();
-        chart.draw_series([Polygon::new(corners, BAND.filled())])?;
-        if values.nrows() <= MOST_SINGLE {
-            for row in values.rows() {
-                let points = steps.clone().map(|step| point(step, row[step]));
-                let style = FAINT.mix(0.55);
-                // One point makes no line.
-                if steps.len() == 1 {
-                    chart.draw_series(points.map(|at| Circle::new(at, px(3), style.filled())))?;
-                } else {
-                    chart.draw_series(LineSeries::new(points, style.stroke_width(px(1))))?;
+impl Panel<'_> {
+    fn draw(&self, area: &Canvas<'_>) -> Drawn {
+        let counted = &self.evaluation.counted;
+        let steps = counted.len();
+        let (bottom, top) = (self.axis.low(), self.axis.high());
+        let names = Axis::places((0..steps).map(|step| step.to_string()));
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(px(TOP))
+            .margin_right(px(30))
+            .margin_left(px(8))
+            .margin_bottom(px(6))
+            .x_label_area_size(px(46))
+            .y_label_area_size(px(66))
+            .build_cartesian_2d(names.every(steps.div_ceil(LABELS)), self.axis.clone())?;
+        for stretch in stretches(counted, false) {
+            let [from, to] = ends(&stretch);
+            let corners = [(from, bottom), (to, top)];
+            chart.draw_series([Rectangle::new(corners, SHADE.filled())])?;
+        }
+        mesh(&mut chart)
+            .x_desc("step of the episode")
+            .y_desc(self.name)
+            .draw()?;
+        if let Some(chance) = self.chance {
+            let ends = [(-0.5, chance), (steps as f64 - 0.5, chance)];
+            let style = FAINT.stroke_width(px(1));
+            chart.draw_series(DashedLineSeries::new(ends, px(5), px(4), style))?;
+        }
+        for (step, words) in self.task.changes() {
+            let x = step as f64 - 0.5;
+            let style = INK.stroke_width(px(1));
+            chart.draw_series([PathElement::new([(x, bottom), (x, top)], style)])?;
+            let above = font(14, &INK).pos(Pos::new(HPos::Center, VPos::Bottom));
+            let place = chart.backend_coord(&(x, top));
+            let origin = area.get_base_pixel();
+            let place = (place.0 - origin.0, place.1 - origin.1 - px(3) as i32);
+            area.draw_text(&words, &above, place)?;
+        }
+        let all = summaries(self.values);
+        for steps in stretches(counted, true) {
+            let line = |value: &dyn Fn(usize) -> f64| self.line(steps.clone(), value);
+            if self.lines.is_selection() {
+                let (low, high) = (line(&|step| all[step].q25), line(&|step| all[step].q75));
+                for (low, mut high) in low.into_iter().zip(high) {
+                    high.extend(low.into_iter().rev());
+                    chart.draw_series([Polygon::new(high, BAND.filled())])?;
                 }
             }
+            for &index in &self.lines.drawn {
+                let style = self.lines.style(index);
+                for line in line(&|step| self.values[[index, step]]) {
+                    // One point makes no line.
+                    match line.as_slice() {
+                        &[point] => {
+                            chart.draw_series([Circle::new(point, px(3), style)])?;
+                        }
+                        _ => {
+                            chart.draw_series(LineSeries::new(line, style))?;
+                        }
+                    }
+                }
+            }
+            if self.values.nrows() == 1 {
+                continue;
+            }
+            for line in line(&|step| all[step].median) {
+                let dots = line.iter().map(|&point| {
+                    EmptyElement::at(point)
+                        + Circle::new((0, 0), px(4), PAPER.filled())
+                        + Circle::new((0, 0), px(3), INK.filled())
+                });
+                chart.draw_series(LineSeries::new(line.iter().copied(), median()))?;
+                chart.draw_series(dots)?;
+            }
         }
-        let medians = line(|s| s.median);
-        chart.draw_series(LineSeries::new(medians.clone(), LINE.stroke_width(px(2))))?;
-        let dots = medians.into_iter();
-        chart.draw_series(dots.map(|place| Circle::new(place, px(3), LINE.filled())))?;
+        Ok(())
     }
-    Ok(())
+
+    /// The stretches of a line over some steps where its value is finite.
+    fn line(
+        &self,
+        steps: std::ops::Range<usize>,
+        value: &dyn Fn(usize) -> f64,
+    ) -> Vec<Vec<(f64, f64)>> {
+        let finite: Vec<bool> = steps.clone().map(|step| value(step).is_finite()).collect();
+        let point = |k: usize| {
+            let step = steps.start + k;
+            (step as f64, value(step))
+        };
+        let stretches = stretches(&finite, true).into_iter();
+        stretches.map(|part| part.map(point).collect()).collect()
+    }
 }
 
-/// The largest value that is drawn.
-fn highest(evaluation: &Evaluation) -> f64 {
-    let values = &evaluation.error;
-    let all = summaries(values);
-    let counted = (0..evaluation.counted.len()).filter(|&step| evaluation.counted[step]);
-    let of_step = |step: usize| -> f64 {
-        let single = values.nrows() <= MOST_SINGLE;
-        let drawn = values
-            .column(step)
-            .into_iter()
-            .filter(|value| single && value.is_finite());
-        drawn.copied().fold(finite(all[step].q75, 0.0), f64::max)
-    };
-    counted.map(of_step).fold(0.02, f64::max)
+fn ends(stretch: &std::ops::Range<usize>) -> [f64; 2] {
+    [stretch.start, stretch.end].map(|end| end as f64 - 0.5)
 }
 
-/// The stretches of steps that count.
-fn stretches(counted: &[bool]) -> Vec<std::ops::Range<usize>> {
+/// The stretches that are `value`.
+fn stretches(all: &[bool], value: bool) -> Vec<std::ops::Range<usize>> {
     let mut stretches: Vec<std::ops::Range<usize>> = Vec::new();
-    for step in (0..counted.len()).filter(|&step| counted[step]) {
+    for step in (0..all.len()).filter(|&step| all[step] == value) {
         match stretches.last_mut() {
             Some(last) if last.end == step => last.end = step + 1,
             _ => stretches.push(step..step + 1),
@@ -156,72 +229,72 @@ fn stretches(counted: &[bool]) -> Vec<std::ops::Range<usize>> {
     stretches
 }
 
-fn finite(value: f64, otherwise: f64) -> f64 {
-    if value.is_finite() { value } else { otherwise }
-}
-
-fn legend(area: &Canvas<'_>) -> Result<()> {
-    let key = font(14, &INK).pos(Pos::new(HPos::Left, VPos::Center));
-    let right = SIZE.0 - RIGHT;
-    let y = 28;
-    let [median, quartiles, single, label] = [right - 424, right - 324, right - 210, right - 100];
-    let line = |x| [at(x, y), at(x + 22, y)];
-    let square = |x| [at(x, y - 7), at(x + 22, y + 7)];
-    area.draw(&PathElement::new(line(median), LINE.stroke_width(px(2))))?;
-    area.draw(&Rectangle::new(square(quartiles), BAND.filled()))?;
-    area.draw(&PathElement::new(
-        line(single),
-        FAINT.mix(0.6).stroke_width(px(1)),
-    ))?;
-    area.draw(&Rectangle::new(square(label), SHADE.filled()))?;
-    for (x, text) in [
-        (median, "median"),
-        (quartiles, "quartiles"),
-        (single, "a network"),
-        (label, "not counted"),
-    ] {
-        area.draw_text(text, &key, at(x + 28, y))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::{Association, Completion};
 
-    fn evaluation(population: usize, counted: Vec<bool>, value: f64) -> Evaluation {
-        let steps = counted.len();
+    fn evaluation(task: &dyn Task, population: usize, value: f64) -> Evaluation {
         Evaluation {
             episodes: 1,
-            error: Array2::from_elem((population, steps), value),
-            accuracy: Array2::from_elem((population, steps), 0.5),
-            counted,
+            error: Array2::from_elem((population, task.steps()), value),
+            accuracy: Array2::from_elem((population, task.steps()), 0.5),
+            counted: (0..task.steps()).map(|step| task.counts(step)).collect(),
         }
     }
 
+    fn draw(task: &dyn Task, population: usize, value: f64) -> String {
+        steps(task, &evaluation(task, population, value), "t", "s")
+    }
+
     #[test]
-    fn few_networks_are_drawn_one_by_one_and_many_are_not() {
+    fn few_networks_are_drawn_one_by_one_and_of_many_some_are() {
         let lines = |population| {
-            let figure = steps(&evaluation(population, vec![true; 6], 0.3), "t", "s");
+            let figure = draw(&Association::ONE_SHOT, population, 0.3);
             figure.matches("<polyline").count()
         };
-        let [one, few, many] = [1, 10, 100].map(lines);
-        assert_eq!(few - one, 2 * 9);
-        assert_eq!(one - many, 2);
+        let [one, two, ten, many] = [1, 2, 10, 1_000].map(lines);
+        // A line in each panel and in the key; the median of one is that one.
+        assert_eq!(ten - two, 2 * 8);
+        assert_eq!(two - one, 2 + 2 + 1);
+        assert_eq!(many - ten, 2 * 50);
+        let figure = draw(&Association::ONE_SHOT, 1_000, 0.3);
+        assert!(figure.contains("60 of 1,000") && figure.contains("quartiles"));
+    }
+
+    #[test]
+    fn the_swap_and_chance_are_marked() {
+        let reversal = draw(&Association::REVERSAL, 3, 0.3);
+        assert_eq!(reversal.matches("labels swap").count(), 2);
+        assert!(reversal.contains("chance") && reversal.contains("not counted"));
+        let one_shot = draw(&Association::ONE_SHOT, 3, 0.3);
+        assert!(!one_shot.contains("labels swap") && one_shot.contains("chance"));
+        assert!(draw(&Completion::PAPER, 3, 0.3).contains("chance"));
+    }
+
+    #[test]
+    fn networks_are_told_apart_by_what_they_reach() {
+        let task = &Association::ONE_SHOT;
+        let mut evaluation = evaluation(task, 3, 0.3);
+        evaluation.error.row_mut(1).fill(0.01);
+        let figure = steps(task, &evaluation, "t", "s");
+        assert!(figure.contains("solved (1)") && figure.contains("not solved (2)"));
     }
 
     #[test]
     fn steps_that_do_not_count_part_the_lines() {
         let counted = [false, true, true, false, false, true];
-        assert_eq!(stretches(&counted), [1..3, 5..6]);
-        assert!(stretches(&[false]).is_empty());
+        assert_eq!(stretches(&counted, true), [1..3, 5..6]);
+        assert_eq!(stretches(&counted, false), [0..1, 3..5]);
+        assert!(stretches(&[false], true).is_empty());
     }
 
     #[test]
     fn what_is_not_finite_is_drawn_too() {
         for value in [f64::NAN, f64::INFINITY, 0.0, 1e300] {
-            let figure = steps(&evaluation(3, vec![false, true], value), "t", "s");
+            let figure = draw(&Completion::PAPER, 3, value);
             assert!(figure.trim_end().ends_with("</svg>") && !figure.contains("NaN"));
+            assert_eq!(figure.contains("Not finite in 3"), !value.is_finite());
         }
     }
 }

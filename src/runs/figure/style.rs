@@ -1,22 +1,60 @@
-//! What drawings have in common.
+//! The one style of all charts: colours, letters, axes. Lengths are in [`px`].
 
+use plotters::chart::MeshStyle;
+use plotters::coord::Shift;
+use plotters::coord::cartesian::Cartesian2d;
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 
-pub(super) const INK: RGBColor = RGBColor(0x2b, 0x2f, 0x36);
-pub(super) const FAINT: RGBColor = RGBColor(0x8a, 0x90, 0x99);
-pub(super) const GRID: RGBColor = RGBColor(0xe9, 0xeb, 0xee);
-pub(super) const LINE: RGBColor = RGBColor(0x1f, 0x5f, 0xa8);
-pub(super) const BAND: RGBColor = RGBColor(0xc9, 0xdc, 0xf1);
-/// What is negative, where what is positive has the colour [`LINE`].
-pub(super) const NEGATIVE: RGBColor = RGBColor(0xb8, 0x37, 0x2f);
+/// Letters, nodes, and the median.
+pub const INK: RGBColor = RGBColor(0x2b, 0x2f, 0x36);
+/// What says more about the rest: axes, thresholds, notes.
+pub const FAINT: RGBColor = RGBColor(0x73, 0x7a, 0x84);
+/// Lines behind everything.
+pub const GRID: RGBColor = RGBColor(0xe9, 0xeb, 0xee);
+/// What is positive, or solved.
+pub const LINE: RGBColor = RGBColor(0x1f, 0x5f, 0xa8);
+/// What is negative.
+pub const NEGATIVE: RGBColor = RGBColor(0xb8, 0x37, 0x2f);
+/// Networks that have not solved the task. It differs from [`LINE`] for the colour-blind too.
+pub const UNSOLVED: RGBColor = RGBColor(0xd4, 0x76, 0x1c);
+/// Between quartiles.
+pub const BAND: RGBColor = RGBColor(0xc9, 0xdc, 0xf1);
 /// Behind what is set apart.
-pub(super) const SHADE: RGBColor = RGBColor(0xf4, 0xf4, 0xf1);
+pub const SHADE: RGBColor = RGBColor(0xf4, 0xf4, 0xf1);
+/// Behind everything.
+pub const PAPER: RGBColor = RGBColor(0xff, 0xff, 0xff);
+/// Colours of lines that are told apart by name.
+pub const NAMED: [RGBColor; 5] = [
+    RGBColor(0x5a, 0x61, 0x6b),
+    RGBColor(0xc9, 0x8a, 0x1b),
+    RGBColor(0x8e, 0x5a, 0xa8),
+    RGBColor(0xb8, 0x3a, 0x3a),
+    LINE,
+];
+
+/// Letters on squares whose colour is the same by day and by night.
+pub(super) const ON_LIGHT: RGBColor = RGBColor(0x2b, 0x2f, 0x37);
+pub(super) const ON_DARK: RGBColor = RGBColor(0xfe, 0xfe, 0xfe);
+
+/// What each colour of a drawing becomes on a dark page. Those of squares, which stand for numbers, stay.
+pub const DARK: [(RGBColor, RGBColor); 9] = [
+    (INK, RGBColor(0xe4, 0xe7, 0xeb)),
+    (FAINT, RGBColor(0x9a, 0xa2, 0xad)),
+    (GRID, RGBColor(0x30, 0x35, 0x3d)),
+    (LINE, RGBColor(0x6f, 0xae, 0xf2)),
+    (NEGATIVE, RGBColor(0xe8, 0x7d, 0x74)),
+    (UNSOLVED, RGBColor(0xf0, 0xa0, 0x50)),
+    (BAND, RGBColor(0x24, 0x3c, 0x58)),
+    (SHADE, RGBColor(0x21, 0x25, 0x2b)),
+    (PAPER, RGBColor(0x17, 0x1a, 0x1f)),
+];
 
 /// The drawing library rounds to whole units; a finer unit keeps curves smooth.
-pub(super) const UNITS_PER_PIXEL: u32 = 8;
+const UNITS_PER_PIXEL: u32 = 8;
 
 /// Pixels in the drawing's units.
-pub(super) const fn px(pixels: u32) -> u32 {
+pub const fn px(pixels: u32) -> u32 {
     pixels * UNITS_PER_PIXEL
 }
 
@@ -25,22 +63,49 @@ pub(super) const fn at(x: u32, y: u32) -> (i32, i32) {
     (px(x) as i32, px(y) as i32)
 }
 
-pub(super) fn font(pixels: u32, colour: &RGBColor) -> TextStyle<'static> {
-    ("sans-serif", px(pixels)).into_font().color(colour)
+/// What the drawing library divides the size of letters by.
+const FONT_SCALE: f64 = 1.24;
+
+/// Letters so many pixels high.
+pub fn font(pixels: u32, colour: &RGBColor) -> TextStyle<'static> {
+    let size = f64::from(px(pixels)) * FONT_SCALE;
+    ("sans-serif", size).into_font().color(colour)
 }
 
-pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+/// What a chart is drawn on.
+pub type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Why a chart cannot be drawn.
+pub type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// The axes and the grid of a chart; descriptions and labels are left to be added.
+pub fn mesh<'a, 'b, DB, X, Y>(
+    chart: &'b mut ChartContext<'a, DB, Cartesian2d<X, Y>>,
+) -> MeshStyle<'a, 'b, X, Y, DB>
+where
+    'a: 'b,
+    DB: DrawingBackend,
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let mut mesh = chart.configure_mesh();
+    mesh.disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID.stroke_width(px(1)))
+        .axis_style(FAINT.stroke_width(px(1)))
+        .set_all_tick_mark_size(px(4))
+        .label_style(font(13, &INK))
+        .axis_desc_style(font(14, &INK));
+    mesh
+}
 
 /// The text of a drawing of `size` pixels.
-pub(super) fn chart(
-    size: (u32, u32),
-    draw: impl FnOnce(&Canvas<'_>) -> Result<(), Box<dyn std::error::Error>>,
-) -> String {
+pub(super) fn draw(size: (u32, u32), draw: impl FnOnce(&Canvas<'_>) -> Drawn) -> String {
     let mut text = String::new();
     let units = (px(size.0), px(size.1));
     {
         let area = SVGBackend::with_string(&mut text, units).into_drawing_area();
-        area.fill(&WHITE)
+        area.fill(&PAPER)
             .map_err(Into::into)
             .and_then(|()| draw(&area))
             .and_then(|()| area.present().map_err(Into::into))
@@ -50,22 +115,8 @@ pub(super) fn chart(
     text.replacen(&attributes(units), &attributes(size), 1)
 }
 
-/// 1, 2 or 5 times a power of ten, at least `step`.
-pub(super) fn nice_step(step: f64) -> f64 {
-    let power = 10f64.powf(step.max(f64::MIN_POSITIVE).log10().floor());
-    [1.0, 2.0, 5.0]
-        .map(|factor| factor * power)
-        .into_iter()
-        .find(|&nice| nice >= step)
-        .unwrap_or(10.0 * power)
-}
-
-pub(super) fn decimals(step: f64) -> usize {
-    (-step.log10().floor()).clamp(0.0, 9.0) as usize
-}
-
 /// `10000` as `10,000`.
-pub(super) fn grouped(value: u64) -> String {
+pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let groups = digits.as_bytes().rchunks(3).rev();
     let groups: Vec<_> = groups.map(|group| String::from_utf8_lossy(group)).collect();
@@ -80,9 +131,9 @@ pub(super) fn capitalised(name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// `#1f5fa8`.
-pub(super) fn hex(RGBColor(red, green, blue): RGBColor) -> String {
-    format!("#{red:02x}{green:02x}{blue:02x}")
+/// `#1F5FA8`.
+pub fn hex(RGBColor(red, green, blue): RGBColor) -> String {
+    format!("#{red:02X}{green:02X}{blue:02X}")
 }
 
 /// A signed number with three digits.
@@ -103,17 +154,6 @@ pub(super) fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn steps_of_an_axis_are_round_numbers() {
-        let steps = [0.13, 0.2, 0.7, 3.1, 1_667.0].map(nice_step);
-        let expected = [0.2, 0.2, 1.0, 5.0, 2_000.0];
-        for (step, expected) in steps.into_iter().zip(expected) {
-            assert!((step / expected - 1.0).abs() < 1e-9, "{step} {expected}");
-        }
-        assert_eq!(decimals(0.2), 1);
-        assert_eq!(decimals(20.0), 0);
-    }
 
     #[test]
     fn counts_are_in_groups_of_three() {

@@ -1,8 +1,9 @@
 //! The few SVG elements that drawings beside charts are made of.
 
-use super::style::{INK, hex};
+use super::style::{INK, PAPER, hex};
 use plotters::style::RGBColor;
 use std::fmt::Write;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Where a text stands relative to its point.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +32,9 @@ impl Svg {
     }
 
     pub fn circle(&mut self, (x, y): (f64, f64), radius: f64) {
-        let ink = hex(INK);
+        let (ink, paper) = (hex(INK), hex(PAPER));
         self.element(format_args!(
-            "circle cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"{radius}\" fill=\"white\" stroke=\"{ink}\" stroke-width=\"1.4\""
+            "circle cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"{radius}\" fill=\"{paper}\" stroke=\"{ink}\" stroke-width=\"1.4\""
         ));
     }
 
@@ -55,12 +56,12 @@ impl Svg {
 
     /// A text that stays legible on top of lines.
     pub fn text_on_lines(&mut self, (x, y): (f64, f64), size: u32, text: &str) {
-        let ink = hex(INK);
+        let (ink, paper) = (hex(INK), hex(PAPER));
         let text = escape(text);
         writeln!(
             self.body,
             "<text x=\"{x:.2}\" y=\"{y:.2}\" dy=\"0.35em\" text-anchor=\"middle\" font-family=\"sans-serif\" \
-             font-size=\"{size}\" fill=\"{ink}\" stroke=\"white\" stroke-width=\"5\" stroke-linejoin=\"round\" \
+             font-size=\"{size}\" fill=\"{ink}\" stroke=\"{paper}\" stroke-width=\"5\" stroke-linejoin=\"round\" \
              paint-order=\"stroke\">{text}</text>"
         )
         .expect("writing into a string does not fail");
@@ -89,15 +90,33 @@ impl Svg {
         .expect("writing into a string does not fail");
     }
 
-    /// The whole drawing, on white.
-    pub fn finish(self, width: f64, height: f64) -> String {
-        format!(
+    /// The whole drawing, on paper, with a title and a description for those who do not see it.
+    pub fn finish(self, (width, height): (f64, f64), title: &str, about: &str) -> String {
+        let paper = hex(PAPER);
+        let svg = format!(
             "<svg width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\" \
              xmlns=\"http://www.w3.org/2000/svg\">\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{}</svg>\n",
+             <rect width=\"100%\" height=\"100%\" fill=\"{paper}\"/>\n{}</svg>\n",
             self.body
-        )
+        );
+        labelled(&svg, title, about)
     }
+}
+
+/// A drawing that screen readers call by its title. The names of the two elements are the drawing's own, so that several may
+/// stand on one page.
+pub(super) fn labelled(svg: &str, title: &str, about: &str) -> String {
+    let Some((start, rest)) = svg.split_once('>') else {
+        return svg.to_owned();
+    };
+    let name = xxh3_64(svg.as_bytes()) as u32;
+    let (title, about) = (escape(title), escape(about));
+    let mut text = format!(
+        "{start} role=\"img\" aria-labelledby=\"title-{name:08x}\" aria-describedby=\"about-{name:08x}\">\n\
+         <title id=\"title-{name:08x}\">{title}</title>\n<desc id=\"about-{name:08x}\">{about}</desc>"
+    );
+    text.push_str(rest);
+    text
 }
 
 fn escape(text: &str) -> String {
@@ -114,7 +133,8 @@ mod tests {
     fn text_cannot_become_elements() {
         let mut svg = Svg::default();
         svg.text((0.0, 0.0), Anchor::Start, 12, INK, "<script> & co");
-        let text = svg.finish(10.0, 10.0);
+        let text = svg.finish((10.0, 10.0), "a < b", "");
         assert!(text.contains("&lt;script&gt; &amp; co") && !text.contains("<script>"));
+        assert!(text.contains(">a &lt; b</title>"));
     }
 }

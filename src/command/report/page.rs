@@ -1,0 +1,92 @@
+//! The page: one HTML file that needs no other.
+
+use super::section::Section;
+use metaplastic::runs::figure::style::{DARK, hex};
+use minijinja::value::Serde;
+use minijinja::{Environment, Value, context};
+use serde::Serialize;
+use std::path::Path;
+
+const TEMPLATE: &str = include_str!("page.html");
+
+/// What stands in every page of [`TEMPLATE`], and at its beginning.
+const OWN: &str = "<meta name=\"generator\" content=\"metaplastic ";
+const BEGINNING: usize = 1_000;
+
+/// What a report is of.
+#[derive(Debug)]
+pub(crate) struct Page<'a> {
+    pub title: &'a str,
+    pub is_reproduction: bool,
+    /// The command that it was made by.
+    pub command: &'a str,
+    /// Wall time of everything, where it says something.
+    pub seconds: Option<f64>,
+    pub sections: &'a [Section],
+}
+
+/// A colour of the figures by day, and what takes its place on a dark page.
+#[derive(Serialize)]
+struct Colour {
+    day: String,
+    night: String,
+}
+
+impl Page<'_> {
+    pub fn html(&self) -> String {
+        let colours = DARK.map(|(day, night)| Colour {
+            day: hex(day),
+            night: hex(night),
+        });
+        let seconds = self.seconds.map(|seconds| format!(" in {seconds:.1} s"));
+        let mut environment = Environment::new();
+        environment
+            .add_template("page.html", TEMPLATE)
+            .and_then(|()| environment.get_template("page.html"))
+            .and_then(|template| {
+                template.render(context! {
+                    sections => Value::from(Serde(self.sections)),
+                    colours => Value::from(Serde(&colours)),
+                    title => self.title,
+                    is_reproduction => self.is_reproduction,
+                    command => self.command,
+                    seconds => seconds.unwrap_or_default(),
+                    version => env!("CARGO_PKG_VERSION"),
+                })
+            })
+            .expect("the template takes every report")
+    }
+}
+
+/// Whether a file is a report, which can be made again of the runs.
+pub(super) fn is_report(path: &Path) -> bool {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(BEGINNING as u64).read_to_end(&mut start));
+    read.is_ok() && String::from_utf8_lossy(&start).contains(OWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_known_by_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.html");
+        assert!(!is_report(&path));
+        std::fs::write(&path, "<html>mine").unwrap();
+        assert!(!is_report(&path));
+        let page = Page {
+            title: "<a>",
+            is_reproduction: false,
+            command: "c",
+            seconds: None,
+            sections: &[],
+        };
+        std::fs::write(&path, page.html()).unwrap();
+        assert!(is_report(&path));
+        assert!(page.html().contains("&lt;a&gt;"));
+    }
+}

@@ -1,0 +1,239 @@
+//! What a report says of one run.
+
+use crate::command::recall;
+use crate::command::subject::{Subject, error_text};
+use metaplastic::runs::Record;
+use metaplastic::runs::decimal::decimal;
+use metaplastic::runs::figure::style::grouped;
+use metaplastic::runs::figure::{self, Picture};
+use metaplastic::training::{Evaluation, Recipe, Trained};
+use metaplastic::{Engine, Network, Result};
+use serde::Serialize;
+use std::path::Path;
+
+/// Networks that have a row, at most.
+const MOST_ROWS: usize = 1_000;
+
+/// One run of a report.
+#[derive(Debug, Serialize)]
+pub(crate) struct Section {
+    anchor: String,
+    pub(super) heading: String,
+    account: String,
+    row: [String; 6],
+    /// What there is to say of the run, by name.
+    facts: Vec<(&'static str, String)>,
+    /// SVG texts.
+    curve: String,
+    evaluation: String,
+    /// Empty where neurons are connected among themselves, which makes too many lines.
+    network: String,
+    heat_maps: String,
+    /// Empty where no pattern is brought back.
+    recall: String,
+    networks: Networks,
+    /// The recipe, as TOML.
+    recipe: String,
+}
+
+/// The table of networks.
+#[derive(Debug, Serialize)]
+struct Networks {
+    headings: Vec<&'static str>,
+    rows: Vec<Row>,
+    left_out: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    seed: u64,
+    solved: bool,
+    outcome: String,
+    cells: Vec<String>,
+}
+
+impl Section {
+    /// The `number`-th of a report: reads a run's folder, draws, and runs its networks on so many fresh episodes.
+    pub fn of(folder: &Path, number: usize, engine: &Engine, episodes: u64) -> Result<Self> {
+        let record = Record::read(folder)?;
+        let Record {
+            recipe,
+            trained,
+            summary,
+            ..
+        } = &record;
+        let task = &recipe.task;
+        let fresh = Evaluation::new(
+            engine,
+            &recipe.network,
+            &trained.parameters,
+            task,
+            recipe.seed,
+            episodes,
+        )?;
+        let marked = |figure: &str| record.identity.mark_svg(figure);
+        let subject = Subject::of_trained(recipe, trained);
+        let recalled = recall::draw(engine, &subject, None, recipe.seed)?;
+        let title = format!("{}: within an episode", task.name());
+        let about = evaluated(recipe.population, episodes);
+        let [network, heat_maps] = typical(recipe, trained);
+        Ok(Self {
+            anchor: format!("run-{number}"),
+            heading: match &record.label.name {
+                None => task.title(),
+                Some(name) => format!("{}: {name}", task.title()),
+            },
+            account: task.account(),
+            row: summary.row(),
+            facts: facts(&record, folder),
+            curve: marked(&figure::curve(recipe, trained)),
+            evaluation: marked(&figure::steps(&**task, &fresh, &title, &about)),
+            network: match is_recurrent(&recipe.network) {
+                true => String::new(),
+                false => marked(&network),
+            },
+            heat_maps: marked(&heat_maps),
+            recall: recalled.map_or(String::new(), |figure| marked(&figure)),
+            networks: Networks::of(&record, &fresh),
+            recipe: recipe.to_commented_toml(),
+        })
+    }
+}
+
+/// `20 networks, 1,000 fresh episodes each, frozen parameters`.
+pub(crate) fn evaluated(population: usize, episodes: u64) -> String {
+    let networks = match population {
+        1 => "1 network".to_owned(),
+        count => format!("{} networks", grouped(count as u64)),
+    };
+    let episodes = grouped(episodes);
+    format!("{networks}, {episodes} fresh episodes each, frozen parameters")
+}
+
+/// A typical network, and its parameters.
+pub(crate) fn typical(recipe: &Recipe, trained: &Trained) -> [String; 2] {
+    let subject = Subject::of_trained(recipe, trained);
+    let picture = Picture {
+        task: &*recipe.task,
+        network: &recipe.network,
+        parameters: subject.parameters,
+        index: subject.index,
+        title: "A typical network",
+        subtitle: &subject.about,
+    };
+    let heat_maps = figure::heat_maps(&Picture {
+        title: "Its weights and plasticity coefficients",
+        ..picture
+    });
+    [figure::network(&picture), heat_maps]
+}
+
+/// Whether neurons are connected among themselves.
+pub(crate) fn is_recurrent(network: &Network) -> bool {
+    let mut layers = network.layers().iter();
+    layers.any(|layer| layer.as_recurrent().is_some())
+}
+
+fn facts(record: &Record, folder: &Path) -> Vec<(&'static str, String)> {
+    let Record {
+        recipe,
+        trained,
+        summary,
+        label,
+        version,
+        ..
+    } = record;
+    let task = &recipe.task;
+    let judged = match task.is_judged_by_answers() {
+        true => format!("less than {} % wrong", 100.0 * task.solved_below()),
+        false => format!("final error below {}", task.solved_below()),
+    };
+    let seeds = match recipe.population {
+        1 => format!("1 network, seed {}", recipe.seed),
+        count => format!(
+            "{} networks, seeds from {}",
+            grouped(count as u64),
+            recipe.seed
+        ),
+    };
+    let seen = trained.history.last().map_or(0, |report| report.episode);
+    let stopped = match trained.stopped {
+        true => ", where the run was stopped",
+        false => "",
+    };
+    let [engine, device] = summary.engine();
+    let facts = [
+        (
+            "solved",
+            format!("{} of {} ({judged})", trained.solved(), recipe.population),
+        ),
+        ("population", seeds),
+        (
+            "episodes",
+            format!("{} for each network{stopped}", grouped(seen)),
+        ),
+        ("tags", label.tags.join(", ")),
+        ("date", label.date.clone().unwrap_or_default()),
+        ("host", label.host.clone().unwrap_or_default()),
+        (
+            "engine",
+            format!("{engine}: {device}, {:.1} s", summary.seconds()),
+        ),
+        ("version", format!("metaplastic {version}")),
+        ("folder", folder.display().to_string()),
+        ("identity", record.identity.to_string()),
+    ];
+    let said = facts.into_iter().filter(|(_, text)| !text.is_empty());
+    said.collect()
+}
+
+impl Networks {
+    fn of(record: &Record, fresh: &Evaluation) -> Self {
+        let Record {
+            recipe, trained, ..
+        } = record;
+        let (errors, right) = (fresh.mean_error(), fresh.mean_accuracy());
+        let has_wrong = recipe.task.is_judged_by_answers();
+        let mut headings = vec!["seed", "outcome", "final error"];
+        if has_wrong {
+            headings.push("wrong");
+        }
+        headings.extend(["fresh error", "fresh right"]);
+        let percent = |part: f64| format!("{:.2} %", 100.0 * part);
+        let networks = trained.networks.iter().enumerate().take(MOST_ROWS);
+        let rows = networks.map(|(index, network)| {
+            let failure = trained.failures.iter().find(|f| f.network == index);
+            let mut cells = vec![error_text(network.final_error)];
+            if has_wrong {
+                cells.push(network.wrong.map_or("not known".to_owned(), percent));
+            }
+            cells.extend([fresh_text(errors[index]), percent(right[index])]);
+            Row {
+                seed: network.seed,
+                solved: network.solved,
+                outcome: match failure {
+                    Some(failure) => format!(
+                        "failed after {} ({} not finite)",
+                        grouped(failure.episode),
+                        failure.tensor
+                    ),
+                    None if network.solved => "solved".to_owned(),
+                    None => "not solved".to_owned(),
+                },
+                cells,
+            }
+        });
+        Self {
+            headings,
+            rows: rows.collect(),
+            left_out: trained.networks.len().saturating_sub(MOST_ROWS),
+        }
+    }
+}
+
+fn fresh_text(error: f64) -> String {
+    match error.is_finite() {
+        true => decimal(error),
+        false => "not finite".to_owned(),
+    }
+}
