@@ -1,7 +1,12 @@
 {% from "tile.wgsl" import each_row %}
 {# Lanes of a subgroup that have the same row; what a row has beside its synapses. #}
 {% set shared = shuffled // rows %}
-{% set row_arrays = ["output", "signal"] + (["drive"] if plastic and retention else []) %}
+{% set row_arrays = ["output", "signal"] + (["drive"] if plastic and retention else []) + (["modulation"] if modulated else []) %}
+{% set m = "m" if modulated else "1.0" %}
+{# The modulator of step `t` and row `i`. #}
+{% macro modulator_of(t, i) %}modulators[({{ t }} * episodes + episode) * {{ modulators }}u{% if modulators > 1 %} + {{ i }}{% endif %}]{% endmacro %}
+{# What the lane's row has at step `t` in an array whose element that is number `at`. #}
+{% macro of_step(name, t, at) %}{% if name == "modulation" %}{{ modulator_of(t, "i") }}{% elif name == "drive" and modulated %}modulators[drive_at + {{ at }}]{% else %}{{ name }}[{{ at }}]{% endif %}{% endmacro %}
 {# Four of a row's G_ij(t + 1). #}
 {% macro by_trace(r, q, upstream) %}{% if upstream %}fma(vec4<f32>(decay{{ r }}), u{{ r }}_{{ q }}, a{{ r }}_{{ q }} * m{{ r }}_{{ q }}){% else %}a{{ r }}_{{ q }} * m{{ r }}_{{ q }}{% endif %}{% endmacro %}
 // The reverse-time sweep of one layer. {{ lanes }} lanes own a tile of {{ rows }} rows of synapses of one block of episodes;
@@ -16,7 +21,8 @@
 //
 // input [P·B or B, T, row]; output, drive and signal [P·B, T, output row]; partials [P, blocks, …];
 // traces [slot, P·B, O, row] with Ḡ, if there is one, in slot 0, then the kept ones; adjoint [slot, P·B, O, row] then
-// [slot, P·B, O, 4]
+// [slot, P·B, O, 4]; where there are modulators, [T, P·B, 1 or O], the drive follows them, then ∂L/∂m_i = r_i ∂g_i/∂m_i +
+// q_i ∂d_i/∂m_i, [T, P·B, O]
 {% include "extent.wgsl" %}
 
 {% include "activation.wgsl" %}
@@ -68,8 +74,15 @@ fn backward(
 {% endif %}
 {% if steady %}
     // This rule's retention is the same at every step.
-    let d = retention(0.0, rate);
+    let d = retention(0.0, 1.0, rate);
     {{ each_row("d", rows) }}
+{% endif %}
+{% if modulated %}
+    let episodes = extent.networks * extent.episodes;
+    let drive_at = extent.steps * episodes * {{ modulators }}u;
+{% if modulator_gradient %}
+    let gradient_at = drive_at{% if retention %} + extent.steps * episodes * {{ output_row }}u{% endif %};
+{% endif %}
 {% endif %}
 {% if trace_in or upstream or adjoint or initial_gradient or kept %}
     let trace_rows = extent.networks * extent.episodes * {{ outputs * row // 4 }}u;
@@ -154,7 +167,7 @@ fn backward(
 {% endfor %}
         let first_at = (last_step - min(own_step, extent.done - 1u)) * {{ output_row }}u + i;
 {% for name in row_arrays %}
-        var next_{{ name }} = {{ name }}[first_at];
+        var next_{{ name }} = {{ of_step(name, "(extent.done - 1u - min(own_step, extent.done - 1u))", "first_at") }};
         var {{ name }}s = 0.0;
 {% endfor %}
         for (var back = 0u; back < extent.done; back++) {
@@ -165,7 +178,7 @@ fn backward(
                 let next_at = (step - min(own_step + {{ shared }}u, t)) * {{ output_row }}u + i;
 {% for name in row_arrays %}
                 {{ name }}s = next_{{ name }};
-                next_{{ name }} = {{ name }}[next_at];
+                next_{{ name }} = {{ of_step(name, "(t - min(own_step + " ~ shared ~ "u, t))", "next_at") }};
 {% endfor %}
 {% if signal_out and lanes > shuffled %}
                 // No subgroup of the tile puts gradients in the place of signals that another has yet to load.
@@ -179,11 +192,17 @@ fn backward(
 {% if plastic and retention %}
             let driven = subgroupShuffle(drives, holder);
 {% endif %}
+{% if modulated %}
+            let m = subgroupShuffle(modulations, holder);
+{% endif %}
 {% else %}
             let y = outputs;
             let c = select(0.0, signals, live);
 {% if plastic and retention %}
             let driven = drives;
+{% endif %}
+{% if modulated %}
+            let m = modulations;
 {% endif %}
 {% endif %}
 {% for q in range(quads) %}
@@ -192,10 +211,10 @@ fn backward(
 {% endfor %}
 {% if plastic %}
 {% if not steady %}
-            let d = retention(y, rate);
+            let d = retention(y, {{ m }}, rate);
             {{ each_row("d", rows) }}
 {% endif %}
-            let g = gain(y, rate);
+            let g = gain(y, {{ m }}, rate);
             {{ each_row("g", rows) }}
 {% if upstream %}
             {{ each_row("decay", rows) }}
@@ -248,8 +267,12 @@ fn backward(
 {% endfor %}
 {% for r in range(rows) %}
                     let past_y{{ r }} = output[past * {{ output_row }}u + i{{ r }}];
-                    lookback{{ r }} = fma(product{{ r }} * gain(past_y{{ r }}, rate{{ r }}), total(part{{ r }}), lookback{{ r }});
-                    product{{ r }} *= retention(past_y{{ r }}, rate{{ r }});
+{% set past_m = "past_m" ~ r if modulated else "1.0" %}
+{% if modulated %}
+                    let past_m{{ r }} = {{ modulator_of("(t - before)", "i" ~ r) }};
+{% endif %}
+                    lookback{{ r }} = fma(product{{ r }} * gain(past_y{{ r }}, {{ past_m }}, rate{{ r }}), total(part{{ r }}), lookback{{ r }});
+                    product{{ r }} *= retention(past_y{{ r }}, {{ past_m }}, rate{{ r }});
 {% endfor %}
                 }
 {% if trace_in or kept %}
@@ -309,6 +332,12 @@ fn backward(
 {% if signal_out %}
             if (live && stores) {
                 signal[here] = delta;
+            }
+{% endif %}
+{% if modulated and modulator_gradient %}
+            if (live && stores) {
+                let by_gain = r * gain_by_modulator(y, m, rate);
+                modulators[gradient_at + (t * episodes + episode) * {{ outputs }}u + i] = {% if retention %}fma(q, retention_by_modulator(y, m, rate), by_gain){% else %}by_gain{% endif %};
             }
 {% endif %}
             {{ each_row("delta", rows) }}

@@ -1,4 +1,5 @@
 {% from "tile.wgsl" import each_row %}
+{% set m = "m" if modulated else "1.0" %}
 // The forward sweep of one layer. {{ lanes }} lanes own a tile of {{ rows }} rows of synapses of one episode; a lane keeps
 // {{ 4 * quads }} synapses of each row in registers for all steps.
 //
@@ -6,7 +7,7 @@
 //     H_ij(t+1) = d_i(t) H_ij(t) + g_i(t) x_j(t)
 //
 // input [P·B or B, T, row], output and drive [P·B, T, output row], traces [slot, P·B, O, row],
-// scaled [P·B, O, row] then [P·B, O, 4]
+// scaled [P·B, O, row] then [P·B, O, 4]; where there are modulators, [T, P·B, 1 or O], the drive follows them
 {% include "extent.wgsl" %}
 
 {% include "activation.wgsl" %}
@@ -52,7 +53,13 @@ fn forward(
 {% endif %}
 {% if steady %}
     // This rule's retention is the same at every step.
-    let d = retention(0.0, rate);
+    let d = retention(0.0, 1.0, rate);
+{% endif %}
+{% if modulated %}
+    let episodes = extent.networks * extent.episodes;
+{% if drive %}
+    let drive_at = extent.steps * episodes * {{ modulators }}u;
+{% endif %}
 {% endif %}
     // H = scale · h: the retention of a step is taken into the row's scale, so that a step changes each synapse once.
 {% for r in range(rows) %}
@@ -115,6 +122,9 @@ fn forward(
 {% endfor %}
 {% endfor %}
 {% endfor %}
+{% if modulated %}
+        let m = modulators[(t * episodes + episode) * {{ modulators }}u{% if modulators > 1 %} + i{% endif %}];
+{% endif %}
         let sums = row_sum({% for r in range(rows) %}fixed{{ r }}, {% endfor %}{% if plastic %}{% for r in range(rows) %}plastic{{ r }}, {% endfor %}{% endif %}local, t);
 {% if plastic %}
 {% if drive %}
@@ -127,18 +137,18 @@ fn forward(
         if (stores) {
             output[step * {{ output_row }}u + i] = y;
 {% if drive %}
-            drive[step * {{ output_row }}u + i] = driven;
+            {% if modulated %}modulators[drive_at + {% else %}drive[{% endif %}step * {{ output_row }}u + i] = driven;
 {% endif %}
         }
 {% if plastic %}
         // A scale that grows too small or too large goes back into the trace, as does one that is zero or no number.
 {% if not steady %}
-        let d = retention(y, rate);
+        let d = retention(y, {{ m }}, rate);
 {% endif %}
         let retained = scale * d;
         let keeps = abs(retained) >= {{ least_scale }} && abs(retained) <= {{ most_scale }};
         scale = select(1.0, retained, keeps);
-        let push = gain(y, rate) / scale;
+        let push = gain(y, {{ m }}, rate) / scale;
         let back = select(retained, 1.0, keeps);
         {{ each_row("push", rows) }}
         {{ each_row("back", rows) }}

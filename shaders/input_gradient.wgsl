@@ -1,11 +1,13 @@
 {% from "head.wgsl" import each %}
+{# The modulator of row `r` of the four at step `t`. #}
+{% macro modulator(r) %}{% if modulated %}modulators[(t * episodes + episode) * {{ modulators }}u{% if modulators > 1 %} + i{{ r }}{% endif %}]{% else %}1.0{% endif %}{% endmacro %}
 // The gradient on a layer's presynaptic activity. A lane owns four columns of one episode and goes over the rows four at
 // a time: a forward sweep makes H again for the first sum, a reverse sweep the adjoint trace M for the second.
 //
 //     ∂L/∂x_j(t) = Σ_i δ_i(t) (w_ij + α_ij H_ij(t)) + Σ_i g_i(t) G_ij(t+1)
 //
 // input [P·B or B, T, row]; input_signal [P·B, T, row]; output and signal [P·B, T, output row], zero beyond the last
-// neuron; traces [slot, P·B, O, row] with Ḡ, if there is one, in slot 0; adjoint [slot, P·B, O, row] then [slot, P·B, O, 4]
+// neuron; modulators [T, P·B, 1 or O]; traces [slot, P·B, O, row] with Ḡ, if there is one, in slot 0; adjoint [slot, P·B, O, row] then [slot, P·B, O, 4]
 {% include "extent.wgsl" %}
 
 {% if plastic %}
@@ -20,6 +22,9 @@
     let first_step = episode * extent.steps;
 {% if plastic %}
 {% include "first_input.wgsl" %}
+{% endif %}
+{% if modulated %}
+    let episodes = extent.networks * extent.episodes;
 {% endif %}
 {% if plastic and (trace_in or upstream or adjoint) %}
     let trace_rows = extent.networks * extent.episodes * {{ outputs * row // 4 }}u;
@@ -61,8 +66,8 @@
 {% for r in range(4) %}
 {% if plastic %}
             gradient = fma(vec4<f32>(delta[{{ r }}]), fma(a{{ r }}, h{{ r }}, w{{ r }}), gradient);
-            let d{{ r }} = select(0.0, retention(y[{{ r }}], rate{{ r }}), is_row{{ r }});
-            let g{{ r }} = select(0.0, gain(y[{{ r }}], rate{{ r }}), is_row{{ r }});
+            let d{{ r }} = select(0.0, retention(y[{{ r }}], {{ modulator(r) }}, rate{{ r }}), is_row{{ r }});
+            let g{{ r }} = select(0.0, gain(y[{{ r }}], {{ modulator(r) }}, rate{{ r }}), is_row{{ r }});
             h{{ r }} = fma(vec4<f32>(g{{ r }}), x, d{{ r }} * h{{ r }});
 {% else %}
             gradient = fma(vec4<f32>(delta[{{ r }}]), w{{ r }}, gradient);
@@ -98,8 +103,8 @@
             let x = input[(first_input + t) * {{ row // 4 }}u + column];
             let y = output[step * {{ output_row // 4 }}u + tile];
 {% for r in range(4) %}
-            let d{{ r }} = select(0.0, retention(y[{{ r }}], rate{{ r }}), is_row{{ r }});
-            let g{{ r }} = select(0.0, gain(y[{{ r }}], rate{{ r }}), is_row{{ r }});
+            let d{{ r }} = select(0.0, retention(y[{{ r }}], {{ modulator(r) }}, rate{{ r }}), is_row{{ r }});
+            let g{{ r }} = select(0.0, gain(y[{{ r }}], {{ modulator(r) }}, rate{{ r }}), is_row{{ r }});
             gradient = fma(vec4<f32>(g{{ r }}), {% if upstream %}fma(vec4<f32>(decay{{ r }}), u{{ r }}, a{{ r }} * m{{ r }}){% else %}a{{ r }} * m{{ r }}{% endif %}, gradient);
             m{{ r }} = fma(vec4<f32>(delta[{{ r }}]), x, d{{ r }} * m{{ r }});
             decay{{ r }} *= d{{ r }};

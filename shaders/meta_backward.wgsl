@@ -75,8 +75,8 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
             let x{{ q }} = {{ quad(layer, q, "t", packed) }};
 {% endfor %}
 {% if layer.plastic %}
-            let d = retention_{{ layer.rule }}(y, rate);
-            let g = gain_{{ layer.rule }}(y, rate);
+            let d = retention_{{ layer.rule }}(y, 1.0, rate);
+            let g = gain_{{ layer.rule }}(y, 1.0, rate);
 {% if layer.quads == 1 %}
             let r = add_products(a0 * m0, x0, 0.0);
 {% else %}
@@ -114,8 +114,8 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
 {% for q in range(layer.quads) %}
                     part = add_products(a{{ q }} * m{{ q }}, {{ quad(layer, q, "past", packed) }}, part);
 {% endfor %}
-                    lookback = fma(product * gain_{{ layer.rule }}(y_past, rate), part, lookback);
-                    product *= retention_{{ layer.rule }}(y_past, rate);
+                    lookback = fma(product * gain_{{ layer.rule }}(y_past, 1.0, rate), part, lookback);
+                    product *= retention_{{ layer.rule }}(y_past, 1.0, rate);
                     if (abs(product) < {{ least_product }}) {
                         break;
                     }
@@ -136,7 +136,7 @@ fn backward{{ layer.index }}(episode: u32, lane: u32, slot: u32) {
 {% endif %}
 {% with
     plastic = layer.plastic, retention = layer.drive, steady = layer.steady, biased = layer.bias_at is not none,
-    f = "_" ~ layer.activation, p = "_" ~ layer.rule
+    f = "_" ~ layer.activation, p = "_" ~ layer.rule, m = "1.0"
 %}
 {% include "reverse_step.wgsl" %}
 {% endwith %}

@@ -68,8 +68,8 @@ fn forward{{ layer.index }}(lane: u32, slot: u32) {
 {% if layer.drive %}
             {{ row("drive", layer, "i", "t", packed) }} = driven;
 {% endif %}
-            let d = retention_{{ layer.rule }}(y, rate);
-            let g = gain_{{ layer.rule }}(y, rate);
+            let d = retention_{{ layer.rule }}(y, 1.0, rate);
+            let g = gain_{{ layer.rule }}(y, 1.0, rate);
 {% for q in range(layer.quads) %}
             h{{ q }} = fma(vec4<f32>(g), x{{ q }}, d * h{{ q }});
 {% endfor %}

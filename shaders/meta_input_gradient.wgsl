@@ -41,8 +41,8 @@ fn input_gradient{{ layer.index }}(lane: u32, slot: u32) {
                 var gradient = select({{ below }}, 0.0, tile == 0u);
 {% for r in range(4) %}
                 let y{{ r }} = {{ row("output", layer, "i" ~ r, "t", packed) }};
-                let d{{ r }} = select(0.0, retention_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]), is_row{{ r }});
-                let g{{ r }} = select(0.0, gain_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]), is_row{{ r }});
+                let d{{ r }} = select(0.0, retention_{{ layer.rule }}(y{{ r }}, 1.0, rate[{{ r }}]), is_row{{ r }});
+                let g{{ r }} = select(0.0, gain_{{ layer.rule }}(y{{ r }}, 1.0, rate[{{ r }}]), is_row{{ r }});
                 let delta{{ r }} = select(0.0, {{ row("signal", layer, "i" ~ r, "t", packed) }}, is_row{{ r }});
                 gradient = fma(delta{{ r }}, fma(a[{{ r }}], h[{{ r }}], w[{{ r }}]), gradient);
                 h[{{ r }}] = fma(g{{ r }}, x, d{{ r }} * h[{{ r }}]);
@@ -56,8 +56,8 @@ fn input_gradient{{ layer.index }}(lane: u32, slot: u32) {
                 var gradient = {{ below }};
 {% for r in range(4) %}
                 let y{{ r }} = {{ row("output", layer, "i" ~ r, "t", packed) }};
-                let d{{ r }} = select(0.0, retention_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]), is_row{{ r }});
-                let g{{ r }} = select(0.0, gain_{{ layer.rule }}(y{{ r }}, rate[{{ r }}]), is_row{{ r }});
+                let d{{ r }} = select(0.0, retention_{{ layer.rule }}(y{{ r }}, 1.0, rate[{{ r }}]), is_row{{ r }});
+                let g{{ r }} = select(0.0, gain_{{ layer.rule }}(y{{ r }}, 1.0, rate[{{ r }}]), is_row{{ r }});
                 let delta{{ r }} = select(0.0, {{ row("signal", layer, "i" ~ r, "t", packed) }}, is_row{{ r }});
                 gradient = fma(g{{ r }}, a[{{ r }}] * m[{{ r }}], gradient);
                 m[{{ r }}] = fma(delta{{ r }}, x, d{{ r }} * m[{{ r }}]);

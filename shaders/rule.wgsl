@@ -1,4 +1,4 @@
-// The plasticity rule, H ← d(y, η) H + g(y, η) x, and its partial derivatives, from its text. `rule.of` ends the names where
+// The plasticity rule, H ← d(y, m, η) H + g(y, m, η) x, and its partial derivatives, from its text. `rule.of` ends the names where
 // a kernel has several.
 
 {% if rule.takes_tangents %}

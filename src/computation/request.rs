@@ -21,6 +21,8 @@ pub(crate) struct Request {
     pub objective: ObjectiveKind,
     /// What is given, by layer.
     pub given: Vec<GivenDynamics>,
+    /// Whether the gradients of what is given are results, too.
+    pub given_gradients: bool,
     /// Which arrays are given once for all networks.
     pub in_common: InCommon,
 }
@@ -102,8 +104,22 @@ impl Request {
             },
             objective: ObjectiveKind::of(&episodes.objective),
             given: (0..network.layers().len()).map(given).collect(),
+            given_gradients: gradient,
             in_common: InCommon::of(episodes),
         }
+    }
+
+    /// A meta-step on the caller's `episodes`, from which nothing is wanted but the gradients of the parameters.
+    pub fn meta_step<R: Real>(network: &Network, episodes: &Episodes<R>) -> Self {
+        Self {
+            given_gradients: false,
+            ..Self::on(network, episodes, Want::NOTHING, true)
+        }
+    }
+
+    /// Whether the gradient of what layer `layer` is given is a result.
+    pub fn wants_gradient_of(&self, layer: usize, dynamic: Dynamic) -> bool {
+        self.given_gradients && self.given[layer].initial.has(dynamic)
     }
 
     /// A meta-step on a target, from which nothing is wanted but the gradients of the parameters.
@@ -117,6 +133,7 @@ impl Request {
                 mask_per_episode: false,
             },
             given: vec![GivenDynamics::default(); network.layers().len()],
+            given_gradients: false,
             in_common: InCommon::default(),
         }
     }

@@ -24,6 +24,9 @@ table! {
         input,
         /// Postsynaptic activity `y`, `[O, T, W]`. Written by the forward sweep, read by every other.
         output,
+        /// Each row's modulator, `[O, T, W]`, where episodes are given one; of a layer whose rows step together, where there is
+        /// one, `[T, blocks, L]`, of which the network's is written by the forward sweep. Taken in; read by every sweep.
+        modulators,
         /// The traces' part of the summed input, `p_i(t) = Σ_j α_ij H_ij(t) x_j(t)`, `[O, T, W]`; plastic layers only.
         /// Written by the forward sweep, read by the reverse sweep.
         drive,
@@ -51,8 +54,6 @@ table! {
         presynaptic,
         /// Postsynaptic activity, `[T, blocks, L]`. Written by the forward sweep, read by both.
         values,
-        /// Each row's modulator, `[T, blocks, L]`. Taken in, or written by the forward sweep; read by both.
-        modulators,
         /// The network's modulator, `[T, episodes]`. Written by the forward sweep, read by the reverse sweep.
         modulator,
     }
@@ -69,8 +70,10 @@ table! {
         /// The gradient on the final trace, `[O, C, W]`; empty where it is zero. Taken in; read by the reverse sweep and the
         /// input gradient.
         trace_gradient,
-        /// The gradient on the initial trace, `[O, C, W]`; empty where no such trace is given. Written by the reverse sweep.
+        /// The gradient on the initial trace, `[O, C, W]`; empty where it is not wanted. Written by the reverse sweep.
         initial_gradient,
+        /// The gradient on each row's modulator, as modulators lie; empty where it is not wanted. Written by the reverse sweep.
+        modulator_gradient,
         /// Of a layer whose rows step together, as all that follows (`cells.rs`): `∂L/∂H`, `[blocks, J, L]`. Taken in where there
         /// is a gradient on the final trace; then the reverse sweep's.
         trace_adjoint,
@@ -92,8 +95,6 @@ table! {
         column_sums,
         /// The same on the input, `[chunks, I, L]`, where weights take it in.
         input_columns,
-        /// The gradient on each row's modulator, `[T, blocks, L]`, where episodes are given it.
-        modulator_gradient,
     }
 }
 
@@ -107,6 +108,9 @@ table! {
         /// read by the objective.
         target,
         mask,
+        /// The modulators of a step's rows, as many as episodes are given, or the gradients on them, `[T, O, E]`: on their way
+        /// between episodes and a layer's rows.
+        modulators,
         /// The gradient on a layer's input from each chunk of rows, `[chunks, T, N, E]`. Written and read by the input
         /// gradient.
         partial,
@@ -248,6 +252,14 @@ impl<'a, R: Real> Sizes<'a, R> {
         }
     }
 
+    /// `[O, T, W]`, of a plastic layer that is modulated, where it is needed.
+    fn modulators(&self, shape: &Shape, needed: bool) -> u128 {
+        match shape.modulators() {
+            Some(_) if needed => self.outputs(shape),
+            _ => 0,
+        }
+    }
+
     fn activity(&self, layer: usize, shape: &Shape) -> ActivityArrays<u128> {
         if let Some(cell) = Cell::of::<R>(shape) {
             return self.cell_activity(layer, shape, &cell);
@@ -258,6 +270,7 @@ impl<'a, R: Real> Sizes<'a, R> {
         ActivityArrays {
             input: self.inputs(shape),
             output: self.outputs(shape),
+            modulators: self.modulators(shape, true),
             drive: if shape.is_plastic() {
                 self.outputs(shape)
             } else {
@@ -305,10 +318,11 @@ impl<'a, R: Real> Sizes<'a, R> {
 
     /// The same of its reverse sweep.
     fn cell_adjoint(&self, layer: usize, shape: &Shape, cell: &Cell<'_>) -> AdjointArrays<u128> {
+        let request = &self.job.request;
         let needs_input = self.job.needs_input_gradient(layer);
         let needs_columns = needs_input || cell.input.is_some();
         let has = |dynamic| shape.layer.state_shape(dynamic).is_some();
-        let room = Checkpoints::of(self.job.request.steps).replayed();
+        let room = Checkpoints::of(request.steps).replayed();
         let chunks = cell.chunks() * cell.lanes;
         let from_episodes = cell.is_modulated_from(ModulatorFrom::Episodes);
         let by_matrix = cell.input == Some(RecurrentInput::Matrix);
@@ -326,7 +340,8 @@ impl<'a, R: Real> Sizes<'a, R> {
             columns: if_so(needs_columns, chunks * cell.presynaptic),
             column_sums: if_so(needs_columns, cell.activity()),
             input_columns: if_so(needs_input && by_matrix, chunks * cell.inputs),
-            modulator_gradient: self.steps * if_so(from_episodes, cell.values()),
+            modulator_gradient: self.steps
+                * if_so(request.given_gradients && from_episodes, cell.values()),
             ..AdjointArrays::nothing()
         }
     }
@@ -335,13 +350,14 @@ impl<'a, R: Real> Sizes<'a, R> {
         if let Some(cell) = Cell::of::<R>(shape) {
             return self.cell_adjoint(layer, shape, &cell);
         }
-        let given = self.job.request.given[layer];
+        let (request, given) = (&self.job.request, self.job.request.given[layer]);
         let needs_input = self.job.needs_input_gradient(layer);
         AdjointArrays {
             signal: self.outputs(shape),
             input_gradient: if needs_input { self.inputs(shape) } else { 0 },
             trace_gradient: self.trace(shape, given.gradient.has(Dynamic::Trace)),
-            initial_gradient: self.trace(shape, given.initial.has(Dynamic::Trace)),
+            initial_gradient: self.trace(shape, request.wants_gradient_of(layer, Dynamic::Trace)),
+            modulator_gradient: self.modulators(shape, request.given_gradients),
             ..AdjointArrays::nothing()
         }
     }
@@ -354,7 +370,12 @@ impl<'a, R: Real> Sizes<'a, R> {
         let needing = layers.filter(|&(layer, _)| self.job.needs_input_gradient(layer));
         let outputs = self.steps * shapes[shapes.len() - 1].outputs as u128 * self.beside;
         let side_by_side = u128::from(self.beside > 1);
+        let of_rows = |shape: &Shape| shape.is_plastic() && shape.modulators().is_some();
         SharedArrays {
+            modulators: largest(&|shape| match of_rows(shape) {
+                true => self.steps * shape.outputs as u128 * self.beside,
+                false => 0,
+            }),
             output_gradient: outputs,
             target: side_by_side * outputs,
             mask: side_by_side * self.steps * self.beside,

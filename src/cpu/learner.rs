@@ -10,7 +10,7 @@ use super::networks::Learners;
 use super::pool::Pool;
 use super::population::Population;
 use super::source::{Block, Source};
-use crate::computation::{Held, LearnerBackend, PopulationBackend, Request, Want};
+use crate::computation::{Held, LearnerBackend, PopulationBackend, Request};
 use crate::episodes::Episodes;
 use crate::error::{Error, Result};
 use crate::memory;
@@ -158,7 +158,7 @@ impl<R: Real> LearnerBackend<R> for CpuLearner<R> {
     }
 
     fn step(&mut self, episodes: &Episodes<'_, R>) -> Result<Vec<R>> {
-        let request = Request::on(&self.network, episodes, Want::NOTHING, true);
+        let request = Request::meta_step(&self.network, episodes);
         let (job, source) = (self.job(request)?, Source::given(episodes));
         let losses = self.meta_steps(&job, &source, 0..1, |_, loss| loss);
         Ok(losses.into_iter().map(R::from_f64).collect())

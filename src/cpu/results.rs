@@ -114,8 +114,8 @@ impl ResultArrays<Vec<usize>> {
                 shape.final_shape(dynamic, steps.end).filter(|_| is_wanted)
             }),
             given: of_layers(&|layer, shape, dynamic| {
-                let is_given = work.backward && request.given[layer].initial.has(dynamic);
-                shape.given_shape(dynamic, steps.end).filter(|_| is_given)
+                let is_wanted = work.backward && request.wants_gradient_of(layer, dynamic);
+                shape.given_shape(dynamic, steps.end).filter(|_| is_wanted)
             }),
         }
     }

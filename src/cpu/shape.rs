@@ -2,9 +2,8 @@
 
 use super::along::{Along, STATE, ScratchSize};
 use super::segments;
-use crate::network::{Activation, Dynamic, Layer, Network};
+use crate::network::{Activation, Dynamic, Layer, ModulatorFrom, Network};
 use crate::number::{Real, padded};
-use crate::rule::{Row, Rule};
 
 /// Elements of a line of the cache, in `f32`.
 const LINE: usize = 16;
@@ -20,16 +19,15 @@ pub(super) struct Shape {
     /// The description.
     pub layer: Layer,
     pub activation: Activation,
-    /// Whether the gradient of the retention is needed: the rate is learned, or the rule's retention depends on the
-    /// output.
+    /// Whether the gradient of the retention is needed.
     pub retention_gradient: bool,
     pub along: Along,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Rows that go through all steps by themselves.
-    Plastic(Rule),
+    Plastic,
     /// Rows that step together.
     Cell,
     Dense,
@@ -43,18 +41,11 @@ impl Shape {
             .layers()
             .iter()
             .map(|layer| {
-                let (kind, retention_gradient) = match (layer, layer.with_trace()) {
-                    _ if !layer.is_row_affine() => (Kind::Cell, false),
-                    (_, Some(plastic)) => (
-                        Kind::Plastic(plastic.rule.clone()),
-                        plastic.rate.learned
-                            || plastic
-                                .rule
-                                .row()
-                                .is_some_and(Row::retention_depends_on_output),
-                    ),
-                    (Layer::Bias(_), _) => (Kind::Bias, false),
-                    _ => (Kind::Dense, false),
+                let kind = match layer {
+                    _ if !layer.is_row_affine() => Kind::Cell,
+                    _ if layer.with_trace().is_some() => Kind::Plastic,
+                    Layer::Bias(_) => Kind::Bias,
+                    _ => Kind::Dense,
                 };
                 Self {
                     inputs: layer.inputs(),
@@ -63,7 +54,7 @@ impl Shape {
                     kind,
                     layer: layer.clone(),
                     activation: layer.activation(),
-                    retention_gradient,
+                    retention_gradient: layer.needs_retention_gradient(),
                     along: Along::Synapses,
                 }
             })
@@ -89,8 +80,14 @@ impl Shape {
         self.layer.given_shape(dynamic, steps)
     }
 
+    /// Modulators that episodes give the layer's rows at each step, if they do: one for each row, or one.
+    pub fn modulators(&self) -> Option<usize> {
+        let shape = self.layer.modulator_shape(ModulatorFrom::Episodes, 1);
+        shape.map(|shape| shape.iter().product())
+    }
+
     pub fn is_plastic(&self) -> bool {
-        matches!(self.kind, Kind::Plastic(_))
+        self.kind == Kind::Plastic
     }
 }
 

@@ -5,8 +5,8 @@ use super::arrays::{Activity, Adjoint, Group, GroupArrays, Shared};
 use super::cells::Cell;
 use super::job::{Job, Keeps, Work};
 use super::kernels::{
-    Empty, Objective, Pass, backward, bring_out, bring_traces_out, by_row, by_step, cell, forward,
-    input_gradient, take_in, take_traces_in,
+    Empty, Objective, Pass, backward, bring_modulators_out, bring_out, bring_traces_out, by_row,
+    by_step, cell, forward, input_gradient, take_in, take_modulators_in, take_traces_in,
 };
 use super::pool::Pooled;
 use super::results::Results;
@@ -203,6 +203,18 @@ impl<R: Real> GroupSweep<'_, R> {
                     cell::forward(pass, &cell, activity);
                 }
                 None => {
+                    if let Some(columns) = pass.shape.modulators() {
+                        let from = group.given(index, Dynamic::Modulator);
+                        let from = from.expect("episodes were checked to have modulators");
+                        let first = steps.start * pass.shape.along.width::<R>();
+                        take_modulators_in(
+                            (along, pass.shape),
+                            (from, columns),
+                            (count, steps.len()),
+                            &mut self.shared.modulators,
+                            (&mut activity.modulators[first..], job.request.steps),
+                        );
+                    }
                     let trace = group.given(index, Dynamic::Trace);
                     if let Some(from) = trace.filter(|_| steps.start == 0) {
                         let to = &mut activity.initial_trace;
@@ -336,7 +348,7 @@ impl<R: Real> GroupSweep<'_, R> {
             };
             let from = &from[..steps.end * row * along.beside::<R>()];
             let signal = (&mut *adjoint.signal, job.request.steps);
-            by_row(shape, (from, row), signal);
+            by_row(shape, (from, row), signal, Empty::Zero);
             let activity = &self.activities[index];
             if let Some(cell) = cell {
                 let gradients = &mut self.gradients[index];
@@ -394,6 +406,13 @@ impl<R: Real> GroupSweep<'_, R> {
                     let steps = self.work.forward.end;
                     bring_given_gradient(&cell, *dynamic, adjoint, (steps, count), to);
                 }
+                None if *dynamic == Dynamic::Modulator => bring_modulators_out(
+                    (along, shape),
+                    (&adjoint.modulator_gradient, job.request.steps),
+                    &mut self.shared.modulators,
+                    (to, shape.modulators().unwrap_or(1)),
+                    (count, self.work.forward.end),
+                ),
                 None => {
                     let apart = shape.outputs * shape.inputs;
                     let from = &adjoint.initial_gradient;

@@ -101,6 +101,7 @@ impl Extent {
             },
             objective: ObjectiveKind::OutputGradient,
             given: layers.map(given).collect(),
+            given_gradients: true,
             in_common: InCommon::default(),
         })
     }

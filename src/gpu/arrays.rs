@@ -70,7 +70,8 @@ pub(super) enum Working {
     Replayed(usize),
     /// The gradient on its presynaptic activity at a step, by chunks of rows.
     Columns(usize),
-    /// Its modulator in a segment, and the gradient on that.
+    /// A layer's modulators in a segment, and the gradient on them. Kernels bind few arrays: what a sweep over rows keeps beside
+    /// follows the modulators, the drive and the gradient on each row's.
     Modulators(usize, usize),
     ModulatorSignal(usize, usize),
 }
@@ -356,9 +357,19 @@ impl Working {
                 let cell = layers[layer].of_cell();
                 Shape::floats([Of(cell.chunks()), Networks, Episodes, Of(cell.presynaptic)])
             }
+            Self::Modulators(layer, _) if layers[layer].has_modulated_rows() => {
+                let (layer, variant) = (&layers[layer], &sweeps[layer].variant);
+                let mut shape = Shape::floats([Steps, Networks, Episodes, Of(layer.modulators)]);
+                if layer.retention && variant.gradient {
+                    shape = shape.and([Networks, Episodes, Steps, Of(layer.output_row)]);
+                }
+                match variant.modulator_gradient {
+                    true => shape.and([Steps, Networks, Episodes, Of(layer.outputs)]),
+                    false => shape,
+                }
+            }
             Self::Modulators(layer, _) | Self::ModulatorSignal(layer, _) => {
-                let modulators = layers[layer].of_cell().modulators();
-                Shape::floats([Steps, Networks, Episodes, Of(modulators)])
+                Shape::floats([Steps, Networks, Episodes, Of(layers[layer].modulators)])
             }
             Self::Adjoint(layer) if layers[layer].cell.is_some() => {
                 let cell = layers[layer].of_cell();

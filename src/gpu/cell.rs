@@ -4,7 +4,7 @@
 //! memory, `[P, B, O, J]` each, and every step is some dispatches. The reverse sweep keeps an array of what it has so far of each
 //! episode, the *adjoint*: planes `[P, B, O, J]` for synapses, then planes `[P, B, O]` for rows.
 
-use crate::network::{Extents, Layer, Modulation, ModulatorFrom, RatePer, RecurrentInput};
+use crate::network::{Extents, Layer, Modulation, ModulatorFrom, RecurrentInput};
 use crate::parameters::Role;
 
 /// Rows that one lane goes over on the way back: part of the result's last bits.
@@ -80,17 +80,6 @@ impl CellLayout {
     /// Whether the modulator comes from there.
     pub fn is_modulated_from(&self, from: ModulatorFrom) -> bool {
         self.modulation.is_some_and(|it| it.from == from)
-    }
-
-    /// Numbers of an episode's modulator at a step: where a network computes it, that from which each neuron's is made.
-    pub fn modulators(&self) -> usize {
-        match self.modulation {
-            Some(it) if it.from == ModulatorFrom::Episodes && it.per == RatePer::Neuron => {
-                self.outputs
-            }
-            Some(_) => 1,
-            None => 0,
-        }
     }
 
     /// Planes of synapses in the reverse sweep: the gradients on the states, and those of plasticity and coefficients, summed over an

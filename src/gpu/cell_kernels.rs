@@ -99,7 +99,7 @@ impl CellSweep<'_> {
 
     /// Whether the gradient on the modulator that episodes are given is wanted.
     pub fn needs_modulator_signal(&self) -> bool {
-        self.cell.is_modulated_from(ModulatorFrom::Episodes) && self.is_initial(Dynamic::Modulator)
+        self.cell.is_modulated_from(ModulatorFrom::Episodes) && self.variant.modulator_gradient
     }
 
     /// Tensors of which all rows have one element together: where they lie among the partial gradients.

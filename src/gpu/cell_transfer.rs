@@ -1,11 +1,11 @@
-//! The states and modulators of cells on their way to the device and back.
+//! The states of cells, and modulators, on their way to the device and back.
 
 use super::arrays::{Lengths, Working};
 use super::cell::CellLayout;
 use super::transfer::Transfer;
 use crate::dynamics::Dynamics;
 use crate::error::Result;
-use crate::network::{Dynamic, ModulatorFrom};
+use crate::network::Dynamic;
 use ndarray::{Array4, ArrayBase, ArrayViewD, ArrayViewMutD, Axis, Ix4, IxDyn, RawData, Slice};
 
 impl Transfer<'_> {
@@ -26,29 +26,26 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Writes the modulators of steps `first` and on that a cell is given, where the plan takes them.
+    /// Writes the modulators of steps `first` and on that a layer is given.
     pub(super) fn upload_modulators(
         &self,
         layer: usize,
         given: &Dynamics<'_, f32>,
         first: usize,
     ) -> Result<()> {
-        let cell = self.layers()[layer].of_cell();
-        let (true, Some(modulators)) = (
-            cell.is_modulated_from(ModulatorFrom::Episodes),
-            given.get(layer, Dynamic::Modulator),
-        ) else {
+        let Some(modulators) = given.get(layer, Dynamic::Modulator) else {
             return Ok(());
         };
+        let count = self.layers()[layer].modulators;
         let modulators = of_four_axes(modulators, 3);
-        let size = self.episodes_of_cut() * cell.modulators();
+        let size = self.episodes_of_cut() * count;
         let segments = &self.plan().segments;
         for (step, modulator) in modulators.axis_chunks_iter(Axis(2), 1).enumerate() {
             let step = first + step;
             let segment = segments.partition_point(|steps| steps.end <= step);
             let at = ((step - segments[segment].start) * size) as u64;
             let array = Working::Modulators(layer, segment);
-            self.write_part(array, at, &modulator, cell.modulators())?;
+            self.write_part(array, at, &modulator, count)?;
         }
         Ok(())
     }
@@ -80,6 +77,15 @@ impl Transfer<'_> {
                 self.read_state(Working::Adjoint(layer), at, gradient)?;
             }
         }
+        Ok(())
+    }
+
+    /// Reads the gradients on the modulators that a layer was given, if they are wanted.
+    pub(super) fn download_modulator_gradients(
+        &self,
+        layer: usize,
+        gradients: &mut Dynamics<'_, f32>,
+    ) -> Result<()> {
         match gradients.get_mut(layer, Dynamic::Modulator) {
             Some(to) => self.read_modulators(Working::ModulatorSignal, layer, to),
             None => Ok(()),
@@ -171,7 +177,7 @@ impl Transfer<'_> {
         layer: usize,
         to: ArrayViewMutD<'_, f32>,
     ) -> Result<()> {
-        let count = self.layers()[layer].of_cell().modulators();
+        let count = self.layers()[layer].modulators;
         let mut to = of_four_axes(to, 3);
         let size = self.episodes_of_cut() * count;
         let [networks, episodes] = [self.networks(), self.episodes()];

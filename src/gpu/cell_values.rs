@@ -81,6 +81,7 @@ impl CellSweep<'_> {
                 _ => Role::Weight,
             }),
             plastic => has_trace && kernel != CellKernel::InputGradient,
+            modulated => false,
         }
     }
 

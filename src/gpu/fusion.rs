@@ -121,10 +121,9 @@ fn is_small(layout: &DeviceLayout) -> bool {
     let rows = layout.layers.iter().filter(|layer| layer.has_synapses());
     rows.clone().all(|layer| quads(layer) <= MOST_QUADS)
         && rows.map(quads).sum::<usize>() <= MOST_TEXT
-        && layout
-            .layers
-            .iter()
-            .all(|layer| layer.outputs <= WORKGROUP && layer.cell.is_none())
+        && layout.layers.iter().all(|layer| {
+            layer.outputs <= WORKGROUP && layer.cell.is_none() && layer.modulators == 0
+        })
 }
 
 /// Whether the work is whole meta-steps, training or frozen, on one block of episodes, with nothing given or wanted

@@ -115,11 +115,11 @@ pub(super) fn episode_gradients(
 ) -> Result<EpisodeGradients<f32>> {
     let request = &work.request;
     let input = (request.want.input_gradient).then(|| array(work, request.steps, network.inputs()));
-    let is_given =
-        |index: usize, dynamic| request.gradient && request.given[index].initial.has(dynamic);
+    let is_wanted =
+        |index: usize, dynamic| request.gradient && request.wants_gradient_of(index, dynamic);
     let mut given = Dynamics::new();
     for (index, layer) in network.layers().iter().enumerate() {
-        for dynamic in Dynamic::ALL.into_iter().filter(|&it| is_given(index, it)) {
+        for dynamic in Dynamic::ALL.into_iter().filter(|&it| is_wanted(index, it)) {
             if let Some(shape) = layer.given_shape(dynamic, done) {
                 given.insert(index, dynamic, zeros(work, &shape)?);
             }

@@ -9,7 +9,7 @@ use super::kernel::WORKGROUP;
 use super::profile::Profile;
 use super::tile::{QUADS_PER_LANE, Tile, most_lanes};
 use crate::error::{Error, Result};
-use crate::network::{Activation, Extents, Layer, Loss, Network, TensorSpec};
+use crate::network::{Activation, Extents, Layer, Loss, ModulatorFrom, Network, TensorSpec};
 use crate::parameters::{Layout, Role};
 use crate::rule::{Row, Rule};
 use crate::zip::zip_eq;
@@ -73,6 +73,9 @@ pub(super) struct LayerLayout {
     pub activation: Activation,
     /// What the trace goes by, if there is one.
     pub rule: Option<Rule>,
+    /// Numbers of an episode's modulator at a step, 0 where there is none: where a network computes it, that from which each
+    /// neuron's is made.
+    pub modulators: usize,
     /// Whether the gradient of the retention is needed.
     pub retention: bool,
     /// What it is beside, where its rows step together.
@@ -146,10 +149,26 @@ impl LayerLayout {
         ]
     }
 
+    /// The rule along a row of synapses, where rows go through all steps by themselves.
+    pub fn row_rule(&self) -> Option<&Row> {
+        let rule = self.rule.as_ref().filter(|_| self.cell.is_none())?;
+        match self.modulators {
+            0 => rule.row(),
+            _ => rule.modulated_row(),
+        }
+    }
+
+    /// Whether rows that go through all steps by themselves are given a modulator.
+    pub fn has_modulated_rows(&self) -> bool {
+        self.cell.is_none() && self.modulators > 0
+    }
+
     /// Whether the retention is the same at every step.
     pub fn is_steady(&self) -> bool {
-        let row = self.rule.as_ref().and_then(Rule::row);
-        row.is_some_and(|row| !row.retention_depends_on_output())
+        let row = self.row_rule();
+        row.is_some_and(|row| {
+            !row.retention_depends_on_output() && !row.retention_depends_on_modulator()
+        })
     }
 
     /// How the reverse sweep spreads rows over lanes: a gradient on the final trace is one array more to hold.
@@ -206,13 +225,8 @@ impl DeviceLayout {
                 narrow_tile: tiles[index].halved(most_lanes(profile)),
                 activation: layer.activation(),
                 rule: plastic.map(|plastic| plastic.rule.clone()),
-                retention: plastic.filter(|_| cell.is_none()).is_some_and(|plastic| {
-                    plastic.rate.learned
-                        || plastic
-                            .rule
-                            .row()
-                            .is_some_and(Row::retention_depends_on_output)
-                }),
+                modulators: modulators(layer),
+                retention: layer.needs_retention_gradient(),
                 cell,
                 cell_lanes: outputs
                     .next_power_of_two()
@@ -357,6 +371,12 @@ impl DeviceLayout {
         }
         elements
     }
+}
+
+fn modulators(layer: &Layer) -> usize {
+    let mut from = ModulatorFrom::ALL.into_iter();
+    let shape = from.find_map(|from| layer.modulator_shape(from, 1));
+    shape.map_or(0, |shape| shape.iter().product())
 }
 
 /// How the rows of a layer are spread over lanes.

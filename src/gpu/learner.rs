@@ -9,7 +9,7 @@ use super::layout::DeviceLayout;
 use super::population::Population;
 use super::profile::Profile;
 use super::work::Work;
-use crate::computation::{Held, LearnerBackend, ObjectiveKind, PopulationBackend, Request, Want};
+use crate::computation::{Held, LearnerBackend, ObjectiveKind, PopulationBackend, Request};
 use crate::episodes::Episodes;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -77,7 +77,7 @@ impl GpuLearner {
 
     /// A meta-step on the caller's episodes.
     fn work_on(&self, episodes: &Episodes<'_, f32>) -> Work {
-        let request = Request::on(&self.network, episodes, Want::NOTHING, true);
+        let request = Request::meta_step(&self.network, episodes);
         Work {
             is_meta_step: true,
             learn: true,

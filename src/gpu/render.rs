@@ -17,7 +17,7 @@ use crate::network::Extents;
 use crate::optimiser::{DEVICE_CONSTANTS, Method, Schedule};
 use crate::parameters::Role;
 use crate::random::ROTATIONS;
-use crate::rule::Rule;
+use crate::rule::{Row, Rule};
 use crate::tasks::TaskKernel;
 use minijinja::value::merge_maps;
 use minijinja::{Value, context};
@@ -35,6 +35,9 @@ const MOST_SCALE: &str = "65536.0";
 
 /// Loads that a sum over an array in memory has under way at once.
 pub(super) const UNROLLED: usize = 8;
+
+/// Rows whose parts are summed before the sum goes on.
+pub(super) const CHUNK: usize = 32;
 
 /// Renders kernels for a device.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +75,9 @@ impl Renderer {
                 let sums = 1 + usize::from(layout.layers[index].retention);
                 self.of_sweep(stages, purpose, index, sums)
             }
-            Purpose::InputGradient(index) => self.of_sweep(stages, purpose, index, 0),
+            Purpose::InputGradient(index) | Purpose::ModulatorGradient(index) => {
+                self.of_sweep(stages, purpose, index, 0)
+            }
             Purpose::TakeInput => context! { row => layout.layers[0].row, workgroup => WORKGROUP },
             Purpose::GiveOutput => {
                 context! { row => layout.last().output_row, workgroup => WORKGROUP }
@@ -131,6 +136,8 @@ impl Renderer {
             small_retention => SMALL_RETENTION,
             least_product => LEAST_PRODUCT,
             checkpoint => CHECKPOINT,
+            chunk => CHUNK,
+            unrolled => UNROLLED,
             episode_block => EPISODE_BLOCK,
             parts_of_quad => ["x", "y", "z", "w"],
             drive => layer.retention && variant.gradient,
@@ -144,7 +151,9 @@ fn of_layer(layer: &LayerLayout) -> Value {
     context! {
         plastic => layer.has_trace(),
         is_bias => !layer.has_synapses(),
-        rule => layer.rule.as_ref().map(|rule| of_rule(rule, "")),
+        rule => layer.row_rule().map(|rule| of_rule(rule, "")),
+        modulated => layer.has_modulated_rows(),
+        modulators => layer.modulators,
         plasticity => extents_of(layer, Role::Plasticity),
         rate_per => extents_of(layer, Role::Rate),
         activation => layer.activation.name(),
@@ -167,8 +176,7 @@ fn of_layer(layer: &LayerLayout) -> Value {
 }
 
 /// The functions of a rule, whose names `of` ends.
-fn of_rule(rule: &Rule, of: &str) -> Value {
-    let row = rule.row().expect("networks have such rules");
+fn of_rule(row: &Row, of: &str) -> Value {
     let (functions, takes_tangents) = row.wgsl(of);
     context! { of, functions, takes_tangents }
 }
@@ -181,6 +189,7 @@ fn of_variant(variant: &Variant) -> Value {
         trace_in => variant.trace_in,
         trace_out => variant.trace_out,
         upstream => variant.upstream,
+        modulator_gradient => variant.modulator_gradient,
         adjoint => variant.adjoint,
         adjoint_slots => variant.adjoint_slots(),
         initial_gradient => variant.initial_gradient,
@@ -207,20 +216,21 @@ fn of_shared_parameters(layout: &DeviceLayout, layer: &LayerLayout) -> Value {
 
 /// Whole meta-steps of networks that are small enough.
 fn of_meta_step(layout: &DeviceLayout, work: &Work, packing: Packing) -> Value {
-    let mut rules: Vec<&Rule> = Vec::new();
+    let mut rules: Vec<(&Rule, &Row)> = Vec::new();
     let mut layers = Vec::new();
     for (index, layer) in layout.layers.iter().enumerate() {
-        let known = layer.rule.as_ref().map(|rule| {
-            let known = rules.iter().position(|known| *known == rule);
+        let known = layer.rule.as_ref().zip(layer.row_rule());
+        let known = known.map(|(rule, row)| {
+            let known = rules.iter().position(|(known, _)| *known == rule);
             known.unwrap_or_else(|| {
-                rules.push(rule);
+                rules.push((rule, row));
                 rules.len() - 1
             })
         });
         layers.push(of_fused_layer(index, layer, known.map(name_of_rule), work));
     }
     let rules = rules.into_iter().enumerate();
-    let rules = rules.map(|(index, rule)| of_rule(rule, &format!("_{}", name_of_rule(index))));
+    let rules = rules.map(|(index, (_, row))| of_rule(row, &format!("_{}", name_of_rule(index))));
     let activations = layout.layers.iter().map(|layer| layer.activation.name());
     let mut activations: Vec<_> = activations.collect();
     activations.sort_unstable();

@@ -27,6 +27,8 @@ pub(super) enum Purpose {
     SumLosses,
     Backward(usize),
     InputGradient(usize),
+    /// Of a layer whose rows are given a modulator.
+    ModulatorGradient(usize),
     ReduceRows(usize),
     Reduce,
     CheckParts,
@@ -94,6 +96,7 @@ impl Purpose {
             | Self::Step(layer)
             | Self::Backward(layer)
             | Self::InputGradient(layer)
+            | Self::ModulatorGradient(layer)
             | Self::ReduceRows(layer)
             | Self::Cell(_, layer) => Some(layer),
             _ => None,
@@ -111,6 +114,7 @@ impl Purpose {
             Self::SumLosses => "sum_losses",
             Self::Backward(_) => "backward",
             Self::InputGradient(_) => "input_gradient",
+            Self::ModulatorGradient(_) => "modulator_gradient",
             Self::ReduceRows(_) => "reduce_rows",
             Self::Reduce => "reduce",
             Self::CheckParts => "check_parts",
@@ -206,10 +210,12 @@ impl<'a> Stages<'a> {
             if let Some(cell) = self.cell(layer) {
                 return self.cell_backward(layer, &cell);
             }
-            let on_input =
-                self.sweeps[layer].variant.input_signal && self.layout.layers[layer].has_synapses();
+            let (layout, variant) = (&self.layout.layers[layer], &self.sweeps[layer].variant);
+            let on_input = variant.input_signal && layout.has_synapses();
             let on_input = on_input.then_some(Purpose::InputGradient(layer));
-            let purposes = [Some(Purpose::Backward(layer)), on_input];
+            let on_modulator = variant.modulator_gradient && layout.has_modulated_rows();
+            let on_modulator = on_modulator.then_some(Purpose::ModulatorGradient(layer));
+            let purposes = [Some(Purpose::Backward(layer)), on_modulator, on_input];
             purposes.into_iter().flatten().map(Stage::Once).collect()
         };
         self.layers().rev().flat_map(of_layer).collect()
@@ -371,6 +377,9 @@ impl<'a> Stages<'a> {
             Purpose::Episodes | Purpose::SumLosses => networks * episodes,
             Purpose::Backward(layer) => networks * blocks * tiles(layer),
             Purpose::InputGradient(layer) => networks * episodes * layout.layers[layer].row / 4,
+            Purpose::ModulatorGradient(layer) => {
+                networks * episodes * steps * layout.layers[layer].modulators
+            }
             Purpose::ReduceRows(_) => networks * blocks,
             Purpose::CheckParts => networks * layout.parts(),
             Purpose::Check | Purpose::MetaStep(_) => networks,

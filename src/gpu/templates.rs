@@ -79,6 +79,7 @@ fn environment() -> Environment<'static> {
         "meta_input_gradient.wgsl",
         "meta_names.wgsl",
         "meta_step.wgsl",
+        "modulator_gradient.wgsl",
         "multiply_add.wgsl",
         "of_rows.wgsl",
         "optimiser.wgsl",

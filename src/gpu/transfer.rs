@@ -147,10 +147,8 @@ impl<'a> Transfer<'a> {
 
     /// Writes the modulators that layers are given, of steps `first` and on.
     pub fn upload_modulators_from(&self, given: &Dynamics<'_, f32>, first: usize) -> Result<()> {
-        for (index, layer) in self.layers().iter().enumerate() {
-            if layer.cell.is_some() {
-                self.upload_modulators(index, given, first)?;
-            }
+        for index in 0..self.layers().len() {
+            self.upload_modulators(index, given, first)?;
         }
         Ok(())
     }
@@ -307,6 +305,7 @@ impl<'a> Transfer<'a> {
             }
         }
         for (index, layer) in self.layers().iter().enumerate() {
+            self.download_modulator_gradients(index, &mut gradients.given)?;
             if layer.cell.is_some() {
                 self.download_cell_gradients(index, &mut gradients.given)?;
             } else if let Some(gradient) = gradients.given.trace_mut(index) {

@@ -10,7 +10,7 @@ use super::cell::CellLayout;
 use super::cell_kernels::{CellKernel, CellSweep};
 use super::kernel::WORKGROUP;
 use super::layout::{CHECKED, DeviceLayout, LayerLayout};
-use super::render::UNROLLED;
+use super::render::{CHUNK, UNROLLED};
 use super::stages::{Purpose, Stages};
 use super::variant::CHECKPOINT;
 use super::work::Work;
@@ -66,6 +66,10 @@ fn of_kernel(stages: &Stages<'_>, purpose: Purpose, episodes: usize, steps: usiz
             let sweeps = if layer.has_trace() { 2 } else { 1 };
             let tiles = layer.outputs.div_ceil(4) as u64;
             of_loop(tiles, sweeps * of_loop(steps, 0))
+        }
+        Purpose::ModulatorGradient(layer) => {
+            let chunks = layout.layers[layer].outputs.div_ceil(CHUNK) as u64;
+            of_loop(chunks, of_unrolled(CHUNK as u64))
         }
         Purpose::ReduceRows(layer) => of_unrolled(layout.layers[layer].outputs as u64 - 1),
         Purpose::Reduce => of_unrolled(blocks),

@@ -50,6 +50,10 @@ impl Stages<'_> {
                 reads(Slot::StepLosses, Element::Float),
                 writes(Slot::Losses, Element::Float),
             ],
+            Purpose::ModulatorGradient(_) => vec![
+                reads(Slot::Modulators, Element::Float),
+                writes(Slot::ModulatorSignal, Element::Float),
+            ],
             Purpose::ReduceRows(_) => vec![writes(Slot::Partials, Element::Quad)],
             Purpose::Reduce => vec![
                 reads(Slot::Partials, Element::Float),
@@ -94,9 +98,13 @@ fn forward_bindings(layer: &LayerLayout, variant: &Variant) -> Vec<Binding> {
         reads(Slot::Input, element),
         writes(Slot::Output, Element::Float),
     ];
-    if layer.retention && variant.gradient {
-        bindings.push(writes(Slot::Drive, Element::Float));
-    }
+    let drive = layer.retention && variant.gradient;
+    bindings.extend(match (layer.has_modulated_rows(), drive) {
+        (true, true) => Some(writes(Slot::Modulators, Element::Float)),
+        (true, false) => Some(reads(Slot::Modulators, Element::Float)),
+        (false, true) => Some(writes(Slot::Drive, Element::Float)),
+        (false, false) => None,
+    });
     if layer.has_trace() && (variant.trace_in || variant.trace_out || variant.kept) {
         bindings.push(writes(Slot::Traces, Element::Quad));
     }
@@ -123,9 +131,11 @@ fn backward_bindings(layer: &LayerLayout, variant: &Variant) -> Vec<Binding> {
         return bindings;
     }
     bindings.push(reads(Slot::Parameters, Element::Quad));
-    if layer.retention {
-        bindings.push(reads(Slot::Drive, Element::Float));
-    }
+    bindings.extend(match layer.has_modulated_rows() {
+        true if variant.modulator_gradient => Some(writes(Slot::Modulators, Element::Float)),
+        true => Some(reads(Slot::Modulators, Element::Float)),
+        false => (layer.retention).then_some(reads(Slot::Drive, Element::Float)),
+    });
     if variant.trace_in || variant.upstream || variant.kept {
         bindings.push(reads(Slot::Traces, Element::Quad));
     }
@@ -148,6 +158,9 @@ fn input_gradient_bindings(layer: &LayerLayout, variant: &Variant) -> Vec<Bindin
         reads(Slot::Input, Element::Quad),
         reads(Slot::Output, Element::Quad),
     ]);
+    if layer.has_modulated_rows() {
+        bindings.push(reads(Slot::Modulators, Element::Float));
+    }
     if variant.trace_in || variant.upstream {
         bindings.push(reads(Slot::Traces, Element::Quad));
     }

@@ -153,6 +153,7 @@ fn works(network: &Network) -> Vec<(Work, usize)> {
                     };
                     layers
                 ],
+                given_gradients: on(1) && !(on(5) && on(6)),
                 in_common: InCommon {
                     input: on(6),
                     ..InCommon::default()
@@ -225,6 +226,23 @@ fn every_sweep_of_a_plastic_layer_is_valid() {
                     let network = plastic(shape, rule.clone(), plasticity, rate, Activation::Tanh);
                     texts.validate_all(&network, &Profile::default());
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_sweep_with_a_modulator_is_valid() {
+    let mut texts = Texts::default();
+    let own = "(m - rate * tanh(m * y)) * h + rate * exp(m) * x";
+    let given = Modulation::from_episodes();
+    for rule in [Rule::hebb(), Rule::oja(), Rule::parse(own).unwrap()] {
+        for modulation in [given, given.per_neuron()] {
+            for (rate, shape) in [(rates()[0], (10, 7)), (rates()[3], (24, 8))] {
+                let layer = Plastic::new(shape.0, shape.1, rate).rule(rule.clone());
+                let layer = layer.modulation(modulation);
+                let network = Network::new(Loss::SquaredError, [layer]).unwrap();
+                texts.validate_all(&network, &Profile::default());
             }
         }
     }

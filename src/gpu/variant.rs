@@ -26,6 +26,8 @@ pub(super) struct Variant {
     pub adjoint: bool,
     /// The gradient of the initial trace is wanted.
     pub initial_gradient: bool,
+    /// The gradient of the modulator that episodes are given is wanted.
+    pub modulator_gradient: bool,
     /// Traces are kept in between, for the gradient of the retention.
     pub kept: bool,
     /// The gradient on the layer's input is wanted.
@@ -110,6 +112,8 @@ impl Sweep {
         let request = &work.request;
         let input_signal = request.gradient && (index > 0 || request.want.input_gradient);
         let common_input = index == 0 && request.in_common.input;
+        let wants = |dynamic| request.gradient && request.wants_gradient_of(index, dynamic);
+        let modulator_gradient = wants(Dynamic::Modulator);
         if layer.cell.is_some() || !layer.has_trace() {
             let keeps = layer.cell.is_some_and(|cell| cell.has_trace) && request.gradient;
             return Self {
@@ -126,6 +130,7 @@ impl Sweep {
                         None => GivenDynamics::default(),
                     },
                     gradient: request.gradient,
+                    modulator_gradient,
                     input_signal,
                     common_input,
                     ..Variant::default()
@@ -145,7 +150,8 @@ impl Sweep {
             trace_out: request.want.final_traces || upstream || cut,
             upstream,
             adjoint: cut && request.gradient,
-            initial_gradient: initial && request.gradient,
+            initial_gradient: wants(Dynamic::Trace),
+            modulator_gradient,
             kept: kept > 0,
             input_signal,
             common_input,

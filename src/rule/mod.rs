@@ -26,7 +26,7 @@ mod values;
 mod wgsl;
 
 pub(crate) use names::MOST_COEFFICIENTS;
-pub(crate) use row::{Compiled, Row, RowRule};
+pub(crate) use row::{Compiled, Neuron, Row, RowRule};
 pub(crate) use synapse::Pulled;
 pub(crate) use synapse::{Sums, SynapseRule};
 pub(crate) use text::RuleText;
@@ -100,7 +100,9 @@ struct Inner {
     coefficients: Vec<String>,
     /// The texts as they are written.
     program: Program,
+    /// With a modulator of 1.
     row: Option<Row>,
+    modulated_row: Option<Row>,
     general: General,
     name: Option<Named>,
 }
@@ -221,9 +223,10 @@ impl Rule {
             .collect();
         let program = Program::new(&expressions, &written);
         let is_of_rows = eligibility.is_none() && coefficients.is_empty();
-        let row = is_of_rows
-            .then(|| Row::of(expressions.clone(), roots[0], name))
-            .flatten();
+        let [row, modulated_row] = [false, true].map(|is_modulated| {
+            let of_rows = || Row::of(expressions.clone(), roots[0], name, is_modulated);
+            is_of_rows.then(of_rows).flatten()
+        });
         let mut simple = Vec::new();
         for (parsed, text) in parsed.iter().zip(&texts) {
             let (root, became) = expressions.simplified(parsed.root, &[]);
@@ -240,6 +243,7 @@ impl Rule {
             coefficients: expressions.coefficients().to_vec(),
             program,
             row,
+            modulated_row,
             general,
             name,
         })))
@@ -290,6 +294,11 @@ impl Rule {
     /// The rule as formulas for a row of synapses, with a modulator of 1, if it is row-affine.
     pub(crate) fn row(&self) -> Option<&Row> {
         self.0.row.as_ref()
+    }
+
+    /// The same with a modulator, if the rule is row-affine whatever that is.
+    pub(crate) fn modulated_row(&self) -> Option<&Row> {
+        self.0.modulated_row.as_ref()
     }
 
     /// The rule as formulas for a synapse.

@@ -4,9 +4,12 @@ use super::expression::{Expressions, Id, Node, Variable};
 use super::names::Names;
 use super::parse;
 use super::program::Program;
-use super::row::{Function, Hebb, Interpreted, Oja};
+use super::row::{Function, Hebb, Interpreted, Modulated, Oja};
 use super::values::Values;
-use super::{CompiledSynapse, Pulled, RowRule, Rule, RuleText, Sums, Synapse, SynapseRule};
+use super::{
+    Compiled, CompiledSynapse, Neuron, Pulled, Row, RowRule, Rule, RuleText, Sums, Synapse,
+    SynapseRule,
+};
 use crate::error::{Error, Result};
 use crate::number::{EngineNumber, Number};
 use num_complex::Complex64;
@@ -215,6 +218,22 @@ fn row(rule: &Rule) -> Interpreted<'_> {
     rule.row().expect("a row-affine rule").interpreted()
 }
 
+/// The same with a modulator.
+fn modulated(rule: &Rule) -> Interpreted<'_> {
+    rule.modulated_row()
+        .expect("a row-affine rule")
+        .interpreted()
+}
+
+/// Where a row's functions are asked for.
+fn neuron<N>(output: N, modulator: N, rate: N) -> Neuron<N> {
+    Neuron {
+        output,
+        modulator,
+        rate,
+    }
+}
+
 /// Texts in these variables.
 fn texts(variables: &'static [&'static str]) -> impl Strategy<Value = String> {
     let number = prop_oneof![
@@ -365,7 +384,8 @@ proptest! {
     #[test]
     fn retention_and_gain_are_found(
         d in texts(&["y", "rate", "m"]), g in texts(&["y", "m", "rate"]), way in 0..3,
-        y in -2.0..2.0f64, rate in 0.1..2.0f64, (h, x) in (-2.0..2.0f64, -2.0..2.0f64),
+        (y, m) in (-2.0..2.0f64, -2.0..2.0f64), rate in 0.1..2.0f64,
+        (h, x) in (-2.0..2.0f64, -2.0..2.0f64),
     ) {
         let text = match way {
             0 => format!("({d}) * h + ({g}) * x"),
@@ -381,40 +401,63 @@ proptest! {
             }
             Err(error) => panic!("{error}"),
         };
-        let chosen = [h, x, y, rate].map(Chosen::new);
-        let [h_chosen, x_chosen, y_chosen, rate_chosen] = chosen;
-        let evaluated = rule.evaluate(plain(h_chosen, x_chosen, y_chosen, rate_chosen)).0;
-        if !evaluated.is_settled() {
-            return Ok(());
-        }
-        // With a modulator of 1 some constants have no value.
-        let Some(row) = rule.row() else {
-            let with_one = |text: &str| parse(text).map(|mut it| {
-                let (root, became) = it.expressions.simplified(it.root, &[(Variable::Modulator, 1.0)]);
-                let _ = root;
-                it.expressions.check_constants(it.root, &became).is_ok()
-            });
-            prop_assert!(!with_one(&text).unwrap(), "{}", text);
-            return Ok(());
-        };
-        let row = row.interpreted();
-        let found = row.retention(y, rate) * h + row.gain(y, rate) * x;
-        assert_close(rule.evaluate(plain(h, x, y, rate)).0, found, &text);
-        assert_close(rule.evaluate(plain(1.0, 0.0, y, rate)).0, row.retention(y, rate), &text);
-        let real = Complex64::from;
-        let by_y = Complex64::new(y, STEP);
-        let by_rate = Complex64::new(rate, STEP);
-        for (stepped, derivative) in [
-            (row.retention(by_y, real(rate)), row.retention_by_output(y, rate)),
-            (row.gain(by_y, real(rate)), row.gain_by_output(y, rate)),
-            (row.retention(real(y), by_rate), row.retention_by_rate(y, rate)),
-            (row.gain(real(y), by_rate), row.gain_by_rate(y, rate)),
+        // With a modulator, and with one of 1.
+        for (row, m, known) in [
+            (rule.modulated_row(), m, &[][..]),
+            (rule.row(), 1.0, &[(Variable::Modulator, 1.0)]),
         ] {
-            assert_steps_to(stepped, derivative, &text);
+            let [m_chosen, y_chosen, rate_chosen] = [m, y, rate].map(Chosen::new);
+            let chosen = Synapse {
+                modulator: m_chosen,
+                ..plain(Chosen::new(h), Chosen::new(x), y_chosen, rate_chosen)
+            };
+            if !rule.evaluate(chosen).0.is_settled() {
+                continue;
+            }
+            // With a modulator of 1 some constants have no value.
+            let Some(row) = row else {
+                let has_values = parse(&text).map(|mut it| {
+                    let (_, became) = it.expressions.simplified(it.root, known);
+                    it.expressions.check_constants(it.root, &became).is_ok()
+                });
+                prop_assert!(!has_values.unwrap(), "{}", text);
+                continue;
+            };
+            let [retains_by_y, retains_by_m] = [
+                row.retention_depends_on_output(), row.retention_depends_on_modulator(),
+            ];
+            let (row, at) = (row.interpreted(), neuron(y, m, rate));
+            let evaluated = |h, x| rule.evaluate(Synapse { modulator: m, ..plain(h, x, y, rate) }).0;
+            assert_close(evaluated(h, x), row.retention(at) * h + row.gain(at) * x, &text);
+            assert_close(evaluated(1.0, 0.0), row.retention(at), &text);
+            let stepped = |values: [f64; 3]| {
+                let [y, m, rate] = values.map(|step| step * STEP);
+                neuron(
+                    Complex64::new(at.output, y),
+                    Complex64::new(at.modulator, m),
+                    Complex64::new(at.rate, rate),
+                )
+            };
+            let (by_y, by_m, by_rate) =
+                (stepped([1.0, 0.0, 0.0]), stepped([0.0, 1.0, 0.0]), stepped([0.0, 0.0, 1.0]));
+            let mut derivatives = vec![
+                (row.retention(by_y), row.retention_by_output(at)),
+                (row.gain(by_y), row.gain_by_output(at)),
+                (row.retention(by_rate), row.retention_by_rate(at)),
+                (row.gain(by_rate), row.gain_by_rate(at)),
+            ];
+            if known.is_empty() {
+                derivatives.extend([
+                    (row.retention(by_m), row.retention_by_modulator(at)),
+                    (row.gain(by_m), row.gain_by_modulator(at)),
+                ]);
+            }
+            for (stepped, derivative) in derivatives {
+                assert_steps_to(stepped, derivative, &text);
+            }
+            prop_assert!(retains_by_y || row.retention_by_output(at) == 0.0);
+            prop_assert!(retains_by_m || row.retention_by_modulator(at) == 0.0);
         }
-        prop_assert!(
-            row.retention_depends_on_output() || row.retention_by_output(y, rate) == 0.0
-        );
     }
 
     /// Of both texts as they are written, by a complex step; and zero where it is said to be.
@@ -488,7 +531,7 @@ fn named_rules_have_their_retention_and_gain() {
     for (rule, functions) in [
         (
             Rule::hebb(),
-            ["1 - rate", "rate * y", "0", "rate", "-1", "y"],
+            ["1 - rate", "rate * y", "0", "rate", "-1", "y", "0", "0"],
         ),
         (
             Rule::oja(),
@@ -499,6 +542,8 @@ fn named_rules_have_their_retention_and_gain() {
                 "rate",
                 "-(y * y)",
                 "y",
+                "0",
+                "0",
             ],
         ),
     ] {
@@ -506,19 +551,66 @@ fn named_rules_have_their_retention_and_gain() {
         let found = Function::ALL.map(|function| row.print(function));
         assert_eq!(found, functions, "{rule}");
     }
+    for (rule, functions) in [
+        (
+            Rule::hebb(),
+            [
+                "1 - rate",
+                "rate * m * y",
+                "0",
+                "rate * m",
+                "-1",
+                "m * y",
+                "0",
+                "rate * y",
+            ],
+        ),
+        (
+            Rule::oja(),
+            [
+                "1 - y * (rate * m * y)",
+                "rate * m * y",
+                "-2 * (rate * m * y)",
+                "rate * m",
+                "-(y * (m * y))",
+                "m * y",
+                "-(y * (rate * y))",
+                "rate * y",
+            ],
+        ),
+        (
+            Rule::additive(),
+            [
+                "1",
+                "rate * m * y",
+                "0",
+                "rate * m",
+                "0",
+                "m * y",
+                "0",
+                "rate * y",
+            ],
+        ),
+    ] {
+        let row = rule.modulated_row().unwrap();
+        let found = Function::ALL.map(|function| row.print(function));
+        assert_eq!(found, functions, "{rule} with a modulator");
+    }
     assert!(!row(&Rule::hebb()).retention_depends_on_output());
     assert!(row(&Rule::oja()).retention_depends_on_output());
 }
 
-/// The six functions at one point.
-fn functions(rule: impl RowRule, y: f32, rate: f32) -> [u32; 6] {
+/// The functions at one point.
+fn functions(rule: impl RowRule, at: Neuron<f32>) -> [u32; 8] {
     let values = [
-        rule.retention(y, rate),
-        rule.gain(y, rate),
-        rule.retention_by_output(y, rate),
-        rule.gain_by_output(y, rate),
-        rule.retention_by_rate(y, rate),
-        rule.gain_by_rate(y, rate),
+        rule.retention(at),
+        rule.gain(at),
+        rule.retention_by_output(at),
+        rule.gain_by_output(at),
+        rule.retention_by_rate(at),
+        rule.gain_by_rate(at),
+        rule.retention_by_modulator(at),
+        rule.gain_by_modulator(at),
     ];
     // The signs of zeros do not matter.
     values.map(|value| (value + 0.0).to_bits())
@@ -526,11 +618,28 @@ fn functions(rule: impl RowRule, y: f32, rate: f32) -> [u32; 6] {
 
 #[test]
 fn compiled_rules_give_the_bits_of_interpreted_ones() {
-    let (hebb, oja) = (Rule::hebb(), Rule::oja());
+    let (hebb, oja, additive) = (Rule::hebb(), Rule::oja(), Rule::additive());
     for k in 0..10_000u32 {
-        let (y, rate) = ((k as f32 * 0.7).sin(), (k as f32 * 0.37).cos());
-        assert_eq!(functions(Hebb, y, rate), functions(row(&hebb), y, rate));
-        assert_eq!(functions(Oja, y, rate), functions(row(&oja), y, rate));
+        let [y, m, rate] = [0.7, 0.91, 0.37].map(|phase| (k as f32 * phase).sin());
+        let at = neuron(y, m, rate);
+        assert_eq!(functions(Hebb, at), functions(row(&hebb), at));
+        assert_eq!(functions(Oja, at), functions(row(&oja), at));
+        for (compiled, rule) in [
+            (Modulated::Hebb, &hebb),
+            (Modulated::Oja, &oja),
+            (Modulated::Additive, &additive),
+        ] {
+            let interpreted = functions(modulated(rule), at);
+            assert_eq!(
+                functions(compiled, at),
+                interpreted,
+                "{rule} with a modulator"
+            );
+            let chosen = rule.modulated_row().map(Row::compiled);
+            assert!(
+                matches!(chosen, Some(Compiled::Modulated(it)) if std::mem::discriminant(&it) == std::mem::discriminant(&compiled))
+            );
+        }
     }
 }
 
@@ -704,25 +813,28 @@ fn long_and_deep_texts_are_refused_or_computed() {
     assert_eq!(Rule::parse(&sum).unwrap().gain().unwrap(), "2047");
     let product = "h".to_owned() + &"*y".repeat(2_047);
     let rule = Rule::parse(&product).unwrap();
-    assert_eq!(row(&rule).retention_by_output(1.0, 0.0), 2047.0);
+    assert_eq!(
+        row(&rule).retention_by_output(neuron(1.0, 1.0, 0.0)),
+        2047.0
+    );
     let tangents = "tanh(y)*y+".repeat(200);
     let rule = Rule::parse(&format!("h*({tangents}1)")).unwrap();
     let retention = rule.retention().unwrap();
     assert!(retention.len() < 100, "{retention}");
     let different: String = (0..200).map(|k| format!("tanh(y*{k})*")).collect();
     let rule = Rule::parse(&format!("h*({different}1)")).unwrap();
-    assert_eq!(row(&rule).retention_by_output(1.0, 0.0), 0.0);
+    assert_eq!(row(&rule).retention_by_output(neuron(1.0, 1.0, 0.0)), 0.0);
     // A part that recurs is there once.
     let doubled = "min(max(abs(".repeat(20) + "y" + &"),0),9)".repeat(20);
     let rule = Rule::parse(&format!("h*{doubled}")).unwrap();
-    assert_eq!(row(&rule).retention_by_output(-2.0, 0.0), -1.0);
+    assert_eq!(row(&rule).retention_by_output(neuron(-2.0, 1.0, 0.0)), -1.0);
 }
 
 #[test]
 fn where_branches_meet_the_derivative_is_that_of_the_one_taken() {
     let by_output = |text: &str| {
         let rule = Rule::parse(&format!("{text} * h")).unwrap();
-        row(&rule).retention_by_output(0.0, 1.0)
+        row(&rule).retention_by_output(neuron(0.0, 1.0, 1.0))
     };
     assert_eq!(by_output("abs(y)"), 1.0);
     assert_eq!(by_output("min(y, 2 * y)"), 1.0);
@@ -733,11 +845,14 @@ fn where_branches_meet_the_derivative_is_that_of_the_one_taken() {
 #[test]
 fn what_has_no_value_is_not_a_number() {
     let rule = Rule::parse("log(y) * h + sqrt(y) * x").unwrap();
-    assert!(row(&rule).retention(-1.0f32, 0.0).is_nan());
-    assert!(row(&rule).gain(-1.0f32, 0.0).is_nan());
+    assert!(row(&rule).retention(neuron(-1.0f32, 1.0, 0.0)).is_nan());
+    assert!(row(&rule).gain(neuron(-1.0f32, 1.0, 0.0)).is_nan());
     let rule = Rule::parse("1e30 * h * 1e30").unwrap();
-    assert_eq!(row(&rule).retention(0.0f32, 0.0), f32::INFINITY);
-    assert_eq!(row(&rule).retention(0.0f64, 0.0), 1e30 * 1e30);
+    assert_eq!(
+        row(&rule).retention(neuron(0.0f32, 1.0, 0.0)),
+        f32::INFINITY
+    );
+    assert_eq!(row(&rule).retention(neuron(0.0f64, 1.0, 0.0)), 1e30 * 1e30);
 }
 
 #[test]
@@ -1124,7 +1239,7 @@ mod shaders {
         fn square_root_rule_own(z: f32) -> f32 { return z; }\n\
                            fn from_bits_own(bits: u32) -> f32 { return bitcast<f32>(bits); }\n\
                            @compute @workgroup_size(1) fn main() {\n\
-                               _ = retention_own(0.0, 0.0) + gain_own(0.0, 0.0);\n\
+                               _ = retention_own(0.0, 0.0, 0.0) + gain_own(0.0, 0.0, 0.0);\n\
                            }\n";
 
     fn validate(rule: &Rule) -> String {

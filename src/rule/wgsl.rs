@@ -1,4 +1,4 @@
-//! Expressions as WGSL functions, of `y` and `rate` or of a synapse.
+//! Expressions as WGSL functions, of `y`, `m` and `rate` or of a synapse.
 //!
 //! Every product that feeds an addition is an explicit `fma`, so that no compiler has a choice. Numbers that no `f32`
 //! literal can be, and operations that a compiler would refuse to do beforehand, are left to the device.
@@ -7,14 +7,14 @@ use super::expression::{Binary, Expressions, Id, Node, Unary, Variable};
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// `fn name(y: f32, rate: f32) -> f32` for an expression without powers. `of` ends the names of the functions that it calls:
+/// `fn name(y: f32, m: f32, rate: f32) -> f32` for an expression without powers. `of` ends the names of the functions that it calls:
 /// `hyperbolic_tangent_rule`, `logarithm_rule`, `square_root_rule` and `from_bits`.
 pub(super) fn function(expressions: &Expressions, root: Id, name: &str, of: &str) -> String {
     let (statements, values) = body(expressions, &[root], of, |variable| {
         expressions.name(variable).to_owned()
     });
     let value = &values[0];
-    format!("fn {name}(y: f32, rate: f32) -> f32 {{\n{statements}    return {value};\n}}")
+    format!("fn {name}(y: f32, m: f32, rate: f32) -> f32 {{\n{statements}    return {value};\n}}")
 }
 
 /// `struct Synapse`, of which the functions of [`of_synapse`] are.

@@ -6,7 +6,7 @@ use super::task::Task;
 use crate::episodes::{Episodes, Mask};
 use crate::error::{Error, Result};
 use crate::memory;
-use crate::network::{Loss, Network};
+use crate::network::{Dynamic, Loss, Network};
 use crate::random::Purpose;
 use ndarray::{Array1, Array4};
 use rayon::prelude::*;
@@ -215,6 +215,14 @@ pub(crate) fn check_network(task: &dyn Task, network: &Network) -> Result<()> {
             "none, but the task has a target",
         ));
     }
+    for (index, layer) in network.layers().iter().enumerate() {
+        if layer.given_shape(Dynamic::Modulator, 1).is_some() {
+            return Err(Error::setting(
+                format!("layer{index}.modulation.from"),
+                "episodes, but the task gives no modulators",
+            ));
+        }
+    }
     Ok(())
 }
 
@@ -237,6 +245,7 @@ pub(crate) fn check_loss(task: &dyn Task, network: &Network) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::{Modulation, Plastic, Rate};
     use crate::tasks::{Association, Completion};
 
     /// Each in its lane, the first again in those that are left: for the tasks' own ways and for the way that every task has.
@@ -274,6 +283,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_task_gives_no_modulators() {
+        let task = Association::ONE_SHOT;
+        let check = |modulation: Option<Modulation>| {
+            let mut layer = Plastic::new(task.inputs(), task.outputs(), Rate::fixed(0.1));
+            layer.modulation = modulation;
+            check_network(&task, &Network::new(task.loss(), [layer]).unwrap())
+        };
+        check(None).unwrap();
+        check(Some(Modulation::from_network())).unwrap();
+        let error = check(Some(Modulation::from_episodes())).unwrap_err();
+        assert!(
+            error.to_string().contains("layer0.modulation.from"),
+            "{error}"
+        );
     }
 
     /// A task without a faster way.

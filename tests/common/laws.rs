@@ -60,6 +60,24 @@ static CELL_RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     named.into_iter().chain(own).collect()
 });
 
+static MODULATED_RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let own = [
+        // A retention that the modulator makes small, or negative, and the output does not.
+        "(1 - rate) * m * h + rate * m^2 * y * x",
+        // All three together, and a gain without an output.
+        "(0.9 - rate * tanh(m * y)) * h + (rate * y - m / 4) * x",
+        "h / (1.5 + rate * sqrt(1 + m^2)) + rate * exp(-m * y) * x / 2",
+    ];
+    let own = own.map(|text| Rule::parse(text).expect("a rule"));
+    own.into_iter().collect()
+});
+
+/// Rules that rows of synapses can follow by themselves, which have a modulator in every place.
+pub fn modulated_rules() -> Vec<Rule> {
+    let others = RULES[..5].iter().chain(MODULATED_RULES.iter());
+    others.cloned().collect()
+}
+
 /// Hebb, Oja, and rules of one's own: what rows of synapses can follow by themselves.
 pub fn rules() -> Vec<Rule> {
     RULES.clone()
@@ -80,13 +98,14 @@ pub fn evaluate<N: Number>(rule: &Rule, synapse: Synapse<'_, N>) -> [N; 2] {
 #[derive(Clone, Copy)]
 pub struct Law<'a> {
     rule: &'a Rule,
-    /// Its place among [`rules`] and then [`cell_rules`], if it is one of them.
+    /// Its place among [`rules`], then [`cell_rules`], then [`modulated_rules`] of their own, if it is one of them.
     known: Option<usize>,
 }
 
 impl<'a> Law<'a> {
     pub fn of(rule: &'a Rule) -> Self {
-        let mut all = RULES.iter().chain(CELL_RULES.iter());
+        let all = RULES.iter().chain(CELL_RULES.iter());
+        let mut all = all.chain(MODULATED_RULES.iter());
         let known = all.position(|known| known == rule);
         Self { rule, known }
     }
@@ -159,6 +178,18 @@ impl<'a> Law<'a> {
                 (m * e - h * h).hyperbolic_tangent(),
                 e / c(2.0) + eta * x * (y - h),
             ],
+            Some(18) => [(one - eta) * m * h + eta * m * m * y * x, zero],
+            Some(19) => [
+                (c(0.9) - eta * (m * y).hyperbolic_tangent()) * h + (eta * y - m / c(4.0)) * x,
+                zero,
+            ],
+            Some(20) => {
+                let gain = eta * (-(m * y)).exponential() / c(2.0);
+                [
+                    h / (c(1.5) + eta * (one + m * m).square_root()) + gain * x,
+                    zero,
+                ]
+            }
             _ => evaluate(self.rule, synapse),
         }
     }

@@ -9,6 +9,7 @@ pub mod cells;
 pub mod compare;
 pub mod environment;
 pub mod laws;
+pub mod modulated;
 pub mod oracle;
 pub mod pairwise;
 pub mod random;

@@ -11,6 +11,7 @@ mod common;
 mod cuts;
 mod fused;
 mod kept;
+mod modulated;
 mod precision;
 mod recurrent;
 mod session;
@@ -141,6 +142,7 @@ fn bodies() -> Vec<Body> {
     bodies.extend(fused::bodies());
     bodies.extend(kept::bodies());
     bodies.extend(precision::bodies());
+    bodies.extend(modulated::bodies());
     bodies.extend(recurrent::bodies());
     bodies.extend(session::bodies());
     bodies.extend(turns::bodies());

@@ -6,6 +6,7 @@ mod environment;
 mod gradients;
 mod learner;
 mod many_layers;
+mod modulated;
 mod oracle;
 mod recurrent;
 mod sessions;

@@ -6,6 +6,7 @@
 
 use super::compensated::Compensated;
 use super::lookback::{Lookback, TraceGradient};
+use super::neurons::Neurons;
 use super::parts::{part, part_if_any, part_mut};
 use super::pass::Pass;
 use super::rows::{RowSweep, RowsMut, Scratch, sweep};
@@ -18,12 +19,12 @@ use crate::cpu::retention::{CHECKPOINT, SMALL};
 use crate::cpu::shape::Kind;
 use crate::cpu::synapses::Synapses;
 use crate::number::{EngineNumber, Lanes, Number, Real};
-use crate::rule::RowRule;
+use crate::rule::{Neuron, RowRule};
 use std::ops::Range;
 
 /// Takes the gradient of a layer, from the last step of `pass` to step 0, over the first `count` episodes of the group, and adds it to `gradient`. In `adjoint`,
-/// `signal` holds `∂L/∂y` and is overwritten by the gradient on the summed input, `δ`; the gradient on the initial trace
-/// is written.
+/// `signal` holds `∂L/∂y` and is overwritten by the gradient on the summed input, `δ`; the gradients on the initial trace
+/// and the modulators are written.
 pub(crate) fn backward<R: Real>(
     pass: Pass<'_, R>,
     activity: &Activity<R>,
@@ -32,13 +33,14 @@ pub(crate) fn backward<R: Real>(
     gradient: &mut Synapses<R>,
     scratch: &mut [R],
 ) {
-    let arrays: [&mut [R]; 6] = [
+    let arrays: [&mut [R]; 7] = [
         &mut adjoint.signal,
         &mut gradient.weight,
         &mut gradient.plasticity,
         &mut gradient.bias,
         &mut gradient.rate,
         &mut adjoint.initial_gradient,
+        &mut adjoint.modulator_gradient,
     ];
     let rows = RowsMut::new(pass.blocks(), arrays);
     let chunks = rows.chunks(pass.chunk()).zip(pass.scratch(scratch));
@@ -67,8 +69,8 @@ struct Given<'a, R> {
     trace_gradient: &'a [R],
 }
 
-/// Rows of signal, gradients of weight, plasticity, bias and rate, and the gradient on the initial trace.
-type Rows<'a, R> = RowsMut<'a, R, 6>;
+/// Rows of signal, gradients of weight, plasticity, bias and rate, and the gradients on the initial trace and the modulators.
+type Rows<'a, R> = RowsMut<'a, R, 7>;
 
 /// A chunk of rows. A slot of scratch has the adjoint trace; the plasticity's gradient, `[C, W]`, unless it is added to in
 /// place; and the [`State`].
@@ -124,7 +126,7 @@ struct Plastic<'a, W: Way, P> {
 
 struct PlasticRow<'b, W: Way> {
     plasticity: &'b [W::Coefficient],
-    rate: W::Value,
+    neurons: Neurons<'b, W>,
     output: &'b [W::Real],
     drive: &'b [W::Real],
     initial: Option<&'b [W::Real]>,
@@ -142,9 +144,11 @@ struct PlasticRow<'b, W: Way> {
     bias_gradient: &'b mut [W::Real],
     rate_gradient: &'b mut [W::Real],
     initial_gradient: &'b mut [W::Real],
+    /// Empty where it is not wanted.
+    modulator_gradient: &'b mut [W::Real],
 }
 
-impl<W: Way, P: RowRule> RowSweep<W, 6> for Plastic<'_, W, P> {
+impl<W: Way, P: RowRule> RowSweep<W, 7> for Plastic<'_, W, P> {
     type Row<'b>
         = PlasticRow<'b, W>
     where
@@ -161,7 +165,15 @@ impl<W: Way, P: RowRule> RowSweep<W, 6> for Plastic<'_, W, P> {
     ) -> PlasticRow<'b, W> {
         let Given { pass, activity, .. } = self.given;
         let (way, i, size) = (self.way, row.first, W::row(pass.shape));
-        let [signal, weight, plasticity, bias, rate, initial_gradient] = row.arrays;
+        let [
+            signal,
+            weight,
+            plasticity,
+            bias,
+            rate,
+            initial_gradient,
+            modulator_gradient,
+        ] = row.arrays;
         let (adjoint, rest) = scratch.split_at_mut(size);
         let (by_plasticity, plasticity, kept_state) = if W::IN_PLACE {
             let (none, rest) = rest.split_at_mut(0);
@@ -183,7 +195,7 @@ impl<W: Way, P: RowRule> RowSweep<W, 6> for Plastic<'_, W, P> {
         let of_row = activity.checkpoints.len() / pass.blocks();
         PlasticRow {
             plasticity: W::coefficients(&pass.synapses.plasticity, i, pass.shape),
-            rate: way.of_row(&pass.synapses.rate, i),
+            neurons: Neurons::new(way, pass, i, &activity.modulators),
             output: part(&activity.output, i, pass.room * W::width()),
             drive: part(&activity.drive, i, pass.room * W::width()),
             initial: part_if_any(&activity.initial_trace, i, size),
@@ -199,27 +211,33 @@ impl<W: Way, P: RowRule> RowSweep<W, 6> for Plastic<'_, W, P> {
             bias_gradient: bias,
             rate_gradient: rate,
             initial_gradient,
+            modulator_gradient,
         }
     }
 
     #[inline(always)]
     fn step<'b>(&'b self, row: &mut PlasticRow<'b, W>, t: usize) {
-        let (way, rule, rate) = (self.way, self.rule, row.rate);
+        let (way, rule) = (self.way, self.rule);
         let (shape, width) = (self.given.pass.shape, W::width());
         let y = way.load(part(row.output, t, width));
-        let (d, r) = (rule.retention(y, rate), row.state.read);
-        let OnRetention { q, retained } = self.on_retention(row, t, y);
+        let at = row.neurons.at(rule, t, y);
+        let (d, r) = (rule.retention(at), row.state.read);
+        let OnRetention { q, retained } = self.on_retention(row, t, at);
+        if P::IS_MODULATED && !row.modulator_gradient.is_empty() {
+            let on_modulator = r * rule.gain_by_modulator(at) + q * rule.retention_by_modulator(at);
+            way.store(on_modulator, part_mut(row.modulator_gradient, t, width));
+        }
         let signal = part_mut(row.signal, t, width);
-        let mut on_output = way.load(signal) + r * rule.gain_by_output(y, rate);
+        let mut on_output = way.load(signal) + r * rule.gain_by_output(at);
         if rule.retention_depends_on_output() {
             // Otherwise a product with zero would keep the next step waiting for `q`.
-            on_output = on_output + q * rule.retention_by_output(y, rate);
+            on_output = on_output + q * rule.retention_by_output(at);
         }
         let delta = on_output * shape.activation.derivative(y);
         way.store(delta, signal);
         let state = &mut row.state;
         state.by_rate =
-            state.by_rate + (r * rule.gain_by_rate(y, rate) + q * rule.retention_by_rate(y, rate));
+            state.by_rate + (r * rule.gain_by_rate(at) + q * rule.retention_by_rate(at));
         state.by_bias = state.by_bias + delta;
         state.decay = state.decay * d;
         if shape.retention_gradient {
@@ -305,16 +323,16 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
         &self,
         row: &PlasticRow<'_, W>,
         t: usize,
-        y: W::Value,
+        at: Neuron<W::Value>,
     ) -> OnRetention<W::Value> {
         let Given { pass, activity, .. } = self.given;
-        let (rule, rate, state) = (self.rule, row.rate, &row.state);
+        let (rule, state) = (self.rule, &row.state);
         let mut retained = state.inner;
         if !pass.shape.retention_gradient {
-            let q = rate.constant(0.0);
+            let q = at.rate.constant(0.0);
             return OnRetention { q, retained };
         }
-        let (d, g) = (rule.retention(y, rate), rule.gain(y, rate));
+        let (d, g) = (rule.retention(at), rule.gain(at));
         let gradient = TraceGradient {
             way: self.way,
             plasticity: row.plasticity,
@@ -332,7 +350,7 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
         if square.is_somewhere_less(bound) {
             let lookback = Lookback {
                 rule,
-                rate,
+                neurons: row.neurons,
                 shape: pass.shape,
                 input: &activity.input,
                 output: row.output,
@@ -361,7 +379,10 @@ impl<W: Way, P: RowRule> Plastic<'_, W, P> {
         let earlier = t.saturating_sub(1);
         let gain = match t {
             0 => d.constant(0.0),
-            _ => rule.gain(way.load(part(row.output, earlier, W::width())), row.rate),
+            _ => {
+                let y = way.load(part(row.output, earlier, W::width()));
+                rule.gain(row.neurons.at(rule, earlier, y))
+            }
         };
         let x_before = W::activities(&activity.input, earlier, pass.shape);
         let (d, g, delta) = (way.spread(d), way.spread(gain), way.spread(delta));
@@ -475,7 +496,7 @@ struct FixedRow<'b, W: Way> {
     bias_gradient: &'b mut [W::Real],
 }
 
-impl<W: Way> RowSweep<W, 6> for Fixed<'_, W> {
+impl<W: Way> RowSweep<W, 7> for Fixed<'_, W> {
     type Row<'b>
         = FixedRow<'b, W>
     where

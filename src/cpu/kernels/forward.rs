@@ -1,5 +1,6 @@
 //! The forward sweep of one layer over a group of episodes; the twin of `shaders/forward.wgsl`.
 
+use super::neurons::Neurons;
 use super::parts::{part, part_if_any, part_mut};
 use super::pass::Pass;
 use super::rows::{RowSweep, RowsMut, Scratch, sweep};
@@ -8,17 +9,19 @@ use crate::cpu::arrays::Activity;
 use crate::cpu::chunks;
 use crate::cpu::retention::CHECKPOINT;
 use crate::cpu::shape::Kind;
-use crate::number::{Lanes, Number, Real};
+use crate::number::{Lanes, Real};
 use crate::rule::RowRule;
 use std::ops::Range;
 
-/// Runs the layer over the steps of `pass`: reads `activity.input` and, before the first step, `initial_trace`; writes the rest.
+/// Runs the layer over the steps of `pass`: reads `activity.input`, `modulators` and, before the first step, `initial_trace`;
+/// writes the rest.
 /// Where there is an array for the traces in progress, a later call goes on from them.
 pub(crate) fn forward<R: Real>(pass: Pass<'_, R>, activity: &mut Activity<R>, scratch: &mut [R]) {
     let Activity {
         input,
         output,
         drive,
+        modulators,
         initial_trace,
         trace,
         final_trace,
@@ -35,6 +38,7 @@ pub(crate) fn forward<R: Real>(pass: Pass<'_, R>, activity: &mut Activity<R>, sc
             given: Given {
                 pass,
                 input,
+                modulators,
                 initial_trace,
             },
             rows,
@@ -49,6 +53,7 @@ pub(crate) fn forward<R: Real>(pass: Pass<'_, R>, activity: &mut Activity<R>, sc
 struct Given<'a, R> {
     pass: Pass<'a, R>,
     input: &'a [R],
+    modulators: &'a [R],
     initial_trace: &'a [R],
 }
 
@@ -93,7 +98,7 @@ struct PlasticRow<'b, W: Way> {
     weight: &'b [W::Coefficient],
     plasticity: &'b [W::Coefficient],
     bias: W::Value,
-    rate: W::Value,
+    neurons: Neurons<'b, W>,
     /// Of the last step.
     retention: W::Value,
     gain: W::Value,
@@ -121,22 +126,25 @@ impl<W: Way, P: RowRule> RowSweep<W, 5> for Plastic<'_, W, P> {
     ) -> PlasticRow<'b, W> {
         let Given {
             pass,
+            modulators,
             initial_trace,
             ..
         } = self.given;
         let (way, rule, i, size) = (self.way, self.rule, row.first, W::row(pass.shape));
         let [output, drive, trace, final_trace, checkpoints] = row.arrays;
-        let rate = way.of_row(&pass.synapses.rate, i);
+        let neurons = Neurons::new(way, pass, i, modulators);
         let trace = if trace.is_empty() {
             &mut scratch[..size]
         } else {
             trace
         };
         // A first update that changes nothing gives the read-out of step 0.
-        let (mut retention, mut gain) = (rate.constant(1.0), rate.constant(0.0));
+        let (mut retention, mut gain) = (neurons.constant(1.0), neurons.constant(0.0));
         if segment.start > 0 {
-            let y = way.load(part(output, segment.start - 1, W::width()));
-            (retention, gain) = (rule.retention(y, rate), rule.gain(y, rate));
+            let before = segment.start - 1;
+            let y = way.load(part(output, before, W::width()));
+            let at = neurons.at(rule, before, y);
+            (retention, gain) = (rule.retention(at), rule.gain(at));
         } else {
             match part_if_any(initial_trace, i, size) {
                 Some(initial) => trace.copy_from_slice(initial),
@@ -147,7 +155,7 @@ impl<W: Way, P: RowRule> RowSweep<W, 5> for Plastic<'_, W, P> {
             weight: W::coefficients(&pass.synapses.weight, i, pass.shape),
             plasticity: W::coefficients(&pass.synapses.plasticity, i, pass.shape),
             bias: way.of_row(&pass.synapses.bias, i),
-            rate,
+            neurons,
             retention,
             gain,
             trace,
@@ -190,8 +198,9 @@ impl<W: Way, P: RowRule> RowSweep<W, 5> for Plastic<'_, W, P> {
         let y = pass.shape.activation.apply(sum);
         way.store(y, part_mut(row.output, t, W::width()));
         way.store(p, part_mut(row.drive, t, W::width()));
-        row.retention = rule.retention(y, row.rate);
-        row.gain = rule.gain(y, row.rate);
+        let at = row.neurons.at(rule, t, y);
+        row.retention = rule.retention(at);
+        row.gain = rule.gain(at);
     }
 
     #[inline(always)]

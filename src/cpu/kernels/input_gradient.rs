@@ -3,6 +3,7 @@
 //! `∂L/∂x_j(t) = Σ_i δ_i(t) (w_ij + α_ij H_ij(t)) + Σ_i g_i(t) ∂L/∂H_ij(t+1)`: a forward sweep makes `H` again for the
 //! first sum, a reverse sweep the adjoint trace for the second.
 
+use super::neurons::Neurons;
 use super::parts::{part, part_if_any, part_mut};
 use super::pass::Pass;
 use super::rows::Scratch;
@@ -10,7 +11,7 @@ use super::way::{self, Sweep, Way, pairs, pairs_mut};
 use crate::cpu::arrays::{Activity, Adjoint};
 use crate::cpu::chunks::{self, CHUNK};
 use crate::cpu::shape::Kind;
-use crate::number::{Number, Real};
+use crate::number::Real;
 use crate::rule::RowRule;
 use std::ops::Range;
 
@@ -123,7 +124,7 @@ impl<R: Real> InputGradient<'_, R> {
         let size = W::row(pass.shape);
         let weight = W::coefficients(&pass.synapses.weight, i, pass.shape);
         let plasticity = W::coefficients(&pass.synapses.plasticity, i, pass.shape);
-        let rate = way.of_row(&pass.synapses.rate, i);
+        let neurons = Neurons::new(way, pass, i, &self.activity.modulators);
         let output = part(&self.activity.output, i, pass.room * width);
         let signal = part(self.signal, i, pass.room * width);
         let slot = self.scratch.slot(i - self.rows.start, self.rows.len());
@@ -135,9 +136,9 @@ impl<R: Real> InputGradient<'_, R> {
             }
         }
         for t in segment {
-            let y = way.load(part(output, t, width));
-            let d = way.spread(rule.retention(y, rate));
-            let g = way.spread(rule.gain(y, rate));
+            let at = neurons.at(rule, t, way.load(part(output, t, width)));
+            let d = way.spread(rule.retention(at));
+            let g = way.spread(rule.gain(at));
             let delta = way.spread(way.load(part(signal, t, width)));
             let gradient = part_mut(self.gradient, t, W::input_row(pass.shape));
             let synapses = W::activities_mut(gradient)
@@ -173,21 +174,21 @@ impl<R: Real> InputGradient<'_, R> {
         let (pass, simd, width) = (self.pass, way.simd(), W::width());
         let size = W::row(pass.shape);
         let plasticity = W::coefficients(&pass.synapses.plasticity, i, pass.shape);
-        let rate = way.of_row(&pass.synapses.rate, i);
+        let neurons = Neurons::new(way, pass, i, &self.activity.modulators);
         let output = part(&self.activity.output, i, pass.room * width);
         let signal = part(self.signal, i, pass.room * width);
         let upstream = part_if_any(self.trace_gradient, i, size);
         let slot = self.scratch.slot(i - self.rows.start, self.rows.len());
         let (adjoint, kept_decay) = slot.split_at_mut(size);
-        let mut decay = rate.constant(1.0);
+        let mut decay = neurons.constant(1.0);
         if segment.end < pass.end {
             decay = way.load(kept_decay);
         } else {
             adjoint.fill(R::zero());
         }
         for t in segment.rev() {
-            let y = way.load(part(output, t, width));
-            let (retention, gain) = (rule.retention(y, rate), rule.gain(y, rate));
+            let at = neurons.at(rule, t, way.load(part(output, t, width)));
+            let (retention, gain) = (rule.retention(at), rule.gain(at));
             let gradient = part_mut(self.gradient, t, W::input_row(pass.shape));
             let gradient = W::activities_mut(gradient);
             if let Some(upstream) = upstream {

@@ -1,6 +1,7 @@
 //! Sums over a row's trace that the gradient of a retention is made of (`ARCHITECTURE.md`, "The reverse sweep").
 
 use super::compensated::Compensated;
+use super::neurons::Neurons;
 use super::parts::part;
 use super::way::{Vectors, Way, pairs};
 use crate::cpu::shape::Shape;
@@ -65,7 +66,7 @@ impl<W: Way> TraceGradient<'_, W> {
 /// `q_i(t) = Σ_{u<t} g_i(u) (Π_{u<s<t} d_i(s)) Σ_j G_ij x_j(u) + (Π_{s<t} d_i(s)) Σ_j G_ij H_ij(0)`, `G = ∂L/∂H(t+1)`.
 pub(super) struct Lookback<'a, W: Way, P> {
     pub rule: P,
-    pub rate: W::Value,
+    pub neurons: Neurons<'a, W>,
     pub shape: &'a Shape,
     /// `[T, N, E]`.
     pub input: &'a [W::Real],
@@ -82,16 +83,18 @@ impl<W: Way, P: RowRule> Lookback<'_, W, P> {
     pub fn sum(&self, t: usize) -> W::Value {
         let way = self.gradient.way;
         let epsilon = <W::Real as num_traits::Float>::epsilon();
-        let zero = self.rate.constant(0.0);
-        let vanished = self.rate.constant(epsilon.as_f64().powi(4));
-        let mut product = self.rate.constant(1.0);
+        let (rule, neurons) = (self.rule, &self.neurons);
+        let zero = neurons.constant(0.0);
+        let vanished = neurons.constant(epsilon.as_f64().powi(4));
+        let mut product = neurons.constant(1.0);
         let mut total = Compensated::zero(zero);
         for u in (0..t).rev() {
             let y = way.load(part(self.output, u, W::width()));
             let activities = W::activities(self.input, u, self.shape);
             let sum = self.gradient.with_activities(activities);
-            total = total.add_multiple(product * self.rule.gain(y, self.rate), sum);
-            product = product * self.rule.retention(y, self.rate);
+            let at = neurons.at(rule, u, y);
+            total = total.add_multiple(product * rule.gain(at), sum);
+            product = product * rule.retention(at);
             product = (product * product).where_less(vanished, zero, product);
             if !zero.is_somewhere_less(product * product) {
                 return total.high + total.low;

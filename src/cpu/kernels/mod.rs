@@ -10,6 +10,7 @@ mod compensated;
 mod forward;
 mod input_gradient;
 mod lookback;
+mod neurons;
 mod objective;
 mod parts;
 mod pass;
@@ -24,6 +25,6 @@ pub(super) use input_gradient::input_gradient;
 pub(super) use objective::Objective;
 pub(super) use pass::Pass;
 pub(super) use transpose::{
-    Deinterleave, Empty, Interleave, bring_out, bring_traces_out, by_row, by_step, take_in,
-    take_traces_in,
+    Deinterleave, Empty, Interleave, bring_modulators_out, bring_out, bring_traces_out, by_row,
+    by_step, take_in, take_modulators_in, take_traces_in,
 };

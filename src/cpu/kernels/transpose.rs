@@ -1,7 +1,8 @@
 //! Episodes in and out of the layout that the kernels work in, and one layer's output as the next one's input.
 
 use super::parts::{part, part_mut};
-use crate::cpu::along::Along;
+use crate::cpu::along::{Along, MOST_LANES};
+use crate::cpu::chunks::CHUNK;
 use crate::cpu::shape::Shape;
 use crate::cpu::source::Values;
 use crate::number::{Kernel, Pair, Real, SQUARE, vectorise};
@@ -156,11 +157,13 @@ pub(crate) fn by_step<R: Real>(
     }
 }
 
-/// The inverse: the steps of `[T, row, E]` to what a layer's rows have, `[O, room, W]`. Lanes without a row hold zeros.
+/// The inverse: the neurons of some steps, `[steps, row, E]`, to the first steps of what a layer's rows have, `[O, room, W]`. Of
+/// lanes without a row, `empty` says what they hold.
 pub(crate) fn by_row<R: Real>(
     shape: &Shape,
     (from, row): (&[R], usize),
     (to, room): (&mut [R], usize),
+    empty: Empty,
 ) {
     match shape.along {
         Along::Rows => vectorise(BlocksByRow {
@@ -169,6 +172,7 @@ pub(crate) fn by_row<R: Real>(
             row,
             to,
             room,
+            empty,
         }),
         along => vectorise(Transpose {
             along,
@@ -179,6 +183,67 @@ pub(crate) fn by_row<R: Real>(
             to_row: room,
         }),
     }
+}
+
+/// Takes the modulators of some steps, `[steps]` or `[steps, O]` of each of `count` episodes, to each row's, the first steps of
+/// `[O, room, W]`. `between` has room for a layer's step by step. Lanes without an episode or a row have the first one's.
+pub(crate) fn take_modulators_in<R: Real>(
+    (along, shape): (Along, &Shape),
+    (from, columns): (Values<'_, R>, usize),
+    (count, steps): (usize, usize),
+    between: &mut [R],
+    (to, room): (&mut [R], usize),
+) {
+    let (width, beside) = (shape.along.width::<R>(), along.beside::<R>());
+    let between = &mut between[..steps * columns * beside];
+    take_in(along, from, count, [columns; 2], Empty::First, between);
+    if columns == shape.outputs {
+        return by_row(shape, (between, columns), (to, room), Empty::First);
+    }
+    for to in to.chunks_mut(room * width) {
+        match width == beside {
+            true => to[..between.len()].copy_from_slice(between),
+            false => {
+                for (to, &value) in to.chunks_exact_mut(width).zip(&*between) {
+                    to.fill(value);
+                }
+            }
+        }
+    }
+}
+
+/// Brings the gradients on some steps' modulators, from each row's, `[O, room, W]`, to `[steps]` or `[steps, O]` of each of `count`
+/// episodes: where there is one for all rows, the sum over chunks of them, in order.
+pub(crate) fn bring_modulators_out<R: Real>(
+    (along, shape): (Along, &Shape),
+    (from, room): (&[R], usize),
+    between: &mut [R],
+    (to, columns): (&mut [R], usize),
+    (count, steps): (usize, usize),
+) {
+    let (outputs, beside) = (shape.outputs, along.beside::<R>());
+    let between = &mut between[..steps * outputs * beside];
+    by_step(shape, (from, room), 0..steps, (between, outputs));
+    if columns < outputs {
+        // Each step's sum takes the place of the first rows of an earlier step, or of its own.
+        let mut sums = [[R::zero(); MOST_LANES]; 2];
+        let [sum, of_chunk] = sums.each_mut().map(|sum| &mut sum[..beside]);
+        for t in 0..steps {
+            let rows = part(between, t, outputs * beside);
+            sum.fill(R::zero());
+            for chunk in rows.chunks(CHUNK * beside) {
+                of_chunk.fill(R::zero());
+                for row in chunk.chunks_exact(beside) {
+                    zip_eq(&mut *of_chunk, row).for_each(|(sum, &value)| *sum += value);
+                }
+                zip_eq(&mut *sum, &*of_chunk).for_each(|(sum, &value)| *sum += value);
+            }
+            part_mut(between, t, beside).copy_from_slice(sum);
+        }
+    }
+    let between = &between[..steps * columns * beside];
+    let apart = steps * columns;
+    bring_out(along, between, count, [columns; 2], (to, apart));
 }
 
 /// Columns of a tile that stays in the nearest cache.
@@ -356,20 +421,22 @@ impl<R: Real> Kernel for BlocksByStep<'_, R> {
     }
 }
 
-/// The rows of each step, `[T, row]`, to what blocks of them have, `[blocks, room, W]`, with zeros in lanes without a row.
+/// The rows of each step, `[T, row]`, to what blocks of them have, `[blocks, room, W]`.
 struct BlocksByRow<'a, R> {
     outputs: usize,
     from: &'a [R],
     row: usize,
     to: &'a mut [R],
     room: usize,
+    /// In lanes without a row.
+    empty: Empty,
 }
 
 impl<R: Real> Kernel for BlocksByRow<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let width = R::pair_width::<S>();
-        for (block, to) in self.to.chunks_exact_mut(self.room * width).enumerate() {
+        for (block, to) in self.to.chunks_mut(self.room * width).enumerate() {
             let count = width.min(self.outputs - block * width);
             let steps = self.from.chunks_exact(self.row);
             for (from, to) in steps.zip(to.chunks_exact_mut(width)) {
@@ -378,7 +445,10 @@ impl<R: Real> Kernel for BlocksByRow<'_, R> {
                     Pair::load(simd, from).store(to);
                 } else {
                     to[..count].copy_from_slice(&from[..count]);
-                    to[count..].fill(R::zero());
+                    to[count..].fill(match self.empty {
+                        Empty::First => from[0],
+                        Empty::Zero => R::zero(),
+                    });
                 }
             }
         }

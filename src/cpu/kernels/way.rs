@@ -568,18 +568,17 @@ pub(super) trait Sweep<R: Real>: Sized {
 
 /// Runs `sweep` with the widest vectors that the processor has.
 pub(super) fn run<R: Real>(shape: &Shape, sweep: impl Sweep<R>) {
-    let kind = &shape.kind;
     match shape.along {
-        Along::Synapses => vectorise(AlongSynapses(kind, sweep, PhantomData)),
-        Along::Episodes => vectorise(AlongEpisodes(kind, sweep, PhantomData)),
-        Along::Networks => vectorise(AlongNetworks(kind, sweep, PhantomData)),
-        Along::Rows => vectorise(AlongRows(kind, sweep, PhantomData)),
+        Along::Synapses => vectorise(AlongSynapses(shape, sweep, PhantomData)),
+        Along::Episodes => vectorise(AlongEpisodes(shape, sweep, PhantomData)),
+        Along::Networks => vectorise(AlongNetworks(shape, sweep, PhantomData)),
+        Along::Rows => vectorise(AlongRows(shape, sweep, PhantomData)),
     }
 }
 
 macro_rules! kernel {
     ($along:ident, $over:ident) => {
-        struct $along<'a, K, R>(&'a Kind, K, PhantomData<R>);
+        struct $along<'a, K, R>(&'a Shape, K, PhantomData<R>);
 
         impl<R: Real, K: Sweep<R>> Kernel for $along<'_, K, R> {
             #[inline(always)]
@@ -597,13 +596,17 @@ kernel!(AlongRows, OverRows);
 
 /// Each form of a rule is a type of its own, so that the formulas of named rules are compiled in.
 #[inline(always)]
-fn with_rule<W: Way>(kind: &Kind, sweep: impl Sweep<W::Real>, way: W) {
-    match kind {
-        Kind::Plastic(rule) => match rule.row().expect("networks have such rules").compiled() {
-            Compiled::Hebb(rule) => sweep.plastic(way, rule),
-            Compiled::Oja(rule) => sweep.plastic(way, rule),
-            Compiled::Interpreted(rule) => sweep.plastic(way, rule),
-        },
+fn with_rule<W: Way>(shape: &Shape, sweep: impl Sweep<W::Real>, way: W) {
+    match shape.kind {
+        Kind::Plastic => {
+            let row = shape.layer.row().expect("such layers have a rule of rows");
+            match row.compiled() {
+                Compiled::Hebb(rule) => sweep.plastic(way, rule),
+                Compiled::Oja(rule) => sweep.plastic(way, rule),
+                Compiled::Interpreted(rule) => sweep.plastic(way, rule),
+                Compiled::Modulated(rule) => sweep.plastic(way, rule),
+            }
+        }
         Kind::Dense | Kind::Bias => sweep.fixed(way),
         Kind::Cell => unreachable!("rows that step together have sweeps of their own"),
     }

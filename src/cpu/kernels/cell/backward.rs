@@ -161,7 +161,7 @@ impl<R: Real> Sweep<'_, R> {
             };
             self.halves(whole, (t, k), adjoint, gradients, None);
         }
-        if cell.is_modulated_from(ModulatorFrom::Episodes) {
+        if !adjoint.modulator_gradient.is_empty() {
             let values = cell.values();
             adjoint.modulator_gradient[t * values..][..values]
                 .copy_from_slice(&adjoint.row_modulator);
