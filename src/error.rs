@@ -240,9 +240,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A folder holds a run that has not ended, and nothing of it that could be looked at.
+    /// A folder holds a run that has not ended, where one is needed that has, or at least a checkpoint.
     #[error(
-        "{}: the run has not ended, and has no checkpoint yet; wait, or go on with it (metaplastic resume)",
+        "{}: the run has not ended; wait for it, or go on with it (metaplastic resume)",
         path.display()
     )]
     RunUnfinished {

@@ -39,6 +39,11 @@ impl Record {
         let folder = folder.as_ref();
         let run = StoredRun::read(folder)?;
         let (settings, file) = read_run_file(folder, None)?;
+        if run.unfinished_at.is_some() {
+            return Err(Error::RunUnfinished {
+                path: folder.to_owned(),
+            });
+        }
         let path = find(folder, SUMMARY);
         let summary = Summary::of_json(&read_text(&path)?).map_err(|error| wrong(&path, error))?;
         let found = summary.identity().map(ToString::to_string);

@@ -241,6 +241,10 @@ fn what_is_there_while_a_run_goes_on_can_be_looked_at() {
         assert_status(&output, 0);
         assert!(error_text(&output).contains("has not ended"));
     }
+    let mut command = command();
+    let report = command.arg("report").arg(&run).output().unwrap();
+    assert_status(&report, 2);
+    assert!(error_text(&report).contains("metaplastic resume"));
     // Nobody else goes on with it meanwhile.
     let other = resume(&run, &[]);
     assert_status(&other, 2);
