@@ -140,7 +140,7 @@ fn learner_takes_the_gradients(case: &Case) {
 #[test]
 fn rows_that_there_are_not_disturb_none() {
     let rule = Rule::parse("0.9 * h + rate * y * x / m").unwrap();
-    for (outputs, batch) in [(1, 1), (3, 5), (33, 1), (70, 1)] {
+    for (outputs, batch) in [(1, 1), (3, 5), (3, 40), (33, 1), (70, 1)] {
         for modulation in modulations() {
             let case = Case {
                 batch,
