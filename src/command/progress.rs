@@ -1,7 +1,7 @@
 //! How far a run has come, on standard error: a bar, or a line now and then where that is no terminal.
 
 use super::output::note;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use metaplastic::runs::decimal::decimal;
 use metaplastic::training::{Event, Phase, Recipe, Report, Statistics};
 use std::io::{IsTerminal, stderr};
@@ -98,6 +98,7 @@ impl Progress {
         parts.join(", ")
     }
 
+    /// The state of the run in a line.
     fn line(&self) {
         let all = self.bar.length().unwrap_or(0);
         let done = (self.episode - self.first) as f64;
@@ -107,7 +108,7 @@ impl Progress {
             false => format!(", {}", self.state),
         };
         let left = match done > 0.0 {
-            true => format!(", {:.0} s left", (all - self.episode) as f64 / rate),
+            true => format!(", {} left", left((all - self.episode) as f64 / rate)),
             false => String::new(),
         };
         note(format_args!(
@@ -125,4 +126,10 @@ impl Progress {
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// `6 hours`, of seconds.
+fn left(seconds: f64) -> String {
+    let time = Duration::try_from_secs_f64(seconds);
+    HumanDuration(time.unwrap_or(Duration::MAX)).to_string()
 }
