@@ -126,7 +126,7 @@ mod tests {
     use crate::engine::{Choice, Engine};
     use crate::runs::figure::curve;
     use crate::runs::{Begun, Run, Wanted};
-    use crate::tasks::Association;
+    use crate::tasks::{Association, Completion};
     use crate::training::Training;
     use std::ops::ControlFlow;
     use std::sync::Arc;
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn what_is_read_is_what_was_saved() {
         let folder = tempfile::tempdir().unwrap();
-        let mut recipe = Recipe {
+        let recipe = Recipe {
             episodes: 300,
             population: 3,
             ..Recipe::new(Arc::new(Association::REVERSAL)).unwrap()
@@ -165,7 +165,8 @@ mod tests {
         assert_eq!(record.version, env!("CARGO_PKG_VERSION"));
 
         // What is not finite stays that.
-        recipe.initial.scale = 1e25;
+        let mut recipe = Recipe::new(Arc::new(Completion::PAPER)).unwrap();
+        (recipe.episodes, recipe.population, recipe.initial.scale) = (60, 3, 1e25);
         let (trained, record) = saved_and_read(&recipe, &folder.path().join("bad"));
         assert_eq!(record.trained.failures, trained.failures);
         assert_eq!(record.trained.solved(), trained.solved());
