@@ -7,6 +7,7 @@ use super::recall;
 use super::report::evaluated;
 use super::subject::{Subject, read};
 use super::table::table;
+use super::task::TaskSettings;
 use clap::Args;
 use metaplastic::engine::Choice;
 use metaplastic::file::require_writable;
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     engine: EngineArguments,
+
+    #[command(flatten)]
+    task: TaskSettings,
 
     /// A file for the figure: SVG, PNG or PDF, by its ending
     #[arg(long, value_name = "FILE")]
@@ -94,10 +98,12 @@ struct NetworkReport {
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let output = figure_file(arguments.output.as_deref(), "--output")?;
     let recalled = figure_file(arguments.recall.as_deref(), "--recall")?;
-    let run = read(&arguments.run)?;
+    let mut run = read(&arguments.run)?;
+    run.recipe.task = arguments.task.apply(run.recipe.task)?;
     let recipe = &run.recipe;
-    let control = arguments.control.as_deref().map(read).transpose()?;
-    if let Some(control) = &control {
+    let mut control = arguments.control.as_deref().map(read).transpose()?;
+    if let Some(control) = &mut control {
+        control.recipe.task = arguments.task.apply(control.recipe.task.clone())?;
         recall::require_same_task(recipe, &control.recipe)?;
     }
     if recalled.is_some() && recipe.task.recall_step().is_none() {

@@ -6,7 +6,7 @@ use metaplastic::training::Recipe;
 use toml::{Table, Value};
 
 /// An example for every command.
-const EXAMPLES: [(&str, &str); 15] = [
+const EXAMPLES: [(&str, &str); 16] = [
     (
         "train",
         "metaplastic train one-shot --population 100 --name first",
@@ -31,6 +31,10 @@ const EXAMPLES: [(&str, &str); 15] = [
     (
         "report",
         "metaplastic report runs/one-shot-seed0 runs/first",
+    ),
+    (
+        "compare",
+        "metaplastic compare runs/slow runs/fast --output both.svg",
     ),
     ("runs", "metaplastic runs --tag first"),
     (

@@ -2,6 +2,7 @@
 
 mod arena;
 mod bench;
+mod compare;
 mod devices;
 mod driver;
 mod engine;
@@ -66,6 +67,8 @@ enum Command {
     Runs(runs::Arguments),
     /// Write one HTML file on a run or several: learning curves, evaluation, every network, every setting
     Report(report::Arguments),
+    /// Draw and tabulate several runs together
+    Compare(compare::Arguments),
     /// Compute outputs and exact gradients of a network, from files to a file
     Gradient(gradient::Arguments),
     /// Time the full gradient of one plastic or recurrent layer
@@ -127,6 +130,7 @@ fn run(asked: &Command) -> metaplastic::Result<Ending> {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Runs(arguments) => runs::run(arguments),
         Command::Report(arguments) => report::run(arguments),
+        Command::Compare(arguments) => compare::run(arguments),
         Command::Gradient(arguments) => gradient::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         #[cfg(feature = "gpu")]

@@ -5,6 +5,7 @@ use super::values::real;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use metaplastic::tasks::{self, Task, TaskSetting};
+use metaplastic::{Error, Result};
 use std::sync::Arc;
 
 /// The name of a task that comes with the crate.
@@ -31,9 +32,23 @@ pub(super) fn task_name() -> impl TypedValueParser<Value = TaskName> {
 pub(super) struct TaskSettings(toml::Table);
 
 impl TaskSettings {
-    /// Those that are given.
-    pub fn given(&self) -> &toml::Table {
-        &self.0
+    /// The task with the settings that are given.
+    pub fn apply(&self, task: Arc<dyn Task>) -> Result<Arc<dyn Task>> {
+        let given = &self.0;
+        let own = task.settings();
+        if let Some(name) = given
+            .keys()
+            .find(|name| own.iter().all(|it| it.name != **name))
+        {
+            return Err(Error::Setting {
+                field: format!("--{}", name.replace('_', "-")),
+                reason: format!("{} has no such setting", task.name()),
+            });
+        }
+        match given.is_empty() {
+            true => Ok(task),
+            false => task.with_settings(given),
+        }
     }
 
     /// Each setting's name and value in one of the tasks that have it, and what it is about.
@@ -89,7 +104,7 @@ impl Args for TaskSettings {
 }
 
 impl FromArgMatches for TaskSettings {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
         let given = Self::all().into_iter().filter_map(|(name, value, _)| {
             let given = if value.is_float() {
                 (*matches.get_one::<f64>(name)?).into()
@@ -102,7 +117,10 @@ impl FromArgMatches for TaskSettings {
         Ok(Self(given.collect()))
     }
 
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+    fn update_from_arg_matches(
+        &mut self,
+        matches: &ArgMatches,
+    ) -> std::result::Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `metaplastic runs`.
+//! `metaplastic runs` and `metaplastic compare`.
 
 use crate::support::{Running, assert_status, command, error_text};
 use serde_json::Value;
@@ -105,4 +105,57 @@ fn runs_are_listed_with_how_far_they_are_and_what_they_differ_in() {
     let nowhere = crate::support::metaplastic(&["runs", "no/such/folder"]);
     assert_status(&nowhere, 2);
     assert!(error_text(&nowhere).contains("no/such/folder"));
+}
+
+#[test]
+fn runs_are_compared_in_a_table_and_a_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["slow", "fast"] {
+        let rate = match name {
+            "slow" => "--learning-rate=0.001",
+            _ => "--learning-rate=0.03",
+        };
+        let arguments = ["--episodes=1200", rate, "--name", name];
+        assert_status(&train(folder.path(), &arguments).output().unwrap(), 0);
+    }
+    let compare = |arguments: &[&str]| {
+        let mut command = command();
+        command.current_dir(folder.path()).arg("compare");
+        command.args(arguments).output().unwrap()
+    };
+    let figure = folder.path().join("both.svg");
+    let output = compare(&["runs/slow", "runs/fast", "--output", "both.svg"]);
+    assert_status(&output, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines.len() == 3 && lines[1].starts_with("slow") && lines[2].starts_with("fast"));
+    let drawn = std::fs::read_to_string(&figure).unwrap();
+    for part in [">slow<", ">fast<", "solved below 0.05"] {
+        assert!(drawn.contains(part), "{part}");
+    }
+    assert_eq!(drawn.matches("<polygon").count(), 2);
+
+    let lines = compare(&["runs/fast", "runs/slow", "--json"]).stdout;
+    let lines = String::from_utf8(lines).unwrap();
+    let errors: Vec<f64> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| line["final_error"]["median"].as_f64().unwrap())
+        .collect();
+    assert!(errors[0] < errors[1], "{lines}");
+
+    for (arguments, part) in [
+        (["runs/fast", "runs/fast"].as_slice(), "given twice"),
+        (&["runs/fast"], "RUN"),
+        (&["runs/fast", "runs/nowhere"], "nowhere"),
+        (&["runs/fast", "runs/slow", "--output=both.gif"], ".png"),
+    ] {
+        let output = compare(arguments);
+        assert_status(&output, 2);
+        assert!(
+            error_text(&output).contains(part),
+            "{}",
+            error_text(&output)
+        );
+    }
 }

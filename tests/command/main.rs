@@ -89,6 +89,7 @@ fn every_command_has_an_example_and_defaults_are_those_of_the_tasks() {
         "inspect",
         "runs",
         "report",
+        "compare",
         "gradient",
         "bench",
         "plan",

@@ -200,7 +200,7 @@ fn a_checkpoint_is_written_when_the_system_asks_for_one() {
         });
         std::thread::sleep(Duration::from_millis(300));
     }
-    send("INT", &mut child);
+    send("TERM", &mut child);
     let output = child.output();
     assert_status(&output, 130);
     assert_eq!(error_text(&output).matches("checkpoint after").count(), 3);

@@ -482,3 +482,31 @@ fn arguments_out_of_range_are_refused() {
         assert_status(&on_run(name, &folder, &nowhere), 1);
     }
 }
+
+#[test]
+fn a_run_is_evaluated_on_other_episodes_of_its_task() {
+    let folder = trained(&["one-shot", "--population", "2", "--episodes", "2000"]);
+    let usual = json(&on_run("evaluate", &folder, &["--json", "--episodes=64"]));
+    let same = json(&on_run(
+        "evaluate",
+        &folder,
+        &["--json", "--episodes=64", "--steps=20"],
+    ));
+    assert_eq!(same, usual);
+    let longer = ["--json", "--episodes=64", "--steps=50"];
+    let longer = json(&on_run("evaluate", &folder, &longer));
+    assert_eq!(longer["steps"].as_array().unwrap().len(), 50);
+    assert_ne!(longer["error"], usual["error"]);
+    for (option, parts) in [
+        // The network would have to be larger.
+        ("--patterns=4", ["inputs", "12"]),
+        ("--cycles=2", ["--cycles", "no such setting"]),
+        ("--steps=0", ["steps", "at least"]),
+    ] {
+        let output = on_run("evaluate", &folder, &["--engine=cpu", option]);
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        assert!(output.stdout.is_empty());
+    }
+}

@@ -65,21 +65,7 @@ impl NetworkSettings {
 
     /// The task with the settings that are given.
     pub fn task(&self, task: Arc<dyn Task>) -> Result<Arc<dyn Task>> {
-        let given = self.task.given();
-        let own = task.settings();
-        if let Some(name) = given
-            .keys()
-            .find(|name| own.iter().all(|it| it.name != **name))
-        {
-            return Err(Error::Setting {
-                field: format!("--{}", name.replace('_', "-")),
-                reason: format!("{} has no such setting", task.name()),
-            });
-        }
-        match given.is_empty() {
-            true => Ok(task),
-            false => task.with_settings(given),
-        }
+        self.task.apply(task)
     }
 
     pub fn apply(&self, recipe: &mut Recipe) -> Result<()> {

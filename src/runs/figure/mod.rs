@@ -2,6 +2,7 @@
 
 mod axis;
 mod bins;
+mod compare;
 mod curve;
 mod file;
 mod frame;
@@ -14,6 +15,7 @@ pub mod style;
 mod svg;
 
 pub use axis::Axis;
+pub use compare::{Compared, compare};
 pub use curve::curve;
 pub use file::Format;
 pub use frame::{Frame, Mark};
