@@ -501,7 +501,7 @@ fn a_run_is_evaluated_on_other_episodes_of_its_task() {
         // The network would have to be larger.
         ("--patterns=4", ["inputs", "12"]),
         ("--cycles=2", ["--cycles", "no such setting"]),
-        ("--steps=0", ["steps", "at least"]),
+        ("--steps=0", ["steps", "more than 2"]),
     ] {
         let output = on_run("evaluate", &folder, &["--engine=cpu", option]);
         assert_status(&output, 2);
