@@ -35,8 +35,8 @@ struct Line {
 pub fn compare(runs: &[Compared<'_>]) -> String {
     let colours = NAMED.iter().rev().cycle();
     let lines: Vec<_> = runs.iter().zip(colours).map(Line::of).collect();
-    let episodes = lines.iter().flat_map(|line| line.points.last());
-    let episodes = episodes.map(|(episode, _)| *episode).fold(0.0, f64::max);
+    let last = runs.iter().filter_map(|run| run.trained.history.last());
+    let episodes = last.map(|report| report.episode).max().unwrap_or(0) as f64;
     let threshold = threshold(runs);
     let errors = lines.iter().flat_map(|line| &line.points);
     let errors = errors.flat_map(|(_, error)| [error.q25, error.median, error.q75]);
