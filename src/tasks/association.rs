@@ -3,7 +3,7 @@
 use super::draw::{DRAWS, Draw};
 use super::pattern::{MAX_BITS, bit_mask, check_bits, sign, signs};
 use super::sizes::Sizes;
-use super::task::{Setup, Task, TaskKernel, TaskSetting};
+use super::task::{Paper, Setup, Task, TaskKernel, TaskSetting};
 use crate::error::{Error, Result};
 use crate::network::{Activation, Dense, Layer, Loss, Network, Plastic, Rate};
 use crate::optimiser::{Optimiser, Schedule};
@@ -258,6 +258,10 @@ impl Task for Association {
 
     fn pattern_inputs(&self) -> usize {
         self.bits
+    }
+
+    fn paper(&self) -> Option<Paper> {
+        Some(Paper::MICONI_2016)
     }
 
     fn title(&self) -> String {

@@ -3,7 +3,7 @@
 use super::draw::{DRAWS, Draw};
 use super::pattern::{MAX_BITS, check_bits, sign, signs};
 use super::sizes::Sizes;
-use super::task::{Setup, Task, TaskKernel, TaskSetting};
+use super::task::{Paper, Setup, Task, TaskKernel, TaskSetting};
 use crate::error::Result;
 use crate::network::{Activation, Bias, Layer, Loss, Network, Plastic, Rate};
 use crate::optimiser::{Optimiser, Schedule};
@@ -105,6 +105,10 @@ impl Task for Completion {
     /// Of bits.
     fn chance(&self) -> Option<f64> {
         Some(0.5)
+    }
+
+    fn paper(&self) -> Option<Paper> {
+        Some(Paper::MICONI_2016)
     }
 
     fn title(&self) -> String {

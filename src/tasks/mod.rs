@@ -36,5 +36,5 @@ pub use source::EpisodeSource;
 pub(crate) use source::mask;
 pub(crate) use source::{check_loss, check_network};
 pub(crate) use task::frozen_episodes;
-pub use task::{Setup, Task, TaskKernel, TaskSetting};
+pub use task::{Paper, Setup, Task, TaskKernel, TaskSetting};
 pub(crate) use written::{read_table, table_of};

@@ -4,7 +4,7 @@ use super::association::MAX_PATTERNS;
 use super::draw::{Draw, Sequence};
 use super::right::right_signs;
 use super::sizes::Sizes;
-use super::task::{Setup, Task, TaskSetting};
+use super::task::{Paper, Setup, Task, TaskSetting};
 use crate::error::{Error, Result};
 use crate::network::{Activation, Loss, Network, Rate, Recurrent};
 use crate::optimiser::Optimiser;
@@ -189,6 +189,13 @@ impl Task for PatternMemory {
     /// Of bits.
     fn chance(&self) -> Option<f64> {
         Some(0.5)
+    }
+
+    fn paper(&self) -> Option<Paper> {
+        Some(Paper::new(
+            "Miconi, Stanley and Clune 2018",
+            "https://arxiv.org/abs/1804.02464",
+        ))
     }
 
     fn title(&self) -> String {

@@ -12,6 +12,27 @@ use std::fmt;
 use std::sync::Arc;
 use toml::{Table, Value};
 
+/// A paper, for a link to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Paper {
+    /// Authors and year.
+    pub name: &'static str,
+    /// Its address.
+    pub address: &'static str,
+}
+
+impl Paper {
+    /// By authors and year, at an address.
+    pub const fn new(name: &'static str, address: &'static str) -> Self {
+        Self { name, address }
+    }
+
+    /// The paper of the first tasks.
+    pub(super) const MICONI_2016: Self =
+        Self::new("Miconi 2016", "https://arxiv.org/abs/1609.02228");
+}
+
 /// A distribution of episodes, and how a network is judged by them.
 ///
 /// An episode is a function of its [`Draw`] alone, so that any of them can be made alone, in any order, on any thread.
@@ -121,6 +142,11 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// The step at which the output is a pattern of bits that the input shows in part, if there is one to be drawn. By
     /// default there is none. Inputs, outputs and targets are the same bits then.
     fn recall_step(&self) -> Option<usize> {
+        None
+    }
+
+    /// The paper that the task is from. By default none.
+    fn paper(&self) -> Option<Paper> {
         None
     }
 

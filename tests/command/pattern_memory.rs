@@ -58,6 +58,14 @@ fn a_run_shows_what_comes_back_and_is_judged_by_that() {
     let mut expected = FILES.to_vec();
     expected.insert(5, "recall.svg");
     assert_eq!(names(&run), expected);
+    let page = folder.path().join("page.html");
+    let mut report = command();
+    report
+        .args(["report", "--engine=cpu", "--episodes=2"])
+        .arg(&run);
+    assert_status(&report.arg("--output").arg(&page).output().unwrap(), 0);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("arxiv.org/abs/1804.02464") && !page.contains("1609.02228"));
     let figure = std::fs::read_to_string(run.join("recall.svg")).unwrap();
     assert!(figure.contains("Pattern memory: what comes back"));
     assert_eq!(figure.matches(" of 4 wrong").count(), 3);

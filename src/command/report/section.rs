@@ -6,6 +6,7 @@ use metaplastic::runs::Record;
 use metaplastic::runs::decimal::decimal;
 use metaplastic::runs::figure::style::grouped;
 use metaplastic::runs::figure::{self, Picture};
+use metaplastic::tasks::Paper;
 use metaplastic::training::{Evaluation, Recipe, Trained};
 use metaplastic::{Engine, Network, Result};
 use serde::Serialize;
@@ -20,6 +21,7 @@ pub(crate) struct Section {
     anchor: String,
     pub(super) heading: String,
     account: String,
+    paper: Option<Paper>,
     row: [String; 6],
     /// What there is to say of the run, by name.
     facts: Vec<(&'static str, String)>,
@@ -84,6 +86,7 @@ impl Section {
                 Some(name) => format!("{}: {name}", task.title()),
             },
             account: task.account(),
+            paper: task.paper(),
             row: summary.row(),
             facts: facts(&record, folder),
             curve: marked(&figure::curve(recipe, trained)),
