@@ -1,5 +1,6 @@
 //! `--engine` and `--device`, the same for every command that computes.
 
+use super::arena::require_stacks;
 use super::driver::hearing;
 use super::values::one_of;
 use clap::Args;
@@ -77,16 +78,17 @@ impl EngineArguments {
 
 /// Starts the CPU engine's threads, or says why the system does not let it.
 pub(super) fn start_threads() -> Result<()> {
-    rayon::ThreadPoolBuilder::new()
-        .build_global()
-        .map_err(|error| Error::Setting {
-            field: "RAYON_NUM_THREADS".into(),
-            reason: format!(
-                "{} threads cannot be started ({error}); ask for fewer, or raise the limit on memory or on threads \
-                 (ulimit -v, ulimit -u)",
-                threads_wanted()
-            ),
-        })
+    let wanted = threads_wanted();
+    let refused = |why: &dyn std::fmt::Display| Error::Setting {
+        field: "RAYON_NUM_THREADS".into(),
+        reason: format!(
+            "{wanted} threads cannot be started ({why}); ask for fewer, or raise the limit on memory or on threads \
+             (ulimit -v, ulimit -u)"
+        ),
+    };
+    require_stacks(wanted).map_err(|why| refused(&why))?;
+    let pool = rayon::ThreadPoolBuilder::new();
+    pool.build_global().map_err(|error| refused(&error))
 }
 
 /// The threads that rayon starts.
