@@ -60,6 +60,8 @@ impl Live {
         let path = folder.make_place()?.to_owned();
         checkpoint::tidy(&path);
         let settings = begun.settings().to_toml();
+        // First of all: from then on no file there passes for one of a run that has ended, and whoever dies here can go on.
+        write_atomically(path.join(RUN), |file| file.write_all(settings.as_bytes()))?;
         write_atomically(path.join(METRICS), |file| {
             let reports = from.map(|from| &from.checkpoint.progress.history);
             for report in reports.into_iter().flatten() {
@@ -79,7 +81,6 @@ impl Live {
         write_atomically(path.join(NETWORK), |file| {
             file.write_all(network.as_bytes())
         })?;
-        write_atomically(path.join(RUN), |file| file.write_all(settings.as_bytes()))?;
         let start = Instant::now();
         let before = from.map_or(0.0, |from| from.seconds);
         Ok(Self {

@@ -120,7 +120,7 @@ fn endless(run: &Path) -> Running {
     command.args(["--population", "2", "--episodes", "1000000000"]);
     let child = Running::start(command.arg("--output").arg(run));
     let start = Instant::now();
-    while !run.join(".metaplastic-lock").exists() || !run.join("run.toml").exists() {
+    while !run.join(".metaplastic-lock").exists() || !run.join("network.toml").exists() {
         assert!(start.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(10));
     }

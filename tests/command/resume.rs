@@ -168,6 +168,31 @@ fn a_run_that_is_stopped_goes_on_and_may_be_longer() {
 }
 
 #[test]
+fn a_run_that_dies_at_once_while_it_is_made_longer_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, run] = ["whole", "run"].map(|name| folder.path().join(name));
+    let with = |episodes| [&LONG[..5], &[episodes]].concat();
+    assert_status(&train(&whole, &with("--episodes=900")).output().unwrap(), 0);
+    assert_status(&train(&run, &with("--episodes=600")).output().unwrap(), 0);
+    // What is written first is all that is there of the longer one.
+    let path = run.join("run.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (identity, rest) = text.split_once('\n').unwrap();
+    assert!(identity.starts_with("identity = "));
+    let longer = rest.replace("episodes = 600", "episodes = 900");
+    std::fs::write(
+        &path,
+        longer.replace("frozen_episodes = 60", "frozen_episodes = 90"),
+    )
+    .unwrap();
+    let looked = command().arg("inspect").arg(&run).output().unwrap();
+    assert_status(&looked, 0);
+    assert!(error_text(&looked).contains("has not ended"));
+    assert_status(&resume(&run, &[]), 0);
+    assert_same_result(&run, &whole);
+}
+
+#[test]
 fn a_longer_run_whose_learning_rate_was_to_have_fallen_by_now_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
