@@ -487,6 +487,17 @@ pub fn a_session_says_which_network_failed(engine: &Engine) {
     assert_eq!(session.failures().expect("failures"), []);
 }
 
+/// Both of these, the second from traces of zero.
+pub fn episodes_go_on_and_may_end_early<R: Real>(engine: &Engine, case: &Case) {
+    episodes_go_on::<R>(engine, case);
+    let from_zero = Case {
+        initial_trace: false,
+        trace_gradient: false,
+        ..case.clone()
+    };
+    episodes_may_end_early::<R>(engine, &from_zero);
+}
+
 /// Episodes that end before the steps that there is room for are differentiated as far as they went.
 pub fn episodes_may_end_early<R: Real>(engine: &Engine, case: &Case) {
     let mut trial = Trial::<R>::new(engine, case, true);

@@ -2,7 +2,7 @@
 //! sessions.
 
 use crate::common::bodies::{is_reproducible, matches_oracle, networks_are_independent, run};
-use crate::common::cases::{Case, Goal, MaskKind};
+use crate::common::cases::{Case, Goal};
 use crate::common::compare::GPU;
 use crate::common::laws::modulated_rules;
 use crate::common::modulated::{any_modulated, known_cases, modulated, modulations};
@@ -11,9 +11,10 @@ use crate::common::sessions::{
     halves_are_the_engines, steps_are_all_at_once,
 };
 use crate::cuts::restricted;
+use crate::recurrent::batches_may_be_held;
 use crate::{Body, body};
 use metaplastic::gpu::{PlanReport, plan};
-use metaplastic::{Activation, Dense, Engine, Error, Loss, Optimiser, Rule, Want};
+use metaplastic::{Activation, Dense, Engine, Error, Rule, Want};
 
 fn plan_of(engine: &Engine, case: &Case) -> PlanReport {
     let Engine::Gpu(gpu) = engine else {
@@ -136,10 +137,12 @@ pub fn bodies() -> Vec<Body> {
             }
         }),
     ];
-    bodies.push(body(
-        "batches with modulators may be held",
-        batches_may_be_held,
-    ));
+    bodies.push(body("batches with modulators may be held", |engine| {
+        for modulation in modulations() {
+            let layer = modulated(&Rule::hebb(), modulation, [5, 6]).into();
+            batches_may_be_held(engine, &layer);
+        }
+    }));
     bodies
 }
 
@@ -190,32 +193,5 @@ fn cuts_change_nothing(engine: &Engine) {
             (bytes, cuts) = (bytes * 2 / 3, cuts + 1);
         }
         assert!(cuts > 3 && segments > 1, "{cuts} cuts, {segments} segments");
-    }
-}
-
-/// Meta-steps on batches that stay on the device give the bits of meta-steps on the same batches.
-fn batches_may_be_held(engine: &Engine) {
-    for modulation in modulations() {
-        let case = |seed: u64| Case {
-            population: 3,
-            batch: 5,
-            steps: 18,
-            goal: Goal::Target(Loss::SquaredError, MaskKind::Steps),
-            initial_trace: true,
-            trace_gradient: true,
-            seed,
-            ..Case::new([modulated(&Rule::hebb(), modulation, [5, 6]).into()])
-        };
-        let (network, parameters) = (case(1).network(), case(1).parameters().cast::<f32>());
-        let open = || engine.learner(&network, &parameters, &[Optimiser::adam(0.01)]);
-        let (mut stepped, mut held) = (open().expect("a learner"), open().expect("a learner"));
-        let batches = [2, 3].map(|seed| case(seed).episodes().cast::<f32>());
-        let kept = [0, 1].map(|index| held.hold(&batches[index]).expect("a held batch"));
-        for index in [0, 1, 0] {
-            let losses = stepped.step(&batches[index]).expect("a meta-step");
-            assert_eq!(losses, held.step_on(&kept[index]).expect("a meta-step"));
-        }
-        let [stepped, held] = [stepped, held].map(|it| it.parameters().expect("parameters"));
-        assert!(stepped == held);
     }
 }

@@ -12,7 +12,7 @@ use crate::cuts::restricted;
 use crate::{Body, body};
 use metaplastic::engine::Gradients;
 use metaplastic::gpu::{PlanReport, plan};
-use metaplastic::{Activation, Dense, Engine, Error, Loss, Optimiser, Want};
+use metaplastic::{Activation, Dense, Engine, Error, Layer, Loss, Optimiser, Want};
 
 /// The same device as if its workgroups held no synapses: states lie in device memory, and each step is some dispatches.
 fn with_states_in_memory(engine: &Engine) -> Engine {
@@ -168,7 +168,7 @@ pub fn bodies() -> Vec<Body> {
     bodies.push(body("batches of cells may be held", |engine| {
         four_kinds()
             .iter()
-            .for_each(|kind| batches_may_be_held(engine, kind));
+            .for_each(|kind| batches_may_be_held(engine, &kind.layer(5, 6)));
     }));
     bodies.push(body(
         "what networks have in common is given once to cells",
@@ -204,7 +204,7 @@ fn cuts_change_nothing(engine: &Engine, case: &Case) {
 }
 
 /// Meta-steps on batches that stay on the device give the bits of meta-steps on the same batches.
-fn batches_may_be_held(engine: &Engine, kind: &CellKind) {
+pub fn batches_may_be_held(engine: &Engine, layer: &Layer) {
     let case = |seed: u64| Case {
         population: 3,
         batch: 5,
@@ -213,7 +213,7 @@ fn batches_may_be_held(engine: &Engine, kind: &CellKind) {
         initial_trace: true,
         trace_gradient: true,
         seed,
-        ..Case::new([kind.layer(5, 6)])
+        ..Case::new([layer.clone()])
     };
     let (network, parameters) = (case(1).network(), case(1).parameters().cast::<f32>());
     let open = || engine.learner(&network, &parameters, &[Optimiser::adam(0.01)]);

@@ -7,8 +7,8 @@ use crate::common::compare::{CPU_F32, CPU_F64};
 use crate::common::laws::modulated_rules;
 use crate::common::modulated::{any_modulated, known_cases, modulated, modulations};
 use crate::common::sessions::{
-    a_session_learns_as_a_learner_does, episodes_go_on, episodes_may_end_early,
-    halves_are_the_engines, steps_are_all_at_once,
+    a_session_learns_as_a_learner_does, episodes_go_on_and_may_end_early, halves_are_the_engines,
+    steps_are_all_at_once,
 };
 use crate::common::threads::pool;
 use metaplastic::{Engine, Loss, Optimiser, Rule, Want};
@@ -74,18 +74,11 @@ fn sessions_are_the_engines_gradient() {
 }
 
 #[test]
-fn episodes_go_on_and_may_end_early() {
+fn episodes_with_modulators_go_on_and_may_end_early() {
     let engine = Engine::cpu();
     for case in known_cases(&modulated_rules(), 20) {
-        episodes_go_on::<f32>(&engine, &case);
-        episodes_go_on::<f64>(&engine, &case);
-        let from_zero = Case {
-            initial_trace: false,
-            trace_gradient: false,
-            ..case
-        };
-        episodes_may_end_early::<f32>(&engine, &from_zero);
-        episodes_may_end_early::<f64>(&engine, &from_zero);
+        episodes_go_on_and_may_end_early::<f32>(&engine, &case);
+        episodes_go_on_and_may_end_early::<f64>(&engine, &case);
     }
 }
 

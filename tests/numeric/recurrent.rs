@@ -6,8 +6,8 @@ use crate::common::cells::{any_cases, parallel_cases, session_cases};
 use crate::common::compare::{CPU_F32, CPU_F64, CPU_PRECISION, Tensors, compare};
 use crate::common::oracle::solve;
 use crate::common::sessions::{
-    a_session_learns_as_a_learner_does, episodes_go_on, episodes_may_end_early,
-    halves_are_the_engines, steps_are_all_at_once, what_networks_have_in_common_is_given_once,
+    a_session_learns_as_a_learner_does, episodes_go_on_and_may_end_early, halves_are_the_engines,
+    steps_are_all_at_once, what_networks_have_in_common_is_given_once,
 };
 use crate::common::threads::pool;
 use metaplastic::network::{Modulation, Plasticity};
@@ -96,15 +96,8 @@ fn sessions_are_the_engines_gradient() {
 fn episodes_of_cells_go_on_and_may_end_early() {
     let engine = Engine::cpu();
     for case in session_cases() {
-        episodes_go_on::<f32>(&engine, &case);
-        episodes_go_on::<f64>(&engine, &case);
-        let from_zero = Case {
-            initial_trace: false,
-            trace_gradient: false,
-            ..case
-        };
-        episodes_may_end_early::<f32>(&engine, &from_zero);
-        episodes_may_end_early::<f64>(&engine, &from_zero);
+        episodes_go_on_and_may_end_early::<f32>(&engine, &case);
+        episodes_go_on_and_may_end_early::<f64>(&engine, &case);
     }
 }
 
