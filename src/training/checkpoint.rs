@@ -402,7 +402,7 @@ mod tests {
     #[test]
     fn a_longer_run_is_as_if_it_had_been_so_from_the_start() {
         // Their phases end in the midst of what would be a part, and at its end.
-        for (first, longer) in [(300, 500), (450, 600), (142, 300)] {
+        for (first, longer) in [(310, 500), (451, 600), (142, 300)] {
             let (whole, _) = run(&short(longer), None);
             let (_, checkpoints) = run(&short(first), None);
             let mut lengthened = 0;

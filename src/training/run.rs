@@ -411,6 +411,29 @@ mod tests {
     }
 
     #[test]
+    fn a_run_goes_on_from_the_midst_of_a_part() {
+        let whole = run(&short());
+        let mut run = Run::new(Training::new(&Engine::cpu(), &short()).unwrap());
+        let mut midst = Vec::new();
+        while !run.is_over() {
+            run.pace.meta_steps = 1;
+            run.go_on().unwrap();
+            let checkpoint = Pause { run: &run }.checkpoint().unwrap();
+            if checkpoint.progress.part.is_some() && checkpoint.episode().is_multiple_of(7) {
+                midst.push(checkpoint);
+            }
+        }
+        assert!(midst.len() > 10);
+        for checkpoint in midst {
+            let training = Training::resume(&Engine::cpu(), checkpoint).unwrap();
+            let trained = training.run(|_| ControlFlow::Continue(())).unwrap();
+            assert_eq!(trained.parameters, whole.parameters);
+            assert_eq!(trained.history, whole.history);
+            assert_eq!(trained.networks, whole.networks);
+        }
+    }
+
+    #[test]
     fn a_run_that_is_stopped_between_reports_says_what_it_had_reached() {
         let recipe = Recipe {
             episodes: 40_000,
