@@ -8,6 +8,7 @@ use ndarray::{ArrayView4, ArrayViewD, CowArray, Dimension, Ix4, IxDyn};
 #[cfg(feature = "gpu")]
 use ndarray::{ArrayViewMut4, ArrayViewMutD};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Arrays of what layers have that changes over an episode, by layer and [`Dynamic`]. `P` networks of `B` episodes:
 ///
@@ -138,6 +139,11 @@ impl<'a, R: Real> Dynamics<'a, R> {
     /// In standard layout, copied only where they are not.
     pub(crate) fn contiguous(&self) -> Dynamics<'_, R> {
         self.map(|array| array.as_standard_layout())
+    }
+
+    /// What some networks have of them.
+    pub(crate) fn of_networks(&self, networks: &Range<usize>) -> Dynamics<'_, R> {
+        self.map(|array| crate::episodes::of_networks(array, networks))
     }
 
     fn map<'b, 'c, S>(

@@ -11,7 +11,10 @@ use crate::network::{Dynamic, Loss, Network};
 use crate::number::Real;
 #[cfg(feature = "gpu")]
 use ndarray::ArrayView;
-use ndarray::{Array1, Array3, Array4, ArrayBase, ArrayView4, CowArray, Data, Dimension, Ix4};
+use ndarray::{
+    Array1, Array3, Array4, ArrayBase, ArrayView4, Axis, CowArray, Data, Dimension, Ix4,
+};
+use std::ops::Range;
 
 /// `B` episodes of `T` steps for each network of a population, and what is differentiated on their outputs.
 ///
@@ -164,6 +167,30 @@ impl<'a, R: Real> Episodes<'a, R> {
     pub(crate) fn to_owned(&self) -> Episodes<'static, R> {
         let own = |array: &CowArray<'_, R, Ix4>| array.as_standard_layout().into_owned().into();
         self.map(own, Mask::clone, Dynamics::to_owned)
+    }
+
+    /// Those of some of the networks, as views.
+    pub(crate) fn of_networks(&self, networks: Range<usize>) -> Episodes<'_, R> {
+        Episodes {
+            input: of_networks(&self.input, &networks),
+            objective: match &self.objective {
+                Objective::Target { target, mask } => Objective::Target {
+                    target: of_networks(target, &networks),
+                    mask: match mask {
+                        Mask::Episodes(mask) => {
+                            Mask::Episodes(of_networks(mask, &networks).into_owned())
+                        }
+                        common => common.clone(),
+                    },
+                },
+                Objective::OutputGradient(gradient) => {
+                    Objective::OutputGradient(of_networks(gradient, &networks))
+                }
+                Objective::None => Objective::None,
+            },
+            given: self.given.of_networks(&networks),
+            final_gradients: self.final_gradients.of_networks(&networks),
+        }
     }
 
     fn map<S: Real>(
@@ -407,6 +434,18 @@ fn cast<R: Real, S: Real, T: Data<Elem = R>, D: Dimension>(
     array: &ArrayBase<T, D>,
 ) -> CowArray<'static, S, D> {
     CowArray::from(array.map(|value| S::from_f64(value.as_f64())))
+}
+
+/// What some networks have of an array; all of it, where it is common to them.
+pub(crate) fn of_networks<'b, R, T: Data<Elem = R>, D: Dimension>(
+    array: &'b ArrayBase<T, D>,
+    networks: &Range<usize>,
+) -> CowArray<'b, R, D> {
+    let mut view = array.view();
+    if view.shape()[0] > 1 {
+        view.slice_axis_inplace(Axis(0), networks.clone().into());
+    }
+    view.into()
 }
 
 /// An array as if each of `population` networks had its own: one that is common to them is repeated along the first axis,

@@ -93,6 +93,17 @@ pub enum Error {
         /// The field.
         field: String,
     },
+    /// Another process could not do what it was asked for.
+    #[error("rank {rank}: {reason}")]
+    Rank {
+        /// Its number.
+        rank: usize,
+        /// What it said.
+        reason: String,
+    },
+    /// Processes share a batch, and one of them failed, so that the others have no gradient.
+    #[error("a process that shares the batch failed; what it said, it has told rank 0")]
+    Ranks,
     /// A setting or an argument is out of its range, or two of them contradict each other.
     #[error("{field}: {reason}")]
     Setting {
@@ -416,9 +427,11 @@ impl Error {
             | Self::RunsMixed { .. } => ErrorKind::File,
             Self::Memory { .. } | Self::DeviceLimit { .. } => ErrorKind::Capacity,
             Self::NoAdapter { .. } | Self::NoGpuSupport => ErrorKind::Unavailable,
-            Self::Device { .. } | Self::DeviceLost { .. } | Self::Unfinished { .. } => {
-                ErrorKind::Device
-            }
+            Self::Device { .. }
+            | Self::DeviceLost { .. }
+            | Self::Unfinished { .. }
+            | Self::Rank { .. }
+            | Self::Ranks => ErrorKind::Device,
             Self::Shader { .. } => ErrorKind::Defect,
         }
     }

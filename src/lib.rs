@@ -31,6 +31,7 @@
 //! | train on tasks | [`tasks::Task`], [`training::Training`] | [`tasks`], [`training`] | `examples/own_task.rs` |
 //! | keep runs, draw figures | `runs::Run` (feature `runs`) | `runs` | `examples/own_task.rs` |
 //! | read and write files | [`tensors::read_parameters`], … | [`tensors`] | `examples/sweep.rs` |
+//! | spread training over GPUs, or over processes | [`Engine::several`]; [`ranks::engine`], [`ranks::serve`] | [`engine`], [`ranks`] | |
 //! | plan for a GPU, list adapters | `gpu::plan`, `gpu::adapters` (feature `gpu`) | `gpu` | |
 //! | measure | [`measure::Problem`] | [`measure`] | |
 //!
@@ -93,6 +94,7 @@ pub mod optimiser;
 mod optional;
 pub mod parameters;
 pub mod random;
+pub mod ranks;
 pub mod rule;
 #[cfg(feature = "runs")]
 pub mod runs;

@@ -272,6 +272,17 @@ impl<R: Real> Parameters<R> {
         }
     }
 
+    /// Populations of one layout as one, in order.
+    pub(crate) fn join<'a>(parts: impl Iterator<Item = &'a Self> + Clone) -> Self {
+        let first = parts.clone().next().expect("at least one population");
+        let values: Vec<_> = parts.clone().map(|part| &*part.values).collect();
+        Self {
+            layout: first.layout.clone(),
+            population: parts.map(|part| part.population).sum(),
+            values: values.concat(),
+        }
+    }
+
     /// A tensor of all networks, `[P, …]`, without copying; `None` if the layer has none. Of coefficients, the first by name.
     pub fn view(&self, layer: usize, role: Role) -> Option<ArrayViewD<'_, R>> {
         Some(self.tensor(self.layout.find(layer, role)?))

@@ -16,8 +16,8 @@ pub(super) struct EngineArguments {
     #[arg(long, default_value_t, value_name = "ENGINE", value_parser = one_of(EngineKind::ALL.map(|kind| (kind.name(), kind))))]
     engine: EngineKind,
 
-    /// The GPU adapter of this index (see `metaplastic devices`), or whose name contains NAME, any case
-    /// [env: METAPLASTIC_DEVICE]
+    /// The GPU adapter of this index (see `metaplastic devices`), or whose name contains NAME, any case; several by
+    /// their indices, `0,1`, which share out the networks of a population [env: METAPLASTIC_DEVICE]
     #[arg(long, value_name = "INDEX|NAME")]
     device: Option<String>,
 }
@@ -54,8 +54,16 @@ impl EngineArguments {
             ));
         }
         let device = self.device.clone().or_else(device_from_environment);
-        hearing(|| Engine::choose(self.engine, device.as_deref(), synapse_steps))
+        chosen(self.engine, device.as_deref(), synapse_steps)
     }
+}
+
+/// The engine of this process and, where the command runs as several, those of the others.
+fn chosen(kind: EngineKind, device: Option<&str>, synapse_steps: u64) -> Result<Choice> {
+    let choice = hearing(|| Engine::choose(kind, device, synapse_steps))?;
+    #[cfg(feature = "mpi")]
+    let choice = Choice::new(super::processes::spread(choice.engine)?, choice.reason);
+    Ok(choice)
 }
 
 impl EngineArguments {
@@ -72,7 +80,7 @@ impl EngineArguments {
         }
         let kind: EngineKind = engine.parse()?;
         let device = Some(device).filter(|_| kind == EngineKind::Gpu);
-        hearing(|| Engine::choose(kind, device, synapse_steps))
+        chosen(kind, device, synapse_steps)
     }
 }
 
@@ -87,7 +95,7 @@ pub(super) fn start_threads() -> Result<()> {
         ),
     };
     require_stacks(wanted).map_err(|why| refused(&why))?;
-    let pool = rayon::ThreadPoolBuilder::new();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(wanted);
     pool.build_global().map_err(|error| refused(&error))
 }
 
@@ -96,8 +104,16 @@ fn threads_wanted() -> usize {
     let asked = std::env::var("RAYON_NUM_THREADS").ok();
     match asked.and_then(|number| number.parse().ok()) {
         Some(number) if number > 0 => number,
-        _ => std::thread::available_parallelism().map_or(1, usize::from),
+        _ => cores(),
     }
+}
+
+/// Cores for this process.
+fn cores() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    #[cfg(feature = "mpi")]
+    let cores = super::processes::threads(cores);
+    cores
 }
 
 /// The adapter that the environment asks for.
@@ -109,8 +125,14 @@ pub(super) fn device_from_environment() -> Option<String> {
 
 /// `cpu (2 threads, AVX-512): asked for`.
 pub(super) fn describe(choice: &Choice) -> String {
+    let others = match &choice.engine {
+        Engine::Several(several) if several.elsewhere() > 0 => {
+            format!(", rank 0 of {}", 1 + several.elsewhere())
+        }
+        _ => String::new(),
+    };
     format!(
-        "{} ({}): {}",
+        "{} ({}{others}): {}",
         choice.engine.kind(),
         choice.engine.device(),
         choice.reason

@@ -18,6 +18,8 @@ mod number;
 mod output;
 #[cfg(feature = "gpu")]
 mod plan;
+#[cfg(feature = "mpi")]
+mod processes;
 mod progress;
 mod recall;
 mod recipe;
@@ -93,6 +95,14 @@ Exit status: 0 done; 1 a device or a file failed; 2 bad input, nothing was writt
 
 pub fn main() -> ExitCode {
     arena::have_one();
+    #[cfg(feature = "mpi")]
+    return processes::run(asked_for);
+    #[cfg(not(feature = "mpi"))]
+    asked_for()
+}
+
+/// Does what the command line asks for.
+fn asked_for() -> ExitCode {
     let cli = match parsed() {
         Ok(cli) => cli,
         Err(error) => return of_the_parser(without_force(error)),
@@ -172,7 +182,9 @@ fn exit_status(error: &Error) -> u8 {
         | Error::NoGpuSupport
         | Error::Device { .. }
         | Error::DeviceLost { .. }
-        | Error::DeviceLimit { .. } => 1,
+        | Error::DeviceLimit { .. }
+        | Error::Rank { .. }
+        | Error::Ranks => 1,
         #[cfg(feature = "gpu")]
         Error::Shader { .. } => 1,
         _ => 2,

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::number::Real;
 use crate::parameters::Parameters;
 use crate::tasks::EpisodeSource;
+use crate::zip::zip_eq;
 use std::any::Any;
 use std::fmt::Debug;
 use std::ops::Range;
@@ -34,13 +35,28 @@ pub(crate) trait LearnerBackend<R: Real>: Debug + Send {
     /// A meta-step. Returns each network's loss.
     fn step(&mut self, episodes: &Episodes<'_, R>) -> Result<Vec<R>>;
     /// A meta-step on each of some batches. Returns the sum of each network's losses.
-    fn steps(&mut self, all: &mut dyn Iterator<Item = Episodes<'_, R>>) -> Result<Vec<f64>>;
+    fn steps(&mut self, all: &mut dyn Iterator<Item = Episodes<'_, R>>) -> Result<Vec<f64>> {
+        let mut sums = Vec::new();
+        for episodes in all {
+            let losses = self.step(&episodes)?;
+            sums.resize(losses.len(), 0.0);
+            for (sum, loss) in zip_eq(&mut sums, losses) {
+                *sum += loss.as_f64();
+            }
+        }
+        Ok(sums)
+    }
     /// Takes episodes to the device, to be kept there.
     fn hold(&mut self, episodes: &Episodes<'_, R>) -> Result<Held>;
     /// A meta-step on episodes that are kept there.
     fn step_on(&mut self, held: &Held) -> Result<Vec<R>>;
     /// One update with the caller's gradients.
     fn apply(&mut self, gradients: &Parameters<R>) -> Result<()>;
+    /// Fails unless episodes can be had from there wherever there are networks.
+    fn check_source(&self, source: &EpisodeSource) -> Result<()> {
+        let _ = source;
+        Ok(())
+    }
     /// Meta-steps on a task's episodes, unless `learn` with frozen parameters. Returns each network's loss per counted step, mean
     /// over all episodes since meta-step `since`.
     fn run(

@@ -28,6 +28,14 @@ impl Failure {
         }
     }
 
+    /// The same in a population that has this one's networks from number `first` on.
+    pub(crate) fn renumbered(self, first: usize) -> Self {
+        Self {
+            network: first + self.network,
+            ..self
+        }
+    }
+
     /// The code of the tensor that was not finite, if there is such a tensor.
     pub(crate) fn code(&self, layout: &Layout) -> Option<usize> {
         (0..=layout.tensors().len()).find(|&code| name(layout, code) == self.tensor)

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::number::Real;
 use crate::parameters::{Layout, Parameters};
 use ndarray::ArrayView1;
+use std::ops::Range;
 
 /// Updates of a network at most: methods take powers of their number.
 const MOST_UPDATES: u32 = i32::MAX as u32;
@@ -48,6 +49,51 @@ impl<R: Real> TrainingState<R> {
             losses: vec![0.0; population],
             parameters,
         })
+    }
+
+    /// That of some of the networks.
+    pub(crate) fn slice(&self, networks: Range<usize>) -> Self {
+        let failures = self
+            .failures
+            .iter()
+            .filter(|it| networks.contains(&it.network));
+        let failures = failures.map(|failure| Failure {
+            network: failure.network - networks.start,
+            ..failure.clone()
+        });
+        Self {
+            parameters: self.parameters.slice(networks.clone()),
+            moments: self
+                .moments
+                .each_ref()
+                .map(|moments| moments.slice(networks.clone())),
+            updates: self.updates[networks.clone()].to_vec(),
+            failures: failures.collect(),
+            losses: self.losses[networks.clone()].to_vec(),
+            ..*self
+        }
+    }
+
+    /// Those of populations that go on together, as one.
+    pub(crate) fn join(parts: &[Self]) -> Self {
+        let parameters = |of: fn(&Self) -> &Parameters<R>| Parameters::join(parts.iter().map(of));
+        let (mut failures, mut first) = (Vec::new(), 0);
+        for part in parts {
+            let own = part.failures.iter().cloned();
+            failures.extend(own.map(|it| it.renumbered(first)));
+            first += part.parameters.population();
+        }
+        Self {
+            parameters: parameters(|part| &part.parameters),
+            moments: [
+                parameters(|part| &part.moments[0]),
+                parameters(|part| &part.moments[1]),
+            ],
+            updates: parts.iter().flat_map(|part| part.updates.clone()).collect(),
+            losses: parts.iter().flat_map(|part| part.losses.clone()).collect(),
+            failures,
+            ..parts[0]
+        }
     }
 
     /// Fails unless it is one of `population` networks with parameters as `layout` says.

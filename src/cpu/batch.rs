@@ -6,9 +6,11 @@ use super::layers::pack;
 use super::pool::{Pool, Pooled};
 use super::results::Results;
 use super::shape::Shape;
+use super::sharing::{fill_in, is_own};
 use super::source::{Block, Source};
 use super::synapses::{SynapseArrays, Synapses};
 use super::workspace::Workspace;
+use crate::computation::Exchange;
 use crate::network::Network;
 use crate::number::Real;
 use crate::number::{Aligned, zeros};
@@ -24,6 +26,12 @@ fn wave(job: &Job) -> usize {
     let elements = job.shapes.iter().map(Shape::synapses).sum::<usize>().max(1);
     let blocks = job.request.batch.div_ceil(job.block);
     blocks.min((WAVE_ELEMENTS / elements).max(4 * rayon::current_num_threads()))
+}
+
+/// The same for processes that share them out, where it depends on nothing that one of them has for itself.
+fn shared_wave(job: &Job, ranks: usize) -> usize {
+    let elements = job.shapes.iter().map(Shape::synapses).sum::<usize>().max(1);
+    (WAVE_ELEMENTS / elements).max(ranks)
 }
 
 /// Elements of the sums of a wave, which a network in progress takes beside its [`Batch`].
@@ -47,6 +55,8 @@ pub(super) struct Run<'a, 's, R: Real> {
     pub work: &'a Work,
     pub workspaces: &'a Pool<Workspace<R>>,
     pub source: &'a Source<'s, R>,
+    /// Ties the processes that share out the blocks.
+    pub exchange: Option<&'a dyn Exchange>,
 }
 
 /// What a network in progress takes beside the workspaces of its blocks.
@@ -94,6 +104,7 @@ impl<R: Real> Batch<R> {
             work,
             workspaces,
             source,
+            exchange,
         }: &Run<'_, '_, R>,
         (index, meta_step): (usize, u32),
         results: Results<'_, R>,
@@ -111,8 +122,12 @@ impl<R: Real> Batch<R> {
         let blocks = blocks.map(|results| (results, kept.next().unwrap_or_default()));
         let mut blocks = blocks.enumerate().peekable();
         let elements: usize = total.iter().map(Synapses::len).sum();
-        let wave = wave(job);
+        let wave = match exchange {
+            None => wave(job),
+            Some(exchange) => shared_wave(job, exchange.ranks()),
+        };
         // The gradients' sums over the blocks of a wave.
+        let mut done = 0;
         let mut sums: Aligned<R> = zeros(if work.backward { wave * elements } else { 0 });
         while blocks.peek().is_some() {
             let mut parts = sums.chunks_exact_mut(elements);
@@ -130,6 +145,9 @@ impl<R: Real> Batch<R> {
             some.into_par_iter().with_min_len(part).for_each_init(
                 || workspaces.take(job),
                 |workspace, ((number, (results, kept)), sums)| {
+                    if !is_own(*exchange, number) {
+                        return;
+                    }
                     let block = Block::new(job, source, index, meta_step, number);
                     workspace.block(job, work, layers, &block, Some(results), kept);
                     if let Some(sums) = sums {
@@ -139,10 +157,14 @@ impl<R: Real> Batch<R> {
                 },
             );
             if work.backward {
+                if let Some(exchange) = exchange {
+                    fill_in(*exchange, done, elements, &mut sums[..count * elements]);
+                }
                 for sums in sums.chunks_exact(elements).take(count) {
                     total.iter_mut().fold(sums, |flat, total| total.add(flat));
                 }
             }
+            done += count;
         }
     }
 
@@ -159,6 +181,9 @@ impl<R: Real> Batch<R> {
             given: Vec::new(),
         };
         self.run(run, number, results, &mut []);
+        if let Some(exchange) = run.exchange {
+            fill_in(exchange, 0, run.job.block, &mut losses);
+        }
         self.losses = losses;
         self.losses.iter().sum::<f64>() / batch as f64
     }

@@ -6,7 +6,7 @@ use super::job::Job;
 use super::layers::unpack;
 use super::results::{ResultArrays, dynamics};
 use super::source::Source;
-use crate::computation::{Gradients, Outcome, Request};
+use crate::computation::{Exchange, Gradients, Outcome, Request};
 use crate::episodes::{Episodes, Objective};
 use crate::error::Result;
 use crate::network::Network;
@@ -22,11 +22,24 @@ use std::sync::Arc;
 pub struct Cpu {
     single: Arc<Workspaces<f32>>,
     double: Arc<Workspaces<f64>>,
+    exchange: Option<Arc<dyn Exchange>>,
 }
 
 impl Cpu {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// The same as one of several processes, whose learners share batches.
+    pub(crate) fn sharing(&self, exchange: Arc<dyn Exchange>) -> Self {
+        Self {
+            exchange: Some(exchange),
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn exchange(&self) -> Option<&Arc<dyn Exchange>> {
+        self.exchange.as_ref()
     }
 
     fn workspaces<R: Real>(&self) -> &Workspaces<R> {
@@ -74,6 +87,7 @@ impl Cpu {
         let mut arrays = shapes.arrays::<R>();
         let mut gradients = Parameters::zeros(parameters.shared_layout().clone(), population)?;
         let run = Run {
+            exchange: None,
             job: &job,
             work: &job.whole(),
             workspaces: &workspaces.groups,

@@ -3,14 +3,16 @@
 use super::along::Along;
 use super::batch::{Batch, Run};
 use super::budget::Workspaces;
+use super::engine::Cpu;
 use super::job::Job;
 use super::layers::unpack;
 use super::learning::{Learning, NetworkLearning};
 use super::networks::Learners;
 use super::pool::Pool;
 use super::population::Population;
+use super::sharing::is_worth_it;
 use super::source::{Block, Source};
-use crate::computation::{Held, LearnerBackend, PopulationBackend, Request};
+use crate::computation::{Exchange, Held, LearnerBackend, PopulationBackend, Request};
 use crate::episodes::Episodes;
 use crate::error::{Error, Result};
 use crate::memory;
@@ -19,9 +21,9 @@ use crate::number::Real;
 use crate::optimiser::Optimiser;
 use crate::parameters::Parameters;
 use crate::tasks::EpisodeSource;
-use crate::zip::zip_eq;
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A population in training on the CPU engine.
 #[derive(Debug)]
@@ -29,10 +31,13 @@ pub(crate) struct CpuLearner<R: Real> {
     network: Network,
     population: Population<R>,
     workspaces: Workspaces<R>,
+    /// Ties the processes that have this population and share its batches.
+    exchange: Option<Arc<dyn Exchange>>,
 }
 
 impl<R: Real> CpuLearner<R> {
     pub(crate) fn new(
+        cpu: &Cpu,
         network: &Network,
         parameters: &Parameters<R>,
         optimisers: Vec<Optimiser>,
@@ -41,6 +46,7 @@ impl<R: Real> CpuLearner<R> {
             network: network.clone(),
             population: Population::new(parameters, Some(optimisers))?,
             workspaces: Workspaces::default(),
+            exchange: cpu.exchange().cloned(),
         })
     }
 
@@ -48,9 +54,26 @@ impl<R: Real> CpuLearner<R> {
     fn job(&self, request: Request) -> Result<Job> {
         let population = self.population.size();
         let job = Job::learning::<R>(&self.network, population, request);
-        self.workspaces
-            .require("the CPU engine's working memory", &job, population, 0)?;
-        Ok(job)
+        let room = self
+            .workspaces
+            .require("the CPU engine's working memory", &job, population, 0);
+        if let (Err(_), Some(exchange)) = (&room, self.sharing(&job)) {
+            exchange.give_up();
+        }
+        room.map(|()| job)
+    }
+
+    /// What ties the processes that share the batch, if there is something to share.
+    fn sharing(&self, job: &Job) -> Option<&dyn Exchange> {
+        self.exchange.as_deref().filter(|_| is_worth_it(job))
+    }
+
+    /// Fails where another process failed in the meta-steps that were run, of which nothing came then.
+    fn require_others(&self) -> Result<()> {
+        match &self.exchange {
+            Some(exchange) if exchange.has_failed() => Err(Error::Ranks),
+            _ => Ok(()),
+        }
     }
 
     /// Takes all networks through meta-steps on `source`, with frozen parameters where the job has no gradients. After each,
@@ -63,7 +86,9 @@ impl<R: Real> CpuLearner<R> {
         note: impl Fn(&mut NetworkLearning<R>, f64) -> f64 + Sync,
     ) -> Vec<f64> {
         let work = job.whole();
+        let exchange = self.exchange.clone().filter(|_| is_worth_it(job));
         let run = Run {
+            exchange: exchange.as_deref(),
             job,
             work: &work,
             workspaces: &self.workspaces.groups,
@@ -115,7 +140,7 @@ fn one_by_one<R: Real>(
     // With a few episodes per network, one thread takes a network through all its meta-steps in one workspace.
     let small = batch <= job.block;
     let networks = learning.networks(parameters);
-    let noted = networks.map(|(index, values, learning)| {
+    let one = |(index, values, learning): (usize, &mut [R], &mut NetworkLearning<R>)| {
         let mut workspace = small.then(|| run.workspaces.take(job));
         let mut whole = batches.take(job);
         let mut noted = 0.0;
@@ -144,8 +169,12 @@ fn one_by_one<R: Real>(
             noted = note(learning, loss);
         }
         noted
-    });
-    noted.collect()
+    };
+    match run.exchange {
+        None => networks.map(one).collect(),
+        // All processes take the networks in the same order.
+        Some(_) => networks.collect::<Vec<_>>().into_iter().map(one).collect(),
+    }
 }
 
 impl<R: Real> LearnerBackend<R> for CpuLearner<R> {
@@ -161,17 +190,8 @@ impl<R: Real> LearnerBackend<R> for CpuLearner<R> {
         let request = Request::meta_step(&self.network, episodes);
         let (job, source) = (self.job(request)?, Source::given(episodes));
         let losses = self.meta_steps(&job, &source, 0..1, |_, loss| loss);
+        self.require_others()?;
         Ok(losses.into_iter().map(R::from_f64).collect())
-    }
-
-    fn steps(&mut self, all: &mut dyn Iterator<Item = Episodes<'_, R>>) -> Result<Vec<f64>> {
-        let mut sums = vec![0.0; self.population.size()];
-        for episodes in all {
-            for (sum, loss) in zip_eq(&mut sums, self.step(&episodes)?) {
-                *sum += loss.as_f64();
-            }
-        }
-        Ok(sums)
     }
 
     /// As arrays that no call has to copy.
@@ -214,6 +234,8 @@ impl<R: Real> LearnerBackend<R> for CpuLearner<R> {
             learning.losses += loss;
             learning.losses / counted
         };
-        Ok(self.meta_steps(&job, &source, meta_steps, note))
+        let means = self.meta_steps(&job, &source, meta_steps, note);
+        self.require_others()?;
+        Ok(means)
     }
 }

@@ -26,6 +26,7 @@ mod retention;
 mod segments;
 mod session;
 mod shape;
+mod sharing;
 mod source;
 mod synapses;
 mod table;

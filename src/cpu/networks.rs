@@ -95,6 +95,7 @@ impl<R: Real> Learners<'_, '_, R> {
             work,
             workspaces,
             source,
+            ..
         } = *self.run;
         let mut workspace = workspaces.take(job);
         let mut networks = self.pool.take(job);

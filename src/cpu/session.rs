@@ -161,6 +161,7 @@ impl<R: Real> CpuSession<R> {
         let mut arrays = shapes.arrays::<R>();
         let mut losses = vec![0.0; population * batch];
         let run = Run {
+            exchange: None,
             job: &self.job,
             work,
             workspaces: &self.workspaces.groups,

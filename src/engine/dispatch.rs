@@ -1,6 +1,9 @@
 //! [`Engine`], and its calls on whole episodes.
 
-use crate::computation::{Gradients, Outcome, Request, Want};
+use super::devices::DEVICES;
+#[cfg(feature = "gpu")]
+use super::devices::devices;
+use crate::computation::{Exchange, Gradients, LearnerBackend, Outcome, Request, Want};
 use crate::cpu::Cpu;
 use crate::episodes::Episodes;
 #[cfg(feature = "gpu")]
@@ -10,7 +13,10 @@ use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::network::Network;
 use crate::number::{PerPrecision, Real};
+use crate::optimiser::Optimiser;
 use crate::parameters::Parameters;
+use std::fmt;
+use std::sync::Arc;
 
 /// An engine that computes on a population of networks.
 #[derive(Clone, Debug)]
@@ -21,6 +27,65 @@ pub enum Engine {
     /// A GPU, through compute shaders.
     #[cfg(feature = "gpu")]
     Gpu(Gpu),
+    /// Several of one kind, which train populations together.
+    Several(Several),
+}
+
+/// Engines that train populations together: the GPUs of a machine, say, or those of several processes
+/// ([`ranks`](crate::ranks)). A [`Learner`](super::Learner) spreads the networks over them, and has the bits of one engine,
+/// whichever of these has a network. All else is computed on the first.
+#[derive(Clone, Debug)]
+pub struct Several {
+    /// Of this process, at least one.
+    pub(super) here: Arc<[Engine]>,
+    /// Of others.
+    pub(super) there: Vec<Arc<dyn Elsewhere>>,
+    /// What ties the processes, so that they can share batches.
+    pub(super) exchange: Option<Arc<dyn Exchange>>,
+}
+
+/// An engine of another process, which opens learners.
+pub(crate) trait Elsewhere: fmt::Debug + Send + Sync {
+    /// Where batches are shared, every process has all the networks.
+    fn open_single(
+        self: Arc<Self>,
+        network: &Network,
+        parameters: &Parameters<f32>,
+        optimisers: Vec<Optimiser>,
+        shares_batches: bool,
+    ) -> Result<Box<dyn LearnerBackend<f32>>>;
+
+    /// The same in `f64`.
+    fn open_double(
+        self: Arc<Self>,
+        network: &Network,
+        parameters: &Parameters<f64>,
+        optimisers: Vec<Optimiser>,
+        shares_batches: bool,
+    ) -> Result<Box<dyn LearnerBackend<f64>>>;
+}
+
+impl Several {
+    /// The engine that computes what is not shared.
+    pub fn first(&self) -> &Engine {
+        &self.here[0]
+    }
+
+    /// The engines of this process.
+    pub fn here(&self) -> &[Engine] {
+        &self.here
+    }
+
+    /// Engines of other processes.
+    pub fn elsewhere(&self) -> usize {
+        self.there.len()
+    }
+
+    /// The names of this process's devices, joined by ` + `.
+    pub(super) fn device(&self) -> String {
+        let names: Vec<_> = self.here.iter().map(Engine::device).collect();
+        names.join(DEVICES)
+    }
 }
 
 impl Engine {
@@ -30,7 +95,9 @@ impl Engine {
     }
 
     /// The GPU engine on the best hardware adapter, or on the one that `device` asks for: digits are an index in the list
-    /// of adapters, anything else is a part of the name, in any case, of which the first is taken.
+    /// of adapters, anything else is a part of the name, in any case, of which the first is taken. Indices with commas
+    /// between them (`0,1`), or names as [`Engine::device`] joins them (`A + B`), are several adapters that train populations
+    /// together.
     ///
     /// A software adapter is used only when asked for. An empty `device` asks for none.
     ///
@@ -38,7 +105,14 @@ impl Engine {
     /// If no adapter fits, or the program was built without the GPU engine.
     pub fn gpu(device: Option<&str>) -> Result<Self> {
         #[cfg(feature = "gpu")]
-        return Ok(Self::Gpu(Gpu::new(device)?));
+        return match device.and_then(devices) {
+            None => Ok(Self::Gpu(Gpu::new(device)?)),
+            Some(devices) => {
+                let members = devices.iter().map(|device| Gpu::new(Some(device)));
+                let members: Result<Vec<_>> = members.map(|gpu| gpu.map(Self::Gpu)).collect();
+                Self::several(members?)
+            }
+        };
         #[cfg(not(feature = "gpu"))]
         {
             let _ = device;
@@ -52,6 +126,7 @@ impl Engine {
             Self::Cpu(_) => "cpu",
             #[cfg(feature = "gpu")]
             Self::Gpu(_) => "gpu",
+            Self::Several(several) => several.first().kind(),
         }
     }
 
@@ -61,6 +136,7 @@ impl Engine {
             Self::Cpu(cpu) => cpu.device(),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => gpu.device().to_owned(),
+            Self::Several(several) => several.device(),
         }
     }
 
@@ -123,6 +199,14 @@ fn compute_in_single(
         Engine::Cpu(cpu) => cpu.compute(network, parameters, episodes, request),
         #[cfg(feature = "gpu")]
         Engine::Gpu(gpu) => gpu.compute(network, parameters, episodes, request),
+        Engine::Several(several) => compute_in_single(
+            several.first(),
+            network,
+            parameters,
+            episodes,
+            want,
+            gradient,
+        ),
     }
 }
 
@@ -141,6 +225,14 @@ fn compute_in_double(
         Engine::Cpu(cpu) => cpu.compute(network, parameters, episodes, request),
         #[cfg(feature = "gpu")]
         Engine::Gpu(_) => Err(single_precision_only()),
+        Engine::Several(several) => compute_in_double(
+            several.first(),
+            network,
+            parameters,
+            episodes,
+            want,
+            gradient,
+        ),
     }
 }
 

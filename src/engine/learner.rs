@@ -54,9 +54,12 @@ fn open_in_single(
     optimisers: Vec<Optimiser>,
 ) -> Result<Box<dyn LearnerBackend<f32>>> {
     Ok(match engine {
-        Engine::Cpu(_) => Box::new(CpuLearner::new(network, parameters, optimisers)?),
+        Engine::Cpu(cpu) => Box::new(CpuLearner::new(cpu, network, parameters, optimisers)?),
         #[cfg(feature = "gpu")]
         Engine::Gpu(gpu) => Box::new(GpuLearner::new(gpu, network, parameters, optimisers)?),
+        Engine::Several(several) => {
+            several.learner(open_in_single, network, parameters, optimisers)?
+        }
     })
 }
 
@@ -67,9 +70,12 @@ fn open_in_double(
     optimisers: Vec<Optimiser>,
 ) -> Result<Box<dyn LearnerBackend<f64>>> {
     Ok(match engine {
-        Engine::Cpu(_) => Box::new(CpuLearner::new(network, parameters, optimisers)?),
+        Engine::Cpu(cpu) => Box::new(CpuLearner::new(cpu, network, parameters, optimisers)?),
         #[cfg(feature = "gpu")]
         Engine::Gpu(_) => return Err(super::dispatch::single_precision_only()),
+        Engine::Several(several) => {
+            several.learner(open_in_double, network, parameters, optimisers)?
+        }
     })
 }
 

@@ -12,17 +12,20 @@
 mod acting;
 mod changes;
 mod choice;
+mod devices;
 mod dispatch;
 mod extent;
 mod learner;
 mod optimisers;
 mod session;
+mod several;
 
 pub use crate::computation::{EpisodeGradients, Failure, Gradients, Outcome, TrainingState, Want};
 pub use crate::cpu::Cpu;
 pub use acting::Acted;
 pub use choice::{Choice, EngineKind, GPU_PAYS_FROM};
-pub use dispatch::Engine;
+pub(crate) use dispatch::Elsewhere;
+pub use dispatch::{Engine, Several};
 pub use extent::Extent;
 pub use learner::{HeldEpisodes, Learner};
 pub use session::Session;

@@ -112,6 +112,7 @@ fn open_in_single(
             opening.request,
             opening.extent.step_by_step,
         )?)),
+        Engine::Several(several) => open_in_single(several.first(), opening),
     }
 }
 
@@ -123,6 +124,7 @@ fn open_in_double(
         Engine::Cpu(_) => opening.on_cpu(),
         #[cfg(feature = "gpu")]
         Engine::Gpu(_) => Err(super::dispatch::single_precision_only()),
+        Engine::Several(several) => open_in_double(several.first(), opening),
     }
 }
 

@@ -223,6 +223,7 @@ impl<'a> Run<'a> {
                 let run = GpuRun::new(gpu, network, parameters, episodes, gradient)?;
                 Place::Device(Box::new(run))
             }
+            Engine::Several(several) => return Self::new(several.first(), problem, sweep),
         };
         Ok(Self {
             problem,

@@ -33,6 +33,7 @@ pub fn multiply_adds_per_second(engine: &Engine) -> Result<f64> {
         Engine::Cpu(_) => Ok(on_all_threads()),
         #[cfg(feature = "gpu")]
         Engine::Gpu(gpu) => gpu.multiply_adds_per_second(),
+        Engine::Several(several) => multiply_adds_per_second(several.first()),
     }
 }
 

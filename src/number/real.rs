@@ -16,7 +16,7 @@ pub trait Real:
     + Lanes
     + Float
     + NumAssign
-    + bytemuck::NoUninit
+    + bytemuck::Pod
     + Sum
     + Default
     + Send

@@ -54,6 +54,14 @@ impl EpisodeSource {
         check_task(&*self.task)
     }
 
+    /// The same for a population that has this one's networks from number `first` on.
+    pub(crate) fn from_network(&self, first: usize) -> Self {
+        Self {
+            seed: self.seed.wrapping_add(first as u64),
+            ..self.clone()
+        }
+    }
+
     /// The key of network `index`'s episodes.
     pub fn key(&self, index: usize) -> [u32; 4] {
         let (seed, purpose) = (self.seed, self.purpose);

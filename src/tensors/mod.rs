@@ -44,8 +44,8 @@ pub use read::{
     read_parameters_with,
 };
 pub use write::{
-    gradients_to_bytes, parameters_to_bytes, require_room_for_gradients, write_gradients,
-    write_parameters, write_parameters_with,
+    episodes_to_bytes, gradients_to_bytes, parameters_to_bytes, require_room_for_gradients,
+    write_episodes, write_gradients, write_parameters, write_parameters_with,
 };
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Files of tensors written, whole or not at all.
 
 use crate::computation::Gradients;
-use crate::episodes::Episodes;
+use crate::episodes::{Episodes, Mask, Objective};
 use crate::error::Result;
 use crate::file::write_atomically;
 use crate::memory;
@@ -54,6 +54,50 @@ fn of_parameters<R: Real>(parameters: &Parameters<R>) -> Vec<(String, Stored<'_,
         .iter()
         .map(|tensor| (tensor.name(), Stored(parameters.tensor(tensor))));
     tensors.collect()
+}
+
+/// Writes episodes as [`read_episodes`](super::read_episodes) reads them. Where the gradient of nothing is taken, so does the file say
+/// nothing of it.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_episodes<R: Real>(path: impl AsRef<Path>, episodes: &Episodes<'_, R>) -> Result<()> {
+    write(path.as_ref(), of_episodes(episodes), HashMap::new())
+}
+
+/// The bytes of the file that [`write_episodes`] writes.
+///
+/// # Errors
+/// If memory is short.
+pub fn episodes_to_bytes<R: Real>(episodes: &Episodes<'_, R>) -> Result<Vec<u8>> {
+    to_bytes("the episodes' file", of_episodes(episodes), HashMap::new())
+}
+
+fn of_episodes<'a, R: Real>(episodes: &'a Episodes<'_, R>) -> Vec<(String, Stored<'a, R>)> {
+    let mut tensors = vec![("input".to_owned(), stored(&episodes.input))];
+    match &episodes.objective {
+        Objective::Target { target, mask } => {
+            tensors.push(("target".to_owned(), stored(target)));
+            match mask {
+                Mask::All => {}
+                Mask::Steps(mask) => tensors.push(("mask".to_owned(), stored(mask))),
+                Mask::Episodes(mask) => tensors.push(("mask".to_owned(), stored(mask))),
+            }
+        }
+        Objective::OutputGradient(gradient) => {
+            tensors.push(("output_gradient".to_owned(), stored(gradient)));
+        }
+        Objective::None => {}
+    }
+    for (suffix, dynamics) in [
+        ("", &episodes.given),
+        ("_gradient", &episodes.final_gradients),
+    ] {
+        for (index, dynamic, array) in dynamics.iter() {
+            tensors.push((format!("layer{index}.{dynamic}{suffix}"), Stored(array)));
+        }
+    }
+    tensors
 }
 
 /// Writes what a network did and every gradient there is; no gradient of rates that are not learned.
