@@ -9,6 +9,8 @@ mod own_task;
 mod pattern_memory;
 #[cfg(feature = "gpu")]
 mod plan;
+#[cfg(feature = "mpi")]
+mod processes;
 mod recurrent;
 mod report;
 mod reproduce;
