@@ -160,7 +160,9 @@ fn of_the_parser(error: clap::Error) -> ExitCode {
         note(text.trim_end());
         return ExitCode::from(2);
     }
-    error.exit()
+    // Where nobody reads it, there is nothing to be done.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// A parser's error that does not propose to replace a run, as a word much like `--force` would have it.

@@ -1,7 +1,7 @@
 //! `run.toml`: every setting of a run, and what else is to be known of it.
 
 use super::identity::{self, Identity};
-use crate::engine::Choice;
+use crate::engine::{Choice, EngineKind};
 use crate::error::{Error, Result};
 use crate::training::Recipe;
 use serde::de::DeserializeOwned;
@@ -150,11 +150,17 @@ impl<'a> Settings<&'a Recipe> {
         }
     }
 
-    /// What the result depends on, as a text.
+    /// What the result depends on, as a text: not on the number of the CPU's threads, nor on why it was taken.
     pub fn of_result(&self) -> String {
+        let vectors = self.device.split_once(", ").map(|(_, vectors)| vectors);
         let of_result = Self {
             identity: None,
             label: Label::default(),
+            device: match (self.engine == EngineKind::Cpu.name(), vectors) {
+                (true, Some(vectors)) => vectors.to_owned(),
+                _ => self.device.clone(),
+            },
+            reason: String::new(),
             ..self.clone()
         };
         of_result.to_toml()
@@ -228,6 +234,13 @@ mod tests {
         // What it is called makes no other run of it.
         settings.label = Label::default();
         assert_eq!(settings.of_result(), of_result);
+        // Nor does the number of threads, but the vectors do.
+        settings.device = "64 threads, AVX-512".to_owned();
+        let of_vectors = settings.of_result();
+        settings.device = "1 thread, AVX-512".to_owned();
+        assert_eq!(settings.of_result(), of_vectors);
+        settings.device = "1 thread, NEON".to_owned();
+        assert_ne!(settings.of_result(), of_vectors);
 
         let (same, none) = recipe_of_run(recipe.to_toml()).unwrap();
         assert_eq!((same, none), (recipe.to_toml(), None));
