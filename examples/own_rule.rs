@@ -34,6 +34,7 @@ pub(crate) fn error(rule: Rule) -> metaplastic::Result<f64> {
         seed: 0,
         purpose: Purpose::Training,
         batch: 4,
+        seeds: None,
     };
     learner.train(&source, 0..1_500)?;
     source.purpose = Purpose::Evaluation;

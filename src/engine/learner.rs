@@ -359,6 +359,7 @@ mod tests {
             seed: 1,
             purpose: Purpose::Training,
             batch: 3,
+            seeds: None,
         };
         let whole = open().train(&source, 4..10).unwrap();
         let mut first = open();

@@ -204,6 +204,7 @@ mod tests {
             seed: 3,
             purpose: Purpose::Training,
             batch: 40,
+            seeds: None,
         };
         let episodes = source.episodes(1, 0).unwrap();
         let Objective::Target { target, .. } = &episodes.objective else {

@@ -46,6 +46,7 @@ impl Recall {
             seed,
             purpose: Purpose::Evaluation,
             batch: episodes,
+            seeds: None,
         };
         let made = source.episodes(1, 0)?;
         let outcome = engine.forward(network, parameters, &made, Want::default())?;

@@ -1,6 +1,7 @@
 //! The command, end to end, as a user meets it.
 
 mod bench;
+mod data;
 mod devices;
 mod folders;
 mod gradient;
@@ -9,6 +10,7 @@ mod own_task;
 mod pattern_memory;
 #[cfg(feature = "gpu")]
 mod plan;
+mod record;
 mod recurrent;
 mod report;
 mod reproduce;
@@ -20,6 +22,7 @@ mod settings;
 #[cfg(target_os = "linux")]
 mod signals;
 mod support;
+mod sweeps;
 mod train;
 
 #[test]

@@ -259,6 +259,7 @@ fn cut_training(engine: &Engine) {
         seed: 3,
         purpose: Purpose::Training,
         batch: 40,
+        seeds: None,
     };
     let train = |engine: &Engine| {
         let mut learner = engine

@@ -173,6 +173,7 @@ impl Run {
                 seed: 3,
                 purpose: Purpose::Training,
                 batch: 3,
+                seeds: None,
             },
             optimiser,
         }
