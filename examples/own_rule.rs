@@ -34,6 +34,8 @@ pub(crate) fn error(rule: Rule) -> metaplastic::Result<f64> {
         seed: 0,
         purpose: Purpose::Training,
         batch: 4,
+        seeds: None,
+        first: 0,
     };
     learner.train(&source, 0..1_500)?;
     source.purpose = Purpose::Evaluation;

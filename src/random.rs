@@ -15,6 +15,8 @@ pub enum Purpose {
     Training = 1,
     /// Episodes of an evaluation on other data.
     Evaluation = 2,
+    /// Episodes of a frozen end on other data than those of training.
+    Validation = 3,
 }
 
 /// By how much the rounds of [`threefry`] rotate, of the same authors; so is the constant of its parity word.

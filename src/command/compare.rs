@@ -2,6 +2,7 @@
 
 use super::evaluate::figure_file;
 use super::output::{Ending, say};
+use super::subject::each;
 use super::table::table;
 use clap::Args;
 use metaplastic::runs::figure::{Compared, compare};
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The folders of two runs or more
-    #[arg(value_name = "RUN", required = true, num_args = 2..)]
+    #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
 
     /// A file for a figure of their learning curves together, SVG, PNG or PDF by its ending
@@ -36,10 +37,16 @@ struct Line<'a> {
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let output = figure_file(arguments.output.as_deref(), "--output")?;
-    let folders = arguments.runs.iter();
-    let records: Vec<_> = folders.map(Record::read).collect::<Result<_>>()?;
-    let names = names(&records, &arguments.runs);
+    let folders = each(&arguments.runs)?;
+    let records: Vec<_> = folders.iter().map(Record::read).collect::<Result<_>>()?;
+    let names = names(&records, &folders);
     require_different(&names)?;
+    if names.len() < 2 {
+        return Err(Error::Setting {
+            field: "RUN".into(),
+            reason: "one run, expected two or more".into(),
+        });
+    }
     if let Some((path, format)) = output {
         let compared = records.iter().zip(&names);
         let compared: Vec<_> = compared

@@ -4,7 +4,8 @@ use super::engine::{EngineArguments, describe};
 use super::number::whole;
 use super::output::{Ending, note, say};
 use super::recall;
-use super::report::evaluated;
+use super::record::RecordArguments;
+use super::report::{EPISODES, evaluated};
 use super::subject::{Subject, read};
 use super::table::table;
 use super::task::TaskSettings;
@@ -15,10 +16,11 @@ use metaplastic::runs::StoredRun as Run;
 use metaplastic::runs::decimal::decimal;
 use metaplastic::runs::figure::{self, Format};
 use metaplastic::tasks::Task;
-use metaplastic::training::{Evaluation, Statistics};
+use metaplastic::training::{Data, Evaluation, PointResult, Recipe, Statistics};
 use metaplastic::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -26,9 +28,13 @@ pub(super) struct Arguments {
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Fresh episodes for each network
-    #[arg(long, default_value_t = 1_000, allow_negative_numbers = true, value_parser = whole::<u64>)]
-    episodes: u64,
+    /// Fresh episodes for each network [default: 1000; of episodes of one's own, each once]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
+    episodes: Option<u64>,
+
+    /// A file of episodes to evaluate on, as `gradient` takes them, in the place of the run's task
+    #[arg(long, value_name = "FILE.safetensors")]
+    data: Option<PathBuf>,
 
     /// Seed of the first network's episodes; none of them occurred in training [default: the run's]
     #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
@@ -52,6 +58,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "RUN", requires = "recall")]
     control: Option<PathBuf>,
 
+    #[command(flatten)]
+    recording: RecordArguments,
+
     /// Print the results as one line of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -72,6 +81,12 @@ struct Report<'a> {
     /// Over the networks, per counted step; `worst` is the lowest.
     accuracy: Statistics,
     steps: Vec<Step>,
+    /// Of a sweep, of the networks of each point, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    points: Vec<PointReport>,
+    /// Of a sweep, the index of the best point on these episodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best: Option<usize>,
     networks: Vec<NetworkReport>,
     engine: &'static str,
     device: String,
@@ -87,8 +102,21 @@ struct Step {
 }
 
 #[derive(Serialize)]
+struct PointReport {
+    name: String,
+    first_network: usize,
+    population: usize,
+    solved: usize,
+    error: Statistics,
+    accuracy: Statistics,
+}
+
+#[derive(Serialize)]
 struct NetworkReport {
     seed: u64,
+    /// Of a sweep, the values that it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    point: Option<String>,
     error: f64,
     accuracy: f64,
     error_at_step: Vec<f64>,
@@ -100,7 +128,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let recalled = figure_file(arguments.recall.as_deref(), "--recall")?;
     let mut run = read(&arguments.run)?;
     run.recipe.task = arguments.task.apply(run.recipe.task)?;
+    if let Some(path) = &arguments.data {
+        let threshold = run.recipe.task.solved_below();
+        let data = Data::read(path, None, &run.recipe.network)?;
+        run.recipe.task = Arc::new(data.solved_below(threshold));
+    }
     let recipe = &run.recipe;
+    let each_once = recipe.task.episodes_in_all().map(|count| count as u64);
     let mut control = arguments.control.as_deref().map(read).transpose()?;
     if let Some(control) = &mut control {
         control.recipe.task = arguments.task.apply(control.recipe.task.clone())?;
@@ -116,19 +150,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     for (path, _) in output.iter().chain(&recalled) {
         require_writable(path)?;
     }
+    arguments.recording.check(&run)?;
     let seed = arguments.seed.unwrap_or(recipe.seed);
     let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
     if !arguments.json {
         note(format_args!("engine: {}", describe(&choice)));
     }
-    let evaluation = Evaluation::new(
-        &choice.engine,
-        &recipe.network,
-        &run.parameters,
-        &recipe.task,
-        seed,
-        arguments.episodes,
-    )?;
+    let episodes = arguments.episodes.or(each_once).unwrap_or(EPISODES);
+    let evaluation = Evaluation::of_run(&choice.engine, recipe, &run.parameters, seed, episodes)?;
     let report = Report::new(&run, &evaluation, seed, &choice, arguments);
     if let Some((path, format)) = output {
         let title = format!("{}: within an episode", recipe.task.name());
@@ -142,6 +171,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             format.write(path, &run.identity.mark_svg(&figure))?;
         }
     }
+    arguments.recording.run(&choice.engine, &run, seed)?;
     if arguments.json {
         say(serde_json::to_string(&report).expect("a report is always representable as JSON"))?;
     } else {
@@ -156,6 +186,32 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     } else {
         Ending::NotFinite
     })
+}
+
+/// Of a sweep, each point, and which is the best.
+fn points(
+    recipe: &Recipe,
+    errors: &[f64],
+    accuracies: &[f64],
+    solved: &[bool],
+) -> (Vec<PointReport>, Option<usize>) {
+    if recipe.sweep.is_empty() {
+        return (Vec::new(), None);
+    }
+    let known: Vec<_> = errors.iter().copied().map(Some).collect();
+    let results = PointResult::of_each(recipe, &known, solved);
+    let points = results.iter().enumerate().map(|(index, result)| {
+        let own = result.networks.clone();
+        PointReport {
+            name: recipe.describe_point(index),
+            first_network: own.start,
+            population: own.len(),
+            solved: result.solved,
+            error: statistics(&errors[own.clone()]),
+            accuracy: accuracy(&accuracies[own]),
+        }
+    });
+    (points.collect(), PointResult::best(&results))
 }
 
 /// A figure's file, and its format by the ending.
@@ -192,7 +248,10 @@ impl<'a> Report<'a> {
         arguments: &'a Arguments,
     ) -> Self {
         let (errors, accuracies) = (evaluation.mean_error(), evaluation.mean_accuracy());
-        let task = &*run.recipe.task;
+        let recipe = &run.recipe;
+        let task = &*recipe.task;
+        let solved = evaluation.solved(task);
+        let (points, best) = points(recipe, &errors, &accuracies, &solved);
         let steps = evaluation
             .counted
             .iter()
@@ -205,18 +264,22 @@ impl<'a> Report<'a> {
             });
         let networks = errors.iter().zip(&accuracies).enumerate();
         let networks = networks.map(|(index, (&error, &accuracy))| NetworkReport {
-            seed: seed.wrapping_add(index as u64),
+            seed: seed.wrapping_add(recipe.seed_of(index).wrapping_sub(recipe.seed)),
+            point: (!recipe.sweep.is_empty())
+                .then(|| recipe.describe_point(recipe.point_of(index))),
             error,
             accuracy,
             error_at_step: evaluation.error.row(index).to_vec(),
             accuracy_at_step: evaluation.accuracy.row(index).to_vec(),
         });
         Self {
-            task: run.recipe.task.name(),
-            population: run.recipe.population,
+            task: recipe.task.name(),
+            population: recipe.networks(),
             episodes: evaluation.episodes,
             seed,
-            solved: evaluation.solved(task).into_iter().filter(|it| *it).count(),
+            points,
+            best,
+            solved: solved.into_iter().filter(|it| *it).count(),
             error: statistics(&errors),
             accuracy: accuracy(&accuracies),
             steps: steps.collect(),
@@ -257,9 +320,15 @@ impl<'a> Report<'a> {
             100.0 * self.accuracy.median,
             table(heading, &steps),
         );
+        if let Some(best) = self.best {
+            let points: Vec<_> = self.points.iter().map(PointReport::row).collect();
+            let heading = ["sweep", "solved", "median error", "quartiles", "right"];
+            let best = &self.points[best].name;
+            text += &format!("\n{}\nbest: {best}\n", table(heading, &points));
+        }
         let networks: Vec<_> = self.networks.iter().map(NetworkReport::row).collect();
         text += "\n";
-        text += &table(["seed", "error", "right"], &networks);
+        text += &table(["seed", "error", "right", ""], &networks);
         text
     }
 }
@@ -277,12 +346,25 @@ impl Step {
     }
 }
 
+impl PointReport {
+    fn row(&self) -> [String; 5] {
+        [
+            self.name.clone(),
+            format!("{} of {}", self.solved, self.population),
+            decimal(self.error.median),
+            format!("{} to {}", decimal(self.error.q25), decimal(self.error.q75)),
+            format!("{:.1} %", 100.0 * self.accuracy.median),
+        ]
+    }
+}
+
 impl NetworkReport {
-    fn row(&self) -> [String; 3] {
+    fn row(&self) -> [String; 4] {
         [
             self.seed.to_string(),
             decimal(self.error),
             format!("{:.2} %", 100.0 * self.accuracy),
+            self.point.clone().unwrap_or_default(),
         ]
     }
 }

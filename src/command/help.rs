@@ -9,7 +9,7 @@ use toml::{Table, Value};
 const EXAMPLES: [(&str, &str); 16] = [
     (
         "train",
-        "metaplastic train one-shot --population 100 --name first",
+        "metaplastic train one-shot --population 100 --learning-rate 0.003,0.01 --name first",
     ),
     (
         "resume",

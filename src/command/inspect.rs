@@ -92,10 +92,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let run = read(&arguments.run)?;
     let recipe = &run.recipe;
     let shown = arguments.network.unwrap_or_else(|| run.typical());
-    if shown >= recipe.population {
+    if shown >= recipe.networks() {
         return Err(Error::Setting {
             field: "--network".into(),
-            reason: format!("{shown}, expected 0 to {}", recipe.population - 1),
+            reason: format!("{shown}, expected 0 to {}", recipe.networks() - 1),
         });
     }
     if let Some((path, _)) = output {
@@ -131,13 +131,13 @@ fn draw(picture: &Picture<'_>) -> String {
 
 impl<'a> Report<'a> {
     fn new(run: &'a Run, shown: usize, arguments: &'a Arguments) -> Self {
-        let networks: Vec<_> = (0..run.recipe.population)
+        let networks: Vec<_> = (0..run.recipe.networks())
             .map(|index| NetworkReport::new(run, index))
             .collect();
         let negative = || networks.iter().filter(|network| network.all_negative);
         Self {
             task: run.recipe.task.name(),
-            population: run.recipe.population,
+            population: run.recipe.networks(),
             solved: networks.iter().filter(|network| network.solved).count(),
             all_negative: negative().count(),
             all_negative_and_solved: negative().filter(|network| network.solved).count(),
@@ -200,7 +200,7 @@ impl NetworkReport {
         let units = units(run, &matrices, index);
         let strong = Connection::strong(&matrices, STRONG);
         Self {
-            seed: recipe.seed.wrapping_add(index as u64),
+            seed: recipe.seed_of(index),
             solved: run.solved[index],
             final_error: run.final_errors[index],
             all_negative: units.iter().any(|unit| unit.all_negative),

@@ -23,6 +23,7 @@ mod processes;
 mod progress;
 mod recall;
 mod recipe;
+mod record;
 mod report;
 mod reproduce;
 mod resume;
@@ -53,7 +54,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a population of networks on one of the paper's tasks
+    /// Train a population of networks on one of the paper's tasks, or on episodes of one's own
+    ///
+    /// A setting may have several values, with commas, as in --learning-rate 0.001,0.01: a sweep. Several such settings are a
+    /// grid. Each combination of values has --population networks, and the best one is named. Not so --seed, --population,
+    /// --recipe, --from, --rule and the files; --freeze and --learning-rate-factor have lists of their own.
     Train(Box<train::Arguments>),
     /// Go on with a run that was interrupted, or make one longer
     Resume(resume::Arguments),

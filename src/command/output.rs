@@ -13,6 +13,17 @@ pub(super) enum Ending {
     Interrupted,
 }
 
+impl Ending {
+    /// The worse of two.
+    pub fn worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Interrupted, _) | (_, Self::Interrupted) => Self::Interrupted,
+            (Self::NotFinite, _) | (_, Self::NotFinite) => Self::NotFinite,
+            _ => Self::Done,
+        }
+    }
+}
+
 /// Writes a line to standard error, shortened if need be. Where nobody listens, there is nobody to tell.
 pub(super) fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{}", shortened(&line.to_string()));

@@ -24,7 +24,11 @@ pub(super) fn draw(
     control: Option<&Subject<'_>>,
     seed: u64,
 ) -> Result<Option<String>> {
-    let seed = seed.wrapping_add(subject.index as u64);
+    let offset = subject
+        .recipe
+        .seed_of(subject.index)
+        .wrapping_sub(subject.recipe.seed);
+    let seed = seed.wrapping_add(offset);
     let Some(own) = recall(engine, subject, seed)? else {
         return Ok(None);
     };

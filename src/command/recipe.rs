@@ -4,7 +4,7 @@ use super::output::{Ending, say};
 use super::settings::Settings;
 use super::task::{TaskName, task_name};
 use clap::Args;
-use metaplastic::Result;
+use metaplastic::{Error, Result};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -17,7 +17,17 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
-    let recipe = arguments.settings.wished(Some(&arguments.task))?.recipe;
-    say(recipe.to_commented_toml().trim_end())?;
+    let wished = arguments.settings.wished(Some(&arguments.task))?;
+    let [only] = &wished.populations[..] else {
+        let values = wished.populations.iter().flat_map(|one| &one.values);
+        let name = values.map(|(name, _)| name.replace('_', "-")).next();
+        return Err(Error::Setting {
+            field: format!("--{}", name.unwrap_or_default()),
+            reason: "a recipe has one value of it here, since networks of one population cannot differ in it; \
+                     in the recipe's text it may be a list"
+                .into(),
+        });
+    };
+    say(only.recipe.to_commented_toml().trim_end())?;
     Ok(Ending::Done)
 }

@@ -145,7 +145,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         engine = Some(choice.engine.clone());
         let start = Instant::now();
         let Watched { trained, .. } = watched(training, None, &interrupt, arguments.quiet)?;
-        ending = worse(ending, ending_of(&trained));
+        ending = ending.worse(ending_of(&trained));
         ended.push(Ended {
             recipe,
             choice,
@@ -256,14 +256,6 @@ fn is_taken(path: &Path) -> bool {
         .iter()
         .any(|name| staging::find(path, name).exists())
         || EXPERIMENTS.iter().any(|name| holds_a_run(&path.join(name)))
-}
-
-fn worse(one: Ending, other: Ending) -> Ending {
-    match (one, other) {
-        (Ending::Interrupted, _) | (_, Ending::Interrupted) => Ending::Interrupted,
-        (Ending::NotFinite, _) | (_, Ending::NotFinite) => Ending::NotFinite,
-        _ => Ending::Done,
-    }
 }
 
 impl Beside {

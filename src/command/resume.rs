@@ -3,15 +3,16 @@
 use super::engine::{EngineArguments, describe};
 use super::interrupt::Interrupt;
 use super::number::whole;
-use super::output::{Ending, note};
+use super::output::{Ending, note, say};
 use super::settings::parameters_of;
 use super::train::Keeping;
-use super::watched::{complete, watched};
+use super::watched::{Watched, complete, save, watched};
 use clap::Args;
 use metaplastic::Result;
+use metaplastic::runs::series::Series;
 use metaplastic::runs::{Folder, Live, Unfinished};
 use metaplastic::training::Training;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -32,48 +33,105 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let path = &arguments.run;
-    let folder = Folder::reopen(path)?;
-    let found = Unfinished::read(path, None, arguments.episodes, |text| note(text))?;
-    let Some(run) = found else {
-        note(format_args!(
-            "{}: the run has ended; --episodes makes it longer",
-            path.display()
-        ));
-        return Ok(Ending::Done);
+    let going = Going {
+        episodes: arguments.episodes,
+        engine: &arguments.engine,
+        keeping: &arguments.keeping,
     };
-    let (work, engine, device) = (run.recipe.synapse_steps(), &run.engine, &run.device);
-    let choice = arguments.engine.choose_as_before(work, engine, device)?;
-    let training = match (&run.checkpoint, &run.from) {
-        (Some(stored), _) => Training::resume(&choice.engine, stored.checkpoint.clone())?,
-        (None, None) => Training::new(&choice.engine, &run.recipe)?,
-        (None, Some(from)) => {
-            let parameters = parameters_of(from, &run.recipe)?;
-            Training::from_parameters(&choice.engine, &run.recipe, &parameters)?
+    if let Some(series) = Series::read(path)? {
+        return going.on_with_all(path, &series, &Interrupt::listen(true));
+    }
+    match going.on_with(path, None)? {
+        Some(watched) => complete(watched, arguments.keeping.telling()),
+        None => {
+            note(format_args!(
+                "{}: the run has ended; --episodes makes it longer",
+                path.display()
+            ));
+            Ok(Ending::Done)
         }
-    };
-    let interrupt = Interrupt::listen(true);
-    let begun = run.begun(&choice);
-    let keeping = &arguments.keeping;
-    let telling = keeping.telling();
-    if !telling.quiet {
-        note(format_args!("engine: {}", describe(&begun.choice)));
-        note(format_args!(
-            "run: {}, from episode {}",
-            path.display(),
-            training.episode()
-        ));
     }
-    if choice.engine.device() != *device {
-        note(format_args!(
-            "the run began on {engine} ({device}): its last bits may not be those of a run that was not interrupted"
-        ));
+}
+
+/// How runs go on.
+pub(super) struct Going<'a> {
+    /// Episodes in all, where they are to be longer.
+    pub episodes: Option<u64>,
+    pub engine: &'a EngineArguments,
+    pub keeping: &'a Keeping,
+}
+
+impl Going<'_> {
+    /// Goes on with every run of a folder, one after the other. What has come of them is written after each.
+    pub fn on_with_all(
+        &self,
+        path: &Path,
+        series: &Series,
+        interrupt: &Interrupt,
+    ) -> Result<Ending> {
+        let telling = self.keeping.telling();
+        let mut ending = Ending::Done;
+        for (part, run) in series.runs.iter().zip(series.folders(path)) {
+            if !telling.quiet {
+                note(part.name());
+            }
+            let Some(watched) = self.on_with(&run, Some(interrupt))? else {
+                continue;
+            };
+            let (_, own) = save(watched)?;
+            series.summarise(path)?;
+            ending = ending.worse(own);
+            if ending == Ending::Interrupted {
+                break;
+            }
+        }
+        let summary = series.summarise(path)?;
+        if telling.json {
+            say(summary.to_json())?;
+        } else if telling.quiet {
+            say(summary.folder())?;
+        } else {
+            say(summary)?;
+        }
+        Ok(ending)
     }
-    let live = Live::begin(
-        folder,
-        begun,
-        run.checkpoint.as_ref(),
-        keeping.checkpoint_every,
-    )?;
-    let watched = watched(training, Some(live), &interrupt, telling.quiet)?;
-    complete(watched, telling)
+
+    /// Goes on with a run, to its end or until it is stopped; `None` if it has come to its end before.
+    fn on_with(&self, path: &Path, interrupt: Option<&Interrupt>) -> Result<Option<Watched>> {
+        let folder = Folder::reopen(path)?;
+        let found = Unfinished::read(path, None, self.episodes, |text| note(text))?;
+        let Some(run) = found else {
+            return Ok(None);
+        };
+        let (work, engine, device) = (run.recipe.synapse_steps(), &run.engine, &run.device);
+        let choice = self.engine.choose_as_before(work, engine, device)?;
+        let training = match (&run.checkpoint, &run.from) {
+            (Some(stored), _) => Training::resume(&choice.engine, stored.checkpoint.clone())?,
+            (None, None) => Training::new(&choice.engine, &run.recipe)?,
+            (None, Some(from)) => {
+                let parameters = parameters_of(from, &run.recipe)?;
+                Training::from_parameters(&choice.engine, &run.recipe, &parameters)?
+            }
+        };
+        let interrupt = interrupt.cloned();
+        let interrupt = interrupt.unwrap_or_else(|| Interrupt::listen(true));
+        let begun = run.begun(&choice);
+        let telling = self.keeping.telling();
+        if !telling.quiet {
+            note(format_args!("engine: {}", describe(&begun.choice)));
+            note(format_args!(
+                "run: {}, from episode {}",
+                path.display(),
+                training.episode()
+            ));
+        }
+        if choice.engine.device() != *device {
+            note(format_args!(
+                "the run began on {engine} ({device}): its last bits may not be those of a run that was not interrupted"
+            ));
+        }
+        let every = self.keeping.checkpoint_every;
+        let live = Live::begin(folder, begun, run.checkpoint.as_ref(), every)?;
+        watched(training, Some(live), &interrupt, telling.quiet).map(Some)
+    }
 }

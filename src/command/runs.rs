@@ -39,6 +39,9 @@ struct Line<'a> {
     /// `null` where the run has not ended.
     solved: Option<u64>,
     error: Option<f64>,
+    /// Of a sweep, the best point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best: Option<&'a str>,
     episodes: u64,
     seconds: Option<f64>,
     /// Those in which the listed runs differ.
@@ -93,7 +96,8 @@ fn settings(run: &Listed, keys: &[&str]) -> String {
         let value = run.settings.get(*key)?;
         Some(format!("{}={value}", short(key)))
     });
-    own.collect::<Vec<_>>().join(" ")
+    let best = run.best.as_ref().map(|best| format!("(best: {best})"));
+    own.chain(best).collect::<Vec<_>>().join(" ")
 }
 
 fn row(run: &Listed) -> [String; 7] {
@@ -135,6 +139,7 @@ impl<'a> Line<'a> {
             population: run.population,
             solved: run.solved,
             error: run.error,
+            best: run.best.as_deref(),
             episodes: run.episodes,
             seconds: run.seconds,
             settings: own.collect(),

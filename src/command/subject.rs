@@ -2,10 +2,11 @@
 
 use super::output::note;
 use metaplastic::runs::decimal::decimal;
-use metaplastic::runs::{StoredRun, typical};
+use metaplastic::runs::series::Series;
+use metaplastic::runs::{StoredRun, typical_of};
 use metaplastic::training::{Recipe, Trained};
-use metaplastic::{Parameters, Result};
-use std::path::Path;
+use metaplastic::{Error, Parameters, Result};
+use std::path::{Path, PathBuf};
 
 /// A network of a run.
 pub(super) struct Subject<'a> {
@@ -37,25 +38,32 @@ impl<'a> Subject<'a> {
         errors: &[Option<f64>],
         solved: &[bool],
     ) -> Self {
-        let index = typical(errors, solved);
+        let index = typical_of(recipe, errors, solved);
+        let point = match recipe.sweep.is_empty() {
+            true => String::new(),
+            false => format!("{}, ", recipe.describe_point(recipe.point_of(index))),
+        };
         let solved = if solved[index] {
             "solved"
         } else {
             "not solved"
         };
-        let seed = recipe.seed.wrapping_add(index as u64);
+        let seed = recipe.seed_of(index);
         let error = error_text(errors[index]);
         Self {
             recipe,
             parameters,
             index,
-            about: format!("seed {seed}, {solved}, final error {error}"),
+            about: format!("{point}seed {seed}, {solved}, final error {error}"),
         }
     }
 }
 
-/// Reads a run; of one that has not ended, says which episodes it is of.
+/// Reads a run; of one that has not ended, says which episodes it is of. Of runs that were trained one after the other, the one
+/// with the best point.
 pub(super) fn read(path: &Path) -> Result<StoredRun> {
+    let best = best_of_series(path)?;
+    let path = best.as_deref().unwrap_or(path);
     let run = StoredRun::read(path)?;
     if let Some(episode) = run.unfinished_at {
         note(format_args!(
@@ -64,6 +72,37 @@ pub(super) fn read(path: &Path) -> Result<StoredRun> {
         ));
     }
     Ok(run)
+}
+
+/// Of runs that were trained one after the other, the folder of the one with the best point.
+fn best_of_series(path: &Path) -> Result<Option<PathBuf>> {
+    let Some(series) = Series::read(path)? else {
+        return Ok(None);
+    };
+    let Some(best) = series.results(path).best_run().map(|run| path.join(run)) else {
+        return Err(Error::RunUnfinished {
+            path: path.to_owned(),
+        });
+    };
+    note(format_args!(
+        "{}: this is of the best of {} runs, {}",
+        path.display(),
+        series.runs.len(),
+        best.display()
+    ));
+    Ok(Some(best))
+}
+
+/// The folders of runs; where one has several, each of those.
+pub(super) fn each(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for folder in folders {
+        match Series::read(folder)? {
+            Some(series) => all.extend(series.folders(folder)),
+            None => all.push(folder.clone()),
+        }
+    }
+    Ok(all)
 }
 
 pub(super) fn error_text(error: Option<f64>) -> String {

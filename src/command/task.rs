@@ -1,7 +1,7 @@
 //! The tasks, and their settings, as arguments.
 
 use super::number::whole;
-use super::values::real;
+use super::values::{Choose, Lists, Several, real, several};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use metaplastic::tasks::{self, Task, TaskSetting};
@@ -29,26 +29,40 @@ pub(super) fn task_name() -> impl TypedValueParser<Value = TaskName> {
 
 /// The settings of all tasks, one option for each name.
 #[derive(Clone, Debug)]
-pub(super) struct TaskSettings(toml::Table);
+pub(super) struct TaskSettings(Vec<(&'static str, Several<toml::Value>)>);
 
 impl TaskSettings {
     /// The task with the settings that are given.
     pub fn apply(&self, task: Arc<dyn Task>) -> Result<Arc<dyn Task>> {
-        let given = &self.0;
         let own = task.settings();
-        if let Some(name) = given
-            .keys()
-            .find(|name| own.iter().all(|it| it.name != **name))
-        {
-            return Err(Error::Setting {
-                field: format!("--{}", name.replace('_', "-")),
-                reason: format!("{} has no such setting", task.name()),
-            });
+        let wrong = |name: &str, reason: String| Error::Setting {
+            field: format!("--{}", name.replace('_', "-")),
+            reason,
+        };
+        for (name, given) in &self.0 {
+            if own.iter().all(|it| it.name != *name) {
+                return Err(wrong(name, format!("{} has no such setting", task.name())));
+            }
+            if !given.is_one() {
+                let reason = "several values, where there can be one only";
+                return Err(wrong(name, reason.to_owned()));
+            }
         }
+        let given = self.0.iter();
+        let given: toml::Table = given
+            .map(|(name, given)| (name.to_string(), given.first()))
+            .collect();
         match given.is_empty() {
             true => Ok(task),
-            false => task.with_settings(given),
+            false => task.with_settings(&given),
         }
+    }
+
+    /// The options that may have several values.
+    pub fn lists(&mut self) -> Lists<'_> {
+        let all = self.0.iter_mut();
+        all.map(|(name, given)| (*name, given as &mut dyn Choose))
+            .collect()
     }
 
     /// Each setting's name and value in one of the tasks that have it, and what it is about.
@@ -81,6 +95,15 @@ impl TaskSettings {
     }
 }
 
+fn float_value(text: &str) -> Result<toml::Value, String> {
+    real(text).map(toml::Value::from)
+}
+
+fn size_value(text: &str) -> Result<toml::Value, String> {
+    let size: usize = whole(text)?;
+    Ok(i64::try_from(size).unwrap_or(i64::MAX).into())
+}
+
 impl Args for TaskSettings {
     fn augment_args(mut command: Command) -> Command {
         for (name, value, account) in Self::all() {
@@ -91,8 +114,10 @@ impl Args for TaskSettings {
                 .allow_negative_numbers(true)
                 .help(first.chain(letters).collect::<String>());
             command = command.arg(match value.is_float() {
-                true => option.value_name("VALUE").value_parser(real),
-                false => option.value_name("COUNT").value_parser(whole::<usize>),
+                true => option
+                    .value_name("VALUE")
+                    .value_parser(several(float_value)),
+                false => option.value_name("COUNT").value_parser(several(size_value)),
             });
         }
         command
@@ -105,14 +130,9 @@ impl Args for TaskSettings {
 
 impl FromArgMatches for TaskSettings {
     fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
-        let given = Self::all().into_iter().filter_map(|(name, value, _)| {
-            let given = if value.is_float() {
-                (*matches.get_one::<f64>(name)?).into()
-            } else {
-                let size = *matches.get_one::<usize>(name)?;
-                i64::try_from(size).unwrap_or(i64::MAX).into()
-            };
-            Some((name.to_owned(), given))
+        let given = Self::all().into_iter().filter_map(|(name, ..)| {
+            let given = matches.get_one::<Several<toml::Value>>(name)?;
+            Some((name, given.clone()))
         });
         Ok(Self(given.collect()))
     }

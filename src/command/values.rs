@@ -1,6 +1,103 @@
 //! Values of options that the argument parser does not know by itself.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, Command};
+use std::ffi::OsStr;
+
+/// One value or several: a setting that is swept.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Several<T> {
+    values: Vec<T>,
+    /// As they were typed.
+    texts: Vec<String>,
+}
+
+impl<T: Clone> Several<T> {
+    /// The value, or the first one.
+    pub fn first(&self) -> T {
+        self.values[0].clone()
+    }
+
+    pub fn is_one(&self) -> bool {
+        self.values.len() == 1
+    }
+}
+
+/// The values that are to be chosen from, whatever they are.
+pub(super) trait Choose {
+    /// As they were typed.
+    fn texts(&self) -> &[String];
+    /// Leaves one.
+    fn choose(&mut self, index: usize);
+}
+
+impl<T: Clone> Choose for Several<T> {
+    fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    fn choose(&mut self, index: usize) {
+        self.values = vec![self.values[index].clone()];
+        self.texts = vec![self.texts[index].clone()];
+    }
+}
+
+/// The options among `given` that have values, with their names.
+pub(super) type Lists<'a> = Vec<(&'static str, &'a mut dyn Choose)>;
+
+/// An option's values, if it is given.
+pub(super) fn list<'a, T: Clone + 'a>(
+    name: &'static str,
+    given: &'a mut Option<Several<T>>,
+) -> Option<(&'static str, &'a mut dyn Choose)> {
+    let given = given.as_mut()?;
+    Some((name, given as &mut dyn Choose))
+}
+
+/// One value, or several with commas, each as `one` reads it.
+pub(super) fn several<P: TypedValueParser>(one: P) -> SeveralParser<P> {
+    SeveralParser(one)
+}
+
+#[derive(Clone)]
+pub(super) struct SeveralParser<P>(P);
+
+impl<P: TypedValueParser> TypedValueParser for SeveralParser<P>
+where
+    P::Value: Clone,
+{
+    type Value = Several<P::Value>;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        option: Option<&Arg>,
+        given: &OsStr,
+    ) -> Result<Self::Value, clap::Error> {
+        // What is no text is refused by the parser of one.
+        let Some(text) = given.to_str() else {
+            return self
+                .0
+                .parse_ref(command, option, given)
+                .map(|value| Several {
+                    values: vec![value],
+                    texts: vec![String::new()],
+                });
+        };
+        let texts: Vec<_> = text.split(',').map(|one| one.trim().to_owned()).collect();
+        let values = texts
+            .iter()
+            .map(|one| self.0.parse_ref(command, option, one.as_ref()));
+        Ok(Several {
+            values: values.collect::<Result<_, _>>()?,
+            texts,
+        })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
 
 /// One of a few names.
 pub(super) fn one_of<T: Copy + Send + Sync + 'static>(
@@ -41,10 +138,15 @@ impl std::str::FromStr for Bound {
     }
 }
 
+/// As [`Bound`]'s text; for the argument parser, which names the option.
+pub(super) fn bound(text: &str) -> Result<Bound, String> {
+    text.parse()
+}
+
 /// Puts a given value in the place of another.
-pub(super) fn set<T>(place: &mut T, given: Option<T>) {
-    if let Some(value) = given {
-        *place = value;
+pub(super) fn set<T: Clone>(place: &mut T, given: &Option<Several<T>>) {
+    if let Some(given) = given {
+        *place = given.first();
     }
 }
 

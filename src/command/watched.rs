@@ -6,8 +6,8 @@ use super::progress::Progress;
 use super::recall;
 use super::subject::Subject;
 use metaplastic::Result;
-use metaplastic::runs::Live;
 use metaplastic::runs::files::RECALL;
+use metaplastic::runs::{Live, Summary};
 use metaplastic::training::{Checkpoint, Event, Trained, Training};
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -152,6 +152,21 @@ pub(super) struct Telling {
 
 /// Draws and saves what came of a run, and tells it.
 pub(super) fn complete(watched: Watched, telling: Telling) -> Result<Ending> {
+    let (summary, ending) = save(watched)?;
+    if telling.json {
+        say(summary.to_json())?;
+    } else if telling.quiet {
+        if let Some(folder) = summary.folder() {
+            say(folder)?;
+        }
+    } else {
+        say(summary)?;
+    }
+    Ok(ending)
+}
+
+/// Draws and saves what came of a run.
+pub(super) fn save(watched: Watched) -> Result<(Summary, Ending)> {
     let Watched { trained, live } = watched;
     let ending = ending(&trained);
     let live = live.expect("a run that is to be saved has a folder");
@@ -163,16 +178,7 @@ pub(super) fn complete(watched: Watched, telling: Telling) -> Result<Ending> {
         .map(|figure| (RECALL, figure.as_str()))
         .collect();
     let summary = live.end(&trained, &figures, |text| note(text))?;
-    if telling.json {
-        say(summary.to_json())?;
-    } else if telling.quiet {
-        if let Some(folder) = summary.folder() {
-            say(folder)?;
-        }
-    } else {
-        say(summary)?;
-    }
-    Ok(ending)
+    Ok((summary, ending))
 }
 
 /// How a command that trains ends.

@@ -105,7 +105,11 @@ impl<R: Real> TrainingState<R> {
             ("second moments", second),
         ] {
             values.check_shape(name, layout, population)?;
-            require_finite(name, &ArrayView1::from(values.values()))?;
+            // The square of a large gradient may be infinite: that parameter makes no more steps, but the run goes on.
+            let is_moment = name != "parameters";
+            if !is_moment || values.values().iter().any(|value| value.is_nan()) {
+                require_finite(name, &ArrayView1::from(values.values()))?;
+            }
         }
         for (name, length) in [
             ("updates", self.updates.len()),

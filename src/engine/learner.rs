@@ -365,6 +365,8 @@ mod tests {
             seed: 1,
             purpose: Purpose::Training,
             batch: 3,
+            seeds: None,
+            first: 0,
         };
         let whole = open().train(&source, 4..10).unwrap();
         let mut first = open();

@@ -41,6 +41,8 @@ pub(super) enum Command {
     Release(u64),
     /// One update with the gradients that follow.
     Apply(u64),
+    /// Whether episodes can be had from there.
+    Check(u64, Source),
     Run {
         learner: u64,
         source: Source,
@@ -60,11 +62,13 @@ pub(super) enum Command {
 /// An [`EpisodeSource`], whose task the other process knows.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Source {
-    #[serde(with = "crate::tasks::written")]
+    #[serde(with = "crate::training::written")]
     task: Arc<dyn Task>,
     seed: u64,
     purpose: u32,
     batch: usize,
+    seeds: Option<usize>,
+    first: usize,
 }
 
 /// What comes back; arrays may follow.
@@ -93,17 +97,26 @@ impl Source {
             seed: source.seed,
             purpose: source.purpose as u32,
             batch: source.batch,
+            seeds: source.seeds,
+            first: source.first,
         }
     }
 
     pub fn read(self) -> Result<EpisodeSource> {
-        let purposes = [Purpose::Initial, Purpose::Training, Purpose::Evaluation];
+        let purposes = [
+            Purpose::Initial,
+            Purpose::Training,
+            Purpose::Evaluation,
+            Purpose::Validation,
+        ];
         let purpose = purposes.into_iter().find(|&it| it as u32 == self.purpose);
         Ok(EpisodeSource {
             task: self.task,
             seed: self.seed,
             purpose: purpose.ok_or_else(|| malformed("no such purpose"))?,
             batch: self.batch,
+            seeds: self.seeds,
+            first: self.first,
         })
     }
 }

@@ -217,16 +217,19 @@ impl<R: Real> LearnerBackend<R> for RemoteLearner<R> {
         let is_known = read
             .and_then(|(read, _)| read.read())
             .is_ok_and(|it| *it.task == *source.task);
-        match is_known {
-            true => Ok(()),
-            false => Err(Error::setting(
+        if !is_known {
+            return Err(Error::setting(
                 "task",
                 format!(
-                    "{:?} is no task that other processes know: those that come with the crate can be spread over them",
+                    "{:?} is no task that other processes know: those that come with the crate, and files of episodes, can be \
+                     spread over them",
                     source.task.name()
                 ),
-            )),
+            ));
         }
+        let check = Command::Check(self.learner, Source::new(source));
+        self.rank.ask(&check, &[])?;
+        Ok(())
     }
 
     fn run(

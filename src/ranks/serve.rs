@@ -55,6 +55,7 @@ pub(super) fn serve_with(
             | Command::Hold { learner, .. }
             | Command::StepOn { learner, .. }
             | Command::Apply(learner)
+            | Command::Check(learner, _)
             | Command::Run { learner, .. }
             | Command::Parameters(learner)
             | Command::Failures(learner)
@@ -173,6 +174,10 @@ impl<R: Real> Learners<R> {
                 let it = find(opened, learner)?;
                 let gradients = parameters_of(first()?, &it.layout, it.population)?;
                 it.learner.apply(&gradients)?;
+                done
+            }
+            Command::Check(learner, source) => {
+                source.read()?.check(&find(opened, learner)?.network)?;
                 done
             }
             Command::Run {

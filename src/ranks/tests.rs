@@ -147,6 +147,8 @@ fn source(batch: usize) -> EpisodeSource {
         seed: 5,
         purpose: Purpose::Training,
         batch,
+        seeds: None,
+        first: 0,
     }
 }
 
@@ -209,6 +211,23 @@ fn networks_spread_over_processes_are_those_of_one() {
         everything::<f64>(&several, 4, 2),
         everything(&Engine::cpu(), 4, 2)
     );
+}
+
+#[test]
+fn seeds_that_begin_again_do_so_wherever_the_networks_are() {
+    let network = network();
+    let parameters = Parameters::<f32>::initialise(&network, &Initial::default(), 7, 1).unwrap();
+    let swept = EpisodeSource {
+        seeds: Some(3),
+        ..source(2)
+    };
+    let train = |engine: &Engine| {
+        let optimisers = [Optimiser::adam(0.1)];
+        let mut learner = engine.learner(&network, &parameters, &optimisers).unwrap();
+        let means = learner.train(&swept, 0..4).unwrap();
+        (means, learner.parameters().unwrap())
+    };
+    assert_eq!(train(&ranks(3, false).0), train(&Engine::cpu()));
 }
 
 #[test]

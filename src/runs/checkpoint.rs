@@ -215,9 +215,9 @@ fn to_bytes(checkpoint: &Checkpoint, seconds: f64) -> Result<Vec<u8>> {
     } = checkpoint;
     // As columns, and as a file.
     let values = 3 * state.parameters.values().len() * size_of::<f32>()
-        + progress.history.len() * (recipe.population + 2) * size_of::<f64>();
+        + progress.history.len() * (recipe.networks() + 2) * size_of::<f64>();
     memory::require("a checkpoint", 2 * values as u128)?;
-    let networks = [recipe.population];
+    let networks = [recipe.networks()];
     let reports = [progress.history.len()];
     let [first, second] = &state.moments;
     let mut columns = Vec::new();
@@ -346,7 +346,7 @@ impl File<'_> {
     }
 
     fn parameters(&self, prefix: &str, recipe: &Recipe) -> Result<Parameters<f32>> {
-        let mut parameters = Parameters::new(&recipe.network, recipe.population)?;
+        let mut parameters = Parameters::new(&recipe.network, recipe.networks())?;
         for tensor in parameters.layout().clone().tensors() {
             let name = format!("{prefix}{}", tensor.name());
             let shape = parameters.tensor(tensor).shape().to_vec();
@@ -396,7 +396,7 @@ fn from_bytes(bytes: &[u8], path: &Path, task: Option<&Arc<dyn Task>>) -> Result
 }
 
 fn progress(file: &File<'_>, recipe: &Recipe) -> Result<Progress> {
-    let networks = [recipe.population];
+    let networks = [recipe.networks()];
     let part = match file.metadata.contains_key("part_start") {
         false => None,
         true => Some(Part {
@@ -408,13 +408,13 @@ fn progress(file: &File<'_>, recipe: &Recipe) -> Result<Progress> {
     let reports = found.map_or(0, |tensor| tensor.shape().iter().product());
     let episodes: Vec<u64> = file.array("report_episodes", Dtype::U64, &[reports])?;
     let failed: Vec<u64> = file.array("report_failed", Dtype::U64, &[reports])?;
-    let shape = [reports, recipe.population];
+    let shape = [reports, recipe.networks()];
     let errors: Vec<f64> = file.array("report_errors", Dtype::F64, &shape)?;
     let learned = recipe.learned_episodes();
     let each = episodes
         .iter()
         .zip(&failed)
-        .zip(errors.chunks(recipe.population));
+        .zip(errors.chunks(recipe.networks()));
     let history = each.map(|((&episode, &failed), error)| Report {
         episode,
         phase: match episode <= learned {
@@ -433,7 +433,7 @@ fn progress(file: &File<'_>, recipe: &Recipe) -> Result<Progress> {
 }
 
 fn state(file: &File<'_>, recipe: &Recipe) -> Result<TrainingState<f32>> {
-    let networks = [recipe.population];
+    let networks = [recipe.networks()];
     let failures: Vec<Failure> = serde_json::from_str(file.text("failures")?)
         .map_err(|error| Error::setting("failures", error.to_string()))?;
     let [parameters, first, second] = PREFIXES.map(|prefix| file.parameters(prefix, recipe));

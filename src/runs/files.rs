@@ -1,6 +1,7 @@
 //! What the files of a run are called.
 
 use super::{checkpoint, staging};
+use std::io::Read;
 use std::path::Path;
 
 /// The parameters, as safetensors.
@@ -17,6 +18,18 @@ pub const SUMMARY: &str = "summary.json";
 pub const RUN: &str = "run.toml";
 /// A report on several runs, in the folder around theirs.
 pub const REPORT: &str = "report.html";
+
+/// What stands in every report, and among its first bytes.
+const OF_REPORT: (&str, u64) = ("<meta name=\"generator\" content=\"metaplastic ", 1_000);
+
+/// Whether a file is a report, which can be made again of the runs.
+pub fn is_report(path: &Path) -> bool {
+    let (own, beginning) = OF_REPORT;
+    let mut start = Vec::new();
+    let file = std::fs::File::open(path);
+    let read = file.and_then(|file| file.take(beginning).read_to_end(&mut start));
+    read.is_ok() && String::from_utf8_lossy(&start).contains(own)
+}
 
 /// The files that make a folder a run. Whatever else lies there is left alone.
 pub(super) const FILES: [&str; 6] = [PARAMETERS, NETWORK, METRICS, CURVE, SUMMARY, RUN];

@@ -2,7 +2,7 @@
 
 use super::checkpoint::{self, CHECKPOINTS};
 use super::claim::Claim;
-use super::files::{FIGURES, FILES, REPORT, RUN, holds_a_run};
+use super::files::{FIGURES, FILES, REPORT, RUN, holds_a_run, is_report};
 use super::run::Run;
 use super::staging;
 use super::summary::Summary;
@@ -265,6 +265,11 @@ impl Folder {
         let summary = write(run, &self.path)?;
         if self.replaces {
             checkpoint::remove_all(&self.path)?;
+            // It is on the run that was there.
+            let report = self.path.join(REPORT);
+            if is_report(&report) {
+                remove(report)?;
+            }
             self.replaces = false;
         }
         if let Some(beside) = self.beside.take() {

@@ -39,8 +39,10 @@ pub struct Listed {
     pub task: String,
     /// Every setting of its recipe, by the path of its key: `optimiser.learning_rate`.
     pub settings: BTreeMap<String, String>,
-    /// Networks.
+    /// Networks; of a sweep that has not ended, for each point.
     pub population: u64,
+    /// Of a sweep that has ended or was stopped, what its best point is called.
+    pub best: Option<String>,
     /// Networks that solved the task, of a run that has ended or was stopped.
     pub solved: Option<u64>,
     /// The median of the final errors; of a run that has not ended, of its last report.
@@ -55,10 +57,20 @@ pub struct Listed {
 #[derive(Deserialize)]
 struct Summary {
     solved: u64,
+    population: u64,
+    #[serde(default)]
+    points: Vec<Point>,
+    best: Option<usize>,
     episodes: u64,
     interrupted: bool,
     seconds: f64,
     final_error: FinalError,
+}
+
+/// A point of a sweep.
+#[derive(Deserialize)]
+struct Point {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -138,7 +150,13 @@ impl Listed {
             state,
             task: task.and_then(Value::as_str).unwrap_or_default().to_owned(),
             settings,
-            population: population.and_then(|it| it.try_into().ok()).unwrap_or(0),
+            population: match &summary {
+                Some(summary) => summary.population,
+                None => population.and_then(|it| it.try_into().ok()).unwrap_or(0),
+            },
+            best: summary
+                .as_ref()
+                .and_then(|it| Some(it.points.get(it.best?)?.name.clone())),
             solved: summary.as_ref().map(|it| it.solved),
             error: match &summary {
                 Some(summary) => summary.final_error.median,

@@ -65,7 +65,7 @@ impl Live {
         write_atomically(path.join(METRICS), |file| {
             let reports = from.map(|from| &from.checkpoint.progress.history);
             for report in reports.into_iter().flatten() {
-                file.write_all(&line(report, None))?;
+                file.write_all(&line(&begun.recipe, report, None))?;
             }
             Ok(())
         })?;
@@ -131,7 +131,7 @@ impl Live {
         let Some(metrics) = &mut self.metrics else {
             return;
         };
-        if let Err(error) = metrics.write_all(&line(report, None)) {
+        if let Err(error) = metrics.write_all(&line(&self.begun.recipe, report, None)) {
             // Half a line may be there. The end writes all of them.
             self.metrics = None;
             let path = self.folder.place().join(METRICS);

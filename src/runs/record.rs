@@ -48,10 +48,10 @@ impl Record {
         let summary = Summary::of_json(&read_text(&path)?).map_err(|error| wrong(&path, error))?;
         let found = summary.identity().map(ToString::to_string);
         run.identity.require(found.as_deref(), &path, &settings)?;
-        let history = history(&find(folder, METRICS), run.recipe.population)?;
+        let history = history(&find(folder, METRICS), run.recipe.networks())?;
         let has_learned = !history.is_empty() || !summary.interrupted();
-        let networks = (0..run.recipe.population).map(|index| NetworkResult {
-            seed: run.recipe.seed.wrapping_add(index as u64),
+        let networks = (0..run.recipe.networks()).map(|index| NetworkResult {
+            seed: run.recipe.seed_of(index),
             final_error: has_learned.then(|| run.final_errors[index].unwrap_or(f64::NAN)),
             wrong: summary.wrong(index),
             solved: run.solved[index],

@@ -6,7 +6,7 @@ use super::files::{CURVE, METRICS, NETWORK, PARAMETERS, RUN, SUMMARY};
 use super::identity::{self, Identity};
 use super::settings::Settings;
 use super::staging::find;
-use super::typical::typical;
+use super::typical::typical_of;
 use crate::error::{Error, Result};
 use crate::file::read_text;
 use crate::network::Network;
@@ -116,12 +116,12 @@ impl StoredRun {
             read_parameters_with(&path, &network).map_err(|error| in_file(&path, error))?;
         let found = metadata.get(identity::KEY).map(String::as_str);
         identity.require(found, &path, &settings)?;
-        if parameters.population() != recipe.population {
+        if parameters.population() != recipe.networks() {
             let reason = format!(
                 "of {} networks, but {} has a population of {}",
                 parameters.population(),
                 settings.display(),
-                recipe.population
+                recipe.networks()
             );
             return Err(Error::Run { path, reason });
         }
@@ -134,7 +134,7 @@ impl StoredRun {
             Some(wrong) => &wrong.per_network,
             None => &summary.final_error.per_network,
         };
-        let solved = (0..recipe.population)
+        let solved = (0..recipe.networks())
             .map(|index| {
                 let failed = summary.failures.iter().any(|f| f.network == index);
                 !failed && judged[index].is_some_and(|value| value < summary.solved_below)
@@ -179,17 +179,21 @@ impl StoredRun {
         })
     }
 
-    /// The index of the network that stands for the others.
+    /// The index of the network that stands for the others; of a sweep, for those of the best point.
     pub fn typical(&self) -> usize {
-        typical(&self.final_errors, &self.solved)
+        typical_of(&self.recipe, &self.final_errors, &self.solved)
     }
 
-    /// `network 3 (seed 3), solved, final error 0.0014`.
+    /// `network 3 (seed 3), solved, final error 0.0014`; of a sweep, with the values that the network has.
     ///
     /// # Panics
     /// If there is no such network.
     pub fn describe(&self, index: usize) -> String {
-        let seed = self.recipe.seed.wrapping_add(index as u64);
+        let seed = self.recipe.seed_of(index);
+        let point = match self.recipe.describe_point(self.recipe.point_of(index)) {
+            none if none.is_empty() => none,
+            point => format!(", {point}"),
+        };
         let solved = if self.solved[index] {
             "solved"
         } else {
@@ -199,7 +203,7 @@ impl StoredRun {
             Some(error) => format!("final error {}", decimal(error)),
             None => "no final error".to_owned(),
         };
-        format!("network {index} (seed {seed}), {solved}, {error}")
+        format!("network {index} (seed {seed}{point}), {solved}, {error}")
     }
 }
 
@@ -292,7 +296,7 @@ impl Summary {
         };
         let text = read_text(path)?;
         let summary: Self = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-        let (task, population) = (recipe.task.name(), recipe.population);
+        let (task, population) = (recipe.task.name(), recipe.networks());
         if summary.task != task || summary.population != population {
             return Err(wrong(format!(
                 "of {} networks on {}, but run.toml is of {population} on {task}",

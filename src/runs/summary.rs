@@ -4,8 +4,9 @@ use super::decimal::decimal;
 use super::identity::Identity;
 use super::run::Run;
 use crate::computation::Failure;
-use crate::training::{Statistics, Trained};
+use crate::training::{PointResult, Recipe, Statistics, Trained};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -18,6 +19,7 @@ pub struct Summary {
     task: String,
     /// Networks that solved the task, or had when the run was stopped.
     solved: usize,
+    /// Networks in all.
     population: usize,
     /// The error below which a network has solved the task; the fraction of wrong answers where the task judges by that.
     solved_below: f64,
@@ -30,12 +32,122 @@ pub struct Summary {
     seed: u64,
     interrupted: bool,
     failures: Vec<Failure>,
+    /// Of a sweep, what came of each point, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    points: Vec<Point>,
+    /// Of a sweep, the index of the best point: most of its networks solved the task; of several, that with the least median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    best: Option<usize>,
     /// Wall time of training.
     seconds: f64,
     engine: String,
     device: String,
     /// The run folder.
     run: Option<String>,
+}
+
+/// What came of the networks of one point of a sweep.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Point {
+    /// The settings that are swept, and their values here.
+    settings: serde_json::Map<String, serde_json::Value>,
+    /// For people: `learning_rate 0.003, l1 0`.
+    name: String,
+    /// Its first network; those of the other seeds follow.
+    first_network: usize,
+    population: usize,
+    solved: usize,
+    /// Of the final errors; `null` as there.
+    median: Option<f64>,
+    q25: Option<f64>,
+    q75: Option<f64>,
+    worst: Option<f64>,
+}
+
+impl Point {
+    fn of(recipe: &Recipe, index: usize, result: &PointResult) -> Self {
+        let values = recipe.sweep.iter().zip(recipe.indices(index));
+        let settings = values.flat_map(|(axis, value)| {
+            let value = serde_json::to_value(&axis.values[value]).unwrap_or_default();
+            axis.keys
+                .iter()
+                .map(move |key| (key.clone(), value.clone()))
+        });
+        let one = |value: fn(&Statistics) -> f64| {
+            let value = result.final_error.as_ref().map(value);
+            value.filter(|value| value.is_finite())
+        };
+        Self {
+            settings: settings.collect(),
+            name: recipe.describe_point(index),
+            first_network: result.networks.start,
+            population: result.networks.len(),
+            solved: result.solved,
+            median: one(|s| s.median),
+            q25: one(|s| s.q25),
+            q75: one(|s| s.q75),
+            worst: one(|s| s.worst),
+        }
+    }
+
+    /// The same, of a run that differs from others in some values.
+    pub fn within(self, name: &str, values: &BTreeMap<String, String>) -> Self {
+        let values = values.iter();
+        let mut settings: serde_json::Map<_, _> = values
+            .map(|(name, value)| {
+                let number = serde_json::from_str(value).ok();
+                (name.clone(), number.unwrap_or_else(|| value.clone().into()))
+            })
+            .collect();
+        settings.extend(self.settings);
+        let names = [name, &self.name]
+            .into_iter()
+            .filter(|name| !name.is_empty());
+        Self {
+            settings,
+            name: names.collect::<Vec<_>>().join(", "),
+            ..self
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A line, with the name in so many columns.
+    pub fn line(&self, width: usize) -> String {
+        let [name, solved, median, quartiles, worst] = self.row();
+        format!(
+            "{name:width$}  {solved} solved, median {median}, quartiles {quartiles}, worst {worst}"
+        )
+    }
+
+    /// `name, solved, median, quartiles, worst`.
+    fn row(&self) -> [String; 5] {
+        [
+            self.name.clone(),
+            format!("{} of {}", self.solved, self.population),
+            number(self.median),
+            format!("{} to {}", number(self.q25), number(self.q75)),
+            number(self.worst),
+        ]
+    }
+}
+
+/// What came of each point of a sweep, and the best; nothing of a run without a sweep.
+fn points(recipe: &Recipe, trained: &Trained) -> (Vec<Point>, Option<usize>) {
+    if recipe.sweep.is_empty() {
+        return (Vec::new(), None);
+    }
+    let results = trained.points(recipe);
+    (points_of(recipe, &results), PointResult::best(&results))
+}
+
+/// Points from what came of them.
+pub(super) fn points_of(recipe: &Recipe, results: &[PointResult]) -> Vec<Point> {
+    let each = results.iter().enumerate();
+    let points = each.map(|(index, result)| Point::of(recipe, index, result));
+    points.collect()
 }
 
 /// Mean error per counted step over the frozen episodes; where a run was stopped, over the last ones before that. `null`
@@ -87,11 +199,14 @@ impl Summary {
                 .map(value)
                 .filter(|value| value.is_finite())
         };
+        let (points, best) = points(recipe, trained);
         Self {
+            points,
+            best,
             identity: saved.map(|(identity, _)| identity.clone()),
             task: recipe.task.name().to_owned(),
             solved: trained.solved(),
-            population: recipe.population,
+            population: recipe.networks(),
             solved_below: recipe.task.solved_below(),
             final_error: FinalError {
                 median: one(|s| s.median),
@@ -148,6 +263,17 @@ impl Summary {
     pub(super) fn wrong(&self, index: usize) -> Option<f64> {
         let wrong = self.wrong_answers.as_ref()?;
         wrong.per_network.get(index).copied().flatten()
+    }
+
+    /// Of a sweep, a row for each point: `name, solved, median, quartiles, worst`, as texts for a table.
+    pub fn point_rows(&self) -> Vec<[String; 5]> {
+        self.points.iter().map(Point::row).collect()
+    }
+
+    /// Of a sweep, the index of the best point, and what it is called.
+    pub fn best(&self) -> Option<(usize, &str)> {
+        let best = self.best?;
+        Some((best, &self.points.get(best)?.name))
     }
 
     /// The engine and its device.
@@ -233,6 +359,17 @@ impl fmt::Display for Summary {
                 percent(wrong.q75),
                 percent(wrong.worst)
             )?;
+        }
+        let width = self
+            .points
+            .iter()
+            .map(|point| point.name.chars().count())
+            .max();
+        for point in self.points.iter().filter(|_| self.episodes > 0) {
+            writeln!(f, "  {}", point.line(width.unwrap_or(0)))?;
+        }
+        if let Some(best) = self.best {
+            writeln!(f, "  best         {}", self.points[best].name)?;
         }
         writeln!(
             f,

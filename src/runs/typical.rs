@@ -1,5 +1,17 @@
 //! Which network of a population stands for the others.
 
+use crate::training::{PointResult, Recipe};
+
+/// The typical network of a run, as [`typical`] has it; of a sweep, that of the best point.
+pub fn typical_of(recipe: &Recipe, errors: &[Option<f64>], solved: &[bool]) -> usize {
+    if recipe.sweep.is_empty() {
+        return typical(errors, solved);
+    }
+    let point = PointResult::best(&PointResult::of_each(recipe, errors, solved)).unwrap_or(0);
+    let own = recipe.networks_of(point);
+    own.start + typical(&errors[own.clone()], &solved[own])
+}
+
 /// The solved network whose final error is nearest the median of the solved ones; of all, where none is solved.
 pub fn typical(errors: &[Option<f64>], solved: &[bool]) -> usize {
     let any = solved.contains(&true);

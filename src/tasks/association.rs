@@ -417,6 +417,8 @@ mod tests {
             seed: 3,
             purpose: Purpose::Training,
             batch: 40,
+            seeds: None,
+            first: 0,
         }
     }
 

@@ -204,6 +204,8 @@ mod tests {
             seed: 3,
             purpose: Purpose::Training,
             batch: 40,
+            seeds: None,
+            first: 0,
         };
         let episodes = source.episodes(1, 0).unwrap();
         let Objective::Target { target, .. } = &episodes.objective else {

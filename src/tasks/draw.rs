@@ -1,7 +1,7 @@
 //! The random words of one episode.
 
 use crate::number::{Kernel, vectorise};
-use crate::random::{threefry, threefry_each};
+use crate::random::{Purpose, threefry, threefry_each};
 use pulp::Simd;
 
 /// The random words of one episode, a function of the network's seed, what the episodes are for, the meta-step and the
@@ -21,6 +21,18 @@ impl Draw {
             meta_step,
             episode,
         }
+    }
+
+    /// What the episode is for.
+    pub fn purpose(&self) -> Purpose {
+        let all = [Purpose::Training, Purpose::Evaluation, Purpose::Validation];
+        let own = all.into_iter().find(|one| *one as u32 == self.key[2]);
+        own.unwrap_or(Purpose::Initial)
+    }
+
+    /// The meta-step, and the episode's index in its batch.
+    pub fn place(&self) -> [u32; 2] {
+        [self.meta_step, self.episode]
     }
 
     /// Four of the words, those of block (`first`, `second`); every block has its own.

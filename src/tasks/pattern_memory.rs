@@ -310,6 +310,8 @@ mod tests {
             seed,
             purpose: Purpose::Training,
             batch: 4,
+            seeds: None,
+            first: 0,
         };
         let size = task.steps() * task.bits;
         let [mut input, mut target] = [vec![0.0; size], vec![0.0; size]];

@@ -21,25 +21,31 @@ const MOST: usize = 1 << 24;
 pub struct EpisodeSource {
     /// The task.
     pub task: Arc<dyn Task>,
-    /// Seed of network 0; network `n` has `seed + n`.
+    /// Seed of network 0; network `n` has `seed + n`, unless seeds begin again.
     pub seed: u64,
     /// What the episodes are for.
     pub purpose: Purpose,
     /// Episodes per network and meta-step `B`.
     pub batch: usize,
+    /// After how many networks seeds begin again, so that the ones that follow see the same episodes; at least 1. `None`: never.
+    pub seeds: Option<usize>,
+    /// Which network of a larger population network 0 is; 0 where it is the first.
+    pub first: usize,
 }
 
 impl EpisodeSource {
-    /// Fails unless the task fits the network and there is an episode.
+    /// Fails unless the task fits the network, there is an episode, and it can be made.
     ///
     /// # Errors
     /// Names the first size that is out of range or does not fit.
     pub fn check(&self, network: &Network) -> Result<()> {
         self.check_sizes()?;
-        check_network(&*self.task, network)
+        check_network(&*self.task, network)?;
+        self.task.prepare()
     }
 
-    fn check_sizes(&self) -> Result<()> {
+    /// Fails unless there is an episode, as many as the task can have in a batch.
+    pub(crate) fn check_sizes(&self) -> Result<()> {
         if self.batch == 0 {
             return Err(Error::ZeroSize {
                 field: "batch".into(),
@@ -51,13 +57,20 @@ impl EpisodeSource {
                 format!("{}, at most {} are supported", self.batch, i32::MAX),
             ));
         }
+        if let Some(most) = self.task.most_in_batch()
+            && self.purpose == Purpose::Training
+            && self.batch > most
+        {
+            let reason = format!("{}, but there are {most} episodes to draw from", self.batch);
+            return Err(Error::setting("batch", reason));
+        }
         check_task(&*self.task)
     }
 
     /// The same for a population that has this one's networks from number `first` on.
     pub(crate) fn from_network(&self, first: usize) -> Self {
         Self {
-            seed: self.seed.wrapping_add(first as u64),
+            first: self.first + first,
             ..self.clone()
         }
     }
@@ -65,6 +78,8 @@ impl EpisodeSource {
     /// The key of network `index`'s episodes.
     pub fn key(&self, index: usize) -> [u32; 4] {
         let (seed, purpose) = (self.seed, self.purpose);
+        let index = self.first + index;
+        let index = self.seeds.map_or(index, |seeds| index % seeds.max(1));
         Draws { seed, purpose }.key(index)
     }
 
@@ -88,6 +103,7 @@ impl EpisodeSource {
             });
         }
         self.check_sizes()?;
+        self.task.prepare()?;
         let (steps, inputs, outputs) = (self.task.steps(), self.task.inputs(), self.task.outputs());
         let population = networks.len();
         let values = memory::elements(
@@ -277,6 +293,8 @@ mod tests {
                 seed: 7,
                 purpose: Purpose::Training,
                 batch: 4,
+                seeds: None,
+                first: 0,
             };
             let sizes = [task.inputs(), task.outputs()].map(|size| task.steps() * size);
             let [mut input, mut target] = sizes.map(|size| vec![f32::NAN; size * 32]);

@@ -188,6 +188,31 @@ pub trait Task: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Makes ready what episodes are made of, such as files. It is called before the first episode is made. By default there is
+    /// nothing to do.
+    ///
+    /// # Errors
+    /// If that cannot be done.
+    fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether the frozen end has episodes of its own ([`Purpose::Validation`](crate::random::Purpose::Validation)). By default it
+    /// has more of those of training.
+    fn has_validation(&self) -> bool {
+        false
+    }
+
+    /// The most episodes that a batch may have, if that is limited. By default it is not.
+    fn most_in_batch(&self) -> Option<usize> {
+        None
+    }
+
+    /// How many episodes an evaluation can go through before they come again, if they do. By default each is a new one.
+    fn episodes_in_all(&self) -> Option<usize> {
+        None
+    }
+
     /// The same episodes made by a GPU. Without this, the host makes them, and takes them to the device at each meta-step.
     fn kernel(&self) -> Option<TaskKernel> {
         None

@@ -43,9 +43,10 @@ pub use read::{
     episodes_from_bytes, parameters_from_bytes, read_episodes, read_parameters,
     read_parameters_with,
 };
+pub(crate) use read::{episodes_of, read as read_bytes};
 pub use write::{
     episodes_to_bytes, gradients_to_bytes, parameters_to_bytes, require_room_for_gradients,
-    write_episodes, write_gradients, write_parameters, write_parameters_with,
+    write_episodes, write_gradients, write_parameters, write_parameters_with, write_recorded,
 };
 
 #[cfg(test)]

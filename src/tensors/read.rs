@@ -146,7 +146,8 @@ pub fn episodes_from_bytes<R: Real>(
     episodes_of(BYTES, bytes, network, population)
 }
 
-fn episodes_of<R: Real>(
+/// As [`episodes_from_bytes`], of a file that errors call `origin`.
+pub(crate) fn episodes_of<R: Real>(
     origin: &str,
     bytes: &[u8],
     network: &Network,
@@ -313,7 +314,8 @@ fn expected(tensor: &Tensor, population: Option<usize>) -> String {
     format!("[{}]", axes.join(", "))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+/// The bytes of a file, if memory has room for what is made of them.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let error = |source| Error::Read {
         path: path.to_owned(),
         source,

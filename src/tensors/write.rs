@@ -8,7 +8,8 @@ use crate::memory;
 use crate::network::{Layer, Network};
 use crate::number::Real;
 use crate::parameters::{Layout, Parameters};
-use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -143,6 +144,44 @@ fn of_gradients<R: Real>(gradients: &Gradients<R>) -> Vec<(String, Stored<'_, R>
         }
     }
     tensors
+}
+
+/// Writes arrays by name, and the steps that some of them are of as `steps`, I64 `[S]`.
+///
+/// # Errors
+/// If memory is short or the file cannot be written.
+pub fn write_recorded(
+    path: impl AsRef<Path>,
+    tensors: &[(String, ArrayD<f32>)],
+    steps: &[usize],
+    metadata: impl IntoIterator<Item = (String, String)>,
+) -> Result<()> {
+    let values = tensors.iter().map(|(_, array)| array.len()).sum::<usize>();
+    let bytes = 2 * values as u128 * size_of::<f32>() as u128;
+    memory::require("what is recorded", bytes)?;
+    let steps = steps.iter().flat_map(|step| (*step as i64).to_le_bytes());
+    let mut columns = vec![(
+        "steps",
+        Dtype::I64,
+        vec![steps.clone().count() / 8],
+        steps.collect::<Vec<u8>>(),
+    )];
+    columns.extend(tensors.iter().map(|(name, array)| {
+        let bytes = array.iter().flat_map(|value| value.to_le_bytes());
+        (
+            name.as_str(),
+            Dtype::F32,
+            array.shape().to_vec(),
+            bytes.collect(),
+        )
+    }));
+    let views = columns.iter().map(|(name, dtype, shape, bytes)| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes);
+        (*name, view.expect("an array is as long as its shape says"))
+    });
+    let metadata = metadata.into_iter().collect();
+    let bytes = safetensors::serialize(views, Some(metadata)).expect("every name is there once");
+    write_atomically(path.as_ref(), |file| file.write_all(&bytes))
 }
 
 /// Fails unless memory holds what [`write_gradients`] writes for these episodes twice, as arrays and as a file. To be

@@ -53,7 +53,7 @@ impl Progress {
             meta_steps: 0,
             history: Vec::new(),
             part: None,
-            frozen_errors: vec![0.0; recipe.population],
+            frozen_errors: vec![0.0; recipe.networks()],
         }
     }
 
@@ -122,7 +122,7 @@ impl Progress {
             }
             true => last_errors(&history, episodes(recipe, frozen)),
         };
-        let networks = (0..recipe.population).map(|index| {
+        let networks = (0..recipe.networks()).map(|index| {
             let final_error = final_errors.as_ref().map(|errors: &Vec<f64>| errors[index]);
             let failed = failures.iter().any(|failure| failure.network == index);
             let wrong = wrong.map(|wrong| wrong[index]);
@@ -131,7 +131,7 @@ impl Progress {
                 false => final_error,
             };
             NetworkResult {
-                seed: recipe.seed.wrapping_add(index as u64),
+                seed: recipe.seed_of(index),
                 final_error,
                 wrong,
                 solved: !failed && judged.is_some_and(|value| value < recipe.task.solved_below()),
@@ -190,7 +190,7 @@ impl Checkpoint {
         } = self;
         recipe.check()?;
         let layout = crate::parameters::Layout::new(&recipe.network)?;
-        state.check(&layout, recipe.population)?;
+        state.check(&layout, recipe.networks())?;
         let (done, all) = (progress.meta_steps, recipe.meta_steps());
         if done > all {
             return Err(wrong("meta_steps", format!("{done} of a run of {all}")));
@@ -198,8 +198,8 @@ impl Checkpoint {
         let errors = progress.history.iter().map(|report| &report.error);
         let part = progress.part.as_ref().map(|part| &part.error);
         for errors in errors.chain(part).chain([&progress.frozen_errors]) {
-            if errors.len() != recipe.population {
-                let reason = format!("{} of {} networks", errors.len(), recipe.population);
+            if errors.len() != recipe.networks() {
+                let reason = format!("{} of {} networks", errors.len(), recipe.networks());
                 return Err(wrong("errors", reason));
             }
         }
@@ -249,9 +249,16 @@ impl Checkpoint {
                 before.episodes
             ));
         }
-        if let Schedule::Cosine { updates, .. } = before.optimiser.schedule
-            && updates == frozen_from(&before)
-        {
+        let falls = before
+            .optimisers()?
+            .into_iter()
+            .find_map(|it| match it.schedule {
+                Schedule::Cosine { updates, .. } if updates == frozen_from(&before) => {
+                    Some(updates)
+                }
+                _ => None,
+            });
+        if let Some(updates) = falls {
             return refused(format!(
                 "{episodes}, but the learning rate falls over the {updates} updates of the run: a longer one differs from the \
                  start; train anew, or go on from its parameters (train --from)"

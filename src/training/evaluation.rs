@@ -1,5 +1,6 @@
 //! What trained networks do on fresh episodes, step by step.
 
+use super::recipe::Recipe;
 use crate::computation::Want;
 use crate::engine::Engine;
 use crate::episodes::Objective;
@@ -14,7 +15,7 @@ use ndarray::{Array2, ArrayView1};
 use std::sync::Arc;
 
 /// Episodes that are made at once, whatever their number in all, so that an episode is the same in any evaluation.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// The behaviour of networks with frozen parameters, mean over fresh episodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,32 @@ impl Evaluation {
         parameters: &Parameters<f32>,
         task: &Arc<dyn Task>,
         seed: u64,
+        episodes: u64,
+    ) -> Result<Self> {
+        Self::with_seeds(engine, (network, parameters), task, (seed, None), episodes)
+    }
+
+    /// As [`Evaluation::new`], of the networks of a run. In a sweep, those of every point see the same episodes.
+    ///
+    /// # Errors
+    /// As [`Evaluation::new`].
+    pub fn of_run(
+        engine: &Engine,
+        recipe: &Recipe,
+        parameters: &Parameters<f32>,
+        seed: u64,
+        episodes: u64,
+    ) -> Result<Self> {
+        let networks = (&recipe.network, parameters);
+        let seeds = (seed, recipe.seeds());
+        Self::with_seeds(engine, networks, &recipe.task, seeds, episodes)
+    }
+
+    fn with_seeds(
+        engine: &Engine,
+        (network, parameters): (&Network, &Parameters<f32>),
+        task: &Arc<dyn Task>,
+        (seed, seeds): (u64, Option<usize>),
         episodes: u64,
     ) -> Result<Self> {
         if episodes == 0 {
@@ -72,6 +99,8 @@ impl Evaluation {
                 seed,
                 purpose: Purpose::Evaluation,
                 batch: left.min(BATCH as u64) as usize,
+                seeds,
+                first: 0,
             };
             let made = source.episodes(population, batch)?;
             let outcome = engine.forward(network, parameters, &made, Want::default())?;

@@ -16,21 +16,28 @@
 
 mod checkpoint;
 mod commented;
+mod data;
 mod evaluation;
 mod pace;
 mod recall;
 mod recipe;
 mod recipes;
+mod recording;
 mod run;
 mod statistics;
 mod structure;
+mod sweep;
 mod trained;
+pub(crate) mod written;
 
 pub use checkpoint::{Checkpoint, Part, Progress};
+pub use data::Data;
 pub use evaluation::Evaluation;
 pub use recall::Recall;
 pub use recipe::Recipe;
+pub use recording::Recording;
 pub use run::{Event, Pause, Training};
 pub use statistics::Statistics;
 pub use structure::{Connection, Matrix, PatternSigns};
+pub use sweep::{Axis, PointResult, Population};
 pub use trained::{NetworkResult, Phase, Report, Trained};

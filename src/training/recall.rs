@@ -46,6 +46,8 @@ impl Recall {
             seed,
             purpose: Purpose::Evaluation,
             batch: episodes,
+            seeds: None,
+            first: 0,
         };
         let made = source.episodes(1, 0)?;
         let outcome = engine.forward(network, parameters, &made, Want::default())?;

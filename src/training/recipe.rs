@@ -1,24 +1,27 @@
 //! Every setting of a training run.
 
+use super::data::Data;
+use super::sweep::{Axis, put_sweep, take_sweep};
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::optimiser::Optimiser;
 use crate::parameters::{Initial, Layout};
 use crate::random::Purpose;
 use crate::tasks::{
-    EpisodeSource, Setup, Task, all, check_loss, frozen_episodes, read_table, table_of,
+    EpisodeSource, Setup, Task, all, check_loss, check_network, frozen_episodes, read_table,
+    table_of,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
 use toml::{Table, Value};
 
 /// Every setting of a training run; together with the version and the engine it determines the result.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Seed of network 0; network `n` is network 0 of seed `seed + n`.
+    /// Seed of network 0; network `n` is network 0 of seed `seed + n`. Of a sweep, those of every point begin with it.
     pub seed: u64,
-    /// Networks that are trained side by side `P`.
+    /// Networks that are trained side by side `P`; of a sweep, for each point.
     pub population: usize,
     /// Episodes that each network sees, the frozen ones included; rounded up to whole batches.
     pub episodes: u64,
@@ -26,11 +29,9 @@ pub struct Recipe {
     pub batch: usize,
     /// Episodes at the end that run with frozen parameters and measure the final error, rounded up to whole batches. If
     /// not given: 500, or the last tenth of fewer than 1,000 episodes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<u64>,
     /// The distribution of episodes. From a text only a task that comes with the crate can be read: see
     /// [`Recipe::from_toml_for`].
-    #[serde(with = "crate::tasks::written")]
     pub task: Arc<dyn Task>,
     /// How parameters start.
     pub initial: Initial,
@@ -38,6 +39,50 @@ pub struct Recipe {
     pub optimiser: Optimiser,
     /// The network.
     pub network: Network,
+    /// The settings that have several values; whatever the fields above say of those is not looked at. In files a list stands
+    /// where the setting is.
+    pub sweep: Vec<Axis>,
+}
+
+/// A recipe in files, but for what is swept.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Recipe", deny_unknown_fields)]
+struct Plain {
+    seed: u64,
+    population: usize,
+    episodes: u64,
+    batch: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    frozen: Option<u64>,
+    #[serde(with = "super::written")]
+    task: Arc<dyn Task>,
+    initial: Initial,
+    optimiser: Optimiser,
+    network: Network,
+    #[serde(skip)]
+    sweep: Vec<Axis>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct AsPlain(#[serde(with = "Plain")] Recipe);
+
+impl Serialize for Recipe {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.sweep.is_empty() {
+            true => Plain::serialize(self, to),
+            false => self.to_table().serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Recipe {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut table = Table::deserialize(from)?;
+        let sweep = take_sweep(&mut table).map_err(D::Error::custom)?;
+        let AsPlain(recipe) = table.try_into().map_err(D::Error::custom)?;
+        Ok(Self { sweep, ..recipe })
+    }
 }
 
 impl PartialEq for Recipe {
@@ -53,6 +98,7 @@ impl PartialEq for Recipe {
             initial,
             optimiser,
             network,
+            sweep,
         } = other;
         (self.seed, self.population, self.episodes, self.batch)
             == (*seed, *population, *episodes, *batch)
@@ -61,6 +107,7 @@ impl PartialEq for Recipe {
             && self.initial == *initial
             && self.optimiser == *optimiser
             && self.network == *network
+            && self.sweep == *sweep
     }
 }
 
@@ -72,6 +119,11 @@ impl Recipe {
     pub fn new(task: Arc<dyn Task>) -> Result<Self> {
         let setup = task.setup()?;
         Ok(Self::with(task, setup))
+    }
+
+    /// The task with a network that is given: plain settings, which may not suit it.
+    pub fn for_network(task: Arc<dyn Task>, network: Network) -> Self {
+        Self::with(task, Data::setup_for(network))
     }
 
     /// The settings of a setup.
@@ -86,14 +138,26 @@ impl Recipe {
             initial: setup.initial,
             optimiser: setup.optimiser,
             network: setup.network,
+            sweep: Vec::new(),
         }
     }
 
-    /// Fails unless every setting is in its range and they fit each other.
+    /// Fails unless every setting is in its range and they fit each other; of a sweep, at every point.
     ///
     /// # Errors
     /// Names the first setting that is not.
     pub fn check(&self) -> Result<()> {
+        if self.sweep.is_empty() {
+            return self.check_one();
+        }
+        let points = self.points()?;
+        points.iter().enumerate().try_for_each(|(index, point)| {
+            let checked = point.check_one();
+            checked.map_err(|error| error.within(&self.describe_point(index)))
+        })
+    }
+
+    fn check_one(&self) -> Result<()> {
         for (field, size) in [
             ("population", self.population as u64),
             ("episodes", self.episodes),
@@ -112,7 +176,8 @@ impl Recipe {
                 format!("{}, at most {} is supported", self.seed, i64::MAX),
             ));
         }
-        self.source(Purpose::Training).check(&self.network)?;
+        self.source(Purpose::Training).check_sizes()?;
+        check_network(&*self.task, &self.network)?;
         check_loss(&*self.task, &self.network)?;
         self.initial.check()?;
         self.optimiser.check()?;
@@ -187,7 +252,7 @@ impl Recipe {
     pub fn synapse_steps(&self) -> u64 {
         [self.batch, self.task.steps(), self.network.synapses()]
             .iter()
-            .fold(self.population as u64, |product, &size| {
+            .fold(self.networks() as u64, |product, &size| {
                 product.saturating_mul(size as u64)
             })
     }
@@ -199,7 +264,27 @@ impl Recipe {
             seed: self.seed,
             purpose,
             batch: self.batch,
+            seeds: self.seeds(),
+            first: 0,
         }
+    }
+
+    /// After how many networks their seeds begin again; never where nothing is swept.
+    pub(super) fn seeds(&self) -> Option<usize> {
+        (!self.sweep.is_empty()).then_some(self.population)
+    }
+
+    /// The table of the TOML form.
+    pub(super) fn to_table(&self) -> Table {
+        let mut table = self.plain_table();
+        put_sweep(&mut table, &self.sweep);
+        table
+    }
+
+    /// The same, of what is swept one value.
+    pub(super) fn plain_table(&self) -> Table {
+        let plain = AsPlain(self.clone());
+        Table::try_from(plain).expect("counts and seed are within the range of TOML")
     }
 
     /// The TOML form, every setting written out.
@@ -215,10 +300,19 @@ impl Recipe {
     /// # Errors
     /// If the text is not TOML, has unknown or missing keys, or its settings are not valid (see [`Recipe::check`]).
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
-        let recipe: Self = toml::from_str(text).map_err(|source| Error::Toml {
+        let invalid = |source| Error::Toml {
             origin: origin.to_owned(),
             source: Box::new(source),
-        })?;
+        };
+        let mut table: Table = text.parse().map_err(invalid)?;
+        let sweep = take_sweep(&mut table).map_err(|error| error.within(origin))?;
+        // An error in the text itself has a line.
+        let read = match sweep.is_empty() {
+            true => toml::from_str(text),
+            false => table.try_into(),
+        };
+        let AsPlain(recipe) = read.map_err(invalid)?;
+        let recipe = Self { sweep, ..recipe };
         recipe.check().map_err(|error| error.within(origin))?;
         Ok(recipe)
     }
@@ -244,18 +338,23 @@ impl Recipe {
         mut table: Table,
         origin: &str,
     ) -> Result<Self> {
+        let sweep = take_sweep(&mut table).map_err(|error| error.within(origin))?;
         let own = table.remove("task");
         if let Some(Value::Table(own)) = &own {
             let own = own.clone();
             // One that can be read stands in its place meanwhile.
             let other = all().first().map(|task| table_of(&**task));
             table.insert("task".to_owned(), Value::Table(other.unwrap_or_default()));
-            let recipe: Self = table.try_into().map_err(|source| Error::Toml {
+            let AsPlain(recipe) = table.try_into().map_err(|source| Error::Toml {
                 origin: origin.to_owned(),
                 source: Box::new(source),
             })?;
             let task = read_table(task, own).map_err(|error| error.within(origin))?;
-            return Ok(Self { task, ..recipe });
+            return Ok(Self {
+                task,
+                sweep,
+                ..recipe
+            });
         }
         let found = own.map_or("missing".to_owned(), |other| other.to_string());
         let reason = format!("{found}, expected a table with the kind of task");

@@ -71,10 +71,6 @@ impl Recipe {
         recipe.check()?;
         Ok(recipe)
     }
-
-    fn to_table(&self) -> Table {
-        Table::try_from(self).expect("counts and seed are within the range of TOML")
-    }
 }
 
 fn overlay(table: &mut Table, changes: &Table) {

@@ -34,15 +34,10 @@ impl Training {
     /// If a setting is out of range, memory is short, or the device fails.
     pub fn new(engine: &Engine, recipe: &Recipe) -> Result<Self> {
         recipe.check()?;
+        recipe.require_one_population()?;
+        recipe.task.prepare()?;
         require_results(recipe)?;
-        let Recipe {
-            network,
-            initial,
-            population,
-            seed,
-            ..
-        } = recipe;
-        let parameters = Parameters::initialise(network, initial, *population, *seed)?;
+        let parameters = recipe.initial_parameters()?;
         Self::from_parameters(engine, recipe, &parameters)
     }
 
@@ -56,11 +51,12 @@ impl Training {
         parameters: &Parameters<f32>,
     ) -> Result<Self> {
         recipe.check()?;
+        recipe.require_one_population()?;
+        recipe.task.prepare()?;
         require_results(recipe)?;
         let layout = Layout::new(&recipe.network)?;
-        parameters.check_shape("parameters", &layout, recipe.population)?;
-        let optimiser = std::slice::from_ref(&recipe.optimiser);
-        let learner = engine.learner(&recipe.network, parameters, optimiser)?;
+        parameters.check_shape("parameters", &layout, recipe.networks())?;
+        let learner = engine.learner(&recipe.network, parameters, &recipe.optimisers()?)?;
         require_results(recipe)?;
         Ok(Self {
             progress: Progress::none(recipe),
@@ -210,6 +206,8 @@ impl Pause<'_> {
 struct Run {
     training: Training,
     source: EpisodeSource,
+    /// Of the frozen end.
+    frozen: EpisodeSource,
     pace: Pace,
 }
 
@@ -217,6 +215,12 @@ impl Run {
     fn new(training: Training) -> Self {
         Self {
             source: training.recipe.source(Purpose::Training),
+            frozen: training
+                .recipe
+                .source(match training.recipe.task.has_validation() {
+                    true => Purpose::Validation,
+                    false => Purpose::Training,
+                }),
             pace: Pace::new(&training.recipe),
             training,
         }
@@ -249,7 +253,8 @@ impl Run {
         let to = end.min(at.saturating_add(self.pace.meta_steps));
         let begin = Instant::now();
         let learn = phase(recipe, start) == Phase::Training;
-        let error = learner.go_on(&self.source, start, at..to, learn)?;
+        let source = if learn { &self.source } else { &self.frozen };
+        let error = learner.go_on(source, start, at..to, learn)?;
         self.pace.took(to - at, begin.elapsed());
         progress.advance(to, error);
         if to < end {
@@ -263,23 +268,23 @@ impl Run {
     /// Per network, the fraction of wrong answers on fresh episodes. One network at a time, since a large population's episodes
     /// would take much memory.
     fn wrong_answers(&self) -> Result<Vec<f64>> {
+        let recipe = self.recipe();
         let Recipe {
             network,
             task,
-            seed,
             batch,
             ..
-        } = self.recipe();
+        } = recipe;
         let episodes = u64::from(self.recipe().frozen_meta_steps()) * *batch as u64;
         let parameters = self.training.learner.parameters()?;
         let engine = &self.training.engine;
         let wrong = |index: usize| {
             let own = parameters.slice(index..index + 1);
-            let seed = seed.wrapping_add(index as u64);
+            let seed = recipe.seed_of(index);
             let evaluation = Evaluation::new(engine, network, &own, task, seed, episodes)?;
             Ok(1.0 - evaluation.mean_accuracy()[0])
         };
-        (0..self.recipe().population).map(wrong).collect()
+        (0..recipe.networks()).map(wrong).collect()
     }
 
     /// What has come of it, with the fractions of wrong answers if they have been counted.
@@ -306,8 +311,8 @@ fn require_results(recipe: &Recipe) -> Result<()> {
         + 3 * parameters as u128 * size_of::<f32>() as u128
         + 2 * size_of::<NetworkResult>() as u128;
     memory::require(
-        &format!("population of {} (results of the run)", recipe.population),
-        recipe.population as u128 * each,
+        &format!("population of {} (results of the run)", recipe.networks()),
+        recipe.networks() as u128 * each,
     )
 }
 

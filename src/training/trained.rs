@@ -1,6 +1,8 @@
 //! What a run tells on its way, and what comes of it.
 
+use super::recipe::Recipe;
 use super::statistics::Statistics;
+use super::sweep::PointResult;
 use crate::computation::Failure;
 use crate::named::named;
 use crate::parameters::Parameters;
@@ -70,6 +72,13 @@ impl Trained {
             .iter()
             .filter(|network| network.solved)
             .count()
+    }
+
+    /// Of a sweep by `recipe`, what came of each point.
+    pub fn points(&self, recipe: &Recipe) -> Vec<PointResult> {
+        let errors: Vec<_> = self.networks.iter().map(|it| it.final_error).collect();
+        let solved: Vec<_> = self.networks.iter().map(|it| it.solved).collect();
+        PointResult::of_each(recipe, &errors, &solved)
     }
 
     /// The statistics of the final errors; `None` if the run was stopped before there were any.

@@ -1,6 +1,7 @@
 //! The command, end to end, as a user meets it.
 
 mod bench;
+mod data;
 mod devices;
 mod folders;
 mod gradient;
@@ -11,6 +12,7 @@ mod pattern_memory;
 mod plan;
 #[cfg(feature = "mpi")]
 mod processes;
+mod record;
 mod recurrent;
 mod report;
 mod reproduce;
@@ -22,6 +24,7 @@ mod settings;
 #[cfg(target_os = "linux")]
 mod signals;
 mod support;
+mod sweeps;
 mod train;
 
 #[test]

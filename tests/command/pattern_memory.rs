@@ -109,7 +109,7 @@ fn the_matrices_of_a_recurrent_network_are_drawn() {
     );
     let drawing = std::fs::read_to_string(&file).unwrap();
     for part in [
-        "α, plasticity coefficients of layer 1",
+        "α, plasticity coefficients of layer 0",
         ">bit 8<",
         ">constant<",
     ] {

@@ -183,6 +183,11 @@ pub fn read(path: &Path) -> Tensors {
                     .chunks(4)
                     .map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())))
                     .collect(),
+                Dtype::I64 => view
+                    .data()
+                    .chunks(8)
+                    .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64)
+                    .collect(),
                 other => panic!("{name} is {other:?}"),
             };
             let tensor = Tensor {

@@ -510,6 +510,8 @@ pub fn source(seed: u64, batch: usize) -> EpisodeSource {
         seed,
         purpose: Purpose::Training,
         batch,
+        seeds: None,
+        first: 0,
     }
 }
 

@@ -259,6 +259,8 @@ fn cut_training(engine: &Engine) {
         seed: 3,
         purpose: Purpose::Training,
         batch: 40,
+        seeds: None,
+        first: 0,
     };
     let train = |engine: &Engine| {
         let mut learner = engine

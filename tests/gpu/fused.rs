@@ -173,6 +173,8 @@ impl Run {
                 seed: 3,
                 purpose: Purpose::Training,
                 batch: 3,
+                seeds: None,
+                first: 0,
             },
             optimiser,
         }

@@ -88,6 +88,8 @@ fn generated_episodes(engine: &Engine) {
         seed: 3,
         purpose: Purpose::Training,
         batch: 16,
+        seeds: None,
+        first: 0,
     };
     let layers = [
         Layer::from(Plastic::new(10, 2, Rate::fixed(0.02)).activation(Activation::Tanh)),

@@ -6,10 +6,11 @@ mod section;
 use super::engine::{EngineArguments, describe};
 use super::number::whole;
 use super::output::{Ending, note, say};
+use super::subject::each;
 use clap::Args;
 use metaplastic::file::require_writable;
 use metaplastic::runs::StoredRun;
-use metaplastic::runs::files::REPORT;
+use metaplastic::runs::files::{REPORT, is_report};
 use metaplastic::runs::staging::write_text;
 use metaplastic::{Error, Result};
 pub(super) use page::Page;
@@ -43,7 +44,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let mut work = 0;
-    for folder in &arguments.runs {
+    let runs = each(&arguments.runs)?;
+    for folder in &runs {
         work = work.max(StoredRun::read(folder)?.recipe.synapse_steps());
     }
     let path = arguments.path();
@@ -51,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     require_writable(&path)?;
     let choice = arguments.engine.choose(work, false)?;
     note(format_args!("engine: {}", describe(&choice)));
-    let sections = sections(&arguments.runs, &choice.engine, arguments.episodes)?;
+    let sections = sections(&runs, &choice.engine, arguments.episodes)?;
     let page = Page {
         title: &match sections.as_slice() {
             [only] => only.heading.clone(),
@@ -109,7 +111,7 @@ impl Arguments {
 
 /// Fails if a file is there that is not to be made again from runs.
 fn require_own(path: &Path, force: bool) -> Result<()> {
-    if force || !path.is_file() || page::is_report(path) {
+    if force || !path.is_file() || is_report(path) {
         return Ok(());
     }
     Err(Error::Setting {

@@ -5,13 +5,8 @@ use metaplastic::runs::figure::style::{DARK, hex};
 use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
-use std::path::Path;
 
 const TEMPLATE: &str = include_str!("page.html");
-
-/// What stands in every page of [`TEMPLATE`], and at its beginning.
-const OWN: &str = "<meta name=\"generator\" content=\"metaplastic ";
-const BEGINNING: usize = 1_000;
 
 /// What a report is of.
 #[derive(Debug)]
@@ -58,18 +53,10 @@ impl Page<'_> {
     }
 }
 
-/// Whether a file is a report, which can be made again of the runs.
-pub(super) fn is_report(path: &Path) -> bool {
-    use std::io::Read;
-    let mut start = Vec::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(BEGINNING as u64).read_to_end(&mut start));
-    read.is_ok() && String::from_utf8_lossy(&start).contains(OWN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use metaplastic::runs::files::is_report;
 
     #[test]
     fn a_report_is_known_by_its_beginning() {

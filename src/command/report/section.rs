@@ -65,19 +65,13 @@ impl Section {
             ..
         } = &record;
         let task = &recipe.task;
-        let fresh = Evaluation::new(
-            engine,
-            &recipe.network,
-            &trained.parameters,
-            task,
-            recipe.seed,
-            episodes,
-        )?;
+        let seed = recipe.seed;
+        let fresh = Evaluation::of_run(engine, recipe, &trained.parameters, seed, episodes)?;
         let marked = |figure: &str| record.identity.mark_svg(figure);
         let subject = Subject::of_trained(recipe, trained);
         let recalled = recall::draw(engine, &subject, None, recipe.seed)?;
         let title = format!("{}: within an episode", task.name());
-        let about = evaluated(recipe.population, episodes);
+        let about = evaluated(recipe.networks(), episodes);
         let [network, heat_maps] = typical(recipe, trained);
         Ok(Self {
             anchor: format!("run-{number}"),
@@ -151,8 +145,15 @@ fn facts(record: &Record, folder: &Path) -> Vec<(&'static str, String)> {
         true => format!("less than {} % wrong", 100.0 * task.solved_below()),
         false => format!("final error below {}", task.solved_below()),
     };
-    let seeds = match recipe.population {
+    let seeds = match recipe.networks() {
         1 => format!("1 network, seed {}", recipe.seed),
+        count if count > recipe.population => format!(
+            "{} networks, {} for each of {} points, seeds from {}",
+            grouped(count as u64),
+            grouped(recipe.population as u64),
+            grouped(recipe.point_count() as u64),
+            recipe.seed
+        ),
         count => format!(
             "{} networks, seeds from {}",
             grouped(count as u64),
@@ -168,7 +169,7 @@ fn facts(record: &Record, folder: &Path) -> Vec<(&'static str, String)> {
     let facts = [
         (
             "solved",
-            format!("{} of {} ({judged})", trained.solved(), recipe.population),
+            format!("{} of {} ({judged})", trained.solved(), recipe.networks()),
         ),
         ("population", seeds),
         (
@@ -197,7 +198,12 @@ impl Networks {
         } = record;
         let (errors, right) = (fresh.mean_error(), fresh.mean_accuracy());
         let has_wrong = recipe.task.is_judged_by_answers();
-        let mut headings = vec!["seed", "outcome", "final error"];
+        let mut headings = vec!["seed", "outcome"];
+        let is_swept = !recipe.sweep.is_empty();
+        if is_swept {
+            headings.push("sweep");
+        }
+        headings.push("final error");
         if has_wrong {
             headings.push("wrong");
         }
@@ -206,7 +212,11 @@ impl Networks {
         let networks = trained.networks.iter().enumerate().take(MOST_ROWS);
         let rows = networks.map(|(index, network)| {
             let failure = trained.failures.iter().find(|f| f.network == index);
-            let mut cells = vec![error_text(network.final_error)];
+            let mut cells = Vec::new();
+            if is_swept {
+                cells.push(recipe.describe_point(recipe.point_of(index)));
+            }
+            cells.push(error_text(network.final_error));
             if has_wrong {
                 cells.push(network.wrong.map_or("not known".to_owned(), percent));
             }

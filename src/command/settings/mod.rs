@@ -1,16 +1,19 @@
 //! Every setting of a run, from a recipe and from the command line, which has the last word.
 
+mod data;
 mod network;
 mod optimiser;
 mod origin;
 
 use crate::command::number::whole;
 use crate::command::task::TaskName;
+use crate::command::values::{Lists, Several, list, set, several};
 use clap::Args;
+use data::DataSettings;
 use metaplastic::file::read_text;
 use metaplastic::runs::{Origin, recipe_of_run};
 use metaplastic::tasks::{self, Task};
-use metaplastic::training::Recipe;
+use metaplastic::training::{Data, Population, Recipe};
 use metaplastic::{Error, Result};
 use network::NetworkSettings;
 use optimiser::OptimiserSettings;
@@ -18,7 +21,7 @@ pub(super) use origin::{Wished, parameters_of};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct Settings {
     /// What every setting is that is not given here: a recipe's name (paper, reliable), or a TOML file (see `metaplastic
     /// recipe`; a `run.toml` is one) [default: paper; with --from, as that run]
@@ -34,21 +37,24 @@ pub(super) struct Settings {
     population: Option<usize>,
 
     /// Episodes that each network sees, the frozen ones included
-    #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
-    episodes: Option<u64>,
+    #[arg(long, allow_negative_numbers = true, value_parser = several(whole::<u64>))]
+    episodes: Option<Several<u64>>,
 
     /// Episodes per network and update
-    #[arg(long, allow_negative_numbers = true, value_parser = whole::<usize>)]
-    batch: Option<usize>,
+    #[arg(long, allow_negative_numbers = true, value_parser = several(whole::<usize>))]
+    batch: Option<Several<usize>>,
 
     /// Episodes at the end that run with frozen parameters and measure the final error
     /// [default: 500, or a tenth of fewer than 1,000]
-    #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
-    frozen: Option<u64>,
+    #[arg(long, allow_negative_numbers = true, value_parser = several(whole::<u64>))]
+    frozen: Option<Several<u64>>,
 
     /// Begin with the parameters of another run, of the same sizes and number of networks, or of one network
     #[arg(long, value_name = "RUN")]
     from: Option<PathBuf>,
+
+    #[command(flatten)]
+    data: DataSettings,
 
     #[command(flatten)]
     network: NetworkSettings,
@@ -61,27 +67,147 @@ pub(super) struct Settings {
 const DEFAULT: &str = "paper";
 
 impl Settings {
-    /// The recipe of a run: checked, and complete. The task may be left out where a file says it.
-    pub fn recipe(&self, task: Option<&TaskName>) -> Result<Recipe> {
-        Ok(self.recipe_and_origin(task)?.0)
-    }
-
     /// The recipe, and the run whose parameters it begins with, where its file is that of such a run.
     fn recipe_and_origin(&self, task: Option<&TaskName>) -> Result<(Recipe, Option<Origin>)> {
+        if self.data.is_given() && self.recipe.is_none() {
+            return Ok((self.data.recipe(None)?, None));
+        }
         let name = Path::new(DEFAULT);
         let asked = self.recipe.as_deref().unwrap_or(name);
         let task = task.map(TaskName::task);
         // A recipe by name may depend on the task's sizes; a file has some of its own, which are changed later.
         let sized = task
             .clone()
-            .map(|task| self.network.task(task))
+            .map(|task| self.with_first_values().network.task(task))
             .transpose()?;
         let named = sized.map(|sized| named(sized, asked)).transpose()?;
         let (recipe, origin) = match named.flatten() {
             Some(recipe) => (recipe, None),
-            None => read(task, asked)?,
+            None => self.read(task, asked)?,
         };
-        Ok((self.apply(recipe)?, origin))
+        Ok((recipe, origin))
+    }
+
+    /// The recipe of a file, laid over the paper's, and the run that it begins with.
+    fn read(&self, task: Option<Arc<dyn Task>>, asked: &Path) -> Result<(Recipe, Option<Origin>)> {
+        let is_path =
+            asked.components().count() > 1 || asked.extension().is_some_and(|e| e == "toml");
+        if !is_path {
+            return Err(no_such_recipe(task, asked));
+        }
+        let origin = asked.display().to_string();
+        let within = |error: Error| error.within(&origin);
+        let (text, from) = recipe_of_run(read_text(asked)?).map_err(within)?;
+        let table = read_table(&text).map_err(within)?;
+        if task.is_none() && (self.data.is_given() || Data::is_of_recipe(&table)) {
+            return Ok((self.data.recipe(Some((&text, &origin)))?, from));
+        }
+        let task = match task {
+            Some(task) => task,
+            None => task_of(&table).map_err(within)?,
+        };
+        let recipe = Recipe::new(task)?.variation(&text, &origin)?;
+        Ok((recipe, from))
+    }
+
+    /// The options that may have several values.
+    fn lists(&mut self) -> Lists<'_> {
+        let own = [
+            list("episodes", &mut self.episodes),
+            list("batch", &mut self.batch),
+            list("frozen", &mut self.frozen),
+        ];
+        let mut all: Lists<'_> = own.into_iter().flatten().collect();
+        all.extend(self.network.lists());
+        all.extend(self.optimiser.lists());
+        all
+    }
+
+    /// The same with one value of each option, those of `chosen` by name, else the first.
+    fn with_values(&self, chosen: &[(&str, usize)]) -> Self {
+        let mut one = self.clone();
+        for (name, list) in one.lists() {
+            let index = chosen.iter().find(|(it, _)| *it == name);
+            list.choose(index.map_or(0, |(_, index)| *index));
+        }
+        one
+    }
+
+    fn with_first_values(&self) -> Self {
+        self.with_values(&[])
+    }
+
+    /// The recipes of what is asked for, with these settings in the place of those of `recipe`: of each population that is
+    /// trained, one after the other.
+    fn populations(&self, recipe: &Recipe) -> Result<Vec<Population>> {
+        let mut own = self.clone();
+        let lists = own.lists().into_iter();
+        let lists: Vec<(&str, Vec<String>)> = lists
+            .map(|(name, list)| (name, list.texts().to_vec()))
+            .filter(|(_, texts)| texts.len() > 1)
+            .collect();
+        lists.iter().try_for_each(require_once)?;
+        let mut all = Vec::new();
+        for Population { values, recipe, .. } in recipe.populations()? {
+            let base = self.without_overridden(recipe)?;
+            let first = self.with_first_values().apply(base.clone())?;
+            let (within, apart): (Vec<_>, Vec<_>) = {
+                let shares = lists.iter().map(|list| {
+                    let along = self.along(&base, &[], list)?;
+                    let plain = plain(&first);
+                    Ok(along.iter().all(|it| it.shares_population_with(&plain)))
+                });
+                let shares = shares.collect::<Result<Vec<bool>>>()?;
+                let (within, apart): (Vec<_>, Vec<_>) =
+                    lists.iter().zip(shares).partition(|(_, shares)| *shares);
+                let only =
+                    |lists: Vec<(_, bool)>| lists.into_iter().map(|(list, _)| list).collect();
+                (only(within), only(apart))
+            };
+            for chosen in grid(&apart) {
+                let recipe = self.with_values(&chosen).apply(base.clone())?;
+                let along = within.iter().map(|list| self.along(&base, &chosen, list));
+                let recipe = recipe.swept(&along.collect::<Result<Vec<_>>>()?)?;
+                recipe.check()?;
+                let texts = apart.iter().zip(&chosen);
+                let texts = texts.map(|((name, texts), (_, index))| {
+                    (name.replace('-', "_"), texts[*index].clone())
+                });
+                let values = values.iter().cloned().chain(texts).collect();
+                all.push(Population::new(values, recipe));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The recipes with each of the values of an option, without what else is swept.
+    fn along(
+        &self,
+        base: &Recipe,
+        chosen: &[(&str, usize)],
+        (name, texts): &(&str, Vec<String>),
+    ) -> Result<Vec<Recipe>> {
+        let each = (0..texts.len()).map(|index| {
+            let chosen = [chosen, &[(*name, index)]].concat();
+            self.with_values(&chosen).apply(plain(base))
+        });
+        each.collect()
+    }
+
+    /// A recipe without the sweep of settings that are given here.
+    fn without_overridden(&self, recipe: Recipe) -> Result<Recipe> {
+        let settings = self.with_first_values();
+        let mut left = recipe.clone();
+        left.sweep.clear();
+        for axis in &recipe.sweep {
+            let along = recipe.along(axis)?.into_iter();
+            let applied = along.map(|one| settings.apply(one));
+            let applied = applied.collect::<Result<Vec<_>>>()?;
+            if applied.iter().any(|one| *one != applied[0]) {
+                left.sweep.push(axis.clone());
+            }
+        }
+        Ok(left)
     }
 
     /// The recipe with the settings that are given.
@@ -92,14 +218,10 @@ impl Settings {
         if let Some(population) = self.population {
             recipe.population = population;
         }
-        if let Some(episodes) = self.episodes {
-            recipe.episodes = episodes;
-        }
-        if let Some(batch) = self.batch {
-            recipe.batch = batch;
-        }
-        if self.frozen.is_some() {
-            recipe.frozen = self.frozen;
+        set(&mut recipe.episodes, &self.episodes);
+        set(&mut recipe.batch, &self.batch);
+        if let Some(frozen) = &self.frozen {
+            recipe.frozen = Some(frozen.first());
         }
         self.network.apply(&mut recipe)?;
         self.optimiser.apply(&mut recipe)?;
@@ -108,26 +230,43 @@ impl Settings {
     }
 }
 
+fn plain(recipe: &Recipe) -> Recipe {
+    Recipe {
+        sweep: Vec::new(),
+        ..recipe.clone()
+    }
+}
+
+/// Every choice of one value of each option.
+fn grid<'a>(lists: &[&(&'a str, Vec<String>)]) -> Vec<Vec<(&'a str, usize)>> {
+    let mut all = vec![Vec::new()];
+    for (name, texts) in lists {
+        let longer = all.iter().flat_map(|chosen: &Vec<(&'a str, usize)>| {
+            (0..texts.len()).map(|index| [&chosen[..], &[(*name, index)]].concat())
+        });
+        all = longer.collect();
+    }
+    all
+}
+
+/// Fails if an option has the same value twice.
+fn require_once((name, texts): &(&str, Vec<String>)) -> Result<()> {
+    let repeated = texts
+        .iter()
+        .enumerate()
+        .find(|(index, text)| texts[..*index].contains(text));
+    match repeated {
+        None => Ok(()),
+        Some((_, text)) => Err(Error::Setting {
+            field: format!("--{}", name.replace('_', "-")),
+            reason: format!("{text} is given twice"),
+        }),
+    }
+}
+
 /// The recipe of a name, if there is one.
 fn named(task: Arc<dyn Task>, asked: &Path) -> Result<Option<Recipe>> {
     Recipe::named(task, &asked.to_string_lossy())
-}
-
-/// The recipe of a file, laid over the paper's, and the run that it begins with.
-fn read(task: Option<Arc<dyn Task>>, asked: &Path) -> Result<(Recipe, Option<Origin>)> {
-    let is_path = asked.components().count() > 1 || asked.extension().is_some_and(|e| e == "toml");
-    if !is_path {
-        return Err(no_such_recipe(task, asked));
-    }
-    let origin = asked.display().to_string();
-    let within = |error: Error| error.within(&origin);
-    let (text, from) = recipe_of_run(read_text(asked)?).map_err(within)?;
-    let task = match task {
-        Some(task) => task,
-        None => task_of(&text).map_err(within)?,
-    };
-    let recipe = Recipe::new(task)?.variation(&text, &origin)?;
-    Ok((recipe, from))
 }
 
 fn no_such_recipe(task: Option<Arc<dyn Task>>, asked: &Path) -> Error {
@@ -152,12 +291,16 @@ fn no_such_recipe(task: Option<Arc<dyn Task>>, asked: &Path) -> Error {
     }
 }
 
-/// The kind of task that the text of a recipe is for.
-fn task_of(text: &str) -> Result<Arc<dyn Task>> {
-    let table: toml::Table = text.parse().map_err(|source| Error::Toml {
+/// The table of a recipe's text.
+fn read_table(text: &str) -> Result<toml::Table> {
+    text.parse().map_err(|source| Error::Toml {
         origin: "recipe".into(),
         source: Box::new(source),
-    })?;
+    })
+}
+
+/// The kind of task that a recipe is for.
+fn task_of(table: &toml::Table) -> Result<Arc<dyn Task>> {
     let kind = table.get("task").and_then(|task| task.get("kind"));
     let task = kind.and_then(|kind| kind.as_str()).and_then(tasks::named);
     task.ok_or_else(|| Error::Setting {

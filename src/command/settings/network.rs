@@ -2,47 +2,48 @@
 
 use crate::command::number::whole;
 use crate::command::task::TaskSettings;
-use crate::command::values::{one_of, real, set};
+use crate::command::values::{Lists, Several, list, one_of, real, set, several};
 use clap::Args;
+use clap::builder::BoolValueParser;
 use metaplastic::network::{Plasticity, RatePer};
 use metaplastic::tasks::Task;
 use metaplastic::training::Recipe;
 use metaplastic::{Activation, Error, Network, Result, Rule};
 use std::sync::Arc;
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Task and network")]
 pub(super) struct NetworkSettings {
     #[command(flatten)]
     task: TaskSettings,
 
     /// Neurons of each hidden layer
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = whole::<usize>)]
-    hidden: Option<usize>,
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = several(whole::<usize>))]
+    hidden: Option<Several<usize>>,
 
     /// Plasticity rate; where it is learned, its start
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = real)]
-    rate: Option<f64>,
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = several(real))]
+    rate: Option<Several<f64>>,
 
     /// Whether the plasticity rate is learned
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
-    rate_learned: Option<bool>,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", value_parser = several(BoolValueParser::new()))]
+    rate_learned: Option<Several<bool>>,
 
     /// How many plasticity rates there are
-    #[arg(long, value_name = "PER", value_parser = one_of(RatePer::ALL.map(|one| (one.name(), one))))]
-    rate_per: Option<RatePer>,
+    #[arg(long, value_name = "PER", value_parser = several(one_of(RatePer::ALL.map(|one| (one.name(), one)))))]
+    rate_per: Option<Several<RatePer>>,
 
     /// How traces follow activity: hebb, oja, additive, or what h becomes, as in "0.9 * h + rate * tanh(y) * x"
     #[arg(long, value_name = "RULE", allow_hyphen_values = true)]
     rule: Option<Rule>,
 
     /// Activation of the plastic layers, and of recurrent ones
-    #[arg(long, value_name = "NAME", value_parser = one_of(Activation::ALL.map(|one| (one.name(), one))))]
-    activation: Option<Activation>,
+    #[arg(long, value_name = "NAME", value_parser = several(one_of(Activation::ALL.map(|one| (one.name(), one)))))]
+    activation: Option<Several<Activation>>,
 
     /// How many plasticity coefficients there are: one per connection, per postsynaptic neuron, for the layer, or none
-    #[arg(long, value_name = "PER", value_parser = one_of(Plasticity::ALL.map(|one| (one.name(), one))))]
-    plasticity: Option<Plasticity>,
+    #[arg(long, value_name = "PER", value_parser = several(one_of(Plasticity::ALL.map(|one| (one.name(), one)))))]
+    plasticity: Option<Several<Plasticity>>,
 }
 
 impl NetworkSettings {
@@ -63,6 +64,21 @@ impl NetworkSettings {
         }
     }
 
+    /// The options that may have several values.
+    pub fn lists(&mut self) -> Lists<'_> {
+        let own = [
+            list("hidden", &mut self.hidden),
+            list("rate", &mut self.rate),
+            list("rate-learned", &mut self.rate_learned),
+            list("rate-per", &mut self.rate_per),
+            list("activation", &mut self.activation),
+            list("plasticity", &mut self.plasticity),
+        ];
+        let mut all = self.task.lists();
+        all.extend(own.into_iter().flatten());
+        all
+    }
+
     /// The task with the settings that are given.
     pub fn task(&self, task: Arc<dyn Task>) -> Result<Arc<dyn Task>> {
         self.task.apply(task)
@@ -74,21 +90,24 @@ impl NetworkSettings {
         if (inputs, outputs) != (recipe.task.inputs(), recipe.task.outputs()) {
             recipe.fit_network()?;
         }
-        if let Some(hidden) = self.hidden {
-            recipe.network = recipe.network.with_hidden(hidden)?;
+        if let Some(hidden) = &self.hidden {
+            recipe.network = recipe.network.with_hidden(hidden.first())?;
         }
-        if self.plasticity == Some(Plasticity::None) {
+        let plasticity = self.plasticity.as_ref().map(Several::first);
+        if plasticity == Some(Plasticity::None) {
             self.require_no_trace()?;
         }
         let mut layers = recipe.network.layers().to_vec();
         for layer in &mut layers {
             if let Some(plastic) = layer.as_plastic_mut() {
-                set(&mut plastic.rate.value, self.rate);
-                set(&mut plastic.rate.learned, self.rate_learned);
-                set(&mut plastic.rate.per, self.rate_per);
-                set(&mut plastic.rule, self.rule.clone());
-                set(&mut plastic.activation, self.activation);
-                if let Some(plasticity) = self.plasticity {
+                set(&mut plastic.rate.value, &self.rate);
+                set(&mut plastic.rate.learned, &self.rate_learned);
+                set(&mut plastic.rate.per, &self.rate_per);
+                if let Some(rule) = &self.rule {
+                    plastic.rule = rule.clone();
+                }
+                set(&mut plastic.activation, &self.activation);
+                if let Some(plasticity) = plasticity {
                     *plastic = plastic.clone().plasticity(plasticity);
                 }
             }

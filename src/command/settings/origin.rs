@@ -3,37 +3,44 @@
 use super::Settings;
 use crate::command::task::TaskName;
 use metaplastic::runs::{Origin, StoredRun};
-use metaplastic::training::Recipe;
+use metaplastic::training::{Population, Recipe};
 use metaplastic::{Error, Parameters, Result};
 use std::path::Path;
 
 /// What a run is to be.
 #[derive(Debug)]
 pub(in crate::command) struct Wished {
-    pub recipe: Recipe,
-    /// The run whose parameters it begins with, if it does.
+    /// The populations that are trained, one after the other.
+    pub populations: Vec<Population>,
+    /// The run whose parameters they begin with, if they do.
     pub from: Option<Origin>,
-    /// Those parameters.
-    pub parameters: Option<Parameters<f32>>,
+    /// Those parameters, of each population.
+    pub parameters: Option<Vec<Parameters<f32>>>,
 }
 
 impl Settings {
-    /// What is asked for: a recipe, checked and complete, and what the run begins with.
+    /// What is asked for: recipes, checked and complete, and what the run begins with.
     pub fn wished(&self, task: Option<&TaskName>) -> Result<Wished> {
         let Some(path) = &self.from else {
             let (recipe, from) = self.recipe_and_origin(task)?;
-            let parameters = from.as_ref().map(|from| parameters_of(from, &recipe));
+            let populations = self.populations(&recipe)?;
+            let each = populations.iter();
+            let parameters = from.as_ref().map(|from| {
+                each.map(|one| parameters_of(from, &one.recipe))
+                    .collect::<Result<_>>()
+            });
             return Ok(Wished {
                 parameters: parameters.transpose()?,
-                recipe,
+                populations,
                 from,
             });
         };
         let run = ended(path)?;
         let recipe = match self.recipe {
-            Some(_) => self.recipe(task)?,
-            None => self.apply(base(&run, task)?)?,
+            Some(_) => self.recipe_and_origin(task)?.0,
+            None => self.data.apply(base(&run, task)?)?,
         };
+        let populations = self.populations(&recipe)?;
         let run_path = std::path::absolute(path).map_err(|source| Error::Read {
             path: path.clone(),
             source,
@@ -42,9 +49,10 @@ impl Settings {
             run: run_path,
             identity: run.identity.clone(),
         };
+        let parameters = populations.iter().map(|one| fitting(&run, &one.recipe));
         Ok(Wished {
-            parameters: Some(fitting(&run, &recipe)?),
-            recipe,
+            parameters: Some(parameters.collect::<Result<_>>()?),
+            populations,
             from: Some(from),
         })
     }
@@ -93,11 +101,15 @@ fn ended(path: &Path) -> Result<StoredRun> {
     }
 }
 
-/// The parameters of a run as those of a recipe's population.
+/// The parameters of a run as those of a recipe's networks: of one network for all, of one for each seed for every point.
 fn fitting(run: &StoredRun, recipe: &Recipe) -> Result<Parameters<f32>> {
     let parameters = &run.parameters;
-    if parameters.population() == 1 && recipe.population > 1 {
-        return parameters.repeat(recipe.population);
+    let (given, wanted) = (parameters.population(), recipe.networks());
+    if given == 1 && wanted > 1 {
+        return parameters.repeat(wanted);
+    }
+    if given < wanted && given == recipe.population {
+        return parameters.repeat(recipe.point_count());
     }
     Ok(parameters.clone())
 }

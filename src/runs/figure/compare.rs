@@ -1,17 +1,18 @@
 //! The learning curves of several runs together, as an SVG drawing.
 
 use super::axis::Axis;
-use super::bins::bins;
+use super::bins::{Bin, bins};
 use super::frame::{Frame, Mark};
 use super::style::{Canvas, Drawn, FAINT, NAMED, font, grouped, mesh, px};
-use crate::training::{Recipe, Statistics, Trained};
+use crate::training::{Recipe, Report, Statistics, Trained};
 use plotters::prelude::*;
 
 const SIZE: (u32, u32) = (760, 400);
 /// Points of a line at most.
-const POINTS: usize = 200;
-/// How much of a line's colour the quartiles have.
+pub(super) const POINTS: usize = 200;
+/// How much of a line's colour the quartiles have, and that of all lines together at most.
 const BAND: f64 = 0.15;
+const BANDS: f64 = 0.6;
 
 /// A run among others.
 #[derive(Clone, Copy, Debug)]
@@ -24,41 +25,75 @@ pub struct Compared<'a> {
     pub trained: &'a Trained,
 }
 
-/// A run's line.
-struct Line {
-    colour: RGBColor,
-    name: String,
-    points: Vec<(f64, Statistics)>,
+/// A line: medians with their quartiles.
+pub(super) struct Line {
+    pub colour: RGBColor,
+    pub name: String,
+    /// In pixels.
+    pub width: u32,
+    pub points: Vec<(f64, Statistics)>,
+}
+
+/// Several lines in one chart.
+pub(super) struct Chart {
+    pub title: String,
+    pub about: String,
+    pub lines: Vec<Line>,
+    /// Episodes that are shown.
+    pub episodes: u64,
+    pub threshold: Option<f64>,
+    pub notes: Vec<String>,
 }
 
 /// The median error of each run's networks, and their quartiles, against the episodes that each of them has seen.
 pub fn compare(runs: &[Compared<'_>]) -> String {
     let colours = NAMED.iter().rev().cycle();
-    let lines: Vec<_> = runs.iter().zip(colours).map(Line::of).collect();
+    let lines = runs.iter().zip(colours);
+    let lines = lines.map(|(run, colour)| Line::new(run.name, *colour, &run.trained.history));
     let last = runs.iter().filter_map(|run| run.trained.history.last());
-    let episodes = last.map(|report| report.episode).max().unwrap_or(0) as f64;
-    let threshold = threshold(runs);
-    let errors = lines.iter().flat_map(|line| &line.points);
-    let errors = errors.flat_map(|(_, error)| [error.q25, error.median, error.q75]);
-    let errors = Axis::of_errors(errors.chain(threshold), f64::INFINITY);
-    let mut key: Vec<_> = lines.iter().map(Line::entry).collect();
-    if let Some(threshold) = threshold {
-        key.push((Mark::Dashes, format!("solved below {threshold}")));
-    }
     let repeated = (runs.len() > NAMED.len())
         .then(|| "Colours come again, in the order of the key.".to_owned());
-    let frame = Frame {
+    let chart = Chart {
         title: format!("{} runs", grouped(runs.len() as u64)),
         about: "median error of each run's networks, and its quartiles".to_owned(),
-        key,
+        lines: lines.collect(),
+        episodes: last.map(|report| report.episode).max().unwrap_or(0),
+        threshold: threshold(runs),
         notes: repeated.into_iter().collect(),
-        size: SIZE,
     };
-    frame.draw(|area| draw(area, &lines, episodes, errors, threshold))
+    chart.svg()
+}
+
+impl Chart {
+    pub fn svg(self) -> String {
+        let Self {
+            title,
+            about,
+            lines,
+            episodes,
+            threshold,
+            notes,
+        } = self;
+        let errors = lines.iter().flat_map(|line| &line.points);
+        let errors = errors.flat_map(|(_, error)| [error.q25, error.median, error.q75]);
+        let errors = Axis::of_errors(errors.chain(threshold), f64::INFINITY);
+        let mut key: Vec<_> = lines.iter().map(Line::entry).collect();
+        if let Some(threshold) = threshold {
+            key.push((Mark::Dashes, format!("solved below {threshold}")));
+        }
+        let frame = Frame {
+            title,
+            about,
+            key,
+            notes,
+            size: SIZE,
+        };
+        frame.draw(|area| draw(area, &lines, episodes as f64, errors, threshold))
+    }
 }
 
 /// The error below which a network has solved the task, where that is one for all.
-fn threshold(runs: &[Compared<'_>]) -> Option<f64> {
+pub(super) fn threshold(runs: &[Compared<'_>]) -> Option<f64> {
     let mut all = runs.iter().map(|run| {
         let task = &run.recipe.task;
         (!task.is_judged_by_answers()).then(|| task.solved_below())
@@ -68,22 +103,34 @@ fn threshold(runs: &[Compared<'_>]) -> Option<f64> {
 }
 
 impl Line {
-    fn of((run, colour): (&Compared<'_>, &RGBColor)) -> Self {
-        let bins = bins(&run.trained.history, POINTS);
-        let points = bins.into_iter().filter_map(|bin| {
-            let error = Statistics::of(&bin.error).filter(|error| error.q75.is_finite());
+    /// Of all networks of a run's reports.
+    pub fn new(name: &str, colour: RGBColor, history: &[Report]) -> Self {
+        let all = |bin: &Bin| Statistics::of(&bin.error);
+        Self::of(name, colour, &bins(history, POINTS), all)
+    }
+
+    /// Of what is to be shown of each bin.
+    pub fn of(
+        name: &str,
+        colour: RGBColor,
+        bins: &[Bin],
+        shown: impl Fn(&Bin) -> Option<Statistics>,
+    ) -> Self {
+        let points = bins.iter().filter_map(|bin| {
+            let error = shown(bin).filter(|error| error.q75.is_finite());
             Some((bin.episode, error?))
         });
         Self {
-            colour: *colour,
-            name: run.name.to_owned(),
+            colour,
+            name: name.to_owned(),
+            width: 2,
             points: points.collect(),
         }
     }
 
     fn entry(&self) -> (Mark, String) {
         (
-            Mark::Line(self.colour.stroke_width(px(2))),
+            Mark::Line(self.colour.stroke_width(px(self.width))),
             self.name.clone(),
         )
     }
@@ -108,18 +155,22 @@ fn draw(
         .x_desc("episodes seen by each network")
         .y_desc("error per counted step")
         .draw()?;
+    let band = BAND.min(BANDS / lines.len().max(1) as f64);
     for line in lines {
         let upper = line.points.iter().map(|(episode, it)| (*episode, it.q75));
         let lower = line.points.iter().map(|(episode, it)| (*episode, it.q25));
-        let band: Vec<_> = upper.chain(lower.rev()).collect();
-        chart.draw_series([Polygon::new(band, line.colour.mix(BAND).filled())])?;
+        let edge: Vec<_> = upper.chain(lower.rev()).collect();
+        chart.draw_series([Polygon::new(edge, line.colour.mix(band).filled())])?;
     }
     for line in lines {
         let median = line
             .points
             .iter()
             .map(|(episode, it)| (*episode, it.median));
-        chart.draw_series(LineSeries::new(median, line.colour.stroke_width(px(2))))?;
+        chart.draw_series(LineSeries::new(
+            median,
+            line.colour.stroke_width(px(line.width)),
+        ))?;
     }
     if let Some(threshold) = threshold {
         let ends = [(0.0, threshold), (episodes, threshold)];

@@ -2,11 +2,13 @@
 
 use super::axis::Axis;
 use super::bins::{Bin, bins};
+use super::compare::Compared;
 use super::frame::{Frame, Mark};
 use super::lines::{Lines, median};
 use super::style::{
     BAND, Canvas, Drawn, FAINT, SHADE, at, capitalised, font, grouped, mesh, number, px,
 };
+use super::sweep::sweep;
 use crate::runs::decimal::decimal;
 use crate::training::{Recipe, Statistics, Trained};
 use plotters::prelude::*;
@@ -24,8 +26,16 @@ const BEYOND: f64 = 100.0;
 /// Seeds that a note names.
 const MOST_SEEDS: usize = 8;
 
-/// The error of every network, and their median, against the episodes that each of them has seen.
+/// The error of every network, and their median, against the episodes that each of them has seen; of a sweep, median and
+/// quartiles of each point.
 pub fn curve(recipe: &Recipe, trained: &Trained) -> String {
+    if !recipe.sweep.is_empty() {
+        return sweep(&[Compared {
+            name: "",
+            recipe,
+            trained,
+        }]);
+    }
     let errors: Vec<f64> = trained
         .networks
         .iter()
@@ -67,7 +77,7 @@ pub fn curve(recipe: &Recipe, trained: &Trained) -> String {
         format!("Errors above {most} are drawn at the upper edge.")
     });
     let notes = [failures(trained), lines.note(), beyond];
-    let networks = match recipe.population {
+    let networks = match recipe.networks() {
         1 => "1 network".to_owned(),
         count => format!("{} networks", grouped(count as u64)),
     };

@@ -58,7 +58,7 @@ struct Map<'a> {
 impl Map<'_> {
     /// Draws the map and returns its height.
     fn draw(&self, svg: &mut Svg, (x, y): (f64, f64)) -> f64 {
-        let Blocks { values, size } = Blocks::of(&self.matrix.values);
+        let Blocks { values, size } = Blocks::of(&self.matrix.values, (MOST, MOST));
         let (rows, columns) = self.matrix.values.dim();
         let (shown_rows, shown_columns) = values.dim();
         let cell = (MAP / shown_columns as f64).min(LARGEST_CELL);
@@ -66,7 +66,7 @@ impl Map<'_> {
             Role::Plasticity => ("α", "plasticity coefficients"),
             _ => ("w", "fixed weights"),
         };
-        let mut title = format!("{symbol}, {meaning} of layer {}", self.matrix.layer + 1);
+        let mut title = format!("{symbol}, {meaning} of layer {}", self.matrix.layer);
         svg.text((x, y + 12.0), Anchor::Start, 15, INK, &title);
         let is_whole = size == (1, 1);
         if !is_whole {
@@ -125,17 +125,20 @@ impl Map<'_> {
 }
 
 /// A matrix as squares.
-struct Blocks {
-    values: Array2<f64>,
+pub(super) struct Blocks {
+    pub values: Array2<f64>,
     /// Rows and columns that a square stands for.
-    size: (usize, usize),
+    pub size: (usize, usize),
 }
 
 impl Blocks {
-    /// A square has the value that is largest in absolute value.
-    fn of(matrix: &Array2<f64>) -> Self {
+    /// So many rows and columns at most. A square has the value that is largest in absolute value.
+    pub fn of(matrix: &Array2<f64>, most: (usize, usize)) -> Self {
         let (rows, columns) = matrix.dim();
-        let size = (rows.div_ceil(MOST).max(1), columns.div_ceil(MOST).max(1));
+        let size = (
+            rows.div_ceil(most.0).max(1),
+            columns.div_ceil(most.1).max(1),
+        );
         let shape = (rows.div_ceil(size.0), columns.div_ceil(size.1));
         let mut values = Array2::zeros(shape);
         for ((row, column), &value) in matrix.indexed_iter() {

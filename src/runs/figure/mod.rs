@@ -1,5 +1,6 @@
 //! Drawings, as SVG, and their files.
 
+mod activity;
 mod axis;
 mod bins;
 mod compare;
@@ -13,7 +14,9 @@ mod recall;
 mod steps;
 pub mod style;
 mod svg;
+mod sweep;
 
+pub use activity::{Recorded, activity};
 pub use axis::Axis;
 pub use compare::{Compared, compare};
 pub use curve::curve;
@@ -23,3 +26,4 @@ pub use heat_map::heat_maps;
 pub use network::{Picture, network};
 pub use recall::{Recalled, recall};
 pub use steps::steps;
+pub use sweep::sweep;
