@@ -2,7 +2,8 @@
 
 use crate::engine::Engine;
 use crate::error::Result;
-use pulp::{Arch, Simd, WithSimd};
+use crate::number::dispatch;
+use pulp::{Simd, WithSimd};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -42,7 +43,7 @@ fn on_all_threads() -> f64 {
     // About 10 ms on a thread of today; the first measurement wakes the threads.
     for _ in 0..8 {
         let start = Instant::now();
-        let counts = rayon::broadcast(|_| Arch::new().dispatch(Chains { turns: 4 << 20 }));
+        let counts = rayon::broadcast(|_| dispatch(Chains { turns: 4 << 20 }));
         let count: u64 = counts.into_iter().sum();
         best = best.max(count as f64 / start.elapsed().as_secs_f64());
     }
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn every_thread_counts() {
-        let count = Arch::new().dispatch(Chains { turns: 10 });
+        let count = dispatch(Chains { turns: 10 });
         assert!(count > 0 && count.is_multiple_of(10 * CHAINS as u64));
         let rate = multiply_adds_per_second(&Engine::cpu()).unwrap();
         assert!(rate > 1e6 && rate.is_finite(), "{rate:e}");

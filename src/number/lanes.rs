@@ -21,7 +21,53 @@ pub(crate) fn vectorise(kernel: impl Kernel) {
             self.0.run(simd);
         }
     }
-    Arch::new().dispatch(Selected(kernel));
+    dispatch(Selected(kernel));
+}
+
+/// Runs `work` with the instruction set whose vectors are the widest that the processor has. Where the program is compiled for
+/// processors that all have it (`-C target-cpu=native`), nothing is compiled for others.
+#[inline(always)]
+pub(crate) fn dispatch<W: WithSimd>(work: W) -> W::Output {
+    /// Of branches whose condition is a constant, one is compiled.
+    #[inline(always)]
+    fn known<S: Simd, W: WithSimd>(simd: Option<S>, work: W) -> W::Output {
+        let simd = simd.expect("the program was compiled for processors that have it");
+        simd.vectorize(work)
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        use pulp::x86::{V3, V4};
+        const AVX2: bool = cfg!(all(
+            target_feature = "avx2",
+            target_feature = "fma",
+            target_feature = "bmi1",
+            target_feature = "bmi2",
+            target_feature = "lzcnt"
+        ));
+        const AVX512: bool = cfg!(all(
+            target_feature = "avx512f",
+            target_feature = "avx512bw",
+            target_feature = "avx512cd",
+            target_feature = "avx512dq",
+            target_feature = "avx512vl"
+        ));
+        if AVX2 && AVX512 {
+            return known(V4::try_new(), work);
+        }
+        if AVX2 {
+            return known(V3::try_new(), work);
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    if cfg!(target_feature = "neon") {
+        return known(pulp::aarch64::Neon::try_new(), work);
+    }
+    Arch::new().dispatch(work)
+}
+
+/// Whether the instruction set has vectors, of more than one element.
+pub(crate) const fn has_vectors<S: Simd>() -> bool {
+    S::F64_LANES > 1
 }
 
 /// Elements of a pair of the vectors that [`vectorise`] selects.
@@ -35,7 +81,7 @@ pub(crate) fn pair_width<R: Lanes>() -> usize {
             R::pair_width::<S>()
         }
     }
-    Arch::new().dispatch(Width::<R>(PhantomData))
+    dispatch(Width::<R>(PhantomData))
 }
 
 /// A floating-point type that has vectors.
@@ -315,11 +361,20 @@ lanes!(
 
 /// The instruction set in use, for people.
 pub(crate) fn instruction_set() -> &'static str {
-    match format!("{:?}", Arch::new()) {
-        text if text.starts_with("V4") => "AVX-512",
-        text if text.starts_with("V3") => "AVX2 and FMA",
-        text if text.contains("Neon") => "NEON",
-        text if text.contains("Scalar") => "scalar",
+    struct Name;
+    impl WithSimd for Name {
+        type Output = &'static str;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> &'static str {
+            std::any::type_name::<S>()
+        }
+    }
+    match dispatch(Name) {
+        name if name.ends_with("V4") => "AVX-512",
+        name if name.ends_with("V3") => "AVX2 and FMA",
+        name if name.contains("Neon") => "NEON",
+        name if name.contains("Scalar") => "scalar",
         _ => "portable",
     }
 }

@@ -13,7 +13,9 @@ mod tanh;
 pub(crate) use aligned::{Aligned, padded, zeros};
 pub use formula::Number;
 pub(crate) use formula::{Apart, EngineNumber};
-pub(crate) use lanes::{Kernel, Lanes, SQUARE, instruction_set, pair_width, vectorise};
+pub(crate) use lanes::{
+    Kernel, Lanes, SQUARE, dispatch, has_vectors, instruction_set, pair_width, vectorise,
+};
 pub(crate) use pair::Pair;
 pub(crate) use range::{beyond_range, require_in_range};
 pub(crate) use real::PerPrecision;

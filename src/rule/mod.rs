@@ -308,8 +308,13 @@ impl Rule {
             Some(Named::Oja) => CompiledSynapse::Oja(OjaSynapse),
             Some(Named::Additive) => CompiledSynapse::Additive(AdditiveSynapse),
             Some(Named::Retroactive) => CompiledSynapse::Retroactive(RetroactiveSynapse),
-            None => CompiledSynapse::Interpreted(self.0.general.interpreted()),
+            None => CompiledSynapse::Interpreted(self.interpreted_synapse()),
         }
+    }
+
+    /// The same as programs, which every rule is.
+    pub(crate) fn interpreted_synapse(&self) -> InterpretedSynapse<'_> {
+        self.0.general.interpreted()
     }
 
     /// Which of the gradients that [`SynapseRule::pull`] gives can be other than zero.

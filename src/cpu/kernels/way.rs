@@ -5,8 +5,8 @@ use super::parts::part;
 use super::weight_gradient::{weight_gradient, weight_gradient_of_blocks};
 use crate::cpu::along::Along;
 use crate::cpu::shape::{Kind, Shape};
-use crate::number::{EngineNumber, Kernel, Lanes, Pair, Real, vectorise};
-use crate::rule::{Compiled, RowRule};
+use crate::number::{EngineNumber, Kernel, Lanes, Pair, Real, has_vectors, vectorise};
+use crate::rule::{Compiled, Interpreted, RowRule};
 use pulp::Simd;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -566,24 +566,83 @@ pub(super) trait Sweep<R: Real>: Sized {
     fn fixed<W: Way<Real = R>>(self, way: W);
 }
 
-/// Runs `sweep` with the widest vectors that the processor has.
+/// Runs `sweep` with the widest vectors that the processor has. Each form of a rule is a type of its own, so that the formulas of
+/// named rules are compiled in; and each is a function of its own, since compilers take far longer for one that has all of them.
 pub(super) fn run<R: Real>(shape: &Shape, sweep: impl Sweep<R>) {
+    match shape.kind {
+        Kind::Plastic => {
+            let row = shape.layer.row().expect("such layers have a rule of rows");
+            match row.compiled() {
+                Compiled::Hebb(rule) => along(shape, Named(sweep, rule, row.interpreted())),
+                Compiled::Oja(rule) => along(shape, Named(sweep, rule, row.interpreted())),
+                Compiled::Interpreted(rule) => along(shape, Plastic(sweep, rule)),
+                Compiled::Modulated(rule) => along(shape, Plastic(sweep, rule)),
+            }
+        }
+        Kind::Dense | Kind::Bias => along(shape, Fixed(sweep)),
+        Kind::Cell => unreachable!("rows that step together have sweeps of their own"),
+    }
+}
+
+/// A sweep over rows of one kind, for every way.
+trait OfRows<R: Real> {
+    fn run<W: Way<Real = R>>(self, way: W);
+}
+
+struct Plastic<K, P>(K, P);
+
+impl<R: Real, K: Sweep<R>, P: RowRule> OfRows<R> for Plastic<K, P> {
+    #[inline(always)]
+    fn run<W: Way<Real = R>>(self, way: W) {
+        self.0.plastic(way, self.1);
+    }
+}
+
+/// The same by a rule that has a name, which is interpreted all the same where the processor has no vectors: that is rare, and slow
+/// anyway, and every form takes its time to compile.
+struct Named<'a, K, P>(K, P, Interpreted<'a>);
+
+impl<R: Real, K: Sweep<R>, P: RowRule> OfRows<R> for Named<'_, K, P> {
+    #[inline(always)]
+    fn run<W: Way<Real = R>>(self, way: W) {
+        match const { has_vectors::<W::Simd>() } {
+            true => self.0.plastic(way, self.1),
+            false => without_vectors(self.0, way, self.2),
+        }
+    }
+}
+
+#[inline(never)]
+fn without_vectors<W: Way>(sweep: impl Sweep<W::Real>, way: W, rule: Interpreted<'_>) {
+    sweep.plastic(way, rule);
+}
+
+struct Fixed<K>(K);
+
+impl<R: Real, K: Sweep<R>> OfRows<R> for Fixed<K> {
+    #[inline(always)]
+    fn run<W: Way<Real = R>>(self, way: W) {
+        self.0.fixed(way);
+    }
+}
+
+fn along<R: Real>(shape: &Shape, sweep: impl OfRows<R>) {
     match shape.along {
-        Along::Synapses => vectorise(AlongSynapses(shape, sweep, PhantomData)),
-        Along::Episodes => vectorise(AlongEpisodes(shape, sweep, PhantomData)),
-        Along::Networks => vectorise(AlongNetworks(shape, sweep, PhantomData)),
-        Along::Rows => vectorise(AlongRows(shape, sweep, PhantomData)),
+        Along::Synapses => vectorise(AlongSynapses(sweep, PhantomData)),
+        Along::Episodes => vectorise(AlongEpisodes(sweep, PhantomData)),
+        Along::Networks => vectorise(AlongNetworks(sweep, PhantomData)),
+        Along::Rows => vectorise(AlongRows(sweep, PhantomData)),
     }
 }
 
 macro_rules! kernel {
     ($along:ident, $over:ident) => {
-        struct $along<'a, K, R>(&'a Shape, K, PhantomData<R>);
+        struct $along<K, R>(K, PhantomData<R>);
 
-        impl<R: Real, K: Sweep<R>> Kernel for $along<'_, K, R> {
+        impl<R: Real, K: OfRows<R>> Kernel for $along<K, R> {
             #[inline(always)]
             fn run<S: Simd>(self, simd: S) {
-                with_rule(self.0, self.1, $over(simd, PhantomData::<R>));
+                self.0.run($over(simd, PhantomData::<R>));
             }
         }
     };
@@ -593,21 +652,3 @@ kernel!(AlongSynapses, OverSynapses);
 kernel!(AlongEpisodes, OverEpisodes);
 kernel!(AlongNetworks, OverNetworks);
 kernel!(AlongRows, OverRows);
-
-/// Each form of a rule is a type of its own, so that the formulas of named rules are compiled in.
-#[inline(always)]
-fn with_rule<W: Way>(shape: &Shape, sweep: impl Sweep<W::Real>, way: W) {
-    match shape.kind {
-        Kind::Plastic => {
-            let row = shape.layer.row().expect("such layers have a rule of rows");
-            match row.compiled() {
-                Compiled::Hebb(rule) => sweep.plastic(way, rule),
-                Compiled::Oja(rule) => sweep.plastic(way, rule),
-                Compiled::Interpreted(rule) => sweep.plastic(way, rule),
-                Compiled::Modulated(rule) => sweep.plastic(way, rule),
-            }
-        }
-        Kind::Dense | Kind::Bias => sweep.fixed(way),
-        Kind::Cell => unreachable!("rows that step together have sweeps of their own"),
-    }
-}

@@ -1,7 +1,7 @@
 //! What lies along the lanes of a block, as a type: rows of one episode, or episodes.
 
-use crate::number::{self, Kernel, Lanes as _, Pair, Real, vectorise};
-use crate::rule::{CompiledSynapse, Rule, SynapseRule};
+use crate::number::{self, Kernel, Lanes as _, Pair, Real, has_vectors, vectorise};
+use crate::rule::{CompiledSynapse, InterpretedSynapse, Rule, SynapseRule};
 use pulp::Simd;
 use std::marker::PhantomData;
 
@@ -170,31 +170,51 @@ pub(super) trait PlainWork<R: Real>: Sized {
     fn run<L: Lanes<Real = R>>(self, lanes: L);
 }
 
-/// Runs `work` with the widest vectors that the processor has.
+/// Runs `work` with the widest vectors that the processor has. Each form of a rule is a type and a function of its own.
 pub(super) fn run<R: Real>(over_rows: bool, rule: &Rule, work: impl Work<R>) {
-    match over_rows {
-        true => vectorise(WithRule::<_, R, true>(rule, work, PhantomData)),
-        false => vectorise(WithRule::<_, R, false>(rule, work, PhantomData)),
+    let interpreted = rule.interpreted_synapse();
+    match rule.synapse() {
+        CompiledSynapse::Hebb(rule) => run_plain(over_rows, Named(work, rule, interpreted)),
+        CompiledSynapse::Oja(rule) => run_plain(over_rows, Named(work, rule, interpreted)),
+        CompiledSynapse::Additive(rule) => run_plain(over_rows, Named(work, rule, interpreted)),
+        CompiledSynapse::Retroactive(rule) => run_plain(over_rows, Named(work, rule, interpreted)),
+        CompiledSynapse::Interpreted(rule) => run_plain(over_rows, Interpreted(work, rule)),
     }
 }
 
-/// The same where no rule is concerned.
+/// Work by a rule that has a name, which is interpreted where the processor has no vectors.
+struct Named<'a, K, P>(K, P, InterpretedSynapse<'a>);
+
+impl<R: Real, K: Work<R>, P: SynapseRule> PlainWork<R> for Named<'_, K, P> {
+    #[inline(always)]
+    fn run<L: Lanes<Real = R>>(self, lanes: L) {
+        match const { has_vectors::<L::Simd>() } {
+            true => self.0.run(lanes, self.1),
+            false => without_vectors(self.0, lanes, self.2),
+        }
+    }
+}
+
+#[inline(never)]
+fn without_vectors<L: Lanes>(work: impl Work<L::Real>, lanes: L, rule: InterpretedSynapse<'_>) {
+    work.run(lanes, rule);
+}
+
+/// Work by any other rule.
+struct Interpreted<'a, K>(K, InterpretedSynapse<'a>);
+
+impl<R: Real, K: Work<R>> PlainWork<R> for Interpreted<'_, K> {
+    #[inline(always)]
+    fn run<L: Lanes<Real = R>>(self, lanes: L) {
+        self.0.run(lanes, self.1);
+    }
+}
+
+/// Runs work that no rule is concerned with.
 pub(super) fn run_plain<R: Real>(over_rows: bool, work: impl PlainWork<R>) {
     match over_rows {
         true => vectorise(Plain::<_, R, true>(work, PhantomData)),
         false => vectorise(Plain::<_, R, false>(work, PhantomData)),
-    }
-}
-
-struct WithRule<'a, K, R, const ROWS: bool>(&'a Rule, K, PhantomData<R>);
-
-impl<R: Real, K: Work<R>, const ROWS: bool> Kernel for WithRule<'_, K, R, ROWS> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        match ROWS {
-            true => with_rule(self.0, self.1, OverRows(simd, PhantomData)),
-            false => with_rule(self.0, self.1, OverEpisodes(simd, PhantomData)),
-        }
     }
 }
 
@@ -207,17 +227,5 @@ impl<R: Real, K: PlainWork<R>, const ROWS: bool> Kernel for Plain<K, R, ROWS> {
             true => self.0.run(OverRows(simd, PhantomData)),
             false => self.0.run(OverEpisodes(simd, PhantomData)),
         }
-    }
-}
-
-/// Each form of a rule is a type of its own, so that the formulas of named rules are compiled in.
-#[inline(always)]
-fn with_rule<L: Lanes>(rule: &Rule, work: impl Work<L::Real>, lanes: L) {
-    match rule.synapse() {
-        CompiledSynapse::Hebb(rule) => work.run(lanes, rule),
-        CompiledSynapse::Oja(rule) => work.run(lanes, rule),
-        CompiledSynapse::Additive(rule) => work.run(lanes, rule),
-        CompiledSynapse::Retroactive(rule) => work.run(lanes, rule),
-        CompiledSynapse::Interpreted(rule) => work.run(lanes, rule),
     }
 }
