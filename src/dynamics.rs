@@ -4,7 +4,7 @@ use crate::check::{require_finite, require_shape_of_networks};
 use crate::error::{Error, Result};
 use crate::network::{Dynamic, Layer, ModulatorFrom, Network};
 use crate::number::Real;
-use ndarray::{ArrayView4, ArrayViewD, CowArray, Dimension, Ix4, IxDyn};
+use ndarray::{ArrayD, ArrayView4, ArrayViewD, CowArray, Dimension, Ix4, IxDyn};
 #[cfg(feature = "gpu")]
 use ndarray::{ArrayViewMut4, ArrayViewMutD};
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ use std::ops::Range;
 /// let start = Dynamics::new().with(0, Dynamic::Activity, &activity);
 /// assert_eq!(start.get(0, Dynamic::Activity).unwrap().shape(), [1, 4, 100]);
 /// assert!(start.trace(0).is_none());
+/// let arrays: Vec<_> = start.into_arrays().collect();
+/// assert_eq!(arrays, [(0, Dynamic::Activity, activity.into_dyn())]);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dynamics<'a, R>(BTreeMap<(usize, Dynamic), CowArray<'a, R, IxDyn>>);
@@ -102,6 +104,12 @@ impl<'a, R: Real> Dynamics<'a, R> {
     pub fn iter(&self) -> impl Iterator<Item = (usize, Dynamic, ArrayViewD<'_, R>)> {
         let arrays = self.0.iter();
         arrays.map(|(&(layer, dynamic), array)| (layer, dynamic, array.view()))
+    }
+
+    /// The same as arrays of their own, which are copied only where they belong to someone else.
+    pub fn into_arrays(self) -> impl Iterator<Item = (usize, Dynamic, ArrayD<R>)> {
+        let arrays = self.0.into_iter();
+        arrays.map(|((layer, dynamic), array)| (layer, dynamic, array.into_owned()))
     }
 
     /// Those that go on from step to step: all but the modulators.

@@ -214,8 +214,11 @@ impl<R: Real> Learner<R> {
 
     /// As [`Learner::train`] or, unless `learn`, [`Learner::evaluate`]; but the mean is over all episodes since meta-step
     /// `since`, where the calls before this one went from there without a gap. However many they were, the result is that
-    /// of one call, bit for bit.
-    pub(crate) fn go_on(
+    /// of one call, bit for bit. So a program can stop for a moment between parts of a long call.
+    ///
+    /// # Errors
+    /// As [`Learner::train`].
+    pub fn go_on(
         &mut self,
         source: &EpisodeSource,
         since: u32,

@@ -261,7 +261,7 @@ impl<R: Real> Session<R> {
 
     /// Fails unless just those states are given that the extent says.
     fn require_states(&self, given: &Dynamics<'_, R>) -> Result<()> {
-        for (index, state, shape) in states(&self.network) {
+        for (index, state, shape) in self.network.states() {
             let name = || format!("layer{index}.{state}");
             match (self.extent.initial_states, given.has(index, state)) {
                 (true, false) => {
@@ -367,7 +367,7 @@ impl<R: Real> Session<R> {
 
     /// Where the extent says that states are given and some are not, zeros.
     fn add_zeros(&self, given: &mut Dynamics<'_, R>) {
-        for (index, state, shape) in states(&self.network) {
+        for (index, state, shape) in self.network.states() {
             if !given.has(index, state) {
                 let shape = [&[1, self.extent.batch], &shape[..]].concat();
                 given.insert(index, state, ArrayD::zeros(shape));
@@ -567,14 +567,4 @@ impl<R: Real> Session<R> {
         }
         result
     }
-}
-
-/// What the layers of a network have that goes on from step to step: layer, kind, and shape for one episode.
-fn states(network: &Network) -> impl Iterator<Item = (usize, Dynamic, Vec<usize>)> {
-    let layers = network.layers().iter().enumerate();
-    layers.flat_map(|(index, layer)| {
-        layer
-            .states()
-            .map(move |(state, shape)| (index, state, shape))
-    })
 }

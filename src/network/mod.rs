@@ -171,6 +171,25 @@ impl Network {
         self.layers.iter().map(Layer::synapses).sum()
     }
 
+    /// What its layers have that goes on from step to step, in order: layer, kind, and shape for one episode.
+    ///
+    /// ```
+    /// use metaplastic::{Dynamic, Loss, Network, Rate, Recurrent};
+    ///
+    /// let network = Network::new(Loss::None, [Recurrent::new(3, 2, Rate::fixed(0.1))])?;
+    /// let states: Vec<_> = network.states().collect();
+    /// assert_eq!(states, [(0, Dynamic::Trace, vec![2, 2]), (0, Dynamic::Activity, vec![2])]);
+    /// # Ok::<(), metaplastic::Error>(())
+    /// ```
+    pub fn states(&self) -> impl Iterator<Item = (usize, Dynamic, Vec<usize>)> {
+        let layers = self.layers.iter().enumerate();
+        layers.flat_map(|(index, layer)| {
+            layer
+                .states()
+                .map(move |(state, shape)| (index, state, shape))
+        })
+    }
+
     /// Fails unless precision `R` has every setting. Descriptions are in `f64`.
     ///
     /// # Errors

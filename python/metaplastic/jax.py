@@ -1,0 +1,379 @@
+"""Plastic layers for JAX.
+
+>>> import jax, jax.numpy as jnp, metaplastic.jax as mpj
+>>> parameters = mpj.init(jax.random.key(0), 64, 32, rate=0.1)  # a dictionary of arrays
+>>> input = jax.random.normal(jax.random.key(1), (8, 20, 64))   # [B, T, I]
+>>> output, state = mpj.plastic(parameters, input, activation="tanh")
+>>> output.shape, state["trace"].shape                          # [B, T, O], [B, O, J]
+((8, 20, 32), (8, 32, 64))
+>>> def loss(parameters, input):
+...     return jnp.mean(mpj.plastic(parameters, input, activation="tanh")[0] ** 2)
+>>> jax.jit(jax.grad(loss))(parameters, input)["plasticity"].shape
+(32, 64)
+
+The functions are differentiable in parameters, input and state, and work under `jit`, `grad` and `vmap`. What `vmap` maps over
+parameters is computed as one population; what it maps over inputs alone lies along the batch. The engine computes on the CPU,
+through `jax.pure_callback`, which reads arrays in place there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import _settings
+from ._errors import InputError
+from ._native import Network, Parameters, Session, forward, gradient
+from ._settings import Coefficient, Modulation, Rate
+
+__all__ = ["Coefficient", "Modulation", "Rate", "init", "plastic", "recurrent"]
+
+Arrays = Mapping[str, jax.Array]
+
+
+@lru_cache(maxsize=256)
+def _described(description: str) -> tuple[Network, dict[str, tuple[int, ...]], list[str]]:
+    """The network, its states with their shapes for one episode, and its modulators from episodes."""
+    network = Network.from_toml(description)
+    return network, network.states, network.given_modulators
+
+
+# Forward halves whose backward half will come, by number: the last few. One that is no longer there costs a second forward
+# half, and no bit.
+_kept: dict[int, Session] = {}
+_idle: dict[tuple[Any, ...], list[Session]] = {}
+_numbers = itertools.count(1)
+_MOST = 32
+
+
+def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
+    try:
+        session = _idle[key].pop()
+    except (KeyError, IndexError):
+        description, dtype, _, batch, steps, with_states, _ = key
+        network = _described(description)[0]
+        return Session(
+            network,
+            Parameters.from_flat(network, parameters, dtype),
+            batch,
+            steps,
+            initial_states=with_states,
+            state_gradients=True,
+            final_states=True,
+            input_gradient=True,
+        )
+    session.set_flat(parameters)
+    return session
+
+
+def _keep(session: Session) -> int:
+    number = next(_numbers) % 2**31
+    _kept[number] = session
+    while len(_kept) > _MOST:
+        _kept.pop(next(iter(_kept)), None)
+    return number
+
+
+def _together(
+    arrays: Sequence[np.ndarray], own_axes: Sequence[int]
+) -> tuple[tuple[int, ...], list[np.ndarray]]:
+    """The axes that `vmap` put before, and the arrays with one axis of networks in their place."""
+    before = [it.shape[: it.ndim - own] for it, own in zip(arrays, own_axes, strict=True)]
+    mapped = np.broadcast_shapes(*before)
+    networks = int(np.prod(mapped))
+    result = []
+    for array, own in zip(arrays, own_axes, strict=True):
+        shape = array.shape[array.ndim - own :]
+        if array.size != networks * int(np.prod(shape)):
+            array = np.broadcast_to(array, (*mapped, *shape))
+        result.append(array.reshape(networks, *shape))
+    return mapped, result
+
+
+def _names(description: str, count: int) -> list[str]:
+    """What so many arrays are: all states or none, and the modulators."""
+    _, states, modulators = _described(description)
+    return [*(states if count > len(modulators) else ()), *modulators]
+
+
+def _on_host(description: str, is_kept: bool, flat, input, *given):
+    network, states, _ = _described(description)
+    names = _names(description, len(given))
+    arrays = [np.asarray(it) for it in (flat, input, *given)]
+    own = [1, 3, *(_axes_of(network, states, name) for name in names)]
+    mapped, together = _together(arrays, own)
+    flat, input, *given = together
+    of_parameters = arrays[0].shape[:-1]
+    on_batch = not is_kept and len(flat) > 1 and int(np.prod(of_parameters)) == 1
+    if on_batch:
+        flat = flat[:1]
+        input, *given = (it.reshape(1, -1, *it.shape[2:]) for it in (input, *given))
+    known = dict(zip(names, given, strict=True))
+    if is_kept:
+        batch, steps = input.shape[1:3]
+        with_states = any(name in states for name in names)
+        key = (description, flat.dtype, len(flat), batch, steps, with_states, os.getpid())
+        session = _open(key, flat)
+        outcome = session.forward(input, known)
+        number = _keep(session)
+    else:
+        at = Parameters.from_flat(network, flat, flat.dtype)
+        outcome = forward(network, at, input, states=known, final_states=True)
+        number = 0
+    results = [outcome.output, *(outcome.states[name] for name in states)]
+    if on_batch:
+        results = [it.reshape(*mapped, -1, *it.shape[2:]) for it in results]
+    else:
+        results = [it.reshape(*mapped, *it.shape[1:]) for it in results]
+    return (*results, np.full(mapped, number, np.int32))
+
+
+def _axes_of(network: Network, states: Mapping[str, tuple[int, ...]], name: str) -> int:
+    if name in states:
+        return 1 + len(states[name])
+    # `[B, T]`, or `[B, T, O]`.
+    return 3 if 'per = "neuron"' in network.to_toml().split("modulation")[1] else 2
+
+
+def _back_on_host(description: str, count: int, flat, input, *others):
+    network, states, _ = _described(description)
+    names = _names(description, count)
+    arrays = [np.asarray(it) for it in (flat, input, *others)]
+    number, arrays = arrays[-1], arrays[:-1]
+    own = [1, 3, *(_axes_of(network, states, name) for name in names)]
+    own += [3, *(1 + len(shape) for shape in states.values())]
+    mapped, together = _together(arrays, own)
+    flat, input, *others = together
+    given, (output_gradient, *of_states) = others[:count], others[count:]
+    upstream = dict(zip(states, of_states, strict=True))
+    numbers = np.unique(number)
+    session = _kept.pop(int(numbers[0]), None) if len(numbers) == 1 else None
+    if session is not None and session.population == len(flat) and session.batch == input.shape[1]:
+        made = session.backward(output_gradient, upstream)
+        with_states = count > len(_described(description)[2])
+        key = (
+            description, flat.dtype, len(flat), session.batch, input.shape[2], with_states,
+            os.getpid(),
+        )  # fmt: skip
+        waiting = _idle.setdefault(key, []) if len(_idle) < _MOST or key in _idle else []
+        if len(waiting) < 4:
+            waiting.append(session)
+    else:
+        made = gradient(
+            network,
+            Parameters.from_flat(network, flat, flat.dtype),
+            input,
+            output_gradient=output_gradient,
+            states=dict(zip(names, given, strict=True)),
+            state_gradients=upstream,
+            output=False,
+            input_gradient=True,
+        )
+    results = [made.parameters.flat, made.input, *(made.given[name] for name in names)]
+    return tuple(it.reshape(*mapped, *it.shape[1:]) for it in results)
+
+
+def _shapes(description: str, flat: jax.Array, input: jax.Array) -> tuple[Any, ...]:
+    network, states, _ = _described(description)
+    batch, steps, _ = input.shape
+    shapes = [(batch, steps, network.outputs), *((batch, *shape) for shape in states.values())]
+    results = [jax.ShapeDtypeStruct(shape, flat.dtype) for shape in shapes]
+    return (*results, jax.ShapeDtypeStruct((), np.int32))
+
+
+def _call(description: str, is_kept: bool, flat, input, given):
+    on_host = partial(_on_host, description, is_kept)
+    shapes = _shapes(description, flat, input)
+    return jax.pure_callback(on_host, shapes, flat, input, *given, vmap_method="expand_dims")
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _run(description: str, flat: jax.Array, input: jax.Array, given: tuple[jax.Array, ...]):
+    return _call(description, False, flat, input, given)[:-1]
+
+
+def _forward(description, flat, input, given):
+    *results, number = _call(description, True, flat, input, given)
+    return tuple(results), (flat, input, given, number)
+
+
+def _backward(description, kept, upstream):
+    flat, input, given, number = kept
+    arrays = (flat, input, *given)
+    shapes = tuple(jax.ShapeDtypeStruct(it.shape, it.dtype) for it in arrays)
+    on_host = partial(_back_on_host, description, len(given))
+    made = jax.pure_callback(on_host, shapes, *arrays, *upstream, number, vmap_method="expand_dims")
+    return made[0], made[1], tuple(made[2:])
+
+
+_run.defvjp(_forward, _backward)
+
+
+def _per(shape: Sequence[int], connections: int = 2) -> str:
+    return {connections: "connection", 1: "neuron", 0: "layer"}[len(shape)]
+
+
+def _apply(kind, parameters: Arrays, input, state, modulator, settings):
+    if getattr(input, "ndim", None) not in (2, 3):
+        shape = list(getattr(input, "shape", ()))
+        raise InputError(f"input: shape {shape}, expected [B, T, I] or [T, I]")
+    if "weight" not in parameters:
+        raise InputError("weight: missing array, expected shape [O, J]")
+    is_one = input.ndim == 2
+    batch = input[None] if is_one else input
+    settings = dict(settings)
+    # What there is, and of which shape, says what the layer has.
+    if "plasticity" in parameters:
+        settings["plasticity"] = _per(jnp.shape(parameters["plasticity"]))
+    else:
+        settings["plasticity"] = "none"
+    settings["bias"] = "bias" in parameters
+    if "rate" in parameters:
+        per = _per(jnp.shape(parameters["rate"]))
+        settings["rate"] = Rate(0.0, per=per)
+    settings["coefficients"] = {
+        name.removeprefix("coefficient."): Coefficient(0.0, per=_per(jnp.shape(it)))
+        for name, it in parameters.items()
+        if name.startswith("coefficient.")
+    }
+    if kind is _settings.Recurrent:
+        settings["input"] = "matrix" if "input_weight" in parameters else "identity"
+    layer = kind(batch.shape[-1], parameters["weight"].shape[0], **settings)
+    network = Network([layer])
+    description = network.to_toml()
+    _, states, modulators = _described(description)
+    flat = []
+    for name, (shape, is_learned) in network.tensors.items():
+        own = name.removeprefix("layer0.")
+        if own in parameters:
+            array = jnp.asarray(parameters[own])
+        elif own == "rate" and not is_learned:
+            array = jnp.full(shape, settings.get("rate", 0.01))
+        else:
+            raise InputError(f"{own}: missing array, expected shape {list(shape)}")
+        if array.shape != shape:
+            raise InputError(f"{own}: shape {list(array.shape)}, expected {list(shape)}")
+        flat.append(array.astype(batch.dtype).reshape(-1))
+    unknown = set(parameters) - {name.removeprefix("layer0.") for name in network.tensors}
+    if unknown:
+        known = ", ".join(name.removeprefix("layer0.") for name in network.tensors)
+        raise InputError(f"{min(unknown)}: unknown array; this layer takes {known}")
+    if batch.dtype not in (jnp.float32, jnp.float64):
+        raise InputError(f"input: {batch.dtype}, expected float32 or float64")
+    given = []
+    names = [name.removeprefix("layer0.") for name in states]
+    if state is not None:
+        if sorted(state) != sorted(names):
+            raise InputError(f"state: {sorted(state)}, expected {sorted(names)}")
+        given = [state[name][None] if is_one else state[name] for name in names]
+        for name, array, shape in zip(names, given, states.values(), strict=True):
+            expected = (batch.shape[0], *shape)
+            if array.shape != expected:
+                raise InputError(f"{name}: shape {list(array.shape)}, expected {list(expected)}")
+    if (modulator is not None) != bool(modulators):
+        expected = "one for each step" if modulators else "none: the layer takes none"
+        raise InputError(f"modulator: {'missing' if modulators else 'given'}, expected {expected}")
+    if modulator is not None:
+        given.append(modulator[None] if is_one else modulator)
+    given = tuple(it.astype(batch.dtype) for it in given)
+    output, *finals = _run(description, jnp.concatenate(flat), batch, given)
+    if is_one:
+        output, finals = output[0], [it[0] for it in finals]
+    return output, dict(zip(names, finals, strict=True))
+
+
+def plastic(
+    parameters: Arrays,
+    input: jax.Array,
+    state: Arrays | None = None,
+    modulator: jax.Array | None = None,
+    *,
+    activation: str = "linear",
+    rule: str | tuple[str, str] = "hebb",
+    rate: float | None = None,
+    plastic_bias: bool = False,
+    bound: float | None = None,
+    modulation: Modulation | str | None = None,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Runs episodes through a plastic layer: output `[B, T, O]`, and the state after the last step.
+
+    `parameters` are a dictionary, which says by what it has, and of which shape, what the layer has: "weight" `[O, J]`,
+    "plasticity" `[O, J]`, `[O]` or a scalar (without it nothing is plastic), "bias" `[O]`, "rate", a scalar or `[O]` (without it
+    the `rate` of the call, which is not learned), "coefficient.NAME" of a rule of one's own, and "modulator_weight",
+    "modulator_bias", "fan_out_weight", "fan_out_bias" of a modulator from the network. `input` is `[B, T, I]`, or `[T, I]` of one
+    episode. `state` is what an earlier call returned, zeros where there is none: "trace" (and "eligibility") `[B, O, J]`.
+    """
+    settings = _plain(activation, rule, rate, plastic_bias, bound, modulation, parameters)
+    return _apply(_settings.Plastic, parameters, input, state, modulator, settings)
+
+
+def recurrent(
+    parameters: Arrays,
+    input: jax.Array,
+    state: Arrays | None = None,
+    modulator: jax.Array | None = None,
+    *,
+    activation: str = "linear",
+    rule: str | tuple[str, str] = "hebb",
+    rate: float | None = None,
+    plastic_bias: bool = False,
+    bound: float | None = None,
+    modulation: Modulation | str | None = None,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Runs episodes through a recurrent layer, whose neurons hear each other's last output.
+
+    As `plastic`, with `J = O`, "input_weight" `[O, I]` among the parameters (without it the input goes to the neurons as it is),
+    and "activity" `[B, O]` in the state.
+    """
+    settings = _plain(activation, rule, rate, plastic_bias, bound, modulation, parameters)
+    return _apply(_settings.Recurrent, parameters, input, state, modulator, settings)
+
+
+def _plain(activation, rule, rate, plastic_bias, bound, modulation, parameters) -> dict[str, Any]:
+    settings: dict[str, Any] = {"activation": activation}
+    if "plasticity" in parameters:
+        settings |= {"rule": rule, "bound": bound, "modulation": modulation}
+        settings["plastic_bias"] = plastic_bias or None
+        if "rate" not in parameters:
+            settings["rate"] = 0.01 if rate is None else rate
+        elif rate is not None:
+            raise InputError("rate: given, and among the parameters, too: give one of them")
+    return settings
+
+
+def init(
+    key: jax.Array,
+    inputs: int,
+    outputs: int,
+    *,
+    recurrent: bool = False,
+    bias: bool = True,
+    rate: float | None = None,
+    dtype: Any = jnp.float32,
+) -> dict[str, jax.Array]:
+    """Parameters of a layer, drawn from U(−1/√J, 1/√J); with a `rate`, which is learned from there."""
+    presynaptic = outputs if recurrent else inputs
+    shapes: dict[str, tuple[int, ...]] = {
+        "weight": (outputs, presynaptic),
+        "plasticity": (outputs, presynaptic),
+    }
+    if bias:
+        shapes["bias"] = (outputs,)
+    if recurrent:
+        shapes["input_weight"] = (outputs, inputs)
+    most = presynaptic**-0.5
+    keys = jax.random.split(key, len(shapes))
+    parameters = {
+        name: jax.random.uniform(key, shape, dtype, -most, most)
+        for key, (name, shape) in zip(keys, shapes.items(), strict=True)
+    }
+    if rate is not None:
+        parameters["rate"] = jnp.asarray(rate, dtype)
+    return parameters

@@ -1,0 +1,190 @@
+//! Arrays of NumPy: read where they are, and results handed over without a copy.
+
+use crate::error::Result;
+use metaplastic::ndarray::{
+    Array, ArrayView, ArrayView3, ArrayView4, ArrayViewD, Axis, Dimension, Ix3, Ix4,
+};
+use metaplastic::number::Real;
+use metaplastic::{Dynamic, Dynamics, Error};
+use numpy::{
+    Element, IntoPyArray, PyArray, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods,
+    PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
+};
+use pyo3::prelude::*;
+use pyo3::types::{IntoPyDict, PyDict, PyString};
+
+/// Either precision.
+pub trait Float: Real + Element {}
+impl Float for f32 {}
+impl Float for f64 {}
+
+/// An array of the caller's, by the name that it has in errors.
+pub struct Taken<'py, R: Float> {
+    name: String,
+    array: PyReadonlyArrayDyn<'py, R>,
+}
+
+/// Takes an array in precision `R`: where it is, if it is of that precision, else as a copy.
+pub fn take<'py, R: Float>(name: &str, object: &Bound<'py, PyAny>) -> Result<Taken<'py, R>> {
+    let taken = |array: &Bound<'py, PyArrayDyn<R>>| Taken {
+        name: name.to_owned(),
+        array: array.readonly(),
+    };
+    if let Ok(array) = object.cast::<PyArrayDyn<R>>()
+        && is_regular(array)?
+    {
+        return Ok(taken(array));
+    }
+    let array = as_array(object)?;
+    let kind = array.dtype().kind();
+    if !b"fiub".contains(&kind) {
+        return Err(Error::ElementType {
+            name: name.to_owned(),
+            expected: "real numbers".to_owned(),
+            actual: array.dtype().to_string(),
+        }
+        .into());
+    }
+    let py = object.py();
+    // A number beyond the range becomes infinite, and is refused as such by its place.
+    let quiet = py.import("numpy")?.call_method(
+        "errstate",
+        (),
+        Some(&[("over", "ignore")].into_py_dict(py)?),
+    )?;
+    quiet.call_method0("__enter__")?;
+    let copied = array.call_method1("astype", (R::get_dtype(py),));
+    quiet.call_method1("__exit__", (py.None(), py.None(), py.None()))?;
+    Ok(taken(copied?.cast::<PyArrayDyn<R>>().map_err(PyErr::from)?))
+}
+
+pub fn as_array<'py>(object: &Bound<'py, PyAny>) -> Result<Bound<'py, PyUntypedArray>> {
+    let array = object
+        .py()
+        .import("numpy")?
+        .call_method1("asarray", (object,))?;
+    Ok(array.cast_into::<PyUntypedArray>().map_err(PyErr::from)?)
+}
+
+/// Whether its elements lie where a slice's could: a field of a record does not.
+fn is_regular<R: Float>(array: &Bound<'_, PyArrayDyn<R>>) -> Result<bool> {
+    let strides = array.strides().iter();
+    let whole = strides
+        .clone()
+        .all(|stride| stride % size_of::<R>() as isize == 0);
+    let address = array.data() as usize;
+    Ok(whole && address.is_multiple_of(align_of::<R>()))
+}
+
+impl<R: Float> Taken<'_, R> {
+    pub fn view(&self) -> ArrayViewD<'_, R> {
+        self.array.as_array()
+    }
+
+    pub fn shape(&self) -> &[usize] {
+        self.array.shape()
+    }
+
+    /// With an axis of networks before, if there is none: what all networks have in common.
+    fn of_networks<D: Dimension>(&self, axes: &str) -> Result<ArrayView<'_, R, D>> {
+        let view = self.view();
+        let view = match D::NDIM == Some(view.ndim() + 1) {
+            true => view.insert_axis(Axis(0)),
+            false => view,
+        };
+        view.into_dimensionality().map_err(|_| {
+            Error::Shape {
+                name: self.name.clone(),
+                expected: format!("{axes}, or without P for all networks"),
+                actual: self.shape().to_vec(),
+            }
+            .into()
+        })
+    }
+
+    /// `[P, B, T, …]`, or `[B, T, …]` for all networks.
+    pub fn steps(&self, axes: &str) -> Result<ArrayView4<'_, R>> {
+        self.of_networks::<Ix4>(axes)
+    }
+
+    /// `[P, B, …]`, or `[B, …]` for all networks.
+    pub fn step(&self, axes: &str) -> Result<ArrayView3<'_, R>> {
+        self.of_networks::<Ix3>(axes)
+    }
+}
+
+/// Arrays by the names of what layers have that changes over an episode: `layer0.trace`.
+pub struct TakenDynamics<'py, R: Float>(Vec<(usize, Dynamic, Taken<'py, R>)>);
+
+impl<'py, R: Float> TakenDynamics<'py, R> {
+    /// `what` is what they are called in errors.
+    pub fn of(what: &str, given: Option<&Bound<'py, PyDict>>) -> Result<Self> {
+        let mut taken = Vec::new();
+        for (name, array) in given.into_iter().flatten() {
+            let name: String = match name.cast::<PyString>() {
+                Ok(name) => name.extract()?,
+                Err(_) => name.str()?.extract()?,
+            };
+            let unknown = || {
+                Error::UnknownTensor {
+                name: format!("{what} {name:?}"),
+                known: "names such as layer0.trace, layer0.eligibility, layer0.activity and layer0.modulator"
+                    .to_owned(),
+            }
+            };
+            let (layer, dynamic) = parse(&name).ok_or_else(unknown)?;
+            taken.push((layer, dynamic, take(&name, &array)?));
+        }
+        Ok(Self(taken))
+    }
+
+    pub fn views(&self) -> Dynamics<'_, R> {
+        let mut views = Dynamics::new();
+        for (layer, dynamic, array) in &self.0 {
+            views.insert(*layer, *dynamic, array.view());
+        }
+        views
+    }
+}
+
+fn parse(name: &str) -> Option<(usize, Dynamic)> {
+    let (layer, dynamic) = name.split_once('.')?;
+    let layer = layer.strip_prefix("layer")?.parse().ok()?;
+    Some((layer, dynamic.parse().ok()?))
+}
+
+/// A result, which Python owns from now on.
+pub fn give<R: Float, D: Dimension>(py: Python<'_>, array: Array<R, D>) -> Py<PyAny> {
+    array.into_pyarray(py).into_any().unbind()
+}
+
+/// Results by name.
+pub fn give_dynamics<R: Float>(
+    py: Python<'_>,
+    dynamics: Dynamics<'static, R>,
+) -> Result<Py<PyDict>> {
+    let results = PyDict::new(py);
+    for (layer, dynamic, array) in dynamics.into_arrays() {
+        results.set_item(format!("layer{layer}.{dynamic}"), give(py, array))?;
+    }
+    Ok(results.unbind())
+}
+
+/// A view of what `owner` keeps, which Python cannot write to.
+///
+/// # Safety
+/// What is viewed stays where it is, and as it is, as long as `owner` lives.
+#[allow(unsafe_code)]
+pub unsafe fn lend<'py, R: Float, D: Dimension>(
+    view: &ArrayView<'_, R, D>,
+    owner: Bound<'py, PyAny>,
+) -> Result<Bound<'py, PyAny>> {
+    // SAFETY: the caller says so.
+    let lent = unsafe { PyArray::borrow_from_array(view, owner) };
+    lent.call_method(
+        "setflags",
+        (),
+        Some(&[("write", false)].into_py_dict(lent.py())?),
+    )?;
+    Ok(lent.into_any())
+}

@@ -1,0 +1,261 @@
+//! A population in training.
+
+use crate::arrays::give;
+use crate::engine::{Engine, engine_or_cpu};
+use crate::episodes::{Given, TakenEpisodes};
+use crate::error::Result;
+use crate::network::Network;
+use crate::parameters::{Parameters, Values};
+use crate::process::{Birthplace, compute, forked};
+use crate::session::{other_precision, unused};
+use crate::settings;
+use crate::tasks::Task;
+use metaplastic::Optimiser;
+use metaplastic::engine::Failure;
+use metaplastic::random::Purpose;
+use metaplastic::tasks::EpisodeSource;
+use numpy::IntoPyArray;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// Of either precision.
+enum Kept {
+    Single(Box<metaplastic::Learner<f32>>),
+    Double(Box<metaplastic::Learner<f64>>),
+}
+
+/// A population in training, whose parameters and optimiser state stay on the engine's device.
+///
+/// `optimiser` is one for all networks, or a list of one for each.
+///
+/// >>> import metaplastic as mp
+/// >>> task = mp.task("one-shot")
+/// >>> network = mp.Recipe(task).network
+/// >>> learner = mp.Learner(network, mp.Parameters.initialise(network, 3), mp.Optimiser("adam", 0.01))
+/// >>> learner.train(task, 10, batch=4).shape                   # the mean loss of each network
+/// (3,)
+#[pyclass(frozen, module = "metaplastic")]
+pub struct Learner {
+    kept: Mutex<Kept>,
+    network: metaplastic::Network,
+    engine: &'static str,
+    birthplace: Birthplace,
+}
+
+macro_rules! in_learner {
+    ($this:expr, $learner:ident => $body:expr) => {{
+        let mut kept = $this.kept()?;
+        match &mut *kept {
+            Kept::Single($learner) => $body,
+            Kept::Double($learner) => $body,
+        }
+    }};
+}
+
+/// How long a call computes before it looks for signals.
+const BETWEEN_SIGNALS: Duration = Duration::from_millis(100);
+
+impl Learner {
+    fn kept(&self) -> Result<MutexGuard<'_, Kept>> {
+        if self.engine != "cpu" && !self.birthplace.is_here() {
+            return Err(forked().into());
+        }
+        unused("learner", &self.kept)
+    }
+
+    /// Meta-steps, until their end or a signal.
+    fn run(
+        &self,
+        py: Python<'_>,
+        source: &EpisodeSource,
+        [first, end]: [u32; 2],
+        learn: bool,
+    ) -> Result<Py<PyAny>> {
+        in_learner!(self, learner => {
+            let (mut done, mut next) = (first, 1);
+            loop {
+                let part = done..end.min(done.saturating_add(next));
+                let start = Instant::now();
+                let to = part.end;
+                let losses = compute(py, || learner.go_on(source, first, part, learn))??;
+                done = to;
+                py.check_signals()?;
+                if done >= end {
+                    return Ok(losses.into_pyarray(py).into_any().unbind());
+                }
+                if start.elapsed() < BETWEEN_SIGNALS / 2 {
+                    next = next.saturating_mul(2);
+                }
+            }
+        })
+    }
+}
+
+#[pymethods]
+impl Learner {
+    #[new]
+    #[pyo3(signature = (network, parameters, optimiser, *, engine = None))]
+    fn new(
+        py: Python<'_>,
+        network: &Network,
+        parameters: &Parameters,
+        optimiser: &Bound<'_, PyAny>,
+        engine: Option<&Engine>,
+    ) -> Result<Self> {
+        let (optimisers, engine) = (read_optimisers(optimiser)?, engine_or_cpu(engine)?);
+        let network = &network.0;
+        let kept = match &parameters.0 {
+            Values::Single(it) => {
+                let learner = compute(py, || engine.learner(network, it, &optimisers))??;
+                Kept::Single(Box::new(learner))
+            }
+            Values::Double(it) => {
+                let learner = compute(py, || engine.learner(network, it, &optimisers))??;
+                Kept::Double(Box::new(learner))
+            }
+        };
+        Ok(Self {
+            kept: Mutex::new(kept),
+            network: network.clone(),
+            engine: engine.kind(),
+            birthplace: Birthplace::here(),
+        })
+    }
+
+    /// One meta-step on the caller's episodes.
+    #[pyo3(signature = (input, target, mask = None, states = None))]
+    fn step(
+        &self,
+        py: Python<'_>,
+        input: &Bound<'_, PyAny>,
+        target: &Bound<'_, PyAny>,
+        mask: Option<&Bound<'_, PyAny>>,
+        states: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Py<PyAny>> {
+        let given = Given {
+            input: Some(input),
+            target: Some(target),
+            mask,
+            states,
+            ..Given::default()
+        };
+        in_learner!(self, learner => {
+            let taken = TakenEpisodes::of(&self.network, given)?;
+            let episodes = taken.views()?;
+            let losses = compute(py, || learner.step(&episodes))??;
+            Ok(give(py, metaplastic::ndarray::Array1::from(losses)))
+        })
+    }
+
+    /// Meta-steps on episodes of a task.
+    #[pyo3(signature = (task, meta_steps, *, first = 0, batch = 1, seed = 0))]
+    fn train(
+        &self,
+        py: Python<'_>,
+        task: &Bound<'_, Task>,
+        meta_steps: u32,
+        first: u32,
+        batch: usize,
+        seed: u64,
+    ) -> Result<Py<PyAny>> {
+        self.on_task(
+            py,
+            task,
+            Purpose::Training,
+            [first, meta_steps],
+            batch,
+            seed,
+        )
+    }
+
+    /// The same with frozen parameters.
+    #[pyo3(signature = (task, meta_steps, *, first = 0, batch = 1, seed = 0))]
+    fn evaluate(
+        &self,
+        py: Python<'_>,
+        task: &Bound<'_, Task>,
+        meta_steps: u32,
+        first: u32,
+        batch: usize,
+        seed: u64,
+    ) -> Result<Py<PyAny>> {
+        self.on_task(
+            py,
+            task,
+            Purpose::Evaluation,
+            [first, meta_steps],
+            batch,
+            seed,
+        )
+    }
+
+    /// One update with the caller's gradients.
+    fn apply(&self, py: Python<'_>, gradients: &Parameters) -> Result<()> {
+        let mut kept = self.kept()?;
+        match (&mut *kept, &gradients.0) {
+            (Kept::Single(learner), Values::Single(it)) => Ok(compute(py, || learner.apply(it))??),
+            (Kept::Double(learner), Values::Double(it)) => Ok(compute(py, || learner.apply(it))??),
+            _ => Err(other_precision("gradients", "learner").into()),
+        }
+    }
+
+    #[getter]
+    fn parameters(&self, py: Python<'_>) -> Result<Parameters> {
+        in_learner!(self, learner => {
+            let learner = &mut **learner;
+            Ok(Parameters::of(compute(py, move || learner.parameters())??))
+        })
+    }
+
+    #[getter]
+    fn failures(&self) -> Result<Vec<(usize, u64, String)>> {
+        in_learner!(self, learner => Ok(failures(learner.failures()?)))
+    }
+}
+
+impl Learner {
+    fn on_task(
+        &self,
+        py: Python<'_>,
+        task: &Bound<'_, Task>,
+        purpose: Purpose,
+        [first, count]: [u32; 2],
+        batch: usize,
+        seed: u64,
+    ) -> Result<Py<PyAny>> {
+        let task = Task::shared(task)?;
+        let source = EpisodeSource {
+            task: task.task(),
+            seed,
+            purpose,
+            batch,
+        };
+        let end = first.saturating_add(count);
+        let learned = self.run(py, &source, [first, end], purpose == Purpose::Training);
+        task.raised()?;
+        learned
+    }
+}
+
+/// One optimiser, or one for each network.
+pub fn read_optimisers(given: &Bound<'_, PyAny>) -> Result<Vec<Optimiser>> {
+    let one = |given: &Bound<'_, PyAny>| {
+        let table = settings::of_object("optimiser", given)?;
+        settings::read::<Optimiser>("optimiser", table)
+    };
+    let several = given.is_instance_of::<PyList>() || given.is_instance_of::<PyTuple>();
+    match several {
+        false => Ok(vec![one(given)?]),
+        true => given.try_iter()?.map(|given| one(&given?)).collect(),
+    }
+}
+
+/// Failures as Python has them.
+pub fn failures(failures: Vec<Failure>) -> Vec<(usize, u64, String)> {
+    let failures = failures.into_iter();
+    failures
+        .map(|it| (it.network, it.episode, it.tensor))
+        .collect()
+}

@@ -1,0 +1,505 @@
+"""Networks, gradients, sessions, learners and tasks, on arrays of NumPy."""
+
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import metaplastic as mp
+
+RETROACTIVE = ("h + m * e", "a * e + rate * y * x")
+LAYERS = {
+    "hebb": mp.Plastic(4, 3, activation="tanh", rate=mp.Rate(0.1)),
+    "oja": mp.Plastic(4, 3, activation="tanh", rule="oja", rate=mp.Rate(0.1, per="neuron")),
+    "own": mp.Plastic(4, 3, rule="0.9 * h + rate * tanh(y) * x", plasticity="neuron"),
+    "bounded": mp.Plastic(4, 3, rule="additive", bound=0.5, plastic_bias=True, bias=False),
+    "recurrent": mp.Recurrent(4, 3, activation="tanh", rule="oja", rate=mp.Rate(0.1)),
+    "retroactive": mp.Recurrent(
+        4, 3, activation="tanh", rule=RETROACTIVE, rate=0.1,
+        coefficients={"a": 0.9}, modulation=mp.Modulation("network", per="neuron"),
+    ),
+    "modulated": mp.Plastic(4, 3, activation="logistic", modulation="episodes", plasticity="layer"),
+    "dense": mp.Dense(4, 3, activation="relu"),
+    "fixed": mp.Recurrent(4, 3, activation="tanh", plasticity="none"),
+}  # fmt: skip
+
+
+def waves(*shape, scale=0.7):
+    return np.sin(scale * np.arange(np.prod(shape)) ** 1.1).reshape(shape)
+
+
+def problem(layer="hebb", dtype="float64", population=2, batch=5, steps=7):
+    network = mp.Network([LAYERS[layer]], loss="squared-error")
+    parameters = mp.Parameters.initialise(network, population, seed=3, dtype=dtype, scale=0.5)
+    input, target = waves(batch, steps, 4), waves(batch, steps, 3, scale=1.3)
+    states = {name: waves(batch, steps) for name in network.given_modulators}
+    return network, parameters, input.astype(dtype), target.astype(dtype), states
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_gradients_are_those_of_differences(layer):
+    network, parameters, input, target, states = problem(layer)
+    gradients = mp.gradient(
+        network, parameters, input, target=target, states=per_network(states), input_gradient=True
+    )
+    for network_index in range(2):
+        for name, (shape, is_learned) in network.tensors.items():
+            exact = gradients.parameters[name][network_index]
+            if not is_learned:
+                assert (exact == 0).all()
+                continue
+            index = tuple(size // 2 for size in shape)
+            losses = []
+            for step in (1e-5, -1e-5):
+                changed = {key: np.array(value) for key, value in parameters.items()}
+                changed[name][(network_index, *index)] += step
+                at = mp.Parameters(network, changed, "float64")
+                out = mp.forward(network, at, input, target=target, states=per_network(states))
+                losses.append(out.loss[network_index])
+            assert exact[index] == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-6, abs=1e-9)
+
+
+def per_network(states):
+    return {name: array[None] for name, array in states.items()}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arrays_are_taken_in_any_layout(dtype):
+    network, parameters, input, target, _ = problem(dtype=dtype)
+    expected = mp.gradient(network, parameters, input, target=target, input_gradient=True)
+    record = np.zeros(input.shape, [("pad", "u1"), ("value", dtype)])
+    record["value"] = input
+    swapped = input.astype(np.dtype(dtype).newbyteorder())
+    wide = np.repeat(input, 2, axis=1)[:, ::2]
+    backwards = input[::-1, :, ::-1].copy()[::-1, :, ::-1]
+    for given in (np.asfortranarray(input), input[None], record["value"], swapped, wide, backwards):
+        got = mp.gradient(network, parameters, given, target=target, input_gradient=True)
+        assert (got.loss == expected.loss).all() and got.output.dtype == dtype
+        assert (got.parameters.flat == expected.parameters.flat).all()
+        assert (got.input == expected.input).all()
+
+
+def test_other_numbers_are_taken_and_rounded():
+    network, parameters, input, target, _ = problem(dtype="float32")
+    expected = mp.gradient(network, parameters, np.sign(input).astype("float32"), target=target)
+    for given in (
+        np.sign(input).astype("int8"),
+        np.sign(input).astype("float16"),
+        np.sign(input).tolist(),
+    ):
+        got = mp.gradient(network, parameters, given, target=target)
+        assert (got.parameters.flat == expected.parameters.flat).all()
+
+
+def test_results_are_not_copies_and_parameters_cannot_be_changed():
+    network, parameters, input, _, _ = problem()
+    output = mp.forward(network, parameters, input).output
+    assert output.flags.writeable and output.flags.c_contiguous
+    weight = parameters["layer0.weight"]
+    assert not weight.flags.writeable and np.shares_memory(weight, parameters.flat)
+    with pytest.raises(ValueError):
+        weight[0] = 1
+    del parameters
+    assert np.isfinite(weight).all()
+
+
+def test_parameters_by_name_by_file_and_by_bytes(tmp_path):
+    network, parameters, *_ = problem()
+    named = dict(parameters)
+    again = mp.Parameters(network, named, "float64")
+    assert (again.flat == parameters.flat).all() and list(named) == list(network.tensors)
+    path = tmp_path / "p.safetensors"
+    parameters.write(path)
+    assert (mp.Parameters.read(path, network, "float64").flat == parameters.flat).all()
+    bytes_ = parameters.to_bytes()
+    assert (mp.Parameters.from_bytes(bytes_, network, "float64").flat == parameters.flat).all()
+    assert parameters.networks(1, 2).population == 1 and parameters.repeat(3).population == 6
+    one = {name: array[0] for name, array in named.items() if "rate" not in name}
+    assert mp.Parameters(network, one)["layer0.rate"] == np.float32(0.1)
+    with pytest.raises(KeyError):
+        parameters["layer1.weight"]
+
+
+def test_networks_are_those_of_their_toml():
+    for layer in LAYERS.values():
+        network = mp.Network([layer], loss="softmax-cross-entropy")
+        assert mp.Network.from_toml(network.to_toml()) == network
+        assert pickle.loads(pickle.dumps(network)) == network
+
+
+def test_classes_are_targets_of_a_softmax():
+    network = mp.Network([LAYERS["hebb"]], loss="softmax-cross-entropy")
+    parameters = mp.Parameters.initialise(network)
+    classes = np.arange(10).reshape(2, 5) % 3
+    by_class = mp.gradient(network, parameters, waves(2, 5, 4), target=classes)
+    by_value = mp.gradient(network, parameters, waves(2, 5, 4), target=np.eye(3)[classes])
+    assert by_class.loss == by_value.loss
+    with pytest.raises(mp.InputError, match="class 3"):
+        mp.gradient(network, parameters, waves(2, 5, 4), target=classes + 1)
+
+
+@pytest.mark.parametrize("layer", ["hebb", "recurrent"])
+def test_sessions_have_the_bits_of_gradients(layer):
+    network, parameters, input, _, _ = problem(layer, dtype="float32")
+    upstream = waves(5, 7, 3).astype("float32")
+    whole = mp.gradient(network, parameters, input, output_gradient=upstream)
+    session = mp.Session(network, parameters, 5, 7)
+    output = session.forward(input).output
+    assert (output == whole.output).all()
+    assert (session.backward(upstream).parameters.flat == whole.parameters.flat).all()
+    with mp.Session(network, parameters, 5, 7, step_by_step=True, final_states=True) as steps:
+        steps.begin()
+        outputs = [steps.step(input[:, step]) for step in range(7)]
+        assert (np.stack(outputs, 2) == output).all() and steps.steps == 7
+        assert (steps.backward(upstream).parameters.flat == whole.parameters.flat).all()
+        assert "layer0.trace" in steps.states
+    assert steps.closed
+    with pytest.raises(mp.InputError, match="closed"):
+        steps.step(input[:, 0])
+
+
+def test_sessions_learn():
+    network, parameters, input, _, _ = problem()
+    session = mp.Session(network, parameters, 5, 7, optimiser=mp.Optimiser("sgd", 0.01))
+    session.forward(input)
+    session.learn(np.ones((5, 7, 3)))
+    assert not (session.parameters.flat == parameters.flat).all()
+    session.set_parameters(parameters)
+    assert (session.parameters.flat == parameters.flat).all() and session.failures == []
+
+
+def test_chunks_go_on_from_states():
+    network, parameters, input, _, _ = problem("retroactive")
+    whole = mp.forward(network, parameters, input, final_states=True)
+    first = mp.forward(network, parameters, input[:, :4], final_states=True)
+    states = {name: first.states[name] for name in network.states}
+    second = mp.forward(network, parameters, input[:, 4:], states=states, final_states=True)
+    assert np.allclose(np.concatenate([first.output, second.output], 2), whole.output, atol=1e-14)
+    for name in network.states:
+        assert np.allclose(second.states[name], whole.states[name], atol=1e-14)
+
+
+def test_learners_learn_each_with_its_optimiser():
+    network, parameters, input, target, _ = problem(population=3)
+    start = parameters.networks(0, 1).repeat(3)
+    optimisers = [mp.Optimiser("adam", rate, beta1=0.8) for rate in (0.0, 1e-3, 1e-1)]
+    learner = mp.Learner(network, start, optimisers)
+    losses = np.array([learner.step(input, target) for _ in range(20)])
+    assert losses.shape == (20, 3) and (losses[0] == losses[0, 0]).all()
+    assert losses[-1, 0] == losses[0, 0] and losses[-1, 1] < losses[0, 1]
+    learned = learner.parameters
+    assert (learned.flat[0] == start.flat[0]).all() and not (learned.flat[1] == start.flat[1]).all()
+    gradients = mp.gradient(network, learned, input, target=target).parameters
+    learner.apply(gradients)
+    assert not (learner.parameters.flat[2] == learned.flat[2]).all() and learner.failures == []
+
+
+class Echo(mp.Task):
+    """One of some tones sounds at the first step; the target is always that tone."""
+
+    name, inputs, outputs, steps = "echo", 4, 3, 4
+    loss, solved_below = "softmax-cross-entropy", 0.05
+
+    def counts(self, step):
+        return step > 0
+
+    def fill(self, random, input, target):
+        tone = random.below(3)
+        input[0, tone], input[:, 3] = 1, 1
+        target[:, tone] = 1
+
+    def setup(self):
+        hidden = mp.Plastic(4, 6, activation="tanh", rate=0.2)
+        network = mp.Network([hidden, mp.Dense(6, 3)], loss=self.loss)
+        return {"network": network, "optimiser": mp.Optimiser("adam", 0.01), "episodes": 400}
+
+
+def test_own_tasks_train():
+    recipe = mp.Recipe(Echo(), population=3, seed=1)
+    reports = []
+    trained = mp.train(recipe, callback=reports.append)
+    assert trained.errors.shape == (len(reports), 3) and not trained.stopped
+    assert trained.errors[-1].mean() < trained.errors[0].mean()
+    again = mp.train(recipe)
+    assert (again.parameters.flat == trained.parameters.flat).all()
+    evaluation = mp.evaluate(trained.network, trained.parameters, Echo(), episodes=50)
+    assert evaluation.error.shape == (3, 4) and list(evaluation.counted) == [
+        False,
+        True,
+        True,
+        True,
+    ]
+    input, target, mask = Echo().episodes(5, population=2)
+    assert (
+        input.shape == (2, 5, 4, 4) and (target.sum(-1) == 1).all() and list(mask) == [0, 1, 1, 1]
+    )
+
+
+def test_tasks_of_the_library_train_as_a_learner_does():
+    task = mp.task("one-shot")
+    recipe = mp.Recipe(task, population=2, episodes=60)
+    trained = mp.train(recipe, engine=mp.Engine.cpu())
+    settings = mp.Recipe(task, population=2, episodes=60)
+    assert settings.to_toml() == recipe.to_toml() and recipe.network == trained.network
+    assert trained.final_error.shape == (2,) and trained.solved.dtype == bool
+    learner = mp.Learner(recipe.network, trained.parameters, mp.Optimiser("adam", 0.01))
+    together = learner.train(task, 30, batch=2)
+    learner = mp.Learner(recipe.network, trained.parameters, mp.Optimiser("adam", 0.01))
+    assert np.isfinite(together).all() and learner.evaluate(task, 3).shape == (2,)
+    assert mp.task("completion", bits=4).inputs != mp.task("completion").inputs
+
+
+def test_callbacks_stop_raise_and_compute():
+    recipe = mp.Recipe(mp.task("one-shot"), population=2, episodes=3000)
+    reports = []
+
+    def stop(report):
+        reports.append(report)
+        return False if len(reports) == 2 else None
+
+    assert mp.train(recipe, callback=stop).stopped and len(reports) == 2
+    assert reports[1].episode > reports[0].episode and reports[0].error.shape == (2,)
+
+    def fail(report):
+        raise ZeroDivisionError("in the callback")
+
+    with pytest.raises(ZeroDivisionError, match="in the callback"):
+        mp.train(recipe, callback=fail)
+
+    def compute(report):
+        test_classes_are_targets_of_a_softmax()
+        return False
+
+    assert mp.train(recipe, callback=compute).stopped
+
+
+def test_exceptions_of_a_task_come_out():
+    class Broken(Echo):
+        def fill(self, random, input, target):
+            raise LookupError("no episode")
+
+    with pytest.raises(LookupError, match="no episode"):
+        mp.train(mp.Recipe(Broken()))
+    with pytest.raises(LookupError, match="no episode"):
+        Broken().episodes()
+    with pytest.raises(AttributeError, match="inputs"):
+        mp.Recipe(type("Empty", (mp.Task,), {})())
+
+
+def bad_calls():
+    network, parameters, input, target, _ = problem(dtype="float32")
+    nan = input.copy()
+    nan[1, 2, 3] = np.nan
+    other = mp.Network([mp.Plastic(5, 3)], loss="squared-error")
+    softmax = mp.Network([LAYERS["hebb"]])
+    gradient = mp.gradient
+    return {
+        "input: shape": lambda: gradient(network, parameters, input[..., :3], target=target),
+        "input: shape.*without P": lambda: gradient(network, parameters, input[0, 0], target=target),
+        "target: shape": lambda: gradient(network, parameters, input, target=target[:, 1:]),
+        "element .0, 1, 2, 3. is NaN": lambda: gradient(network, parameters, nan, target=target),
+        "is inf": lambda: gradient(network, parameters, input.astype("f8") * 1e300, target=target),
+        "complex": lambda: gradient(network, parameters, input * 1j, target=target),
+        "<U|str": lambda: gradient(network, parameters, input.astype(str), target=target),
+        "steps .axis 2": lambda: gradient(network, parameters, input[:, :0], target=target[:, :0]),
+        "another network": lambda: gradient(other, parameters, input, target=target),
+        "loss is \"none\"": lambda: gradient(softmax, parameters, input, target=target),
+        "output_gradient, too": lambda: gradient(network, parameters, input, target=target, output_gradient=target),
+        "mask": lambda: gradient(network, parameters, input, target=target, mask=[1.0, 2.0]),
+        "states .*layer0.memory": lambda: gradient(network, parameters, input, states={"layer0.memory": input}),
+        "layer0.activity": lambda: gradient(network, parameters, input, states={"layer0.activity": input}),
+        "layer0.inputs": lambda: mp.Network([mp.Plastic(0, 3)]),
+        "sine": lambda: mp.Network([mp.Plastic(3, 3, activation="sine")]),
+        "column 5": lambda: mp.Network([mp.Plastic(3, 3, rule="h + q")]),
+        "loss": lambda: mp.Network([mp.Plastic(3, 3)], loss="hinge"),
+        "`speed`": lambda: mp.Network([{"kind": "dense", "inputs": 3, "outputs": 2, "speed": 1}]),
+        "layer0: a int": lambda: mp.Network([3]),
+        "unknown field `x`": lambda: mp.Network.from_toml("x = 3\n"),
+        "dtype": lambda: mp.Parameters.initialise(network, dtype="int32"),
+        "population": lambda: mp.Parameters.initialise(network, 0),
+        "bytes available": lambda: mp.Parameters.initialise(network, 2**40),
+        "layer0.weight: missing": lambda: mp.Parameters(network, {"layer0.bias": np.zeros(3)}),
+        "layer7.weight: unknown": lambda: mp.Parameters(network, {**parameters, "layer7.weight": input}),
+        "learning_rate": lambda: mp.Learner(network, parameters, mp.Optimiser("adam", -1.0)),
+        "momentum": lambda: mp.Learner(network, parameters, mp.Optimiser("adam", 0.1, momentum=0.5)),
+        "hasty": lambda: mp.Learner(network, parameters, mp.Optimiser("hasty", 0.1)),
+        "3 given": lambda: mp.Learner(network, parameters, [mp.Optimiser("adam", 0.1)] * 3),
+        "batch": lambda: mp.Session(network, parameters, 0, 5),
+        "run episodes forward first": lambda: mp.Session(network, parameters, 5, 7).backward(target),
+        "step by step": lambda: mp.Session(network, parameters, 5, 7).step(input[:, 0]),
+        "another precision": lambda: mp.Session(network, parameters, 5, 7).set_parameters(parameters.astype("float64")),
+        "one-shot": lambda: mp.task("many-shot"),
+        "task": lambda: mp.task("one-shot", colours=3),
+        "unknown field `speed`": lambda: mp.Recipe(mp.task("one-shot"), speed="quick"),
+        "nothing.safetensors: cannot read": lambda: mp.Parameters.read("nothing.safetensors", network),
+        "not a valid safetensors": lambda: mp.Parameters.from_bytes(b"abc", network),
+        "networks": lambda: parameters.networks(1, 9),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", bad_calls())
+def test_bad_input_is_refused_with_the_librarys_text(text):
+    call = bad_calls()[text]
+    with pytest.raises(mp.Error, match=text) as raised:
+        call()
+    assert type(raised.value) is not mp.Error
+
+
+def test_kinds_of_errors_are_pythons_own_too():
+    assert issubclass(mp.InputError, ValueError) and issubclass(mp.FileError, OSError)
+    with pytest.raises(mp.CapacityError):
+        bad_calls()["bytes available"]()
+    with pytest.raises(OSError):
+        bad_calls()["nothing.safetensors: cannot read"]()
+
+
+def test_failing_calls_leak_nothing():
+    calls = [call for text, call in bad_calls().items() if "cannot read" not in text]
+
+    def memory():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+
+    def some(count):
+        for index in range(count):
+            with pytest.raises(mp.Error):
+                calls[index % len(calls)]()
+
+    some(2_000)
+    before = memory()
+    some(10_000)
+    assert memory() - before < 4 << 20
+
+
+def test_two_threads_compute_at_once():
+    network, parameters, input, target, _ = problem()
+    expected = mp.gradient(network, parameters, input, target=target).parameters.flat
+    wrong = []
+
+    def work():
+        for _ in range(50):
+            got = mp.gradient(network, parameters, input, target=target).parameters.flat
+            if not (got == expected).all():
+                wrong.append(got)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def run_python(code, **settings):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **settings,
+    )
+
+
+def test_the_interpreter_is_let_go_while_computing():
+    code = """
+import threading, time, numpy as np, metaplastic as mp
+network = mp.Network([mp.Plastic(200, 200, activation="tanh")], loss="squared-error")
+parameters = mp.Parameters.initialise(network)
+input = np.ones((16, 400, 200), np.float32)
+def work():
+    for _ in range(3):
+        mp.gradient(network, parameters, input, target=input)
+thread = threading.Thread(target=work); start = time.perf_counter(); thread.start()
+longest, last = 0, start
+while thread.is_alive():
+    now = time.perf_counter(); longest = max(longest, now - last); last = now
+print(longest / (last - start))
+"""
+    done = run_python(code)
+    assert float(done.stdout) < 0.5, done.stderr
+
+
+def test_ctrl_c_stops_training_and_leaves_all_usable():
+    code = """
+import os, signal, threading, metaplastic as mp
+signal.signal(signal.SIGINT, signal.default_int_handler)
+task = mp.task("one-shot")
+recipe = mp.Recipe(task, episodes=50_000_000)
+learner = mp.Learner(recipe.network, mp.Parameters.initialise(recipe.network, 20), mp.Optimiser("adam", 0.01))
+def interrupted(call):
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+assert interrupted(lambda: mp.train(recipe))
+assert interrupted(lambda: learner.train(task, 50_000_000))
+assert learner.train(task, 10).shape == (20,)
+print("usable")
+"""
+    done = run_python(code)
+    assert done.stdout == "usable\n", done.stderr
+
+
+def test_a_forked_process_computes():
+    code = """
+import os, numpy as np, metaplastic as mp
+network = mp.Network([mp.Plastic(64, 64)], loss="squared-error")
+parameters = mp.Parameters.initialise(network)
+input = np.ones((64, 20, 64), np.float32)
+engine = mp.Engine.cpu()
+session = mp.Session(network, parameters, 64, 20)
+call = lambda: mp.gradient(network, parameters, input, target=input, engine=engine).loss[0]
+before = call()
+child = os.fork()
+assert call() == before
+if child == 0:
+    session.forward(input)
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+print("both")
+"""
+    done = run_python(code)
+    assert done.stdout == "both\n", done.stderr
+
+
+def test_import_needs_neither_torch_nor_jax():
+    code = """
+import sys, metaplastic
+print(*sorted({"torch", "jax"} & set(sys.modules)))
+"""
+    assert run_python(code).stdout == "\n"
+
+
+def test_gradients_have_the_bits_of_the_command(tmp_path):
+    command = os.environ.get("METAPLASTIC_COMMAND")
+    assert command, "METAPLASTIC_COMMAND has to name the command"
+    safetensors = pytest.importorskip("safetensors.numpy")
+    for layer in LAYERS:
+        network, parameters, input, target, states = problem(layer, dtype="float32")
+        parameters.write(tmp_path / "p.safetensors")
+        (tmp_path / "net.toml").write_text(network.to_toml())
+        given = {name: array[None].astype("float32") for name, array in states.items()}
+        episodes = {"input": input[None], "target": target[None], **given}
+        episodes = {name: np.ascontiguousarray(array) for name, array in episodes.items()}
+        safetensors.save_file(episodes, tmp_path / "e.safetensors")
+        subprocess.run(
+            [command, "gradient", "--network", "net.toml", "--parameters", "p.safetensors",
+             "--episodes", "e.safetensors", "--output", "out.safetensors"],
+            cwd=tmp_path, check=True, capture_output=True,
+        )  # fmt: skip
+        expected = safetensors.load_file(tmp_path / "out.safetensors")
+        got = mp.gradient(
+            network, parameters, input, target=target, states=given, input_gradient=True
+        )
+        assert (expected["loss"] == got.loss).all() and (expected["output"] == got.output).all()
+        assert (expected["gradient.input"] == got.input).all()
+        for name, (_, is_learned) in network.tensors.items():
+            if is_learned:
+                assert (expected[f"gradient.{name}"] == got.parameters[name]).all(), (layer, name)

@@ -1,0 +1,350 @@
+"""The layers for PyTorch: against the same cells written out, and against PyTorch's own checks."""
+
+import copy
+import gc
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch.func import functional_call, grad, stack_module_state, vmap
+
+import metaplastic as mp
+import metaplastic.torch as mpt
+
+RETROACTIVE = ("h + m * e", "a * e + rate * y * x")
+KINDS = {
+    "hebb": lambda **kw: mpt.Plastic(3, 2, activation="tanh", rate=mpt.Rate(0.1), **kw),
+    "hebb, rate per neuron": lambda **kw: mpt.Plastic(
+        3, 2, activation="tanh", rate=mpt.Rate(0.1, per="neuron"), plasticity="neuron", **kw
+    ),
+    "oja": lambda **kw: mpt.Plastic(3, 2, activation="tanh", rule="oja", rate=mpt.Rate(0.1), **kw),
+    "additive": lambda **kw: mpt.Plastic(
+        3, 2, activation="logistic", rule="additive", rate=0.1, plasticity="layer", **kw
+    ),
+    "own": lambda **kw: mpt.Plastic(3, 2, rule="0.9 * h + rate * tanh(y) * x", **kw),
+    "bounded": lambda **kw: mpt.Plastic(
+        3, 2, rule="additive", bound=5.0, plastic_bias=True, bias=False, rate=mpt.Rate(0.1), **kw
+    ),
+    "modulated": lambda **kw: mpt.Plastic(
+        3, 2, activation="tanh", modulation="episodes", rate=mpt.Rate(0.1), **kw
+    ),
+    "modulates": lambda **kw: mpt.Plastic(
+        3, 2, activation="tanh", modulation=mpt.Modulation("network", per="neuron"), rate=0.3, **kw
+    ),
+    "recurrent": lambda **kw: mpt.Recurrent(3, 2, activation="tanh", rate=mpt.Rate(0.1), **kw),
+    "recurrent, oja": lambda **kw: mpt.Recurrent(
+        2, 2, activation="tanh", rule="oja", rate=mpt.Rate(0.1), input="identity", **kw
+    ),
+    "retroactive": lambda **kw: mpt.Recurrent(
+        3, 2, activation="tanh", rule=RETROACTIVE, rate=mpt.Rate(0.3),
+        coefficients={"a": mpt.Coefficient(0.9)}, modulation="network", **kw
+    ),
+    "not plastic": lambda **kw: mpt.Recurrent(3, 2, activation="tanh", plasticity="none", **kw),
+}  # fmt: skip
+
+
+def double(kind):
+    torch.manual_seed(5)
+    return KINDS[kind](dtype=torch.float64)
+
+
+def episodes(layer, batch=2, steps=4):
+    torch.manual_seed(6)
+    input = torch.randn(batch, steps, layer.inputs, dtype=torch.float64)
+    takes = layer._layer.modulation == "episodes"
+    return input, torch.randn(batch, steps, dtype=torch.float64) if takes else None
+
+
+def states_of(layer, input, modulator):
+    _, state = layer(input, None, modulator)
+    return {name: it.detach() + 0.1 for name, it in state.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradcheck(kind):
+    layer = double(kind)
+    input, modulator = episodes(layer)
+    state = states_of(layer, input, modulator)
+    names = [name for name, _ in layer.named_parameters()]
+    parameters = [it.detach().clone() for it in layer.parameters()]
+    given = [input, *state.values(), *([] if modulator is None else [modulator])]
+
+    def run(*tensors):
+        tensors = list(tensors)
+        at = {name: tensors.pop(0) for name in names}
+        chunk = {name: tensors[1 + index] for index, name in enumerate(state)}
+        last = tensors[-1] if modulator is not None else None
+        output, after = functional_call(layer, at, (tensors[0], chunk, last))
+        return output, *after.values()
+
+    tensors = [it.requires_grad_() for it in [*parameters, *given]]
+    assert torch.autograd.gradcheck(run, tensors)
+
+    # One wrong element has to be found.
+    def wrong(*tensors):
+        output, *after = run(*tensors)
+        return output + 1e-3 * (tensors[0].detach() - tensors[0]).sum(), *after
+
+    assert not torch.autograd.gradcheck(wrong, tensors, raise_exception=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_opcheck(kind):
+    layer = double(kind)
+    input, modulator = episodes(layer)
+    state = states_of(layer, input, modulator)
+    flat = torch.cat([getattr(layer, name).detach().reshape(-1) for name in layer._tensors])
+    given = [*state.values(), *([] if modulator is None else [modulator])]
+    given = [it[None].requires_grad_() for it in given]
+    for keep in (0, 2):
+        arguments = (
+            layer._description, keep, flat[None].requires_grad_(), input[None].requires_grad_(), given
+        )  # fmt: skip
+        torch.library.opcheck(torch.ops.metaplastic.run.default, arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("is_recurrent", [False, True])
+def test_layers_are_the_cell_written_out(dtype, is_recurrent):
+    torch.manual_seed(0)
+    cls = mpt.Recurrent if is_recurrent else mpt.Plastic
+    layer = cls(4, 3, activation="tanh", rate=mpt.Rate(0.2), dtype=dtype)
+    input = torch.randn(5, 7, 4, dtype=dtype)
+    output, state = layer(input)
+    trace = torch.zeros(5, 3, 3 if is_recurrent else 4, dtype=dtype)
+    y, outputs = torch.zeros(5, 3, dtype=dtype), []
+    for step in range(7):
+        pre = y if is_recurrent else input[:, step]
+        drive = layer.bias + (input[:, step] @ layer.input_weight.T if is_recurrent else 0)
+        effective = layer.weight + layer.plasticity * trace
+        y = torch.tanh(torch.bmm(effective, pre.unsqueeze(2)).squeeze(2) + drive)
+        trace = (1 - layer.rate) * trace + layer.rate * torch.bmm(y.unsqueeze(2), pre.unsqueeze(1))
+        outputs.append(y)
+    expected = torch.stack(outputs, 1)
+    close = {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {}
+    torch.testing.assert_close(output, expected, **close)
+    torch.testing.assert_close(state["trace"], trace, **close)
+    factor = torch.randn_like(output)
+    ours = torch.autograd.grad((output * factor).sum(), list(layer.parameters()))
+    theirs = torch.autograd.grad((expected * factor).sum(), list(layer.parameters()))
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, **close)
+
+
+def test_gradients_have_the_bits_of_numpys():
+    layer = mpt.Plastic(4, 3, activation="tanh", rate=mpt.Rate(0.1))
+    input, upstream = torch.randn(5, 7, 4), torch.randn(5, 7, 3)
+    output, _ = layer(input)
+    output.backward(upstream)
+    network = mp.Network.from_toml(layer._description)
+    named = {f"layer0.{name}": it.detach().numpy() for name, it in layer.named_parameters()}
+    parameters = mp.Parameters(network, named)
+    expected = mp.gradient(network, parameters, input.numpy(), output_gradient=upstream.numpy())
+    assert (output.detach().numpy() == expected.output[0]).all()
+    for name, parameter in layer.named_parameters():
+        assert (parameter.grad.numpy() == expected.parameters[f"layer0.{name}"][0]).all()
+
+
+@pytest.mark.parametrize("kind", ["hebb", "retroactive"])
+def test_chunks_and_axes(kind):
+    layer = double(kind)
+    input, _ = episodes(layer, steps=9)
+    whole, after = layer(input)
+    first, state = layer(input[:, :4])
+    second, last = layer(input[:, 4:], state)
+    torch.testing.assert_close(torch.cat([first, second], 1), whole)
+    for name in after:
+        torch.testing.assert_close(last[name], after[name])
+    steps_first = copy.deepcopy(layer)
+    steps_first.batch_first = False
+    torch.testing.assert_close(steps_first(input.transpose(0, 1))[0].transpose(0, 1), whole)
+    one, state = layer(input[0])
+    torch.testing.assert_close(one, whole[0])
+    torch.testing.assert_close(state["trace"], after["trace"][0])
+
+
+def test_gradients_go_through_states():
+    layer = double("hebb")
+    input, _ = episodes(layer, steps=6)
+    layer(input)[0].sum().backward()
+    whole = layer.weight.grad.clone()
+    layer.zero_grad()
+    first, state = layer(input[:, :3])
+    second, _ = layer(input[:, 3:], state)
+    (first.sum() + second.sum()).backward()
+    torch.testing.assert_close(layer.weight.grad, whole)
+
+
+def test_backward_can_run_again_and_forward_halves_are_let_go():
+    layer = double("hebb")
+    input, _ = episodes(layer)
+    output, _ = layer(input)
+    one = torch.autograd.grad(output.sum(), layer.weight, retain_graph=True)[0]
+    other = torch.autograd.grad(output.sum(), layer.weight)[0]
+    assert (one == other).all()
+    del output
+    gc.collect()
+    assert not mpt._kept
+    # With the same bits where the kept half is lost.
+    output, _ = layer(input)
+    mpt._kept.clear()
+    lost = torch.autograd.grad(output.sum(), layer.weight, retain_graph=True)[0]
+    assert (lost == one).all()
+    del output
+    gc.collect()
+
+
+def test_nothing_is_kept_without_gradients():
+    layer = double("hebb")
+    input, _ = episodes(layer)
+    with torch.no_grad():
+        output, _ = layer(input)
+    assert not mpt._kept and not output.requires_grad
+
+
+@pytest.mark.parametrize("kind", ["hebb", "retroactive"])
+def test_compiled_layers_do_the_same(kind):
+    layer = double(kind)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for steps in (4, 6):
+        input, _ = episodes(layer, steps=steps)
+        input.requires_grad_()
+        for run in (layer, compiled):
+            layer.zero_grad()
+            output, state = run(input)
+            (output.square().sum() + state["trace"].sum()).backward()
+            if run is layer:
+                expected = [output.detach(), *(it.grad.clone() for it in layer.parameters())]
+        for one, other in zip(
+            expected, [output, *(it.grad for it in layer.parameters())], strict=True
+        ):
+            torch.testing.assert_close(one, other)
+
+
+def test_inductor_compiles():
+    layer = double("hebb")
+    input, _ = episodes(layer)
+    expected = layer(input)[0].square().sum()
+    got = torch.compile(lambda it: layer(it)[0].square().sum(), fullgraph=True)(input)
+    torch.testing.assert_close(got, expected)
+    got.backward()
+    assert layer.weight.grad is not None
+
+
+@pytest.mark.parametrize("kind", ["hebb", "recurrent"])
+def test_vmap_over_modules_is_a_population(kind):
+    layers = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        layers.append(KINDS[kind](dtype=torch.float64))
+    parameters, buffers = stack_module_state(layers)
+    input, _ = episodes(layers[0])
+
+    def run(parameters, buffers, input):
+        return functional_call(layers[0], (parameters, buffers), (input,))[0]
+
+    together = vmap(run, in_dims=(0, 0, None))(parameters, buffers, input)
+    apart = torch.stack([layer(input)[0] for layer in layers])
+    torch.testing.assert_close(together, apart)
+    together.square().sum().backward()
+    apart.square().sum().backward()
+    for index, layer in enumerate(layers):
+        for name, parameter in layer.named_parameters():
+            torch.testing.assert_close(parameters[name].grad[index], parameter.grad)
+
+    def loss(parameters, buffers, input):
+        return run(parameters, buffers, input).square().sum()
+
+    # Of each module, and of each episode.
+    by_module = vmap(grad(loss), in_dims=(0, 0, None))(parameters, buffers, input)
+    torch.testing.assert_close(by_module["weight"][1], layers[1].weight.grad)
+    one = dict(layers[1].named_parameters())
+    by_episode = vmap(grad(loss), in_dims=(None, None, 0))(one, {}, input.unsqueeze(1))
+    torch.testing.assert_close(by_episode["weight"].sum(0), layers[1].weight.grad)
+
+
+def test_modules_are_saved_and_named():
+    layer = KINDS["retroactive"]()
+    again = KINDS["retroactive"]()
+    again.load_state_dict(layer.state_dict())
+    input = torch.randn(2, 4, 3)
+    assert torch.equal(layer(input)[0], again(input)[0])
+    assert {"weight", "plasticity", "bias", "rate", "input_weight", "coefficient_a"} <= set(
+        layer.state_dict()
+    )
+    assert "rate" not in dict(mpt.Plastic(3, 2, rate=0.1).named_parameters())
+    assert "activation='tanh'" in repr(layer)
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    {
+        "input: shape": lambda layer, input: layer(input[0, 0]),
+        "input: shape .*, 2.": lambda layer, input: layer(input[..., :2]),
+        "torch.float64": lambda layer, input: layer(input.double()),
+        "float16": lambda layer, input: layer.half()(input.half()),
+        "is NaN": lambda layer, input: layer(input / 0 * 0),
+        "state": lambda layer, input: layer(input, {"memory": input}),
+        "layer0.trace: shape": lambda layer, input: layer(input, {"trace": input}),
+        "modulator: given": lambda layer, input: layer(input, None, input),
+        "modulator: missing": lambda layer, input: KINDS["modulated"]()(input),
+        "batch: zero": lambda layer, input: layer(input[:0]),
+        "sine": lambda layer, input: mpt.Plastic(3, 2, activation="sine"),
+    }.items(),
+)
+def test_bad_input(text, call):
+    layer = KINDS["hebb"]()
+    with pytest.raises(mp.InputError, match=text):
+        call(layer, torch.randn(2, 4, 3))
+    layer = KINDS["hebb"]()
+    assert torch.isfinite(layer(torch.randn(2, 4, 3))[0]).all()
+
+
+def test_other_devices_go_through_the_host_with_one_warning(monkeypatch):
+    # The shapes and types of a device without values: what runs there is asked for on the CPU.
+    layer = KINDS["hebb"](device="meta")
+    output, state = layer(torch.randn(2, 4, 3, device="meta"))
+    assert output.device.type == "meta" and output.shape == (2, 4, 2)
+    assert state["trace"].shape == (2, 2, 3)
+
+    class Elsewhere:
+        type = "cuda"
+
+    class Far:
+        device = Elsewhere()
+
+        def __init__(self):
+            self.here = torch.ones(2)
+
+        def detach(self):
+            return self
+
+        def cpu(self):
+            return self.here
+
+    monkeypatch.setattr(mpt, "_warned", False)
+    with pytest.warns(UserWarning, match="copied there and back"):
+        assert torch.equal(mpt._on_host(Far())[0], torch.ones(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mpt._on_host(Far())
+
+
+def test_a_layer_learns():
+    torch.manual_seed(0)
+    layer, head = mpt.Plastic(6, 12, activation="tanh", rate=mpt.Rate(0.2)), torch.nn.Linear(12, 2)
+    optimiser = torch.optim.Adam([*layer.parameters(), *head.parameters()], 0.01)
+    losses = []
+    for _ in range(150):
+        label = torch.randint(2, (32, 1)).expand(32, 6)
+        input = torch.zeros(32, 6, 6)
+        # The label is seen at the first step alone.
+        input[:, 0, :2] = torch.nn.functional.one_hot(label[:, 0], 2).float()
+        input[..., 5] = 1
+        loss = torch.nn.functional.cross_entropy(head(layer(input)[0]).transpose(1, 2), label)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-10:]) < 0.5 * losses[0]
