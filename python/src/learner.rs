@@ -231,6 +231,8 @@ impl Learner {
             seed,
             purpose,
             batch,
+            seeds: None,
+            first: 0,
         };
         let end = first.saturating_add(count);
         let learned = self.run(py, &source, [first, end], purpose == Purpose::Training);

@@ -124,6 +124,8 @@ impl Task {
             seed,
             purpose: metaplastic::random::Purpose::Training,
             batch,
+            seeds: None,
+            first: 0,
         };
         let made = crate::process::compute(py, || source.episodes(population, meta_step))??;
         shared.raised()?;

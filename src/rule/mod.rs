@@ -26,9 +26,9 @@ mod values;
 mod wgsl;
 
 pub(crate) use names::MOST_COEFFICIENTS;
-pub(crate) use row::{Compiled, Neuron, Row, RowRule};
+pub(crate) use row::{Compiled, Interpreted, Neuron, Row, RowRule};
 pub(crate) use synapse::Pulled;
-pub(crate) use synapse::{Sums, SynapseRule};
+pub(crate) use synapse::{InterpretedSynapse, Sums, SynapseRule};
 pub(crate) use text::RuleText;
 pub use values::Synapse;
 
@@ -40,9 +40,7 @@ use names::Names;
 use parse::error_at;
 use program::Program;
 use std::sync::{Arc, LazyLock};
-use synapse::{
-    AdditiveSynapse, General, HebbSynapse, InterpretedSynapse, OjaSynapse, RetroactiveSynapse,
-};
+use synapse::{AdditiveSynapse, General, HebbSynapse, OjaSynapse, RetroactiveSynapse};
 use values::Values;
 
 /// How a trace follows activity.
