@@ -4,13 +4,12 @@
 //! `[1, N, T, O]`, or `[1, N, T]` of classes; and `mask`, `[T]`, of zeros and ones. All networks draw from the same arrays, which are
 //! in memory once.
 
-use super::evaluation::BATCH;
 use crate::episodes::{Mask, Objective};
 use crate::error::{Error, Result};
 use crate::network::{Dense, Loss, Network};
 use crate::optimiser::Optimiser;
 use crate::random::Purpose;
-use crate::tasks::{Draw, Setup, Task, TaskSetting};
+use crate::tasks::{Draw, EVALUATED as BATCH, Setup, Task, TaskSetting};
 use crate::tensors::{episodes_of, read_bytes};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
