@@ -1,6 +1,6 @@
 //! `metaplastic report`, and figures as files.
 
-use crate::support::{assert_status, command, error_text, names};
+use crate::support::{assert_status, command, error_text, metaplastic, names};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Output;
