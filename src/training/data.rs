@@ -700,6 +700,15 @@ mod tests {
             let found = network.final_error.unwrap();
             assert!((found - error).abs() < 1e-5 * error, "{found} {error}");
         }
+        // The only episode of the validation has number 0.
+        for (purpose, is_of_one) in [(Purpose::Training, false), (Purpose::Validation, true)] {
+            let input = recipe.source(purpose).episodes(3, 0).unwrap().input;
+            let mut numbers = input
+                .slice(ndarray::s![.., .., 0, 0])
+                .to_owned()
+                .into_iter();
+            assert_eq!(numbers.all(|number| number == 0.0), is_of_one);
+        }
         // In order, and then again.
         let source = crate::tasks::EpisodeSource {
             task: Arc::new(Data::read(&path, None, &network()).unwrap()),

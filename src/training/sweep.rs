@@ -467,6 +467,7 @@ mod tests {
         let swept = Recipe::from_toml(&text, "test").unwrap();
         assert_eq!(swept.point_count(), 2);
         assert_eq!(swept.sweep[0].keys.len(), 2);
+        assert_eq!(Recipe::from_toml(&swept.to_toml(), "test").unwrap(), swept);
         assert_eq!(swept.populations().unwrap().len(), 1);
         let all = trained(&swept);
         for (index, point) in swept.points().unwrap().iter().enumerate() {
