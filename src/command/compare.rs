@@ -1,6 +1,6 @@
 //! `metaplastic compare`.
 
-use super::evaluate::figure_file;
+use super::figure::figure_file;
 use super::output::{Ending, say};
 use super::subject::each;
 use super::table::table;

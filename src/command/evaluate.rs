@@ -1,6 +1,7 @@
 //! `metaplastic evaluate`.
 
 use super::engine::{EngineArguments, describe};
+use super::figure::figure_file;
 use super::number::whole;
 use super::output::{Ending, note, say};
 use super::recall;
@@ -14,7 +15,7 @@ use metaplastic::engine::Choice;
 use metaplastic::file::require_writable;
 use metaplastic::runs::StoredRun as Run;
 use metaplastic::runs::decimal::decimal;
-use metaplastic::runs::figure::{self, Format};
+use metaplastic::runs::figure;
 use metaplastic::tasks::Task;
 use metaplastic::training::{Data, Evaluation, PointResult, Recipe, Statistics};
 use metaplastic::{Error, Result};
@@ -212,15 +213,6 @@ fn points(
         }
     });
     (points.collect(), PointResult::best(&results))
-}
-
-/// A figure's file, and its format by the ending.
-pub(super) fn figure_file<'a>(
-    path: Option<&'a Path>,
-    option: &str,
-) -> Result<Option<(&'a Path, Format)>> {
-    path.map(|path| Ok((path, Format::of(path, option)?)))
-        .transpose()
 }
 
 /// Of accuracies the lowest is the worst.

@@ -4,6 +4,7 @@ use metaplastic::file::read_text;
 use metaplastic::number::Real;
 use metaplastic::{Error, Network, Result};
 use std::path::Path;
+use toml::Table;
 
 /// The network that a TOML file describes, for compute in precision `R`.
 pub(super) fn read_network<R: Real>(path: &Path) -> Result<Network> {
@@ -15,4 +16,12 @@ pub(super) fn read_network<R: Real>(path: &Path) -> Result<Network> {
         source: Box::new(error),
     })?;
     Ok(network)
+}
+
+/// The table of a recipe's text, which errors call `origin`.
+pub(super) fn read_table(text: &str, origin: &str) -> Result<Table> {
+    text.parse().map_err(|source| Error::Toml {
+        origin: origin.to_owned(),
+        source: Box::new(source),
+    })
 }

@@ -1,6 +1,6 @@
 //! `metaplastic inspect`.
 
-use super::evaluate::figure_file;
+use super::figure::figure_file;
 use super::number::whole;
 use super::output::{Ending, say};
 use super::report::is_recurrent;

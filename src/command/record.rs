@@ -1,6 +1,6 @@
 //! What is inside networks over an episode, written and drawn by `metaplastic evaluate`.
 
-use super::evaluate::figure_file;
+use super::figure::figure_file;
 use super::number::whole;
 use clap::Args;
 use metaplastic::file::require_writable;

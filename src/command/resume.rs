@@ -2,10 +2,10 @@
 
 use super::engine::{EngineArguments, describe};
 use super::interrupt::Interrupt;
+use super::keeping::Keeping;
 use super::number::whole;
 use super::output::{Ending, note, say};
 use super::settings::parameters_of;
-use super::train::Keeping;
 use super::watched::{Watched, complete, save, watched};
 use clap::Args;
 use metaplastic::Result;

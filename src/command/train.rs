@@ -2,11 +2,12 @@
 
 use super::engine::{EngineArguments, describe};
 use super::interrupt::Interrupt;
+use super::keeping::Keeping;
 use super::output::{Ending, note};
 use super::resume::Going;
 use super::settings::{Settings, Wished};
 use super::task::{TaskName, task_name};
-use super::watched::{Telling, complete, watched};
+use super::watched::{complete, watched};
 use clap::Args;
 use metaplastic::runs::files::holds_a_run;
 use metaplastic::runs::series::{Series, holds_runs};
@@ -14,7 +15,6 @@ use metaplastic::runs::{Begun, Label, Live, Origin, Wanted};
 use metaplastic::training::{Population, Recipe, Training};
 use metaplastic::{Engine, Error, Parameters, Result};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -46,41 +46,6 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     settings: Settings,
-}
-
-/// How a run is kept and told of, the same for every command that trains into a folder.
-#[derive(Args, Debug)]
-pub(super) struct Keeping {
-    /// Time between two checkpoints, from which `metaplastic resume` goes on; SIGUSR1 asks for one at once
-    /// [default: 60s, or longer where writing takes more than a hundredth of that]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub checkpoint_every: Option<Duration>,
-
-    /// Print the folder of the run and nothing else but errors
-    #[arg(long)]
-    quiet: bool,
-
-    /// Print the summary as one line of JSON on standard output
-    #[arg(long)]
-    json: bool,
-}
-
-impl Keeping {
-    pub fn telling(&self) -> Telling {
-        Telling {
-            quiet: self.quiet,
-            json: self.json,
-        }
-    }
-}
-
-/// A time as people write it: `60s`, `5m`, `1h 30m`; for the argument parser, which names the option.
-fn duration(text: &str) -> Result<Duration, String> {
-    let time: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "not a time, such as 60s, 5m or 1h".to_owned())?;
-    time.try_into()
-        .map_err(|_| "expected a time of at least 0".to_owned())
 }
 
 /// A name that can be that of a folder; for the argument parser, which names the option.
@@ -216,12 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_names_are_what_people_write() {
-        assert_eq!(duration("60s"), Ok(Duration::from_secs(60)));
-        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5_400)));
-        for text in ["60", "soon", "-5s", ""] {
-            assert!(duration(text).is_err(), "{text}");
-        }
+    fn names_are_what_people_write() {
         assert_eq!(name("first try"), Ok("first try".to_owned()));
         for text in ["", " ", "a/b", "..", "two\nlines"] {
             assert!(name(text).is_err(), "{text:?}");

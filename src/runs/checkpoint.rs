@@ -490,6 +490,8 @@ mod tests {
             error: vec![0.25, -0.0],
         });
         midst.state.losses = vec![0.1, 1e300];
+        // The square of a gradient beyond 1e19.
+        midst.state.moments[1].values_mut()[0] = f32::INFINITY;
         vec![found.swap_remove(0), midst, last]
     }
 
@@ -510,6 +512,20 @@ mod tests {
         prune(folder.path(), 1, 200);
         let found: Vec<_> = all(folder.path()).into_iter().map(|(at, _)| at).collect();
         assert_eq!(found, [last, 200]);
+    }
+
+    #[test]
+    fn what_an_optimiser_remembers_may_be_infinite_but_is_a_number() {
+        let [_, mut midst, _] = <[Checkpoint; 3]>::try_from(checkpoints()).unwrap();
+        Training::resume(&Engine::cpu(), midst.clone()).unwrap();
+        midst.state.moments[1].values_mut()[0] = f32::NAN;
+        assert!(
+            midst
+                .check()
+                .unwrap_err()
+                .to_string()
+                .contains("second moments")
+        );
     }
 
     #[test]

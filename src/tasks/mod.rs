@@ -34,7 +34,7 @@ pub use right::{has_right_label, right_signs};
 pub use source::EpisodeSource;
 #[cfg(feature = "gpu")]
 pub(crate) use source::mask;
-pub(crate) use source::{check_loss, check_network};
+pub(crate) use source::{EVALUATED, check_loss, check_network};
 pub(crate) use task::frozen_episodes;
 pub use task::{Paper, Setup, Task, TaskKernel, TaskSetting};
 pub(crate) use written::{read_table, table_of};

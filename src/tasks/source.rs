@@ -13,6 +13,9 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Episodes of a network that an evaluation makes at once, whatever their number in all, so that an episode is the same in any.
+pub(crate) const EVALUATED: usize = 64;
+
 /// The most neurons, or steps, that a task may have.
 const MOST: usize = 1 << 24;
 

@@ -4,13 +4,12 @@
 //! `[1, N, T, O]`, or `[1, N, T]` of classes; and `mask`, `[T]`, of zeros and ones. All networks draw from the same arrays, which are
 //! in memory once.
 
-use super::evaluation::BATCH;
 use crate::episodes::{Mask, Objective};
 use crate::error::{Error, Result};
 use crate::network::{Dense, Loss, Network};
 use crate::optimiser::Optimiser;
 use crate::random::Purpose;
-use crate::tasks::{Draw, Setup, Task, TaskSetting};
+use crate::tasks::{Draw, EVALUATED as BATCH, Setup, Task, TaskSetting};
 use crate::tensors::{episodes_of, read_bytes};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -700,6 +699,15 @@ mod tests {
         for (network, error) in trained.networks.iter().zip(error) {
             let found = network.final_error.unwrap();
             assert!((found - error).abs() < 1e-5 * error, "{found} {error}");
+        }
+        // The only episode of the validation has number 0.
+        for (purpose, is_of_one) in [(Purpose::Training, false), (Purpose::Validation, true)] {
+            let input = recipe.source(purpose).episodes(3, 0).unwrap().input;
+            let mut numbers = input
+                .slice(ndarray::s![.., .., 0, 0])
+                .to_owned()
+                .into_iter();
+            assert_eq!(numbers.all(|number| number == 0.0), is_of_one);
         }
         // In order, and then again.
         let source = crate::tasks::EpisodeSource {

@@ -9,13 +9,10 @@ use crate::memory;
 use crate::network::Network;
 use crate::parameters::Parameters;
 use crate::random::Purpose;
-use crate::tasks::{EpisodeSource, Task, check_loss, check_network};
+use crate::tasks::{EVALUATED as BATCH, EpisodeSource, Task, check_loss, check_network};
 use crate::zip::zip_eq;
 use ndarray::{Array2, ArrayView1};
 use std::sync::Arc;
-
-/// Episodes that are made at once, whatever their number in all, so that an episode is the same in any evaluation.
-pub(super) const BATCH: usize = 64;
 
 /// The behaviour of networks with frozen parameters, mean over fresh episodes.
 #[derive(Clone, Debug, PartialEq)]

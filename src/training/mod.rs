@@ -14,6 +14,7 @@
 //! # Ok::<(), metaplastic::Error>(())
 //! ```
 
+mod axes;
 mod checkpoint;
 mod commented;
 mod data;
@@ -30,6 +31,7 @@ mod sweep;
 mod trained;
 pub(crate) mod written;
 
+pub use axes::Axis;
 pub use checkpoint::{Checkpoint, Part, Progress};
 pub use data::Data;
 pub use evaluation::Evaluation;
@@ -39,5 +41,5 @@ pub use recording::Recording;
 pub use run::{Event, Pause, Training};
 pub use statistics::Statistics;
 pub use structure::{Connection, Matrix, PatternSigns};
-pub use sweep::{Axis, PointResult, Population};
+pub use sweep::{PointResult, Population};
 pub use trained::{NetworkResult, Phase, Report, Trained};

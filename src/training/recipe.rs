@@ -1,7 +1,7 @@
 //! Every setting of a training run.
 
+use super::axes::{Axis, put_sweep, take_sweep};
 use super::data::Data;
-use super::sweep::{Axis, put_sweep, take_sweep};
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::optimiser::Optimiser;

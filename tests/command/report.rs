@@ -1,6 +1,6 @@
 //! `metaplastic report`, and figures as files.
 
-use crate::support::{assert_status, command, error_text, names};
+use crate::support::{assert_status, command, error_text, metaplastic, names};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -240,4 +240,31 @@ fn figures_have_the_format_of_their_ending() {
             assert!(message.contains(part), "{part} in {message}");
         }
     }
+}
+
+#[test]
+fn a_report_goes_with_the_run_that_it_is_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let path = run.to_str().unwrap();
+    let train = [
+        "train",
+        "one-shot",
+        "--population=1",
+        "--episodes=20",
+        "--engine=cpu",
+        "--quiet",
+        "--force",
+    ];
+    let train = || assert_status(&metaplastic(&[&train[..], &["--output", path]].concat()), 0);
+    train();
+    let report = metaplastic(&["report", path, "--episodes=5", "--engine=cpu"]);
+    assert_status(&report, 0);
+    assert!(run.join("report.html").exists());
+    train();
+    assert!(!run.join("report.html").exists());
+    // What is no report is none of ours.
+    std::fs::write(run.join("report.html"), "mine").unwrap();
+    train();
+    assert!(run.join("report.html").exists());
 }

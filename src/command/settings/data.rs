@@ -1,7 +1,6 @@
 //! Episodes of one's own, and the network that learns them.
 
-use super::read_table;
-use crate::command::input::read_network;
+use crate::command::input::{read_network, read_table};
 use crate::command::values::real;
 use clap::Args;
 use metaplastic::network::Network;
@@ -61,7 +60,7 @@ impl DataSettings {
                 source: Box::new(error),
             },
         };
-        let mut table = read_table(text).map_err(within)?;
+        let mut table = read_table(text, origin)?;
         let network = match self.network()? {
             Some(network) => {
                 table.remove("network");

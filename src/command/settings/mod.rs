@@ -5,6 +5,7 @@ mod network;
 mod optimiser;
 mod origin;
 
+use crate::command::input::read_table;
 use crate::command::number::whole;
 use crate::command::task::TaskName;
 use crate::command::values::{Lists, Several, list, set, several};
@@ -98,7 +99,7 @@ impl Settings {
         let origin = asked.display().to_string();
         let within = |error: Error| error.within(&origin);
         let (text, from) = recipe_of_run(read_text(asked)?).map_err(within)?;
-        let table = read_table(&text).map_err(within)?;
+        let table = read_table(&text, &origin)?;
         if task.is_none() && (self.data.is_given() || Data::is_of_recipe(&table)) {
             return Ok((self.data.recipe(Some((&text, &origin)))?, from));
         }
@@ -289,14 +290,6 @@ fn no_such_recipe(task: Option<Arc<dyn Task>>, asked: &Path) -> Error {
         field: "--recipe".into(),
         reason,
     }
-}
-
-/// The table of a recipe's text.
-fn read_table(text: &str) -> Result<toml::Table> {
-    text.parse().map_err(|source| Error::Toml {
-        origin: "recipe".into(),
-        source: Box::new(source),
-    })
 }
 
 /// The kind of task that a recipe is for.

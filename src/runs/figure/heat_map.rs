@@ -213,7 +213,7 @@ mod tests {
             "#B8372F",
             "#1F5FA8",
             "hidden 2",
-            "layer 2",
+            "layer 1",
         ] {
             assert!(text.contains(part), "{part}");
         }
