@@ -83,7 +83,7 @@ def episodes(classes, batch, random):
 class OneShot(nn.Module):
     """Convolutions make features of an image; a plastic layer binds them to the label that is shown beside."""
 
-    def __init__(self, size, plasticity, features=64, hidden=64):
+    def __init__(self, size, plasticity, features=64):
         super().__init__()
         sizes = [1, 32, 32, 32]
         convolutions = [
@@ -92,19 +92,25 @@ class OneShot(nn.Module):
             for part in (nn.Conv2d(before, after, 3, stride=2, padding=1), nn.ReLU())
         ]
         flat = 32 * (-(-size // 8)) ** 2
-        self.front = nn.Sequential(
-            *convolutions, nn.Flatten(), nn.Linear(flat, features), nn.Tanh()
-        )
-        rate = {} if plasticity == "none" else {"rate": mpt.Rate(0.1)}
+        self.front = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(flat, features), nn.Tanh())
+        rate = {} if plasticity == "none" else {"rate": mpt.Rate(0.3)}
         inputs = features + CLASSES
-        self.memory = mpt.Plastic(inputs, hidden, activation="tanh", plasticity=plasticity, **rate)
-        self.head = nn.Linear(hidden, CLASSES)
+        self.memory = mpt.Plastic(
+            inputs, CLASSES, activation="tanh", plasticity=plasticity, bias=False, **rate
+        )
+        self.gain = nn.Parameter(torch.tensor(5.0))
+        with torch.no_grad():
+            # A label that is shown drives its neuron, as in the papers; the image's features then become bound to it.
+            self.memory.weight.zero_()
+            self.memory.weight[:, features:] = 3 * torch.eye(CLASSES)
+            if plasticity != "none":
+                self.memory.plasticity.fill_(0.1)
 
     def forward(self, images, shown):
         """The scores at the last step, `[B, C]`."""
         seen = self.front(images.flatten(0, 1)).unflatten(0, images.shape[:2])
         output, _ = self.memory(torch.cat([seen, shown], -1))
-        return self.head(output[:, -1])
+        return self.gain * output[:, -1]
 
 
 def train(classes, tests, plasticity, meta_steps=2000, batch=32, seed=0):

@@ -146,12 +146,12 @@ CONTESTANTS = {
 
 def bench(command, neurons, steps, batch, is_recurrent):
     """Seconds of the engine's own measurement."""
-    arguments = ["--steps", steps, "--batch", batch, "--inputs", neurons, "--outputs", neurons]
-    arguments += ["--json", *(["--recurrent"] if is_recurrent else [])]
+    arguments = ["--steps", steps, "--episodes", batch, "--inputs", neurons, "--outputs", neurons]
+    arguments += ["--engine", "cpu", "--json", *(["--recurrent"] if is_recurrent else [])]
     done = subprocess.run(
         [command, "bench", *map(str, arguments)], capture_output=True, text=True, check=True
     )
-    return json.loads(done.stdout)
+    return json.loads(done.stdout)["seconds"]
 
 
 def main():
@@ -166,24 +166,32 @@ def main():
         first = [np.asarray(run()) for name, run in runs.items() if name != "NumPy"]
         for other in first[1:]:
             np.testing.assert_allclose(first[0], other, rtol=2e-3, atol=1e-5)
+        if arguments.command:
+            sizes = (neurons, steps, batch, is_recurrent)
+            runs["the engine alone"] = lambda sizes=sizes: bench(arguments.command, *sizes)
         times = {name: [] for name in runs}
         for _ in range(arguments.rounds):
             for name, run in runs.items():
-                # Our calls are short: several of them, of which the mean.
-                count = 5 if name in ("NumPy", "our torch", "our JAX") else 1
-                start = time.perf_counter()
+                # Our calls are short: several of them, of which the median, as `bench` takes it.
+                count = 7 if name in ("NumPy", "our torch", "our JAX") else 1
+                taken = []
                 for _ in range(count):
-                    run()
-                times[name].append((time.perf_counter() - start) / count)
+                    start = time.perf_counter()
+                    told = run()
+                    taken.append(told if isinstance(told, float) else time.perf_counter() - start)
+                times[name].append(statistics.median(taken))
         kind = "recurrent " if is_recurrent else ""
         print(f"{kind}{neurons} x {neurons}, T {steps}, B {batch}; load {os.getloadavg()[0]:.1f}")
         for name, taken in times.items():
             print(f"  {name:16s} {statistics.median(taken) * 1e3:9.2f} ms")
-        for theirs, ours in (("PyTorch, eager", "our torch"), ("JAX, scan, jit", "our JAX")):
+        for theirs, ours in (
+            ("PyTorch, eager", "our torch"),
+            ("JAX, scan, jit", "our JAX"),
+            *([("NumPy", "the engine alone")] if arguments.command else []),
+        ):
             ratios = [a / b for a, b in zip(times[theirs], times[ours], strict=True)]
-            print(f"  {theirs} / {ours}: {statistics.median(ratios):.1f}")
-        if arguments.command:
-            print(f"  bench: {bench(arguments.command, neurons, steps, batch, is_recurrent)}")
+            listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+            print(f"  {theirs} / {ours}: {statistics.median(ratios):.2f} ({listed})")
 
 
 if __name__ == "__main__":

@@ -47,8 +47,10 @@ def _described(description: str) -> tuple[Network, dict[str, tuple[int, ...]], l
 
 # Forward halves whose backward half will come, by number: the last few. One that is no longer there costs a second forward
 # half, and no bit.
-_kept: dict[int, Session] = {}
+_kept: dict[int, tuple[tuple[Any, ...], Session]] = {}
 _idle: dict[tuple[Any, ...], list[Session]] = {}
+# Layers of which gradients on states came once, and which are made ready for them from then on.
+_through_states: set[str] = set()
 _numbers = itertools.count(1)
 _MOST = 32
 
@@ -57,7 +59,7 @@ def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
     try:
         session = _idle[key].pop()
     except (KeyError, IndexError):
-        description, dtype, _, batch, steps, with_states, _ = key
+        description, dtype, _, batch, steps, with_states, for_input, through_states, _ = key
         network = _described(description)[0]
         return Session(
             network,
@@ -65,17 +67,17 @@ def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
             batch,
             steps,
             initial_states=with_states,
-            state_gradients=True,
+            state_gradients=through_states,
             final_states=True,
-            input_gradient=True,
+            input_gradient=for_input,
         )
     session.set_flat(parameters)
     return session
 
 
-def _keep(session: Session) -> int:
+def _keep(key: tuple[Any, ...], session: Session) -> int:
     number = next(_numbers) % 2**31
-    _kept[number] = session
+    _kept[number] = key, session
     while len(_kept) > _MOST:
         _kept.pop(next(iter(_kept)), None)
     return number
@@ -103,7 +105,7 @@ def _names(description: str, count: int) -> list[str]:
     return [*(states if count > len(modulators) else ()), *modulators]
 
 
-def _on_host(description: str, is_kept: bool, flat, input, *given):
+def _on_host(description: str, is_kept: bool, for_input: bool, flat, input, *given):
     network, states, _ = _described(description)
     names = _names(description, len(given))
     arrays = [np.asarray(it) for it in (flat, input, *given)]
@@ -119,10 +121,12 @@ def _on_host(description: str, is_kept: bool, flat, input, *given):
     if is_kept:
         batch, steps = input.shape[1:3]
         with_states = any(name in states for name in names)
-        key = (description, flat.dtype, len(flat), batch, steps, with_states, os.getpid())
+        through = description in _through_states
+        sizes = (len(flat), batch, steps)
+        key = (description, flat.dtype, *sizes, with_states, for_input, through, os.getpid())
         session = _open(key, flat)
         outcome = session.forward(input, known)
-        number = _keep(session)
+        number = _keep(key, session)
     else:
         at = Parameters.from_flat(network, flat, flat.dtype)
         outcome = forward(network, at, input, states=known, final_states=True)
@@ -142,30 +146,33 @@ def _axes_of(network: Network, states: Mapping[str, tuple[int, ...]], name: str)
     return 3 if 'per = "neuron"' in network.to_toml().split("modulation")[1] else 2
 
 
-def _back_on_host(description: str, count: int, flat, input, *others):
+def _back_on_host(
+    description: str, count: int, present: tuple[bool, ...], for_input: bool, flat, input, *others
+):
+    """What is given are `count` arrays; then the gradients on those of the results that have one, and a number."""
     network, states, _ = _described(description)
     names = _names(description, count)
-    arrays = [np.asarray(it) for it in (flat, input, *others)]
-    number, arrays = arrays[-1], arrays[:-1]
-    own = [1, 3, *(_axes_of(network, states, name) for name in names)]
-    own += [3, *(1 + len(shape) for shape in states.values())]
-    mapped, together = _together(arrays, own)
-    flat, input, *others = together
-    given, (output_gradient, *of_states) = others[:count], others[count:]
-    upstream = dict(zip(states, of_states, strict=True))
+    *arrays, number = (np.asarray(it) for it in (flat, input, *others))
+    results = dict(zip(("", *states), (3, *(1 + len(it) for it in states.values())), strict=True))
+    results = {
+        name: own for (name, own), here in zip(results.items(), present, strict=True) if here
+    }
+    own = [1, 3, *(_axes_of(network, states, name) for name in names), *results.values()]
+    mapped, (flat, input, *others) = _together(arrays, own)
+    given, upstream = others[:count], dict(zip(results, others[count:], strict=True))
+    output_gradient = upstream.pop("", None)
     numbers = np.unique(number)
-    session = _kept.pop(int(numbers[0]), None) if len(numbers) == 1 else None
+    key, session = _kept.pop(int(numbers[0]), (None, None)) if len(numbers) == 1 else (None, None)
+    if upstream and key is not None and not key[-2]:
+        session = None
     if session is not None and session.population == len(flat) and session.batch == input.shape[1]:
         made = session.backward(output_gradient, upstream)
-        with_states = count > len(_described(description)[2])
-        key = (
-            description, flat.dtype, len(flat), session.batch, input.shape[2], with_states,
-            os.getpid(),
-        )  # fmt: skip
         waiting = _idle.setdefault(key, []) if len(_idle) < _MOST or key in _idle else []
         if len(waiting) < 4:
             waiting.append(session)
     else:
+        if output_gradient is None:
+            output_gradient = np.zeros((len(flat), *input.shape[1:3], network.outputs), flat.dtype)
         made = gradient(
             network,
             Parameters.from_flat(network, flat, flat.dtype),
@@ -174,9 +181,10 @@ def _back_on_host(description: str, count: int, flat, input, *others):
             states=dict(zip(names, given, strict=True)),
             state_gradients=upstream,
             output=False,
-            input_gradient=True,
+            input_gradient=for_input,
         )
-    results = [made.parameters.flat, made.input, *(made.given[name] for name in names)]
+    results = [made.parameters.flat, *([made.input] if for_input else ())]
+    results += [made.given[name] for name in names]
     return tuple(it.reshape(*mapped, *it.shape[1:]) for it in results)
 
 
@@ -188,32 +196,51 @@ def _shapes(description: str, flat: jax.Array, input: jax.Array) -> tuple[Any, .
     return (*results, jax.ShapeDtypeStruct((), np.int32))
 
 
-def _call(description: str, is_kept: bool, flat, input, given):
-    on_host = partial(_on_host, description, is_kept)
+def _call(description: str, is_kept: bool, for_input: bool, flat, input, given):
+    on_host = partial(_on_host, description, is_kept, for_input)
     shapes = _shapes(description, flat, input)
     return jax.pure_callback(on_host, shapes, flat, input, *given, vmap_method="expand_dims")
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _run(description: str, flat: jax.Array, input: jax.Array, given: tuple[jax.Array, ...]):
-    return _call(description, False, flat, input, given)[:-1]
+    return _call(description, False, False, flat, input, given)[:-1]
 
 
 def _forward(description, flat, input, given):
-    *results, number = _call(description, True, flat, input, given)
-    return tuple(results), (flat, input, given, number)
+    # That of the input costs as much as all others: it is made where it is wanted.
+    for_input = input.perturbed
+    flat, input, given = jax.tree.map(
+        lambda it: it.value,
+        (flat, input, given),
+        is_leaf=lambda it: isinstance(it, jax.custom_derivatives.CustomVJPPrimal),
+    )
+    *results, number = _call(description, True, for_input, flat, input, given)
+    # Whether it is wanted has to be known while tracing: by the length of a tuple.
+    return tuple(results), (flat, input, given, number, (number,) if for_input else ())
 
 
 def _backward(description, kept, upstream):
-    flat, input, given, number = kept
-    arrays = (flat, input, *given)
+    flat, input, given, number, wanted = kept
+    for_input = bool(wanted)
+    is_zero = [isinstance(it, jax.custom_derivatives.SymbolicZero) for it in upstream]
+    if all(is_zero):
+        return None, None, tuple(None for _ in given)
+    arrays = (flat, *([input] if for_input else ()), *given)
     shapes = tuple(jax.ShapeDtypeStruct(it.shape, it.dtype) for it in arrays)
-    on_host = partial(_back_on_host, description, len(given))
-    made = jax.pure_callback(on_host, shapes, *arrays, *upstream, number, vmap_method="expand_dims")
-    return made[0], made[1], tuple(made[2:])
+    present = tuple(not zero for zero in is_zero)
+    if any(present[1:]):
+        _through_states.add(description)
+    on_host = partial(_back_on_host, description, len(given), present, for_input)
+    there = [it for it, zero in zip(upstream, is_zero, strict=True) if not zero]
+    by_flat, *others = jax.pure_callback(
+        on_host, shapes, flat, input, *given, *there, number, vmap_method="expand_dims"
+    )
+    by_input = others.pop(0) if for_input else None
+    return by_flat, by_input, tuple(others)
 
 
-_run.defvjp(_forward, _backward)
+_run.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def _per(shape: Sequence[int], connections: int = 2) -> str:

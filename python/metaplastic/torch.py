@@ -49,9 +49,12 @@ def _described(description: str) -> tuple[Network, dict[str, tuple[int, ...]], l
     return network, network.states, network.given_modulators
 
 
-# Forward halves whose backward half may come, by the address of a tensor that lives as long as they may be wanted. A
-# session that is not found (the tensor was copied) costs a second forward half, and no bit.
-_kept: dict[int, Session] = {}
+# Forward halves whose backward half may come, by the address of a tensor that lives as long as they may be wanted, with
+# whether there may be gradients on their states. A session that is not found (the tensor was copied), or not ready for those,
+# costs a second forward half, and no bit.
+_kept: dict[int, tuple[Session, bool]] = {}
+# Layers of which gradients on states came once, and which are made ready for them from then on.
+_through_states: set[str] = set()
 # Sessions that wait to be used again.
 _idle: dict[tuple[Any, ...], list[Session]] = {}
 _MOST_KINDS, _MOST_OF_A_KIND = 16, 4
@@ -61,7 +64,7 @@ def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
     try:
         session = _idle[key].pop()
     except (KeyError, IndexError):
-        description, dtype, _, batch, steps, with_states, keep, _ = key
+        description, dtype, _, batch, steps, with_states, keep, through_states, _ = key
         network = _described(description)[0]
         return Session(
             network,
@@ -69,7 +72,7 @@ def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
             batch,
             steps,
             initial_states=with_states,
-            state_gradients=True,
+            state_gradients=through_states,
             final_states=True,
             input_gradient=keep == _KEEP_FOR_INPUT,
         )
@@ -78,9 +81,9 @@ def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
 
 
 def _release(address: int, key: tuple[Any, ...]) -> None:
-    session = _kept.pop(address, None)
-    if session is None:
+    if address not in _kept:
         return
+    session, _ = _kept.pop(address)
     if len(_idle) >= _MOST_KINDS and key not in _idle:
         _idle.clear()
     waiting = _idle.setdefault(key, [])
@@ -92,7 +95,7 @@ def _keep(session: Session, key: tuple[Any, ...]) -> Tensor:
     """A tensor for as long as which the session is kept."""
     array = np.zeros(1, np.uint8)
     address = array.ctypes.data
-    _kept[address] = session
+    _kept[address] = session, key[-2]
     weakref.finalize(array, _release, address, key).atexit = False
     return torch.from_numpy(array)
 
@@ -147,7 +150,18 @@ def _run(
     if keep:
         batch, steps = episodes.shape[1:3]
         with_states = any(name in states for name in names)
-        key = (description, flat.dtype, len(flat), batch, steps, with_states, keep, os.getpid())
+        through = description in _through_states
+        key = (
+            description,
+            flat.dtype,
+            len(flat),
+            batch,
+            steps,
+            with_states,
+            keep,
+            through,
+            os.getpid(),
+        )
         session = _open(key, flat)
         outcome = session.forward(episodes, known)
         token = _keep(session, key)
@@ -189,7 +203,10 @@ def _run_backward(
         name: next(upstream) for name, here in zip(["", *states], present, strict=True) if here
     }
     output_gradient = known.pop("", None)
-    session = _kept.get(token.data_ptr()) if token.numel() else None
+    session, through_states = _kept.get(token.data_ptr(), (None, False))
+    if known and not through_states:
+        _through_states.add(description)
+        session = None
     if session is not None and session.population == len(flat) and session.batch == input.shape[1]:
         made = session.backward(output_gradient, known)
     else:

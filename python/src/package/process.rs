@@ -3,7 +3,7 @@
 //! A process that forks leaves its threads behind. Its child, in which a pool that it inherits would wait for ever, finds that
 //! it is another process and makes a pool of its own. What a GPU's driver keeps does not survive a fork at all.
 
-use crate::error::Result;
+use super::error::Result;
 use metaplastic::Error;
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};

@@ -1,14 +1,14 @@
 //! Networks that an engine keeps between calls.
 
-use crate::arrays::{TakenDynamics, give, give_dynamics, take};
-use crate::engine::{Engine, engine_or_cpu, wanted};
-use crate::episodes::{Given, TakenEpisodes, TakenUpstream};
-use crate::error::{Result, out_of_turn};
-use crate::learner::read_optimisers;
-use crate::network::Network;
-use crate::parameters::{Parameters, Values, of_flat};
-use crate::process::{Birthplace, compute, forked};
-use crate::results::{Gradients, Outcome};
+use super::arrays::{TakenDynamics, give, give_dynamics, take};
+use super::engine::{Engine, engine_or_cpu, wanted};
+use super::episodes::{Given, TakenEpisodes, TakenUpstream};
+use super::error::{Result, out_of_turn};
+use super::learner::read_optimisers;
+use super::network::Network;
+use super::parameters::{Parameters, Values, of_flat};
+use super::process::{Birthplace, compute, forked};
+use super::results::{Gradients, Outcome};
 use metaplastic::Extent;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -306,7 +306,7 @@ impl Session {
     /// Networks that stopped learning: index, episodes seen before, and the tensor that was not finite.
     #[getter]
     fn failures(&self) -> Result<Vec<(usize, u64, String)>> {
-        in_session!(self, session => Ok(crate::learner::failures(session.failures()?)))
+        in_session!(self, session => Ok(super::learner::failures(session.failures()?)))
     }
 
     fn __repr__(&self) -> String {

@@ -1,7 +1,7 @@
 //! Settings from Python, in the form in which files have them, so that names, defaults and errors are those of files.
 
-use crate::error::{Result, setting};
-use crate::network::Network;
+use super::error::{Result, setting};
+use super::network::Network;
 use metaplastic::Error;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};

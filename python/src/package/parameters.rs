@@ -1,9 +1,9 @@
 //! Parameters of a population, which do not change: what learns makes others.
 
-use crate::arrays::{Float, lend, take};
-use crate::error::{Result, setting};
-use crate::network::{Network, is_double};
-use crate::settings;
+use super::arrays::{Float, lend, take};
+use super::error::{Result, setting};
+use super::network::{Network, is_double};
+use super::settings;
 use metaplastic::parameters::{Initial, Tensor};
 use metaplastic::tensors::{
     parameters_from_bytes, parameters_to_bytes, read_parameters_with, write_parameters_with,

@@ -1,8 +1,8 @@
 //! What calls return.
 
-use crate::arrays::{Float, give, give_dynamics};
-use crate::error::Result;
-use crate::parameters::{Parameters, Values};
+use super::arrays::{Float, give, give_dynamics};
+use super::error::Result;
+use super::parameters::{Parameters, Values};
 use metaplastic::engine::{self, EpisodeGradients};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;

@@ -1,7 +1,7 @@
 //! Networks.
 
-use crate::error::{Result, setting};
-use crate::settings;
+use super::error::{Result, setting};
+use super::settings;
 use metaplastic::network::ModulatorFrom;
 use metaplastic::parameters::Layout;
 use metaplastic::{Layer, Loss};

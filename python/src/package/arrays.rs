@@ -1,6 +1,6 @@
 //! Arrays of NumPy: read where they are, and results handed over without a copy.
 
-use crate::error::Result;
+use super::error::Result;
 use metaplastic::ndarray::{
     Array, ArrayView, ArrayView3, ArrayView4, ArrayViewD, Axis, Dimension, Ix3, Ix4,
 };

@@ -1,7 +1,7 @@
 //! Episodes, and what is differentiated of them.
 
-use crate::arrays::{Float, Taken, TakenDynamics, as_array, take};
-use crate::error::Result;
+use super::arrays::{Float, Taken, TakenDynamics, as_array, take};
+use super::error::Result;
 use metaplastic::episodes::Upstream;
 use metaplastic::ndarray::Array4;
 use metaplastic::{Episodes, Error, Loss, Mask};
@@ -121,7 +121,7 @@ fn one_hot<R: Float>(
                 "class {class} of episode {episode}, step {step}; expected 0 to {}",
                 outputs - 1
             );
-            return Err(crate::error::setting("target", reason).into());
+            return Err(super::error::setting("target", reason).into());
         }
         target[[network, episode, step, class as usize]] = R::one();
     }

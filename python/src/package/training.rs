@@ -1,12 +1,12 @@
 //! A population trained on a task from start to end.
 
-use crate::engine::Engine;
-use crate::error::{Result, setting};
-use crate::network::Network;
-use crate::parameters::{Parameters, Values};
-use crate::process::{compute, compute_and_watch};
-use crate::settings;
-use crate::tasks::{Shared, Task};
+use super::engine::Engine;
+use super::error::{Result, setting};
+use super::network::Network;
+use super::parameters::{Parameters, Values};
+use super::process::{compute, compute_and_watch};
+use super::settings;
+use super::tasks::{Shared, Task};
 use metaplastic::engine::EngineKind;
 use metaplastic::ndarray::Array2;
 use metaplastic::training::{self, Event, Training};
@@ -176,7 +176,7 @@ impl Trained {
             final_error: final_error.into_pyarray(py).into_any().unbind(),
             wrong: wrong.into_pyarray(py).into_any().unbind(),
             solved: solved.into_pyarray(py).into_any().unbind(),
-            failures: crate::learner::failures(trained.failures),
+            failures: super::learner::failures(trained.failures),
             stopped: trained.stopped,
             parameters: Py::new(py, Parameters::of(trained.parameters))?,
             engine: engine.describe(),
@@ -217,7 +217,7 @@ pub fn train(
             compute(py, || Training::from_parameters(&here, &settings, it))?
         }
         Some(Values::Double(_)) => {
-            let error = crate::session::other_precision("parameters", "training, which is float32");
+            let error = super::session::other_precision("parameters", "training, which is float32");
             return Err(error.into());
         }
     };
@@ -275,10 +275,10 @@ pub fn evaluate(
     seed: u64,
     engine: Option<&Engine>,
 ) -> Result<Evaluation> {
-    let engine = crate::engine::engine_or_cpu(engine)?;
+    let engine = super::engine::engine_or_cpu(engine)?;
     let shared = Task::shared(task)?;
     let Values::Single(parameters) = &parameters.0 else {
-        let error = crate::session::other_precision("parameters", "evaluation, which is float32");
+        let error = super::session::other_precision("parameters", "evaluation, which is float32");
         return Err(error.into());
     };
     let (network, task) = (&network.0, shared.task());

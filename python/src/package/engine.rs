@@ -1,12 +1,12 @@
 //! Engines, and their calls on whole episodes.
 
-use crate::arrays::Float;
-use crate::episodes::{Given, TakenEpisodes};
-use crate::error::Result;
-use crate::network::Network;
-use crate::parameters::{Parameters, Values};
-use crate::process::{Birthplace, compute, forked};
-use crate::results::{Gradients, Outcome};
+use super::arrays::Float;
+use super::episodes::{Given, TakenEpisodes};
+use super::error::Result;
+use super::network::Network;
+use super::parameters::{Parameters, Values};
+use super::process::{Birthplace, compute, forked};
+use super::results::{Gradients, Outcome};
 use metaplastic::Want;
 use metaplastic::engine::EngineKind;
 use pyo3::prelude::*;

@@ -1,15 +1,15 @@
 //! A population in training.
 
-use crate::arrays::give;
-use crate::engine::{Engine, engine_or_cpu};
-use crate::episodes::{Given, TakenEpisodes};
-use crate::error::Result;
-use crate::network::Network;
-use crate::parameters::{Parameters, Values};
-use crate::process::{Birthplace, compute, forked};
-use crate::session::{other_precision, unused};
-use crate::settings;
-use crate::tasks::Task;
+use super::arrays::give;
+use super::engine::{Engine, engine_or_cpu};
+use super::episodes::{Given, TakenEpisodes};
+use super::error::Result;
+use super::network::Network;
+use super::parameters::{Parameters, Values};
+use super::process::{Birthplace, compute, forked};
+use super::session::{other_precision, unused};
+use super::settings;
+use super::tasks::Task;
 use metaplastic::Optimiser;
 use metaplastic::engine::Failure;
 use metaplastic::random::Purpose;

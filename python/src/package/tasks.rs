@@ -1,10 +1,10 @@
 //! Tasks: those that come with the library, and those of Python's.
 
-use crate::error::{Failure, Result, setting};
-use crate::learner::read_optimisers;
-use crate::network::Network;
-use crate::parameters::read_initial;
-use crate::settings;
+use super::error::{Failure, Result, setting};
+use super::learner::read_optimisers;
+use super::network::Network;
+use super::parameters::read_initial;
+use super::settings;
 use metaplastic::tasks::{self, Draw, EpisodeSource, Sequence, Setup};
 use metaplastic::{Error, Loss};
 use numpy::{PyArray2, PyArrayMethods};
@@ -127,7 +127,7 @@ impl Task {
             seeds: None,
             first: 0,
         };
-        let made = crate::process::compute(py, || source.episodes(population, meta_step))??;
+        let made = super::process::compute(py, || source.episodes(population, meta_step))??;
         shared.raised()?;
         let metaplastic::episodes::Objective::Target {
             target,
@@ -137,9 +137,9 @@ impl Task {
             unreachable!("a task's episodes have a target, and a mask of steps");
         };
         Ok((
-            crate::arrays::give(py, made.input.into_owned()),
-            crate::arrays::give(py, target.into_owned()),
-            crate::arrays::give(py, mask),
+            super::arrays::give(py, made.input.into_owned()),
+            super::arrays::give(py, target.into_owned()),
+            super::arrays::give(py, mask),
         ))
     }
 
