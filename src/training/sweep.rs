@@ -594,7 +594,10 @@ mod tests {
             ..base.clone()
         };
         huge.swept(&[]).unwrap();
-        let error = huge.swept(&[rates.clone()]).unwrap_err().to_string();
+        let error = huge
+            .swept(std::slice::from_ref(&rates))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("population"), "{error}");
         let sweep = swept.sweep.clone();
         Recipe { sweep, ..huge }.check().unwrap_err();
