@@ -143,8 +143,30 @@ impl Recipe {
                 format!("{count} combinations of values, at most {MOST_POINTS} are supported");
             return Err(Error::setting("sweep", reason));
         }
+        self.require_table()?;
         let base = self.plain_table();
         (0..count).map(|point| self.at(&base, point)).collect()
+    }
+
+    /// Fails unless all numbers can be written as TOML.
+    fn require_table(&self) -> Result<()> {
+        let numbers = [
+            ("seed", self.seed),
+            ("population", self.population as u64),
+            ("episodes", self.episodes),
+            ("batch", self.batch as u64),
+            ("frozen", self.frozen.unwrap_or(0)),
+        ];
+        match numbers
+            .into_iter()
+            .find(|(_, number)| *number > i64::MAX as u64)
+        {
+            None => Ok(()),
+            Some((name, number)) => {
+                let reason = format!("{number}, at most {} is supported", i64::MAX);
+                Err(Error::setting(name, reason))
+            }
+        }
     }
 
     fn at(&self, base: &Table, point: usize) -> Result<Self> {
@@ -188,6 +210,10 @@ impl Recipe {
     /// # Errors
     /// If they cannot be told apart by lists in the places of settings.
     pub fn swept(&self, settings: &[Vec<Self>]) -> Result<Self> {
+        if settings.is_empty() {
+            return Ok(self.clone());
+        }
+        self.require_table()?;
         let mut swept = self.clone();
         for alternatives in settings {
             swept.sweep.extend(axis_between(alternatives)?);
@@ -562,6 +588,19 @@ mod tests {
         );
         assert_eq!(swept.points().unwrap()[1].optimiser.learning_rate, 0.5);
         assert_eq!(base.swept(&[]).unwrap(), base);
+        // What no file can hold is no panic.
+        let huge = Recipe {
+            population: usize::MAX,
+            ..base.clone()
+        };
+        huge.swept(&[]).unwrap();
+        let error = huge
+            .swept(std::slice::from_ref(&rates))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("population"), "{error}");
+        let sweep = swept.sweep.clone();
+        Recipe { sweep, ..huge }.check().unwrap_err();
         let methods = [Optimiser::adam(0.01), Optimiser::sgd(0.01, 0.5)].map(|optimiser| Recipe {
             optimiser: Optimiser {
                 method: optimiser.method,
