@@ -92,7 +92,9 @@ class OneShot(nn.Module):
             for part in (nn.Conv2d(before, after, 3, stride=2, padding=1), nn.ReLU())
         ]
         flat = 32 * (-(-size // 8)) ** 2
-        self.front = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(flat, features), nn.Tanh())
+        self.front = nn.Sequential(
+            *convolutions, nn.Flatten(), nn.Linear(flat, features), nn.Tanh()
+        )
         rate = {} if plasticity == "none" else {"rate": mpt.Rate(0.3)}
         inputs = features + CLASSES
         self.memory = mpt.Plastic(
@@ -162,7 +164,7 @@ def draw(courses, meta_steps, path):
         axes.plot(steps, np.array(course) * 100, colour, lw=2)
         axes.text(steps[-1] * 1.02, course[-1] * 100, names[plasticity], color=colour, va="center")
     axes.axhline(100 / CLASSES, color="#cccccc", ls=":", zorder=0)
-    axes.text(0, 100 / CLASSES + 1, "chance", color="#888888")
+    axes.text(steps[0], 100 / CLASSES - 6, "chance", color="#888888")
     axes.set(xlabel="meta-steps", ylabel="right answers (%)", ylim=(0, 100))
     axes.set_title("Five classes from one look each, none of them seen in training", loc="left")
     axes.spines[["top", "right"]].set_visible(False)

@@ -264,6 +264,21 @@ def test_vmap_over_modules_is_a_population(kind):
     torch.testing.assert_close(by_episode["weight"].sum(0), layers[1].weight.grad)
 
 
+def test_many_gradients_of_one_forward_half():
+    layer = double("hebb")
+    input, _ = episodes(layer)
+
+    def run(weight):
+        return functional_call(layer, {"weight": weight}, (input,))[0]
+
+    weight = layer.weight.detach()
+    output, pull = torch.func.vjp(run, weight)
+    upstream = torch.randn(5, *output.shape, dtype=torch.float64)
+    (together,) = vmap(pull)(upstream)
+    for index in range(5):
+        torch.testing.assert_close(together[index], pull(upstream[index])[0])
+
+
 def test_modules_are_saved_and_named():
     layer = KINDS["retroactive"]()
     again = KINDS["retroactive"]()
