@@ -276,7 +276,7 @@ impl<R: Real> LearnerBackend<R> for SeveralLearner<R> {
     ) -> Result<Vec<f64>> {
         self.check_source(source)?;
         let losses = self.on_all(|networks, part| {
-            let source = source.from_network(networks.start);
+            let source = source.beginning_with(networks.start);
             part.run(&source, since, meta_steps.clone(), learn)
         })?;
         Ok(self.told(losses).concat())

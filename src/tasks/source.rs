@@ -71,7 +71,7 @@ impl EpisodeSource {
     }
 
     /// The same for a population that has this one's networks from number `first` on.
-    pub(crate) fn from_network(&self, first: usize) -> Self {
+    pub(crate) fn beginning_with(&self, first: usize) -> Self {
         Self {
             first: self.first + first,
             ..self.clone()
@@ -323,7 +323,7 @@ mod tests {
             check_network(&task, &Network::new(task.loss(), [layer]).unwrap())
         };
         check(None).unwrap();
-        check(Some(Modulation::from_network())).unwrap();
+        check(Some(Modulation::beginning_with())).unwrap();
         let error = check(Some(Modulation::from_episodes())).unwrap_err();
         assert!(
             error.to_string().contains("layer0.modulation.from"),
