@@ -296,7 +296,7 @@ impl<'a, R: Real> Sizes<'a, R> {
         let trace = if_so(has(Dynamic::Trace), cell.state());
         let eligibility = if_so(has(Dynamic::Eligibility), cell.state());
         let kept = Checkpoints::of(request.steps).count() * cell.states() * cell.state();
-        let beginning_with = cell.is_modulated_from(ModulatorFrom::Network);
+        let from_network = cell.is_modulated_from(ModulatorFrom::Network);
         ActivityArrays {
             input: self.inputs(shape),
             output: self.outputs(shape),
@@ -311,7 +311,7 @@ impl<'a, R: Real> Sizes<'a, R> {
             presynaptic: steps * cell.activity() as u128,
             values: steps * cell.values() as u128,
             modulators: steps * if_so(cell.is_modulated(), cell.values()),
-            modulator: steps * if_so(beginning_with, cell.episodes()),
+            modulator: steps * if_so(from_network, cell.episodes()),
             ..ActivityArrays::nothing()
         }
     }

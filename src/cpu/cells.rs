@@ -119,7 +119,7 @@ impl<'a> Cell<'a> {
         let rows = (self.blocks() * lanes) as u128;
         let synapses = rows * self.presynaptic as u128;
         let plastic = u128::from(self.plastic.has_trace());
-        let beginning_with = u128::from(self.is_modulated_from(ModulatorFrom::Network));
+        let from_network = u128::from(self.is_modulated_from(ModulatorFrom::Network));
         SynapseArrays {
             weight: synapses,
             plasticity: plastic * synapses,
@@ -130,8 +130,8 @@ impl<'a> Cell<'a> {
                 _ => 0,
             },
             coefficients: self.plastic.coefficients.len() as u128 * synapses,
-            modulator: beginning_with * (rows + lanes as u128),
-            fan_out: beginning_with * u128::from(self.is_fanned_out()) * 2 * rows,
+            modulator: from_network * (rows + lanes as u128),
+            fan_out: from_network * u128::from(self.is_fanned_out()) * 2 * rows,
         }
     }
 

@@ -186,7 +186,7 @@ mod tests {
         assert!(tile(100, &profile).is_some());
         let layer = Recurrent::new(100, 100, Rate::learned(0.1))
             .rule(Rule::retroactive())
-            .modulation(Modulation::beginning_with());
+            .modulation(Modulation::from_network());
         let cell = CellLayout::new(&Layer::from(layer)).expect("it is a cell");
         assert_eq!(CellTile::new(&cell, &profile), None);
     }

@@ -315,7 +315,7 @@ fn cells() -> Vec<Layer> {
     )
     .unwrap();
     let rules = Rule::named().into_iter().chain([own]);
-    let (network, given) = (Modulation::beginning_with(), Modulation::from_episodes());
+    let (network, given) = (Modulation::from_network(), Modulation::from_episodes());
     let modulations = [
         None,
         Some(network),

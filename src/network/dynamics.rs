@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn rows_go_by_themselves_where_they_share_nothing() {
-        let (network, given) = (Modulation::beginning_with(), Modulation::from_episodes());
+        let (network, given) = (Modulation::from_network(), Modulation::from_episodes());
         let plastic = || Plastic::new(3, 2, Rate::fixed(0.1));
         // Of rows with a modulator of 1 alone.
         let only_without = Rule::parse("h + (m - 1) * h * x + rate * y * x").unwrap();

@@ -98,7 +98,7 @@ pub struct Modulation {
 
 impl Modulation {
     /// One modulator, which the network computes.
-    pub fn beginning_with() -> Self {
+    pub fn from_network() -> Self {
         Self {
             from: ModulatorFrom::Network,
             per: RatePer::Layer,
@@ -109,7 +109,7 @@ impl Modulation {
     pub fn from_episodes() -> Self {
         Self {
             from: ModulatorFrom::Episodes,
-            ..Self::beginning_with()
+            ..Self::from_network()
         }
     }
 

@@ -55,8 +55,10 @@ pub(super) enum Command {
     State(u64),
     /// The state whose arrays follow.
     SetState(u64, StateHead),
-    /// There is nothing more to do.
+    /// There is nothing more to do with the engine.
     End,
+    /// The program is over.
+    Leave,
 }
 
 /// An [`EpisodeSource`], whose task the other process knows.

@@ -16,8 +16,8 @@
 
 use super::link::Link;
 use super::message::{decode, encode};
-use super::remote::with_exchange;
-use super::serve::serve_with;
+use super::remote::{all_are_gone, with_exchange};
+use super::serve::{Over, serve_with};
 use crate::computation::Exchange;
 use crate::engine::{Engine, EngineKind};
 use crate::error::{Error, Result};
@@ -32,13 +32,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Whether the processes have taken leave of each other, after which no message may be sent.
-static IS_OVER: AtomicBool = AtomicBool::new(false);
-
 /// What a process that failed gives in the place of the number of its bytes.
 const FAILED: i64 = -1;
 
-/// All processes of an MPI program, of which this is one. They take leave of each other when this is dropped.
+/// All processes of an MPI program, of which this is one. They take leave of each other when this is dropped, which waits for
+/// engines of [`World::engine`] that are still in use.
 pub struct World {
     rank: usize,
     ranks: usize,
@@ -152,7 +150,9 @@ impl World {
             link.send(encode(&answer, &[]))?;
             if let Ok(engine) = engine {
                 let sharing = self.exchange().map(|it| engine.sharing(it));
-                serve_with(&engine, sharing.as_ref(), &mut link)?;
+                if serve_with(&engine, sharing.as_ref(), &mut link)? == Over::Program {
+                    return Ok(());
+                }
             }
         }
     }
@@ -186,12 +186,16 @@ impl std::fmt::Debug for World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if self.rank == 0 {
-            for rank in 1..self.ranks {
-                let _ = MpiLink { rank }.send(encode(&Call::Leave, &[]));
-            }
+        if self.rank > 0 {
+            return;
         }
-        IS_OVER.store(true, Ordering::SeqCst);
+        // No thread may use MPI once it has been ended.
+        while !all_are_gone() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        for rank in 1..self.ranks {
+            let _ = MpiLink { rank }.send(encode(&Call::Leave, &[]));
+        }
     }
 }
 
@@ -220,12 +224,6 @@ struct MpiLink {
 
 impl Link for MpiLink {
     fn send(&mut self, message: Vec<u8>) -> Result<()> {
-        if IS_OVER.load(Ordering::SeqCst) {
-            return Err(Error::Rank {
-                rank: self.rank,
-                reason: "it has left".to_owned(),
-            });
-        }
         let world = SimpleCommunicator::world();
         // Counts are `int` in MPI.
         let length = message.len() as u64;

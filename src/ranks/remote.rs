@@ -19,7 +19,7 @@ use crate::tasks::EpisodeSource;
 use crate::tensors::episodes_to_bytes;
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The engine of this process and those of others, which [`serve`](super::serve) at the other ends of the links. When the last clone of
@@ -35,10 +35,20 @@ pub(super) fn with_exchange(
     exchange: Option<Arc<dyn Exchange>>,
 ) -> Engine {
     let others = (1..).zip(links).map(|(rank, link)| {
+        ENGINES.fetch_add(1, Ordering::SeqCst);
         let link = Mutex::new(link);
         Arc::new(Rank { rank, link }) as Arc<dyn Elsewhere>
     });
     own.with_others(others.collect(), exchange)
+}
+
+/// Engines in other processes that there are; a thread that nobody waits for may have some of them.
+static ENGINES: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether no engine in another process is left.
+#[cfg(feature = "mpi")]
+pub(super) fn all_are_gone() -> bool {
+    ENGINES.load(Ordering::SeqCst) == 0
 }
 
 /// Another process.
@@ -68,6 +78,7 @@ impl Drop for Rank {
         let link = self.link.get_mut().unwrap_or_else(PoisonError::into_inner);
         // A process that cannot be reached has nothing more to do either.
         let _ = link.send(encode(&Command::End, &[]));
+        ENGINES.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

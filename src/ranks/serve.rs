@@ -19,7 +19,17 @@ use std::sync::Arc;
 /// # Errors
 /// If rank 0 cannot be reached. What fails here is told to rank 0.
 pub fn serve(engine: &Engine, link: &mut dyn Link) -> Result<()> {
-    serve_with(engine, None, link)
+    serve_with(engine, None, link)?;
+    Ok(())
+}
+
+/// Why a process has nothing more to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Over {
+    /// The engine is gone; there may be another.
+    Engine,
+    /// So is the program.
+    Program,
 }
 
 /// The same; `sharing` is the engine for learners that share batches.
@@ -27,7 +37,7 @@ pub(super) fn serve_with(
     engine: &Engine,
     sharing: Option<&Engine>,
     link: &mut dyn Link,
-) -> Result<()> {
+) -> Result<Over> {
     let mut single = Learners::<f32>::default();
     let mut double = Learners::<f64>::default();
     loop {
@@ -41,7 +51,8 @@ pub(super) fn serve_with(
         };
         let is_double = |learner: &u64| double.opened.contains_key(learner);
         let answer = match &command {
-            Command::End => return Ok(()),
+            Command::End => return Ok(Over::Engine),
+            Command::Leave => return Ok(Over::Program),
             Command::Open {
                 double: true,
                 shares_batches,
@@ -209,7 +220,7 @@ impl<R: Real> Learners<R> {
                 it.learner.set_state(&state)?;
                 done
             }
-            Command::Open { .. } | Command::Release(_) | Command::End => {
+            Command::Open { .. } | Command::Release(_) | Command::End | Command::Leave => {
                 Err(malformed("not for a learner"))
             }
         }

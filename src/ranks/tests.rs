@@ -120,7 +120,9 @@ fn ranks(count: usize, shares_batches: bool) -> (Engine, Arc<AtomicUsize>) {
             let mut link = Channel(to_first, from_first);
             let own = Engine::cpu();
             match shares_batches {
-                true => serve_with(&own, Some(&own.sharing(exchange)), &mut link).unwrap(),
+                true => {
+                    serve_with(&own, Some(&own.sharing(exchange)), &mut link).unwrap();
+                }
                 false => serve(&own, &mut link).unwrap(),
             }
         });

@@ -323,7 +323,7 @@ mod tests {
             check_network(&task, &Network::new(task.loss(), [layer]).unwrap())
         };
         check(None).unwrap();
-        check(Some(Modulation::beginning_with())).unwrap();
+        check(Some(Modulation::from_network())).unwrap();
         let error = check(Some(Modulation::from_episodes())).unwrap_err();
         assert!(
             error.to_string().contains("layer0.modulation.from"),

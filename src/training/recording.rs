@@ -271,7 +271,7 @@ mod tests {
             ..Recipe::new(task.unwrap()).unwrap()
         };
         let mut layers = recipe.network.layers().to_vec();
-        layers[0].as_plastic_mut().unwrap().modulation = Some(Modulation::beginning_with());
+        layers[0].as_plastic_mut().unwrap().modulation = Some(Modulation::from_network());
         recipe.network = Network::new(recipe.network.loss(), layers).unwrap();
         let recorded = recording(&recipe, 2, &[1, 3]).unwrap();
         let steps = recipe.task.steps();
