@@ -5,7 +5,7 @@
 //! there are fewer networks than processes, and the CPU computes, each process takes its share of every batch's blocks of episodes.
 //! Either way the result has the bits of one process.
 //!
-//! Messages go over [`Link`]s. With the feature `mpi`, [`mpi`] has those of an MPI program.
+//! Messages go over [`Link`]s. With the feature `mpi`, the module `mpi` has those of an MPI program.
 
 mod link;
 mod message;
