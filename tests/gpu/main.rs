@@ -35,6 +35,7 @@ use metaplastic::network::{Plasticity, RatePer};
 use metaplastic::{Activation, Dense, Engine, Layer, Loss, Plastic, Rate, Rule};
 use std::env;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 
 /// A test body and its name.
 struct Body {
@@ -48,17 +49,20 @@ fn main() -> ExitCode {
     let wanted = env::var("METAPLASTIC_DEVICE").ok();
     let required = env::var_os("METAPLASTIC_REQUIRE_GPU").is_some_and(|value| value == "1");
     let trials = match Engine::choose(EngineKind::Gpu, wanted.as_deref(), 0) {
-        Ok(choice) => bodies()
-            .into_iter()
-            .map(|Body { name, run }| {
-                let engine = choice.engine.clone();
+        Ok(choice) => {
+            let device = choice.engine.device();
+            let free = Arc::new(Mutex::new(vec![choice.engine]));
+            let trial = |Body { name, run }: Body| {
+                let (free, wanted) = (free.clone(), wanted.clone());
                 Trial::test(name, move || {
-                    run(&engine);
+                    let engine = Borrowed::new(free, wanted.as_deref());
+                    run(&engine.engine);
                     Ok(())
                 })
-                .with_kind(choice.engine.device())
-            })
-            .collect(),
+                .with_kind(&device)
+            };
+            bodies().into_iter().map(trial).collect()
+        }
         Err(reason) if required => vec![Trial::test("a GPU is required", move || {
             Err(reason.to_string().into())
         })],
@@ -72,6 +76,27 @@ fn main() -> ExitCode {
             .collect(),
     };
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// An engine for one trial at a time. Software drivers compile kernels when they run first, one after the other for each device, so
+/// that trials side by side have devices of their own.
+struct Borrowed {
+    engine: Engine,
+    free: Arc<Mutex<Vec<Engine>>>,
+}
+
+impl Borrowed {
+    fn new(free: Arc<Mutex<Vec<Engine>>>, wanted: Option<&str>) -> Self {
+        let found = free.lock().unwrap().pop();
+        let engine = found.unwrap_or_else(|| Engine::gpu(wanted).expect("it was there before"));
+        Self { engine, free }
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        self.free.lock().unwrap().push(self.engine.clone());
+    }
 }
 
 fn body(name: impl Into<String>, run: impl FnOnce(&Engine) + Send + 'static) -> Body {
