@@ -4,7 +4,9 @@ use crate::check::{require_finite, require_shape_of_networks};
 use crate::error::{Error, Result};
 use crate::network::{Dynamic, Layer, ModulatorFrom, Network};
 use crate::number::Real;
-use ndarray::{ArrayD, ArrayView4, ArrayViewD, CowArray, Dimension, Ix4, IxDyn};
+use ndarray::{
+    ArrayBase, ArrayD, ArrayView4, ArrayViewD, Axis, CowArray, Data, Dimension, Ix4, IxDyn,
+};
 #[cfg(feature = "gpu")]
 use ndarray::{ArrayViewMut4, ArrayViewMutD};
 use std::collections::BTreeMap;
@@ -151,7 +153,7 @@ impl<'a, R: Real> Dynamics<'a, R> {
 
     /// What some networks have of them.
     pub(crate) fn of_networks(&self, networks: &Range<usize>) -> Dynamics<'_, R> {
-        self.map(|array| crate::episodes::of_networks(array, networks))
+        self.map(|array| of_networks(array, networks))
     }
 
     fn map<'b, 'c, S>(
@@ -238,6 +240,18 @@ impl<'a, R: Real> Dynamics<'a, R> {
         }
         Ok(())
     }
+}
+
+/// What some networks have of an array; all of it, where it is common to them.
+pub(crate) fn of_networks<'b, R, T: Data<Elem = R>, D: Dimension>(
+    array: &'b ArrayBase<T, D>,
+    networks: &Range<usize>,
+) -> CowArray<'b, R, D> {
+    let mut view = array.view();
+    if view.shape()[0] > 1 {
+        view.slice_axis_inplace(Axis(0), networks.clone().into());
+    }
+    view.into()
 }
 
 /// The axes of such an array, of this shape for one episode.

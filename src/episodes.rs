@@ -5,15 +5,14 @@
 
 use crate::check::{require_finite, require_shape, require_shape_of_networks, shape_error};
 pub use crate::dynamics::Dynamics;
+use crate::dynamics::of_networks;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::network::{Dynamic, Loss, Network};
 use crate::number::Real;
 #[cfg(feature = "gpu")]
 use ndarray::ArrayView;
-use ndarray::{
-    Array1, Array3, Array4, ArrayBase, ArrayView4, Axis, CowArray, Data, Dimension, Ix4,
-};
+use ndarray::{Array1, Array3, Array4, ArrayBase, ArrayView4, CowArray, Data, Dimension, Ix4};
 use std::ops::Range;
 
 /// `B` episodes of `T` steps for each network of a population, and what is differentiated on their outputs.
@@ -434,18 +433,6 @@ fn cast<R: Real, S: Real, T: Data<Elem = R>, D: Dimension>(
     array: &ArrayBase<T, D>,
 ) -> CowArray<'static, S, D> {
     CowArray::from(array.map(|value| S::from_f64(value.as_f64())))
-}
-
-/// What some networks have of an array; all of it, where it is common to them.
-pub(crate) fn of_networks<'b, R, T: Data<Elem = R>, D: Dimension>(
-    array: &'b ArrayBase<T, D>,
-    networks: &Range<usize>,
-) -> CowArray<'b, R, D> {
-    let mut view = array.view();
-    if view.shape()[0] > 1 {
-        view.slice_axis_inplace(Axis(0), networks.clone().into());
-    }
-    view.into()
 }
 
 /// An array as if each of `population` networks had its own: one that is common to them is repeated along the first axis,

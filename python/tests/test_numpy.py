@@ -490,7 +490,7 @@ def test_gradients_have_the_bits_of_the_command(tmp_path):
         episodes = {name: np.ascontiguousarray(array) for name, array in episodes.items()}
         safetensors.save_file(episodes, tmp_path / "e.safetensors")
         subprocess.run(
-            [command, "gradient", "--network", "net.toml", "--parameters", "p.safetensors",
+            [command, "gradient", "--engine", "cpu", "--network", "net.toml", "--parameters", "p.safetensors",
              "--episodes", "e.safetensors", "--output", "out.safetensors"],
             cwd=tmp_path, check=True, capture_output=True,
         )  # fmt: skip

@@ -103,7 +103,7 @@ Exit status: 0 done; 1 a device or a file failed; 2 bad input, nothing was writt
 pub fn main() -> ExitCode {
     arena::have_one();
     #[cfg(feature = "mpi")]
-    return processes::run(asked_for);
+    return processes::run(asked_for, engine::start_threads);
     #[cfg(not(feature = "mpi"))]
     asked_for()
 }

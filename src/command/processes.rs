@@ -21,8 +21,11 @@ fn world() -> MutexGuard<'static, Option<World>> {
     WORLD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `main` in this process, or in rank 0 of several, which the others serve.
-pub(super) fn run(main: impl FnOnce() -> ExitCode) -> ExitCode {
+/// Runs `main` in this process, or in rank 0 of several, which the others serve, once they have started their threads.
+pub(super) fn run(
+    main: impl FnOnce() -> ExitCode,
+    start_threads: impl FnOnce() -> Result<()>,
+) -> ExitCode {
     if !STARTED_BY_MPI
         .iter()
         .any(|name| std::env::var_os(name).is_some())
@@ -40,14 +43,14 @@ pub(super) fn run(main: impl FnOnce() -> ExitCode) -> ExitCode {
     *world() = Some(started);
     let code = match is_first {
         true => main(),
-        false => serve(),
+        false => serve(start_threads),
     };
     // The processes take leave of each other.
     *world() = None;
     code
 }
 
-fn serve() -> ExitCode {
+fn serve(start_threads: impl FnOnce() -> Result<()>) -> ExitCode {
     // What a person or a scheduler tells the whole program is for rank 0, which ends the others.
     #[cfg(unix)]
     for signal in [
@@ -58,7 +61,7 @@ fn serve() -> ExitCode {
         // Where it cannot be ignored, the process ends with the signal, and MPI the program.
         let _ = signal_hook::flag::register(signal, std::sync::Arc::default());
     }
-    let served = super::engine::start_threads().and_then(|()| match &*world() {
+    let served = start_threads().and_then(|()| match &*world() {
         Some(world) => world.serve(),
         None => Ok(()),
     });
