@@ -2,7 +2,7 @@
 
 use super::figure::figure_file;
 use super::output::{Ending, say};
-use super::subject::each;
+use super::subject::{each, record};
 use super::table::table;
 use clap::Args;
 use metaplastic::runs::figure::{Compared, compare};
@@ -38,7 +38,10 @@ struct Line<'a> {
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let output = figure_file(arguments.output.as_deref(), "--output")?;
     let folders = each(&arguments.runs)?;
-    let records: Vec<_> = folders.iter().map(Record::read).collect::<Result<_>>()?;
+    let records: Vec<_> = folders
+        .iter()
+        .map(|folder| record(folder))
+        .collect::<Result<_>>()?;
     let names = names(&records, &folders);
     require_different(&names)?;
     if names.len() < 2 {

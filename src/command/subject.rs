@@ -3,7 +3,7 @@
 use super::output::note;
 use metaplastic::runs::decimal::decimal;
 use metaplastic::runs::series::Series;
-use metaplastic::runs::{StoredRun, typical_of};
+use metaplastic::runs::{Record, StoredRun, typical_of};
 use metaplastic::training::{Recipe, Trained};
 use metaplastic::{Error, Parameters, Result};
 use std::path::{Path, PathBuf};
@@ -65,13 +65,24 @@ pub(super) fn read(path: &Path) -> Result<StoredRun> {
     let best = best_of_series(path)?;
     let path = best.as_deref().unwrap_or(path);
     let run = StoredRun::read(path)?;
-    if let Some(episode) = run.unfinished_at {
+    note_unfinished(path, run.unfinished_at);
+    Ok(run)
+}
+
+/// Reads all that a run has left; of one that has not ended, says which episodes it is of.
+pub(super) fn record(folder: &Path) -> Result<Record> {
+    let record = Record::read(folder)?;
+    note_unfinished(folder, record.unfinished_at);
+    Ok(record)
+}
+
+fn note_unfinished(path: &Path, at: Option<u64>) {
+    if let Some(episode) = at {
         note(format_args!(
             "{}: the run has not ended; this is of its checkpoint after {episode} episodes",
             path.display()
         ));
     }
-    Ok(run)
 }
 
 /// Of runs that were trained one after the other, the folder of the one with the best point.

@@ -1,10 +1,11 @@
 //! All that a run has left on disk, for figures of it and reports on it.
 
+use super::checkpoint::StoredCheckpoint;
 use super::files::{METRICS, SUMMARY};
 use super::identity::Identity;
-use super::settings::Label;
+use super::settings::{Label, Settings};
 use super::staging::find;
-use super::stored::{StoredRun, read_run_file};
+use super::stored::{StoredRun, read_run_file, so_far};
 use super::summary::Summary;
 use crate::error::{Error, Result};
 use crate::file::read_text;
@@ -28,10 +29,13 @@ pub struct Record {
     pub label: Label,
     /// The version of this crate that made it.
     pub version: String,
+    /// Of a run that has not ended, the episodes that each network had seen at its newest checkpoint, which all this is of.
+    pub unfinished_at: Option<u64>,
 }
 
 impl Record {
-    /// Reads the folder of a run on a task that comes with the crate, checked as [`StoredRun::read`] does.
+    /// Reads the folder of a run on a task that comes with the crate, checked as [`StoredRun::read`] does. A run that has not ended
+    /// is read as it was at its newest checkpoint, as though it had been stopped there.
     ///
     /// # Errors
     /// As [`StoredRun::read`].
@@ -40,9 +44,7 @@ impl Record {
         let run = StoredRun::read(folder)?;
         let (settings, file) = read_run_file(folder, None)?;
         if run.unfinished_at.is_some() {
-            return Err(Error::RunUnfinished {
-                path: folder.to_owned(),
-            });
+            return Self::read_unfinished(folder, file);
         }
         let path = find(folder, SUMMARY);
         let summary = Summary::of_json(&read_text(&path)?).map_err(|error| wrong(&path, error))?;
@@ -67,6 +69,28 @@ impl Record {
             identity: run.identity,
             recipe: run.recipe,
             summary,
+            label: file.label,
+            version: file.version,
+            unfinished_at: None,
+        })
+    }
+
+    fn read_unfinished(folder: &Path, file: Settings<Recipe>) -> Result<Self> {
+        let recipe = file.recipe;
+        let StoredCheckpoint {
+            checkpoint,
+            seconds,
+        } = so_far(folder, None, &recipe)?;
+        let trained = checkpoint.trained();
+        let identity = Identity::new(&recipe.to_toml(), &trained);
+        let engine = [file.engine, file.device];
+        let saved = Some((&identity, folder));
+        Ok(Self {
+            summary: Summary::of(&recipe, &trained, seconds, engine, saved),
+            unfinished_at: Some(checkpoint.episode()),
+            identity,
+            recipe,
+            trained,
             label: file.label,
             version: file.version,
         })

@@ -130,7 +130,8 @@ impl Series {
     fn records(&self, folder: &Path) -> Vec<(&Part, Record)> {
         let runs = self.runs.iter().zip(self.folders(folder));
         let read = runs.filter_map(|(part, path)| Some((part, Record::read(path).ok()?)));
-        read.collect()
+        let ended = read.filter(|(_, record)| record.unfinished_at.is_none());
+        ended.collect()
     }
 
     /// Writes what has come of the runs so far: `summary.json` and `curve.svg`.

@@ -157,13 +157,7 @@ impl StoredRun {
         task: Option<&Arc<dyn Task>>,
         recipe: &Recipe,
     ) -> Result<Self> {
-        let is_of_run = |checkpoint: &Checkpoint| checkpoint.is_of(recipe);
-        let newest = checkpoint::newest(folder, task, is_of_run, |_| {});
-        let Some(StoredCheckpoint { checkpoint, .. }) = newest else {
-            return Err(Error::RunUnfinished {
-                path: folder.to_owned(),
-            });
-        };
+        let StoredCheckpoint { checkpoint, .. } = so_far(folder, task, recipe)?;
         let trained = checkpoint.trained();
         let networks = &trained.networks;
         Ok(Self {
@@ -238,6 +232,19 @@ fn check_curve(path: &Path, identity: &Identity, settings: &Path) -> Result<()> 
         return Ok(());
     }
     identity.require(Identity::of_svg(&read_text(path)?), path, settings)
+}
+
+/// The newest checkpoint of a run that has not ended.
+pub(super) fn so_far(
+    folder: &Path,
+    task: Option<&Arc<dyn Task>>,
+    recipe: &Recipe,
+) -> Result<StoredCheckpoint> {
+    let is_of_run = |checkpoint: &Checkpoint| checkpoint.is_of(recipe);
+    let newest = checkpoint::newest(folder, task, is_of_run, |_| {});
+    newest.ok_or_else(|| Error::RunUnfinished {
+        path: folder.to_owned(),
+    })
 }
 
 fn read_settings(

@@ -190,8 +190,19 @@ impl WrongAnswers {
 impl Summary {
     /// Of a run that is saved as `saved`.
     pub fn new(run: &Run<'_>, saved: Option<(&Identity, &Path)>) -> Self {
-        let (trained, recipe) = (run.trained, &run.begun.recipe);
         let engine = &run.begun.choice.engine;
+        let names = [engine.kind().to_owned(), engine.device()];
+        Self::of(&run.begun.recipe, run.trained, run.seconds, names, saved)
+    }
+
+    /// The same of a run on an engine of this kind and device.
+    pub(super) fn of(
+        recipe: &Recipe,
+        trained: &Trained,
+        seconds: f64,
+        [engine, device]: [String; 2],
+        saved: Option<(&Identity, &Path)>,
+    ) -> Self {
         let statistics = trained.final_error();
         let one = |value: fn(&Statistics) -> f64| {
             statistics
@@ -227,9 +238,9 @@ impl Summary {
             seed: recipe.seed,
             interrupted: trained.stopped,
             failures: trained.failures.clone(),
-            seconds: run.seconds,
-            engine: engine.kind().to_owned(),
-            device: engine.device(),
+            seconds,
+            engine,
+            device,
             run: saved.map(|(_, folder)| folder.display().to_string()),
         }
     }

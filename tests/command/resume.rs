@@ -234,7 +234,9 @@ fn a_checkpoint_is_written_when_the_system_asks_for_one() {
 #[test]
 fn what_is_there_while_a_run_goes_on_can_be_looked_at() {
     let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
+    let [run, ended] = ["run", "ended"].map(|name| folder.path().join(name));
+    let short = [&LONG[..5], &["--episodes=50"]].concat();
+    assert_status(&train(&ended, &short).output().unwrap(), 0);
     let arguments = [
         &LONG[..5],
         &["--episodes=1000000000", "--checkpoint-every=20ms"],
@@ -266,10 +268,21 @@ fn what_is_there_while_a_run_goes_on_can_be_looked_at() {
         assert_status(&output, 0);
         assert!(error_text(&output).contains("has not ended"));
     }
-    let mut command = command();
-    let report = command.arg("report").arg(&run).output().unwrap();
-    assert_status(&report, 2);
-    assert!(error_text(&report).contains("metaplastic resume"));
+    let page = folder.path().join("report.html");
+    let curves = folder.path().join("curves.svg");
+    let mut report = command();
+    report.args(["report", "--engine=cpu", "--episodes=2"]);
+    let mut compare = command();
+    compare.arg("compare").arg(&ended);
+    for (mut looked, file) in [(report, &page), (compare, &curves)] {
+        let looked = looked.arg(&run).arg("--output").arg(file);
+        let output = looked.output().unwrap();
+        assert_status(&output, 0);
+        assert!(error_text(&output).contains("has not ended"));
+        assert!(file.exists());
+    }
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.contains("the run has not ended"));
     // Nobody else goes on with it meanwhile.
     let other = resume(&run, &[]);
     assert_status(&other, 2);

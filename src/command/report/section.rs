@@ -1,7 +1,7 @@
 //! What a report says of one run.
 
 use crate::command::recall;
-use crate::command::subject::{Subject, error_text};
+use crate::command::subject::{self, Subject, error_text};
 use metaplastic::runs::Record;
 use metaplastic::runs::decimal::decimal;
 use metaplastic::runs::figure::style::grouped;
@@ -57,7 +57,7 @@ struct Row {
 impl Section {
     /// The `number`-th of a report: reads a run's folder, draws, and runs its networks on so many fresh episodes.
     pub fn of(folder: &Path, number: usize, engine: &Engine, episodes: u64) -> Result<Self> {
-        let record = Record::read(folder)?;
+        let record = subject::record(folder)?;
         let Record {
             recipe,
             trained,
@@ -161,9 +161,10 @@ fn facts(record: &Record, folder: &Path) -> Vec<(&'static str, String)> {
         ),
     };
     let seen = trained.history.last().map_or(0, |report| report.episode);
-    let stopped = match trained.stopped {
-        true => ", where the run was stopped",
-        false => "",
+    let stopped = match (record.unfinished_at, trained.stopped) {
+        (Some(_), _) => " so far: the run has not ended",
+        (None, true) => ", where the run was stopped",
+        (None, false) => "",
     };
     let [engine, device] = summary.engine();
     let facts = [
