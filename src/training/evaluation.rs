@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn trained_networks_answer_right_and_stumble_where_labels_swap() {
         let recipe = Recipe {
-            population: 6,
+            population: 3,
             ..paper(Association::REVERSAL)
         };
         let training = Training::new(&Engine::cpu(), &recipe).unwrap();
