@@ -76,8 +76,9 @@ pub(super) struct Source {
 /// What comes back; arrays may follow.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
-    /// With losses or parameters, where they were asked for.
+    /// With parameters, where they were asked for.
     Done,
+    /// After meta-steps, with their losses.
     Failures(Vec<Failure>),
     State(StateHead),
     Failed(String),

@@ -120,6 +120,10 @@ struct RemoteLearner<R: Real> {
     population: usize,
     /// Whether a change failed there, which may have begun.
     is_under_way: bool,
+    /// The networks that have failed, where nothing changed since they were told.
+    failures: Option<Vec<Failure>>,
+    /// Where episodes last came from, as it is written: it is not asked again whether they can be had.
+    source: Mutex<Vec<u8>>,
     precision: PhantomData<R>,
 }
 
@@ -149,6 +153,8 @@ impl<R: Real> RemoteLearner<R> {
             layout: parameters.shared_layout().clone(),
             population: parameters.population(),
             is_under_way: false,
+            failures: None,
+            source: Mutex::default(),
             precision: PhantomData,
             rank,
         };
@@ -165,15 +171,19 @@ impl<R: Real> RemoteLearner<R> {
     }
 
     /// A command that changes something.
-    fn change(&mut self, command: &Command, arrays: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
+    fn change(&mut self, command: &Command, arrays: &[&[u8]]) -> Result<(Reply, Vec<Vec<u8>>)> {
+        self.failures = None;
         let reply = self.rank.ask(command, arrays);
         self.is_under_way |= reply.is_err();
-        Ok(reply?.1)
+        reply
     }
 
     fn losses<T: Real>(&mut self, command: &Command, arrays: &[&[u8]]) -> Result<Vec<T>> {
-        let arrays = self.change(command, arrays)?;
+        let (reply, arrays) = self.change(command, arrays)?;
         let losses = numbers(arrays.first().ok_or_else(|| malformed("no losses"))?)?;
+        if let Reply::Failures(failures) = reply {
+            self.failures = Some(failures);
+        }
         match losses.len() == self.population {
             true => Ok(losses),
             false => Err(malformed("losses of another population")),
@@ -224,7 +234,12 @@ impl<R: Real> LearnerBackend<R> for RemoteLearner<R> {
     }
 
     fn check_source(&self, source: &EpisodeSource) -> Result<()> {
-        let read = decode::<Source>(&encode(&Source::new(source), &[]));
+        let written = encode(&Source::new(source), &[]);
+        let mut last = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == written {
+            return Ok(());
+        }
+        let read = decode::<Source>(&written);
         let is_known = read
             .and_then(|(read, _)| read.read())
             .is_ok_and(|it| *it.task == *source.task);
@@ -240,6 +255,7 @@ impl<R: Real> LearnerBackend<R> for RemoteLearner<R> {
         }
         let check = Command::Check(self.learner, Source::new(source));
         self.rank.ask(&check, &[])?;
+        *last = written;
         Ok(())
     }
 
@@ -279,6 +295,9 @@ impl<R: Real> PopulationBackend<R> for RemoteLearner<R> {
     }
 
     fn failures(&self) -> Result<Vec<Failure>> {
+        if let Some(failures) = &self.failures {
+            return Ok(failures.clone());
+        }
         match self.rank.ask(&Command::Failures(self.learner), &[])? {
             (Reply::Failures(failures), _) => Ok(failures),
             _ => Err(malformed("not what was asked for")),

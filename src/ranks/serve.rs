@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::message::{
-    Command, Reply, bytes_of, decode, encode, malformed, parameters_of, state, state_parts,
+    Command, Reply, Source, bytes_of, decode, encode, malformed, parameters_of, state, state_parts,
 };
 use crate::engine::{Engine, HeldEpisodes, Learner};
 use crate::error::{Error, Result};
@@ -10,6 +10,7 @@ use crate::network::Network;
 use crate::number::Real;
 use crate::optimiser::Optimiser;
 use crate::parameters::Layout;
+use crate::tasks::{EpisodeSource, Task};
 use crate::tensors::episodes_from_bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -108,6 +109,8 @@ fn place<'a>(
 struct Learners<R: Real> {
     opened: HashMap<u64, Opened<R>>,
     held: HashMap<u64, HeldEpisodes<R>>,
+    /// The last one that episodes were wanted of.
+    task: Option<Arc<dyn Task>>,
 }
 
 #[derive(Debug)]
@@ -123,6 +126,7 @@ impl<R: Real> Default for Learners<R> {
         Self {
             opened: HashMap::new(),
             held: HashMap::new(),
+            task: None,
         }
     }
 }
@@ -150,7 +154,7 @@ impl<R: Real> Learners<R> {
     }
 
     fn answer(&mut self, command: Command, arrays: &[Vec<u8>]) -> Result<Vec<u8>> {
-        let Self { opened, held } = self;
+        let Self { opened, held, task } = self;
         let done = Ok(encode(&Reply::Done, &[]));
         let first = || arrays.first().ok_or_else(|| malformed("no array"));
         match command {
@@ -161,7 +165,8 @@ impl<R: Real> Learners<R> {
             Command::Step(learner) => {
                 let it = find(opened, learner)?;
                 let episodes = episodes_from_bytes(first()?, &it.network, it.population)?;
-                losses(&it.learner.step(&episodes)?)
+                let losses = it.learner.step(&episodes)?;
+                it.told(&losses)
             }
             Command::Hold {
                 learner,
@@ -179,7 +184,9 @@ impl<R: Real> Learners<R> {
                 let held = held
                     .get(&number)
                     .ok_or_else(|| malformed("no such episodes"))?;
-                losses(&find(opened, learner)?.learner.step_on(held)?)
+                let it = find(opened, learner)?;
+                let losses = it.learner.step_on(held)?;
+                it.told(&losses)
             }
             Command::Apply(learner) => {
                 let it = find(opened, learner)?;
@@ -188,7 +195,7 @@ impl<R: Real> Learners<R> {
                 done
             }
             Command::Check(learner, source) => {
-                source.read()?.check(&find(opened, learner)?.network)?;
+                read(task, source)?.check(&find(opened, learner)?.network)?;
                 done
             }
             Command::Run {
@@ -198,8 +205,10 @@ impl<R: Real> Learners<R> {
                 meta_steps,
                 learn,
             } => {
-                let learner = &mut find(opened, learner)?.learner;
-                losses(&learner.go_on(&source.read()?, since, meta_steps, learn)?)
+                let it = find(opened, learner)?;
+                let source = read(task, source)?;
+                let losses = it.learner.go_on(&source, since, meta_steps, learn)?;
+                it.told(&losses)
             }
             Command::Parameters(learner) => {
                 let parameters = find(opened, learner)?.learner.parameters()?;
@@ -233,6 +242,12 @@ fn find<R: Real>(opened: &mut HashMap<u64, Opened<R>>, learner: u64) -> Result<&
 }
 
 impl<R: Real> Opened<R> {
+    /// What is told of meta-steps: losses, and the networks that have failed.
+    fn told<T: bytemuck::NoUninit>(&self, losses: &[T]) -> Result<Vec<u8>> {
+        let failures = self.learner.failures()?;
+        Ok(encode(&Reply::Failures(failures), &[bytes_of(losses)]))
+    }
+
     fn new(
         engine: &Engine,
         network: Network,
@@ -253,6 +268,12 @@ impl<R: Real> Opened<R> {
     }
 }
 
-fn losses<T: bytemuck::NoUninit>(losses: &[T]) -> Result<Vec<u8>> {
-    Ok(encode(&Reply::Done, &[bytes_of(losses)]))
+/// Reads where episodes come from. A task that is the last one again has what that has read from files.
+fn read(last: &mut Option<Arc<dyn Task>>, source: Source) -> Result<EpisodeSource> {
+    let mut source = source.read()?;
+    match last {
+        Some(last) if **last == *source.task => source.task = last.clone(),
+        _ => *last = Some(source.task.clone()),
+    }
+    Ok(source)
 }

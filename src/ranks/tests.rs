@@ -299,6 +299,55 @@ fn failures_are_told_by_their_networks_own_numbers() {
     assert_eq!(learner.state().unwrap(), state);
 }
 
+/// A link that counts what is sent.
+#[derive(Debug)]
+struct Counted(Channel, Arc<AtomicUsize>);
+
+impl Link for Counted {
+    fn send(&mut self, message: Vec<u8>) -> Result<()> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.send(message)
+    }
+
+    fn receive(&mut self) -> Result<Vec<u8>> {
+        self.0.receive()
+    }
+}
+
+/// A process that waits for a message loses some of its time.
+#[test]
+fn meta_steps_take_one_message_and_what_failed_comes_back_with_their_losses() {
+    let (to, from_first) = channel();
+    let (to_first, from) = channel();
+    thread::spawn(move || serve(&Engine::cpu(), &mut Channel(to_first, from_first)));
+    let sent = Arc::new(AtomicUsize::new(0));
+    let link = Counted(Channel(to, from), sent.clone());
+    let engine = engine(Engine::cpu(), [Box::new(link) as Box<dyn Link>]);
+    let parameters = Parameters::<f32>::initialise(&network(), &Initial::default(), 4, 3).unwrap();
+    let optimisers = vec![Optimiser::adam(0.01); 4];
+    let mut learner = engine
+        .learner(&network(), &parameters, &optimisers)
+        .unwrap();
+    let source = source(1);
+    // Opened; asked whether the task is known.
+    learner.go_on(&source, 0, 0..2, true).unwrap();
+    assert_eq!(sent.load(Ordering::SeqCst), 3);
+    for n in 1..4 {
+        learner.go_on(&source, 0, 2 * n..2 * n + 2, true).unwrap();
+        assert_eq!(learner.failures().unwrap(), []);
+        assert_eq!(sent.load(Ordering::SeqCst), 3 + n as usize);
+    }
+    // Another source is asked for.
+    let other = EpisodeSource { seed: 9, ..source };
+    learner.go_on(&other, 0, 8..9, true).unwrap();
+    assert_eq!(sent.load(Ordering::SeqCst), 8);
+    // What may have changed is asked for, too.
+    let state = learner.state().unwrap();
+    learner.set_state(&state).unwrap();
+    learner.failures().unwrap();
+    assert_eq!(sent.load(Ordering::SeqCst), 11);
+}
+
 #[test]
 fn a_process_that_is_gone_is_an_error_and_nothing_goes_on() {
     let (to, from_first) = channel();
