@@ -154,7 +154,12 @@ impl<'a> Report<'a> {
             "\nconnections of at least {:.0} % of the largest of their kind\n",
             100.0 * STRONG
         );
-        for (kind, title) in [("weight", "fixed, w"), ("plasticity", "plastic, α")] {
+        for (role, title) in [
+            (Role::InputWeight, "on the input, U"),
+            (Role::Weight, "fixed, w"),
+            (Role::Plasticity, "plastic, α"),
+        ] {
+            let kind = role.name();
             let alike = || network.strong.iter().filter(|strong| strong.kind == kind);
             let rows: Vec<_> = alike().take(SHOWN).map(Strong::row).collect();
             if !rows.is_empty() {
@@ -261,7 +266,12 @@ impl Strong {
         let layer = connection.layer;
         Self {
             kind: connection.role.name(),
-            from: names::presynaptic(&**task, network, layer, connection.presynaptic),
+            from: names::presynaptic(
+                &**task,
+                network,
+                (layer, connection.role),
+                connection.presynaptic,
+            ),
             to: names::postsynaptic(&**task, network, layer, connection.postsynaptic),
             value: connection.value,
         }

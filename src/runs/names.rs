@@ -1,6 +1,7 @@
 //! What the neurons of a network for a task are called.
 
 use crate::network::{Layer, Network};
+use crate::parameters::Role;
 use crate::tasks::Task;
 
 /// A neuron of column `column`: the inputs are column 0, and column `k + 1` is behind the `k`-th of `last` layers with
@@ -15,18 +16,24 @@ pub fn neuron(task: &dyn Task, column: usize, last: usize, neuron: usize) -> Str
     }
 }
 
-/// A presynaptic neuron of a layer: one in front of it or, where the layer is recurrent, one of its own; the last may be the one
-/// that is always 1.
+/// A presynaptic neuron of a layer's connections of one kind: one in front of it or, where the layer is recurrent, one of its own,
+/// unless they are those on its input; the last may be the one that is always 1.
 ///
 /// # Panics
 /// If there is no such layer.
-pub fn presynaptic(task: &dyn Task, network: &Network, layer: usize, index: usize) -> String {
+pub fn presynaptic(
+    task: &dyn Task,
+    network: &Network,
+    (layer, role): (usize, Role),
+    index: usize,
+) -> String {
     let description = &network.layers()[layer];
+    let is_on_input = role == Role::InputWeight;
     let plastic = description.as_plastic();
-    if plastic.is_some_and(|plastic| index == plastic.inputs) {
+    if !is_on_input && plastic.is_some_and(|plastic| index == plastic.inputs) {
         return "constant".to_owned();
     }
-    let is_own = description.as_recurrent().is_some();
+    let is_own = description.as_recurrent().is_some() && !is_on_input;
     let column = connected(&network.layers()[..layer]) + usize::from(is_own);
     neuron(task, column, connected(network.layers()), index)
 }

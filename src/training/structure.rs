@@ -5,15 +5,15 @@ use crate::parameters::{Layout, Parameters, Role};
 use crate::tasks::Task;
 use ndarray::{Array2, Ix1, Ix2};
 
-/// One layer's weights, or its plasticity coefficients, of one network.
+/// One layer's weights, those on its input or on its own neurons, or its plasticity coefficients, of one network.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Matrix {
     /// Index of the layer.
     pub layer: usize,
-    /// [`Role::Weight`] or [`Role::Plasticity`].
+    /// [`Role::Weight`], [`Role::Plasticity`], or [`Role::InputWeight`] of a recurrent layer.
     pub role: Role,
-    /// `[O, J]`, `J` presynaptic neurons; coefficients that connections share are written out for each.
+    /// `[O, J]`, `J` presynaptic neurons, or `[O, I]` on a recurrent layer's input; coefficients that connections share are written out for each.
     pub values: Array2<f64>,
 }
 
@@ -23,13 +23,13 @@ pub struct Matrix {
 pub struct Connection {
     /// Index of the layer.
     pub layer: usize,
-    /// [`Role::Weight`] or [`Role::Plasticity`].
+    /// [`Role::Weight`], [`Role::Plasticity`], or [`Role::InputWeight`] of a recurrent layer.
     pub role: Role,
     /// The neuron that it leads to.
     pub postsynaptic: usize,
     /// The neuron that it comes from.
     pub presynaptic: usize,
-    /// `w` or `α`.
+    /// `w`, `α` or `U`.
     pub value: f64,
 }
 
@@ -110,7 +110,7 @@ impl Matrix {
                 .as_plastic()
                 .map_or(description.inputs(), Plastic::presynaptic);
             let shape = (description.outputs(), presynaptic);
-            for role in [Role::Weight, Role::Plasticity] {
+            for role in [Role::InputWeight, Role::Weight, Role::Plasticity] {
                 let Some(view) = parameters.view(layer, role) else {
                     continue;
                 };

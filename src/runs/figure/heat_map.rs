@@ -20,11 +20,12 @@ const CELL_WITH_NAME: f64 = 12.0;
 /// Space for a row's name, and between maps.
 const NAMES: f64 = 72.0;
 const GAP: f64 = 38.0;
+const SPACE: f64 = 18.0;
 const TOP: f64 = 84.0;
 const LEFT: f64 = 30.0;
 
 /// `w` and `α` of every layer: a row for each postsynaptic neuron, a column for each presynaptic one. `w` stands on the
-/// left, `α` on the right.
+/// left, `α` on the right, and `U` of a recurrent layer above them.
 ///
 /// # Panics
 /// As [`Matrix::of`].
@@ -35,16 +36,21 @@ pub fn heat_maps(picture: &Picture<'_>) -> String {
     svg.text((LEFT, 56.0), Anchor::Start, 14, FAINT, picture.subtitle);
     let mut y = TOP;
     for weight in matrices.iter().filter(|m| m.role == Role::Weight) {
-        let map =
-            |svg: &mut Svg, matrix: &Matrix, x: f64| Map { matrix, picture }.draw(svg, (x, y));
-        let mut height = map(&mut svg, weight, LEFT);
-        let plasticity = matrices
-            .iter()
-            .find(|m| m.layer == weight.layer && m.role == Role::Plasticity);
-        if let Some(plasticity) = plasticity {
-            height = height.max(map(&mut svg, plasticity, LEFT + NAMES + MAP + GAP));
+        let map = |svg: &mut Svg, matrix: &Matrix, x: f64, y: f64| {
+            Map { matrix, picture }.draw(svg, (x, y))
+        };
+        let beside = |role| {
+            let mut matrices = matrices.iter();
+            matrices.find(|m| m.layer == weight.layer && m.role == role)
+        };
+        if let Some(on_input) = beside(Role::InputWeight) {
+            y += map(&mut svg, on_input, LEFT, y) + SPACE;
         }
-        y += height + 18.0;
+        let mut height = map(&mut svg, weight, LEFT, y);
+        if let Some(plasticity) = beside(Role::Plasticity) {
+            height = height.max(map(&mut svg, plasticity, LEFT + NAMES + MAP + GAP, y));
+        }
+        y += height + SPACE;
     }
     let size = (2.0 * (LEFT + NAMES + MAP) + GAP, y + 8.0);
     svg.finish(size, picture.title, picture.subtitle)
@@ -64,6 +70,7 @@ impl Map<'_> {
         let cell = (MAP / shown_columns as f64).min(LARGEST_CELL);
         let (symbol, meaning) = match self.matrix.role {
             Role::Plasticity => ("α", "plasticity coefficients"),
+            Role::InputWeight => ("U", "weights on the input"),
             _ => ("w", "fixed weights"),
         };
         let mut title = format!("{symbol}, {meaning} of layer {}", self.matrix.layer);
@@ -113,7 +120,8 @@ impl Map<'_> {
     /// `1`, `2`, … below the kind of neuron, which stands where it begins.
     fn name_column(&self, svg: &mut Svg, column: usize, (x, top): (f64, f64)) {
         let Picture { task, network, .. } = *self.picture;
-        let name = |column| names::presynaptic(task, network, self.matrix.layer, column);
+        let of = (self.matrix.layer, self.matrix.role);
+        let name = |column| names::presynaptic(task, network, of, column);
         let own = name(column);
         let (kind, index) = own.rsplit_once(' ').unwrap_or((&own, ""));
         svg.text((x, top - 10.0), Anchor::Middle, 12, INK, index);
@@ -183,7 +191,7 @@ fn colour_bar(svg: &mut Svg, (x, y): (f64, f64), largest: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Activation, Dense, Layer, Loss, Network, Plastic, Rate};
+    use crate::network::{Activation, Dense, Layer, Loss, Network, Plastic, Rate, Recurrent};
     use crate::parameters::Parameters;
     use crate::tasks::{Association, Task};
     use crate::training::Recipe;
@@ -219,6 +227,24 @@ mod tests {
         }
         let squares = 2 * 20 + 4;
         assert_eq!(text.matches("<rect").count(), 1 + squares + 3 * 41);
+    }
+
+    #[test]
+    fn a_recurrent_layer_shows_its_weights_on_the_input_by_the_inputs_names() {
+        let task = Recipe::new(Arc::new(Association::REVERSAL)).unwrap().task;
+        let layers = [
+            Layer::from(Recurrent::new(task.inputs(), 3, Rate::fixed(0.1))),
+            Layer::from(Dense::new(3, 2)),
+        ];
+        let network = Network::new(Loss::SoftmaxCrossEntropy, layers).unwrap();
+        let mut parameters = Parameters::<f32>::new(&network, 1).unwrap();
+        parameters.view_mut(0, Role::InputWeight).unwrap()[[0, 2, 1]] = -4.5;
+        let text = draw(&*task, &network, &parameters);
+        for part in ["U, weights on the input of layer 0", ">−4.50<", ">bit<"] {
+            assert!(text.contains(part), "{part}");
+        }
+        let squares = 3 * task.inputs() + 2 * 9 + 2 * 3;
+        assert_eq!(text.matches("<rect").count(), 1 + squares + 4 * 41);
     }
 
     #[test]
