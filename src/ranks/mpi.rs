@@ -238,7 +238,8 @@ impl Link for MpiLink {
     fn receive(&mut self) -> Result<Vec<u8>> {
         let world = SimpleCommunicator::world();
         let from = world.process_at_rank(self.rank as i32);
-        // MPI waits with all the power of a core, which another thread may need. Asking now and then makes no wait a tenth longer.
+        // MPI waits with all the power of a core, which another thread may need. Asking now and then makes a wait a tenth longer, or
+        // a millisecond, and by what the system adds to a short sleep.
         let begin = Instant::now();
         let message = loop {
             if let Some((message, _)) = from.immediate_matched_probe() {

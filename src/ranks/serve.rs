@@ -160,6 +160,9 @@ impl<R: Real> Learners<R> {
         match command {
             Command::Close(learner) => {
                 opened.remove(&learner);
+                if opened.is_empty() {
+                    *task = None;
+                }
                 done
             }
             Command::Step(learner) => {

@@ -342,10 +342,20 @@ fn meta_steps_take_one_message_and_what_failed_comes_back_with_their_losses() {
     learner.go_on(&other, 0, 8..9, true).unwrap();
     assert_eq!(sent.load(Ordering::SeqCst), 8);
     // What may have changed is asked for, too.
-    let state = learner.state().unwrap();
+    let mut state = learner.state().unwrap();
+    let size = state.parameters.layout().size();
+    state.parameters.values_mut()[3 * size..].fill(f32::MAX);
     learner.set_state(&state).unwrap();
-    learner.failures().unwrap();
+    assert_eq!(learner.failures().unwrap(), []);
     assert_eq!(sent.load(Ordering::SeqCst), 11);
+    // A network of the other process fails.
+    learner.go_on(&other, 0, 9..11, true).unwrap();
+    let failures = learner.failures().unwrap();
+    assert_eq!(sent.load(Ordering::SeqCst), 12);
+    assert_eq!(
+        failures.iter().map(|it| it.network).collect::<Vec<_>>(),
+        [3]
+    );
 }
 
 #[test]
