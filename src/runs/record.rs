@@ -41,11 +41,11 @@ impl Record {
     /// As [`StoredRun::read`].
     pub fn read(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        let run = StoredRun::read(folder)?;
         let (settings, file) = read_run_file(folder, None)?;
-        if run.unfinished_at.is_some() {
+        if file.identity.is_none() {
             return Self::read_unfinished(folder, file);
         }
+        let run = StoredRun::read(folder)?;
         let path = find(folder, SUMMARY);
         let summary = Summary::of_json(&read_text(&path)?).map_err(|error| wrong(&path, error))?;
         let found = summary.identity().map(ToString::to_string);

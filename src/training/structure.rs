@@ -13,7 +13,8 @@ pub struct Matrix {
     pub layer: usize,
     /// [`Role::Weight`], [`Role::Plasticity`], or [`Role::InputWeight`] of a recurrent layer.
     pub role: Role,
-    /// `[O, J]`, `J` presynaptic neurons, or `[O, I]` on a recurrent layer's input; coefficients that connections share are written out for each.
+    /// `[O, J]`, `J` presynaptic neurons, or `[O, I]` on a recurrent layer's input; coefficients that connections share are
+    /// written out for each.
     pub values: Array2<f64>,
 }
 

@@ -55,7 +55,8 @@ pub struct Picture<'a> {
 /// # Panics
 /// As [`Matrix::of`].
 pub fn network(picture: &Picture<'_>) -> String {
-    let matrices = Matrix::of(picture.network, picture.parameters, picture.index);
+    let mut matrices = Matrix::of(picture.network, picture.parameters, picture.index);
+    matrices.retain(|matrix| matrix.role != Role::InputWeight);
     let largest = [Role::Weight, Role::Plasticity].map(|role| {
         let alike = matrices.iter().filter(|matrix| matrix.role == role);
         alike.map(Matrix::largest).fold(0.0, f64::max)
