@@ -34,61 +34,70 @@ pub(crate) const ROTATIONS: [[u32; 2]; 8] = [
 /// Threefry-4x32 with 20 rounds: four random words from a key and a counter.
 ///
 /// Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3".
-#[inline]
+#[inline(always)]
 pub fn threefry(key: [u32; 4], counter: [u32; 4]) -> [u32; 4] {
-    let words = threefry_each::<1>(key.map(|word| [word]), counter.map(|word| [word]));
-    words.map(|[word]| word)
+    let mut keys = [0x1BD1_1BDA; 5];
+    for (keys, word) in keys.iter_mut().zip(key) {
+        *keys = word;
+    }
+    for word in key {
+        keys[4] ^= word;
+    }
+    let mut x = counter;
+    inject(&mut x, &keys, 0);
+    let [first, second] = [0, 4].map(|round| &ROTATIONS[round..round + 4]);
+    four_rounds(&mut x, first);
+    inject(&mut x, &keys, 1);
+    four_rounds(&mut x, second);
+    inject(&mut x, &keys, 2);
+    four_rounds(&mut x, first);
+    inject(&mut x, &keys, 3);
+    four_rounds(&mut x, second);
+    inject(&mut x, &keys, 4);
+    four_rounds(&mut x, first);
+    inject(&mut x, &keys, 5);
+    x
 }
 
-/// [`threefry`] of several keys and counters side by side, which the compiler does with vectors.
+/// [`threefry`] of several keys and counters side by side. Compilers make vectors of a loop like this, without closures or copies
+/// of arrays.
 #[inline(always)]
 pub(crate) fn threefry_each<const N: usize>(
     key: [[u32; N]; 4],
     counter: [[u32; N]; 4],
 ) -> [[u32; N]; 4] {
-    let mut parity = [0x1BD1_1BDA; N];
-    for words in &key {
-        for (parity, word) in parity.iter_mut().zip(words) {
-            *parity ^= word;
-        }
+    let [mut a, mut b, mut c, mut d] = [[0; N]; 4];
+    for n in 0..N {
+        let key = [key[0][n], key[1][n], key[2][n], key[3][n]];
+        let counter = [counter[0][n], counter[1][n], counter[2][n], counter[3][n]];
+        [a[n], b[n], c[n], d[n]] = threefry(key, counter);
     }
-    let keys = [key[0], key[1], key[2], key[3], parity];
-    let mut x = counter;
-    for (x, key) in x.iter_mut().zip(&keys) {
-        add(x, key);
+    [a, b, c, d]
+}
+
+/// Adds the words of the key, in another order each time.
+#[inline(always)]
+fn inject(x: &mut [u32; 4], keys: &[u32; 5], time: usize) {
+    for (word, x) in x.iter_mut().enumerate() {
+        *x = x.wrapping_add(keys[(time + word) % 5]);
     }
-    for round in 0..20 {
-        let [first, second] = ROTATIONS[round % 8];
-        let (a, b) = if round % 2 == 0 { (1, 3) } else { (3, 1) };
-        mix(&mut x, [0, a], first);
-        mix(&mut x, [2, b], second);
-        if round % 4 == 3 {
-            let injection = round / 4 + 1;
-            for (word, x) in x.iter_mut().enumerate() {
-                add(x, &keys[(injection + word) % 5]);
-            }
-            add(&mut x[3], &[injection as u32; N]);
-        }
-    }
-    x
+    x[3] = x[3].wrapping_add(time as u32);
 }
 
 #[inline(always)]
-fn add<const N: usize>(sum: &mut [u32; N], other: &[u32; N]) {
-    for (sum, other) in sum.iter_mut().zip(other) {
-        *sum = sum.wrapping_add(*other);
+fn four_rounds(x: &mut [u32; 4], rotations: &[[u32; 2]]) {
+    for (round, &[first, second]) in rotations.iter().enumerate() {
+        let (a, b) = if round % 2 == 0 { (1, 3) } else { (3, 1) };
+        mix(x, [0, a], first);
+        mix(x, [2, b], second);
     }
 }
 
 /// Adds word `b` to word `a`, and mixes the sum into word `b`.
 #[inline(always)]
-fn mix<const N: usize>(x: &mut [[u32; N]; 4], [a, b]: [usize; 2], rotation: u32) {
-    let (mut sums, mut mixed) = (x[a], x[b]);
-    for (sum, word) in sums.iter_mut().zip(&mut mixed) {
-        *sum = sum.wrapping_add(*word);
-        *word = word.rotate_left(rotation) ^ *sum;
-    }
-    (x[a], x[b]) = (sums, mixed);
+fn mix(x: &mut [u32; 4], [a, b]: [usize; 2], rotation: u32) {
+    x[a] = x[a].wrapping_add(x[b]);
+    x[b] = x[b].rotate_left(rotation) ^ x[a];
 }
 
 /// The key of one network's streams. Network `n` of a population with seed `s` has the key of seed `s + n`.

@@ -160,27 +160,9 @@ impl EpisodeSource {
         target: &mut [f32],
     ) {
         let draw = |index| Draw::new(self.key(index), meta_step, episode);
-        let draws: Vec<_> = networks.map(draw).collect();
-        let of_draws = |values: &[f32]| values.len() / lanes * draws.len();
-        let (inputs, targets) = (of_draws(input), of_draws(target));
-        let (drawn_input, drawn_target) = (&mut input[..inputs], &mut target[..targets]);
-        self.task
-            .fill_side_by_side(&draws, drawn_input, drawn_target);
-        spread(input, draws.len(), lanes);
-        spread(target, draws.len(), lanes);
-    }
-}
-
-/// Makes of values that begin with `[…, count]` values `[…, lanes]`, where the first is repeated.
-fn spread(values: &mut [f32], count: usize, lanes: usize) {
-    if count == lanes {
-        return;
-    }
-    // From the end on, so that nothing is overwritten that is yet to be moved.
-    for index in (0..values.len() / lanes).rev() {
-        values.copy_within(index * count..(index + 1) * count, index * lanes);
-        let first = values[index * lanes];
-        values[index * lanes + count..(index + 1) * lanes].fill(first);
+        let mut draws: Vec<_> = networks.map(draw).collect();
+        draws.resize(lanes, draws[0]);
+        self.task.fill_side_by_side(&draws, input, target);
     }
 }
 

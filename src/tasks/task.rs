@@ -67,14 +67,17 @@ pub trait Task: fmt::Debug + Send + Sync {
 
     /// Writes one episode of each of several networks, which lie side by side: `input` is `[T, I, draws]`, `target` is
     /// `[T, O, draws]`, and every element is written. Each has the values that [`Task::fill`] gives it, by which this is done
-    /// where a task has no faster way.
+    /// where a task has no faster way. The same draw may be there several times.
     fn fill_side_by_side(&self, draws: &[Draw], input: &mut [f32], target: &mut [f32]) {
         let sizes = [self.inputs(), self.outputs()].map(|size| self.steps() * size);
         let [mut one_input, mut one_target] = sizes.map(|size| vec![0.0; size]);
         for (n, &draw) in draws.iter().enumerate() {
-            one_input.fill(0.0);
-            one_target.fill(0.0);
-            self.fill(draw, &mut one_input, &mut one_target);
+            let is_there = n > 0 && draws[n - 1] == draw;
+            if !is_there {
+                one_input.fill(0.0);
+                one_target.fill(0.0);
+                self.fill(draw, &mut one_input, &mut one_target);
+            }
             for (to, from) in [(&mut *input, &one_input), (&mut *target, &one_target)] {
                 for (to, &from) in zip_eq(to.chunks_exact_mut(draws.len()), from) {
                     to[n] = from;
