@@ -179,6 +179,7 @@ class Session:
         output: bool = True,
         input_gradient: bool = False,
         final_states: bool = False,
+        keep_states: bool = False,
         optimiser: _Optimiser | Sequence[_Optimiser] | None = None,
         engine: Engine | None = None,
     ) -> None: ...

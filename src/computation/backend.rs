@@ -74,8 +74,9 @@ pub(crate) trait SessionBackend<R: Real>: Debug + Send {
     fn population_mut(&mut self) -> &mut dyn PopulationBackend<R>;
     /// Begins new episodes.
     fn begin(&mut self);
-    /// Runs the steps of `episodes` after those that have been run. At step 0, the states that are given are taken in.
-    fn advance(&mut self, episodes: &Episodes<'_, R>) -> Result<Outcome<R>>;
+    /// Runs the steps of `episodes` after those that have been run. At step 0, the states that are given are taken in. `finals`
+    /// says whether those after the last step come back, where all steps are run at once.
+    fn advance(&mut self, episodes: &Episodes<'_, R>, finals: bool) -> Result<Outcome<R>>;
     /// Traces, eligibility traces and activities after the last step that was run, where they are wanted.
     fn states(&self) -> Result<Dynamics<'static, R>>;
     /// The gradients of `upstream` over the steps that have been run.

@@ -41,6 +41,8 @@ pub(super) enum Keeps {
 pub(super) struct Work {
     /// Steps of the forward sweep; those before them have been run.
     pub forward: Range<usize>,
+    /// Whether the states after the last step are brought out, where all steps are run and the request wants them.
+    pub finals: bool,
     /// Whether the reverse sweep follows, from their end to step 0.
     pub backward: bool,
 }
@@ -101,6 +103,7 @@ impl Job {
     pub fn whole(&self) -> Work {
         Work {
             forward: 0..self.request.steps,
+            finals: true,
             backward: self.request.gradient,
         }
     }

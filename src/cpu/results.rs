@@ -110,7 +110,7 @@ impl ResultArrays<Vec<usize>> {
             ),
             // Of steps that come in parts, they are asked for afterwards.
             finals: of_layers(&|_, shape, dynamic| {
-                let is_wanted = want.final_traces && *steps == (0..request.steps);
+                let is_wanted = want.final_traces && work.finals && *steps == (0..request.steps);
                 shape.final_shape(dynamic, steps.end).filter(|_| is_wanted)
             }),
             given: of_layers(&|layer, shape, dynamic| {

@@ -116,6 +116,7 @@ impl<R: Real> CpuSession<R> {
     ) -> Result<(Outcome<R>, EpisodeGradients<R>)> {
         let work = Work {
             forward: self.steps..self.steps,
+            finals: false,
             backward: true,
         };
         let source = Source::upstream(&upstream.objective, &upstream.final_gradients);
@@ -136,14 +137,16 @@ impl<R: Real> CpuSession<R> {
         memory::require("the session's states", elements * size_of::<R>() as u128)?;
         let mut state = ArrayD::zeros(sizes);
         let all = state.as_slice_mut().expect("fresh arrays are contiguous");
-        let networks = kept.iter().zip(all.chunks_mut(batch * of_episode));
-        for (groups, all) in networks {
-            let places = all.chunks_mut(job.along.episodes::<R>() * of_episode);
-            for (group, to) in groups.iter().zip(places) {
+        let networks = kept
+            .par_iter()
+            .zip_eq(all.par_chunks_mut(batch * of_episode));
+        networks.for_each(|(groups, all)| {
+            let places = all.par_chunks_mut(job.along.episodes::<R>() * of_episode);
+            groups.par_iter().zip_eq(places).for_each(|(group, to)| {
                 let count = to.len() / of_episode;
                 bring_final(job, layer, dynamic, &group[layer], (self.steps, count), to);
-            }
-        }
+            });
+        });
         Ok(state)
     }
 
@@ -202,12 +205,13 @@ impl<R: Real> SessionBackend<R> for CpuSession<R> {
     }
 
     /// There is no loss yet: what is differentiated comes later.
-    fn advance(&mut self, episodes: &Episodes<'_, R>) -> Result<Outcome<R>> {
+    fn advance(&mut self, episodes: &Episodes<'_, R>, finals: bool) -> Result<Outcome<R>> {
         if self.population.is_replaced {
             self.pack();
         }
         let work = Work {
             forward: self.steps..self.steps + episodes.steps(),
+            finals,
             backward: false,
         };
         let (outcome, _) = self.run(&work, &Source::forward(episodes))?;
@@ -342,7 +346,7 @@ mod tests {
                         let last = (first + part).min(steps);
                         let slice = Slice::from(first..last);
                         episodes.input = input.slice_axis(Axis(2), slice).to_owned().into();
-                        let outcome = session.advance(&episodes).unwrap();
+                        let outcome = session.advance(&episodes, true).unwrap();
                         outputs.push(outcome.output.unwrap());
                     }
                     let views: Vec<_> = outputs.iter().map(|output| output.view()).collect();
@@ -404,7 +408,7 @@ mod tests {
         for first in (0..steps).step_by(part) {
             let slice = Slice::from(first..(first + part).min(steps));
             some.input = episodes.input.slice_axis(Axis(2), slice).to_owned().into();
-            results.push(session.advance(&some).unwrap().output.unwrap());
+            results.push(session.advance(&some, true).unwrap().output.unwrap());
         }
         let views: Vec<_> = results.iter().map(|output| output.view()).collect();
         let mut results = vec![concatenate(Axis(2), &views).unwrap()];
@@ -512,7 +516,7 @@ mod tests {
                 .unwrap();
             let request = Request::on(&network, &of(90), Want::ALL, true);
             let mut session = CpuSession::new(&network, &parameters, None, request, true).unwrap();
-            session.advance(&short).unwrap();
+            session.advance(&short, true).unwrap();
             let gradients = session.backward(&upstream(&short)).unwrap();
             assert_eq!(gradients.outcome.loss, whole.outcome.loss);
             assert_eq!(gradients.parameters, whole.parameters);

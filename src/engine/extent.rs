@@ -19,6 +19,10 @@ pub struct Extent {
     pub initial_states: bool,
     /// Whether there may be gradients on traces, eligibility traces and activities after the last step.
     pub state_gradients: bool,
+    /// Whether the states after the last step are there to be asked for ([`Session::states`](super::Session::states)). Where they are
+    /// wanted ([`Want::final_traces`]), [`Session::forward`](super::Session::forward) returns them, too: a copy of every episode's trace,
+    /// which can take as long as half of the forward half.
+    pub keep_states: bool,
     /// Results beyond the gradients of the parameters. A step returns its outputs in any case.
     pub want: Want,
 }
@@ -32,6 +36,7 @@ impl Extent {
             step_by_step: false,
             initial_states: false,
             state_gradients: false,
+            keep_states: false,
             want: Want::default(),
         }
     }
@@ -63,10 +68,24 @@ impl Extent {
         }
     }
 
+    /// The same, whose states after the last step may be asked for.
+    #[must_use]
+    pub fn keep_states(self) -> Self {
+        Self {
+            keep_states: true,
+            ..self
+        }
+    }
+
     /// The same with other results.
     #[must_use]
     pub fn want(self, want: Want) -> Self {
         Self { want, ..self }
+    }
+
+    /// Whether there are states to be asked for.
+    pub(super) fn has_states(&self) -> bool {
+        self.keep_states || self.want.final_traces
     }
 
     pub(super) fn request(&self, network: &Network) -> Result<Request> {
@@ -97,6 +116,7 @@ impl Extent {
             gradient: true,
             want: Want {
                 output: self.want.output || self.step_by_step,
+                final_traces: self.has_states(),
                 ..self.want
             },
             objective: ObjectiveKind::OutputGradient,

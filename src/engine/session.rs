@@ -377,7 +377,8 @@ impl<R: Real> Session<R> {
 
     /// Runs the steps of `episodes`. Where that fails, episodes are given up: some networks may have come further than others.
     fn advance(&mut self, episodes: &Episodes<'_, R>) -> Result<Outcome<R>> {
-        let outcome = self.backend.advance(episodes);
+        let finals = self.extent.want.final_traces;
+        let outcome = self.backend.advance(episodes, finals);
         match &outcome {
             Ok(_) => self.done += episodes.steps(),
             Err(_) => self.begin(),
@@ -413,13 +414,12 @@ impl<R: Real> Session<R> {
     /// ([`Session::begin_from`]).
     ///
     /// # Errors
-    /// If the extent does not want them ([`Want::final_traces`](crate::engine::Want::final_traces)), no step was run, memory is short, or
-    /// the device fails.
+    /// If the extent does not keep them ([`Extent::keep_states`]), no step was run, memory is short, or the device fails.
     pub fn states(&self) -> Result<Dynamics<'static, R>> {
-        if !self.extent.want.final_traces {
+        if !self.extent.has_states() {
             return Err(Error::out_of_turn(
                 "extent",
-                "states are there where the extent wants them: `want.final_traces`",
+                "states are there where the extent keeps or wants them: `keep_states`, `want.final_traces`",
             ));
         }
         self.require_steps()?;

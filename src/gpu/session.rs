@@ -139,7 +139,7 @@ impl SessionBackend<f32> for GpuSession {
     }
 
     /// All steps of new episodes at once, or one step more.
-    fn advance(&mut self, episodes: &Episodes<'_, f32>) -> Result<Outcome<f32>> {
+    fn advance(&mut self, episodes: &Episodes<'_, f32>, finals: bool) -> Result<Outcome<f32>> {
         let (request, steps) = (&self.work.request, episodes.steps());
         let is_whole = self.done == 0 && steps == request.steps;
         let forward = Request {
@@ -147,7 +147,7 @@ impl SessionBackend<f32> for GpuSession {
             gradient: false,
             want: Want {
                 input_gradient: false,
-                final_traces: is_whole && request.want.final_traces,
+                final_traces: is_whole && finals,
                 ..request.want
             },
             ..request.clone()

@@ -57,6 +57,23 @@ struct Trial<R: Real> {
     whole: Gradients<R>,
 }
 
+/// A session for what the case is given and differentiates.
+fn session<R: Real>(
+    engine: &Engine,
+    case: &Case,
+    parameters: &Parameters<R>,
+    mut extent: Extent,
+) -> Session<R> {
+    if case.initial_trace {
+        extent = extent.with_initial_states();
+    }
+    if case.trace_gradient {
+        extent = extent.with_state_gradients();
+    }
+    let session = engine.session(&case.network(), parameters, extent);
+    session.expect("a session")
+}
+
 impl<R: Real> Trial<R> {
     fn new(engine: &Engine, case: &Case, step_by_step: bool) -> Self {
         let (network, parameters) = (case.network(), case.parameters().cast::<R>());
@@ -66,18 +83,11 @@ impl<R: Real> Trial<R> {
         if step_by_step {
             extent = extent.step_by_step();
         }
-        if case.initial_trace {
-            extent = extent.with_initial_states();
-        }
-        if case.trace_gradient {
-            extent = extent.with_state_gradients();
-        }
-        let session = engine.session(&network, &parameters, extent);
         let Objective::OutputGradient(output_gradient) = &episodes.objective else {
             unreachable!("the cases have a gradient on the output")
         };
         Self {
-            session: session.expect("a session"),
+            session: session(engine, case, &parameters, extent),
             output_gradient: output_gradient.to_owned(),
             whole: whole.expect("gradients"),
             parameters,
@@ -183,6 +193,24 @@ pub fn halves_are_the_engines<R: Real>(engine: &Engine, case: &Case) {
         let outcome = trial.session.forward(&trial.episodes).expect("outputs");
         assert!(outcome.output == expected.output);
         trial.backward_is_the_engines();
+        states_may_be_asked_for(engine, &case, &trial);
+    }
+}
+
+/// A session that keeps the states gives them when they are asked for, before the reverse half and after it, and not before.
+fn states_may_be_asked_for<R: Real>(engine: &Engine, case: &Case, trial: &Trial<R>) {
+    let want = Want::default().input_gradient();
+    let extent = Extent::new(case.batch, case.steps).want(want);
+    let extent = extent.keep_states();
+    let expected = states(&trial.whole.outcome.finals);
+    let mut session = session(engine, case, &trial.parameters, extent);
+    for _ in 0..2 {
+        let outcome = session.forward(&trial.episodes).expect("outputs");
+        assert!(outcome.finals == Dynamics::new());
+        assert!(session.states().expect("states") == expected);
+        let gradients = session.backward(trial.upstream()).expect("gradients");
+        assert!(gradients.parameters == trial.whole.parameters);
+        assert!(session.states().expect("states") == expected);
     }
 }
 

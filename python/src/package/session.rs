@@ -85,7 +85,7 @@ impl Session {
 #[pymethods]
 impl Session {
     #[new]
-    #[pyo3(signature = (network, parameters, batch, steps, *, step_by_step = false, initial_states = false, state_gradients = false, output = true, input_gradient = false, final_states = false, optimiser = None, engine = None))]
+    #[pyo3(signature = (network, parameters, batch, steps, *, step_by_step = false, initial_states = false, state_gradients = false, output = true, input_gradient = false, final_states = false, keep_states = false, optimiser = None, engine = None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -99,6 +99,7 @@ impl Session {
         output: bool,
         input_gradient: bool,
         final_states: bool,
+        keep_states: bool,
         optimiser: Option<&Bound<'_, PyAny>>,
         engine: Option<&Engine>,
     ) -> Result<Self> {
@@ -106,6 +107,7 @@ impl Session {
         extent.step_by_step = step_by_step;
         extent.initial_states = initial_states;
         extent.state_gradients = state_gradients;
+        extent.keep_states = keep_states;
         extent.want = wanted(output, input_gradient, final_states);
         let optimisers = optimiser.map(read_optimisers).transpose()?;
         let engine = engine_or_cpu(engine)?;
@@ -256,7 +258,7 @@ impl Session {
         })
     }
 
-    /// Traces and activities after the last step that was run.
+    /// Traces and activities after the last step that was run, of a session with `keep_states` or `final_states`.
     #[getter]
     fn states(&self, py: Python<'_>) -> Result<Py<PyDict>> {
         in_session!(self, session => {
