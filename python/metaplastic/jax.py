@@ -68,7 +68,7 @@ def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
             steps,
             initial_states=with_states,
             state_gradients=through_states,
-            final_states=True,
+            keep_states=True,
             input_gradient=for_input,
         )
     session.set_flat(parameters)
@@ -106,6 +106,7 @@ def _names(description: str, count: int) -> list[str]:
 
 
 def _on_host(description: str, is_kept: bool, for_input: bool, flat, input, *given):
+    """Output, and a number for what is kept; where nothing is, the states after the last step are in between."""
     network, states, _ = _described(description)
     names = _names(description, len(given))
     arrays = [np.asarray(it) for it in (flat, input, *given)]
@@ -125,18 +126,47 @@ def _on_host(description: str, is_kept: bool, for_input: bool, flat, input, *giv
         sizes = (len(flat), batch, steps)
         key = (description, flat.dtype, *sizes, with_states, for_input, through, os.getpid())
         session = _open(key, flat)
-        outcome = session.forward(input, known)
+        results = [session.forward(input, known).output]
         number = _keep(key, session)
     else:
         at = Parameters.from_flat(network, flat, flat.dtype)
         outcome = forward(network, at, input, states=known, final_states=True)
+        results = [outcome.output, *(outcome.states[name] for name in states)]
         number = 0
-    results = [outcome.output, *(outcome.states[name] for name in states)]
     if on_batch:
         results = [it.reshape(*mapped, -1, *it.shape[2:]) for it in results]
     else:
         results = [it.reshape(*mapped, *it.shape[1:]) for it in results]
     return (*results, np.full(mapped, number, np.int32))
+
+
+def _states_on_host(description: str, flat, input, *others):
+    """States after the last step, of the forward half that is kept; `others` are what is given, and the number."""
+    network, states, _ = _described(description)
+    *arrays, number = (np.asarray(it) for it in (flat, input, *others))
+    names = _names(description, len(arrays) - 2)
+    own = [1, 3, *(_axes_of(network, states, name) for name in names)]
+    mapped, (flat, input, *given) = _together(arrays, own)
+    key, session = _take_kept(number, flat, input)
+    if session is not None:
+        made = session.states
+        _kept[int(number.flat[0])] = key, session
+    else:
+        at = Parameters.from_flat(network, flat, flat.dtype)
+        known = dict(zip(names, given, strict=True))
+        made = forward(network, at, input, states=known, output=False, final_states=True).states
+    return tuple(made[name].reshape(*mapped, *made[name].shape[1:]) for name in states)
+
+
+def _take_kept(number: np.ndarray, flat: np.ndarray, input: np.ndarray):
+    """The session that ran these episodes forward, with what it is for; None where it is not there, as while another call,
+    which may run at the same time, has it."""
+    taken = [_kept.pop(int(one), (None, None)) for one in np.unique(number)]
+    key, session = taken[0]
+    sizes = (len(flat), input.shape[1])
+    if len(taken) > 1 or session is None or (session.population, session.batch) != sizes:
+        return None, None
+    return key, session
 
 
 def _axes_of(network: Network, states: Mapping[str, tuple[int, ...]], name: str) -> int:
@@ -161,11 +191,8 @@ def _back_on_host(
     mapped, (flat, input, *others) = _together(arrays, own)
     given, upstream = others[:count], dict(zip(results, others[count:], strict=True))
     output_gradient = upstream.pop("", None)
-    numbers = np.unique(number)
-    key, session = _kept.pop(int(numbers[0]), (None, None)) if len(numbers) == 1 else (None, None)
-    if upstream and key is not None and not key[-2]:
-        session = None
-    if session is not None and session.population == len(flat) and session.batch == input.shape[1]:
+    key, session = _take_kept(number, flat, input)
+    if session is not None and (key[-2] or not upstream):
         made = session.backward(output_gradient, upstream)
         waiting = _idle.setdefault(key, []) if len(_idle) < _MOST or key in _idle else []
         if len(waiting) < 4:
@@ -188,18 +215,30 @@ def _back_on_host(
     return tuple(it.reshape(*mapped, *it.shape[1:]) for it in results)
 
 
-def _shapes(description: str, flat: jax.Array, input: jax.Array) -> tuple[Any, ...]:
+def _call(description: str, is_kept: bool, for_input: bool, flat, input, given):
+    """Output, states after the last step, and the number of what is kept."""
     network, states, _ = _described(description)
     batch, steps, _ = input.shape
-    shapes = [(batch, steps, network.outputs), *((batch, *shape) for shape in states.values())]
-    results = [jax.ShapeDtypeStruct(shape, flat.dtype) for shape in shapes]
-    return (*results, jax.ShapeDtypeStruct((), np.int32))
 
+    def shaped(shape):
+        return jax.ShapeDtypeStruct(shape, flat.dtype)
 
-def _call(description: str, is_kept: bool, for_input: bool, flat, input, given):
+    output = shaped((batch, steps, network.outputs))
+    finals = tuple(shaped((batch, *shape)) for shape in states.values())
+    number = jax.ShapeDtypeStruct((), np.int32)
     on_host = partial(_on_host, description, is_kept, for_input)
-    shapes = _shapes(description, flat, input)
-    return jax.pure_callback(on_host, shapes, flat, input, *given, vmap_method="expand_dims")
+    if not is_kept:
+        shapes = (output, *finals, number)
+        return jax.pure_callback(on_host, shapes, flat, input, *given, vmap_method="expand_dims")
+    output, number = jax.pure_callback(
+        on_host, (output, number), flat, input, *given, vmap_method="expand_dims"
+    )
+    # By themselves, so that compilers leave them out where nothing looks at them.
+    on_host = partial(_states_on_host, description)
+    finals = jax.pure_callback(
+        on_host, finals, flat, input, *given, number, vmap_method="expand_dims"
+    )
+    return (output, *finals, number)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -21,13 +21,14 @@ from __future__ import annotations
 import os
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
 from . import _settings
 from ._errors import InputError
@@ -64,7 +65,7 @@ def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
     try:
         session = _idle[key].pop()
     except (KeyError, IndexError):
-        description, dtype, _, batch, steps, with_states, keep, through_states, _ = key
+        description, dtype, _, batch, steps, with_states, keep, later, through_states, _ = key
         network = _described(description)[0]
         return Session(
             network,
@@ -73,7 +74,8 @@ def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
             steps,
             initial_states=with_states,
             state_gradients=through_states,
-            final_states=True,
+            final_states=not later,
+            keep_states=True,
             input_gradient=keep == _KEEP_FOR_INPUT,
         )
     session.set_flat(parameters)
@@ -98,6 +100,53 @@ def _keep(session: Session, key: tuple[Any, ...]) -> Tensor:
     _kept[address] = session, key[-2]
     weakref.finalize(array, _release, address, key).atexit = False
     return torch.from_numpy(array)
+
+
+class _States(Mapping[str, Tensor]):
+    """States after the last step, which the session brings when one of them is looked at: few are."""
+
+    def __init__(self, states: dict[str, Tensor], session: Session, token: Tensor, is_one: bool):
+        self._states, self._is_one = states, is_one
+        # The token keeps the session from other episodes.
+        self._waiting: tuple[Session, Tensor] | None = session, token
+
+    def _brought(self) -> dict[str, Tensor]:
+        if self._waiting is not None:
+            arrays = self._waiting[0].states
+            for name, tensor in self._states.items():
+                tensor.data = torch.from_numpy(arrays[f"layer0.{name}"])
+            # As though they had come with the output, whatever mode they are looked at in.
+            with torch.enable_grad():
+                self._states = _of_episodes(self._states, self._is_one)
+            self._waiting = None
+        return self._states
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._brought()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states)
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __repr__(self) -> str:
+        return repr(self._brought())
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Tensor]]]:
+        return dict, (self._brought(),)
+
+
+_pytree.register_pytree_node(
+    _States,
+    lambda states: (list(states.values()), list(states)),
+    lambda values, names: dict(zip(names, values, strict=True)),
+)
+
+
+def _of_episodes(states: Mapping[str, Tensor], is_one: bool) -> dict[str, Tensor]:
+    """Of the only network, and of its only episode if there is one."""
+    return {name: state[0, 0] if is_one else state[0] for name, state in states.items()}
 
 
 _warned = False
@@ -135,11 +184,17 @@ def _names(description: str, given: Sequence[Any]) -> list[str]:
 
 @torch.library.custom_op("metaplastic::run", mutates_args=())
 def _run(
-    description: str, keep: int, parameters: Tensor, input: Tensor, given: Sequence[Tensor]
+    description: str,
+    keep: int,
+    states_later: bool,
+    parameters: Tensor,
+    input: Tensor,
+    given: Sequence[Tensor],
 ) -> list[Tensor]:
     """Episodes run forward: output, states after the last step, and what keeps the forward half.
 
-    Shapes: parameters `[P, size]`, input `[P or 1, B, T, I]`, output `[P, B, T, O]`, states `[P, B, …]`.
+    Shapes: parameters `[P, size]`, input `[P or 1, B, T, I]`, output `[P, B, T, O]`, states `[P, B, …]`. With `states_later`
+    the states have no values yet, which the session has.
     """
     network, states, _ = _described(description)
     names = _names(description, given)
@@ -159,6 +214,7 @@ def _run(
             steps,
             with_states,
             keep,
+            states_later,
             through,
             os.getpid(),
         )
@@ -169,12 +225,16 @@ def _run(
         at = Parameters.from_flat(network, flat, flat.dtype)
         outcome = forward(network, at, episodes, states=known, final_states=True)
         token = torch.zeros(1, dtype=torch.uint8)
-    results = [outcome.output, *(outcome.states[name] for name in states)]
-    return [*(torch.from_numpy(it).to(device) for it in results), token]
+    output = torch.from_numpy(outcome.output).to(device)
+    if keep and states_later:
+        finals = [output.new_empty((*output.shape[:2], *shape)) for shape in states.values()]
+    else:
+        finals = [torch.from_numpy(outcome.states[name]).to(device) for name in states]
+    return [output, *finals, token]
 
 
 @_run.register_fake
-def _(description, keep, parameters, input, given):
+def _(description, keep, states_later, parameters, input, given):
     network, states, _ = _described(description)
     population, (_, batch, steps, _) = parameters.shape[0], input.shape
     shapes = [(batch, steps, network.outputs), *((batch, *shape) for shape in states.values())]
@@ -239,7 +299,7 @@ def _(description, for_input, parameters, input, given, token, gradients, presen
 
 
 def _setup_context(ctx, inputs, output):
-    description, _, parameters, input, given = inputs
+    description, _, _, parameters, input, given = inputs
     ctx.description, ctx.count = description, len(given)
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(parameters, input, *given, output[-1])
@@ -248,6 +308,16 @@ def _setup_context(ctx, inputs, output):
 def _is_transformed() -> bool:
     """Whether `torch.func` is at work, which does not differentiate operators by their own derivative."""
     return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+
+
+def _may_wait(*tensors: Tensor) -> bool:
+    """Whether states may come after the output: nothing but this module sees tensors that have no values yet."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or any(tensor.device.type != "cpu" for tensor in tensors)
+    )
 
 
 def _call_backward(description, for_input, present, parameters, input, *others):
@@ -262,8 +332,8 @@ def _backward(ctx, gradients):
     parameters, input, *given, token = ctx.saved_tensors
     upstream = gradients[:-1]
     if all(it is None for it in upstream):
-        return None, None, None, None, [None] * ctx.count
-    for_input = ctx.needs_input_grad[3]
+        return None, None, None, None, None, [None] * ctx.count
+    for_input = ctx.needs_input_grad[4]
     present = [it is not None for it in upstream]
     tensors = [parameters, input, *given, token, *(it for it in upstream if it is not None)]
     if _is_transformed():
@@ -279,7 +349,7 @@ def _backward(ctx, gradients):
         made if it.shape[0] == made.shape[0] else made.sum(0, keepdim=True)
         for it, made in zip(given, others, strict=True)
     ]
-    return None, None, by_parameters, by_input, by_given
+    return None, None, None, by_parameters, by_input, by_given
 
 
 _run.register_autograd(_backward, setup_context=_setup_context)
@@ -291,13 +361,17 @@ class _Transformed(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(description, keep, parameters, input, *given):
-        return tuple(torch.ops.metaplastic.run(description, keep, parameters, input, list(given)))
+    def forward(description, keep, states_later, parameters, input, *given):
+        return tuple(
+            torch.ops.metaplastic.run(
+                description, keep, states_later, parameters, input, list(given)
+            )
+        )
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        description, keep, parameters, input, *given = inputs
-        _setup_context(ctx, (description, keep, parameters, input, given), output)
+        *settings, parameters, input = inputs[:5]
+        _setup_context(ctx, (*settings, parameters, input, inputs[5:]), output)
         ctx.mark_non_differentiable(output[-1])
 
     @staticmethod
@@ -335,8 +409,8 @@ def _apart(results: Sequence[Tensor], size: int) -> list[Tensor]:
 
 
 @_run.register_vmap
-def _(info, in_dims, description, keep, parameters, input, given):
-    _, _, of_parameters, of_input, of_given = in_dims
+def _(info, in_dims, description, keep, states_later, parameters, input, given):
+    *_, of_parameters, of_input, of_given = in_dims
     size, population = info.batch_size, _length(parameters, of_parameters)
     is_common = of_input is None and input.shape[0] == 1
     wide = [
@@ -344,7 +418,9 @@ def _(info, in_dims, description, keep, parameters, input, given):
         for it, dim in zip([parameters, *given], [of_parameters, *of_given], strict=True)
     ]
     episodes = input if is_common else _networks(input, of_input, size, population)
-    *results, token = torch.ops.metaplastic.run(description, keep, wide[0], episodes, wide[1:])
+    *results, token = torch.ops.metaplastic.run(
+        description, keep, states_later, wide[0], episodes, wide[1:]
+    )
     return [*_apart(results, size), token], [*([0] * len(results)), None]
 
 
@@ -436,12 +512,12 @@ class _Layer(nn.Module):
 
     def forward(
         self, input: Tensor, state: State | None = None, modulator: Tensor | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, State]:
         """Runs episodes from `state`, or from zeros.
 
         `input` is `[B, T, I]` (`[T, B, I]` unless `batch_first`), or `[T, I]` of one episode. Returns the output, `[B, T, O]` in
         the same order of axes, and the state after the last step: "trace" (and "eligibility") `[B, O, J]`, "activity" of a
-        recurrent layer `[B, O]`. A `modulator` is `[B, T]` or `[B, T, O]`, as the layer's `modulation` says.
+        recurrent layer `[B, O]`, which are brought when one of them is first looked at. A `modulator` is `[B, T]` or `[B, T, O]`, as the layer's `modulation` says.
         """
         if input.dim() not in (2, 3):
             raise InputError(f"input: shape {list(input.shape)}, expected [B, T, I] or [T, I]")
@@ -472,16 +548,18 @@ class _Layer(nn.Module):
             elif flat.requires_grad or any(it.requires_grad for it in given):
                 keep = _KEEP
         wide = [it.unsqueeze(0) for it in (flat, input, *given)]
+        later = bool(keep) and _may_wait(*wide)
         if _is_transformed():
-            output, *finals, _ = _Transformed.apply(self._description, keep, *wide)
+            output, *finals, token = _Transformed.apply(self._description, keep, later, *wide)
         else:
-            output, *finals, _ = torch.ops.metaplastic.run(
-                self._description, keep, wide[0], wide[1], wide[2:]
+            output, *finals, token = torch.ops.metaplastic.run(
+                self._description, keep, later, wide[0], wide[1], wide[2:]
             )
-        after = {
-            name: final[0, 0] if is_one else final[0]
-            for name, final in zip(names, finals, strict=True)
-        }
+        states = dict(zip(names, finals, strict=True))
+        if later:
+            after = _States(states, _kept[token.data_ptr()][0], token, is_one)
+        else:
+            after = _of_episodes(states, is_one)
         output = output[0]
         if is_one:
             output = output[0]

@@ -173,6 +173,44 @@ def test_nan_is_refused_from_within():
     assert np.isfinite(mpj.plastic(parameters, input)[0]).all()
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("is_recurrent", [False, True])
+def test_states_are_brought_where_they_are_looked_at(is_recurrent, is_kept, monkeypatch):
+    parameters, input = problem(is_recurrent)
+    brought = []
+    on_host = mpj._states_on_host
+
+    def counted(*arguments):
+        brought.append(arguments)
+        if not is_kept:
+            mpj._kept.clear()
+        return on_host(*arguments)
+
+    monkeypatch.setattr(mpj, "_states_on_host", counted)
+
+    def loss(parameters):
+        output, state = layer(is_recurrent)(parameters, input, activation="tanh")
+        return (output**2).sum(), state
+
+    jax.jit(jax.grad(lambda it: loss(it)[0]))(parameters)
+    assert not brought
+    # Looked at beside the gradient, in which they have no part.
+    alone = jax.grad(lambda it: loss(it)[0])(parameters)
+    brought.clear()
+    got, state = jax.jit(jax.grad(loss, has_aux=True))(parameters)
+    assert len(brought) == 1
+    _, expected = layer(is_recurrent)(parameters, input, activation="tanh")
+    assert state.keys() == expected.keys()
+    assert all((state[name] == expected[name]).all() for name in expected)
+    assert all((got[name] == alone[name]).all() for name in alone)
+    # Of several networks.
+    several = jax.tree.map(lambda it: jnp.stack([it, 0.5 * it]), parameters)
+    _, states = jax.jit(jax.vmap(jax.grad(loss, has_aux=True)))(several)
+    assert all((states[name][0] == expected[name]).all() for name in expected)
+    _, half = loss(jax.tree.map(lambda it: 0.5 * it, parameters))
+    assert all((states[name][1] == half[name]).all() for name in expected)
+
+
 def test_forward_halves_are_let_go():
     parameters, input = problem()
     gradient = jax.grad(lambda p: mpj.plastic(p, input)[0].sum())

@@ -99,7 +99,8 @@ def test_opcheck(kind):
     given = [it[None].requires_grad_() for it in given]
     for keep in (0, 2):
         arguments = (
-            layer._description, keep, flat[None].requires_grad_(), input[None].requires_grad_(), given
+            layer._description, keep, False,
+            flat[None].requires_grad_(), input[None].requires_grad_(), given,
         )  # fmt: skip
         torch.library.opcheck(torch.ops.metaplastic.run.default, arguments)
 
@@ -183,7 +184,7 @@ def test_backward_can_run_again_and_forward_halves_are_let_go():
     one = torch.autograd.grad(output.sum(), layer.weight, retain_graph=True)[0]
     other = torch.autograd.grad(output.sum(), layer.weight)[0]
     assert (one == other).all()
-    del output
+    del output, _
     gc.collect()
     assert not mpt._kept
     # With the same bits where the kept half is lost.
@@ -191,8 +192,73 @@ def test_backward_can_run_again_and_forward_halves_are_let_go():
     mpt._kept.clear()
     lost = torch.autograd.grad(output.sum(), layer.weight, retain_graph=True)[0]
     assert (lost == one).all()
-    del output
+    del output, _
     gc.collect()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_are_those_of_the_episodes_they_came_of_whenever_they_are_looked_at(kind):
+    layer = double(kind)
+    input, modulator = episodes(layer)
+    with torch.no_grad():
+        _, expected = layer(input, None, modulator)
+    output, state = layer(input, None, modulator)
+    # Other episodes run, and theirs and these are differentiated, before.
+    for _ in range(3):
+        layer(2 * input, None, modulator)[0].sum().backward()
+    output.sum().backward()
+    assert len(state) == len(expected) and set(state) == set(expected)
+    with torch.no_grad():
+        looked = dict(state)
+    for name, tensor in looked.items():
+        assert (tensor == expected[name]).all() and tensor.requires_grad, name
+        assert tensor.shape == expected[name].shape
+    copied = copy.copy(state)
+    assert type(copied) is dict and copied.keys() == expected.keys()
+    shapes = torch.utils._pytree.tree_map(lambda it: it.shape, layer(input, None, modulator)[1])
+    assert shapes == {name: it.shape for name, it in expected.items()}
+
+
+@pytest.mark.parametrize("kind", ["hebb", "retroactive"])
+def test_gradients_of_states_that_are_looked_at_late_are_those_of_early_ones(kind):
+    layer = double(kind)
+    input, _ = episodes(layer)
+    made = []
+    for early in (True, False):
+        layer.zero_grad()
+        output, state = layer(input)
+        if early:
+            dict(state)
+        layer(3 * input)
+        sums = [output.sum(), *(it.square().sum() for it in state.values())]
+        sum(sums).backward()
+        made.append([it.grad.clone() for it in layer.parameters()])
+    assert all((one == other).all() for one, other in zip(*made, strict=True))
+    layer.zero_grad()
+    output, state = layer(input)
+    output.sum().backward()
+    assert any((it.grad != made[0][n]).any() for n, it in enumerate(layer.parameters()))
+
+
+def test_states_of_one_layer_begin_a_compiled_one():
+    layer = double("hebb")
+    input, _ = episodes(layer)
+    expected, _ = layer(input, layer(input)[1])
+    compiled = torch.compile(layer, backend="aot_eager")
+    torch.testing.assert_close(compiled(input, layer(input)[1])[0], expected)
+
+
+def test_memory_is_given_back_where_no_state_is_looked_at():
+    gc.collect()
+    layer = double("hebb")
+    input, _ = episodes(layer)
+    for _ in range(20):
+        output, state = layer(input)
+        output.sum().backward()
+    assert len(mpt._kept) == 1
+    del output, state
+    gc.collect()
+    assert not mpt._kept
 
 
 def test_nothing_is_kept_without_gradients():
