@@ -55,6 +55,7 @@ fn a_run_has_a_report_that_needs_no_other_file() {
         "labels swap",
         "learning_rate",
         "metaplastic report run",
+        "The error of each network over the episodes. Shaded: the last episodes",
     ] {
         assert!(page.contains(part), "{part}");
     }

@@ -162,11 +162,11 @@ fn what_a_sweep_left_is_shown_by_value() {
         "--output",
         report.to_str().unwrap(),
     ]);
-    assert!(
-        std::fs::read_to_string(report)
-            .unwrap()
-            .contains("method sgd")
-    );
+    let page = std::fs::read_to_string(report).unwrap();
+    assert!(page.contains("method sgd"));
+    // The figure is of points.
+    assert!(page.contains("the median of each point"));
+    assert!(!page.contains("The error of each network over"));
 }
 
 #[test]

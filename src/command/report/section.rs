@@ -27,6 +27,8 @@ pub(crate) struct Section {
     facts: Vec<(&'static str, String)>,
     /// SVG texts.
     curve: String,
+    /// What it shows.
+    curve_note: &'static str,
     evaluation: String,
     /// Empty where neurons are connected among themselves, which makes too many lines.
     network: String,
@@ -84,6 +86,7 @@ impl Section {
             row: summary.row(),
             facts: facts(&record, folder),
             curve: marked(&figure::curve(recipe, trained)),
+            curve_note: curve_note(recipe),
             evaluation: marked(&figure::steps(&**task, &fresh, &title, &about)),
             network: match is_recurrent(&recipe.network) {
                 true => String::new(),
@@ -94,6 +97,18 @@ impl Section {
             networks: Networks::of(&record, &fresh),
             recipe: recipe.to_commented_toml(),
         })
+    }
+}
+
+fn curve_note(recipe: &Recipe) -> &'static str {
+    match (recipe.sweep.is_empty(), recipe.frozen_meta_steps()) {
+        (false, _) => {
+            "The error over the episodes: the median of each point's networks, and shaded their quartiles."
+        }
+        (true, 0) => "The error of each network over the episodes.",
+        (true, _) => {
+            "The error of each network over the episodes. Shaded: the last episodes, with frozen parameters."
+        }
     }
 }
 
