@@ -106,7 +106,8 @@ def _names(description: str, count: int) -> list[str]:
 
 
 def _on_host(description: str, is_kept: bool, for_input: bool, flat, input, *given):
-    """Output, and a number for what is kept; where nothing is, the states after the last step are in between."""
+    """Output, and for what is kept a number, with the network's place; where nothing is, the states after the last step are in
+    between."""
     network, states, _ = _described(description)
     names = _names(description, len(given))
     arrays = [np.asarray(it) for it in (flat, input, *given)]
@@ -137,7 +138,10 @@ def _on_host(description: str, is_kept: bool, for_input: bool, flat, input, *giv
         results = [it.reshape(*mapped, -1, *it.shape[2:]) for it in results]
     else:
         results = [it.reshape(*mapped, *it.shape[1:]) for it in results]
-    return (*results, np.full(mapped, number, np.int32))
+    # Each network by its place, too.
+    numbers = np.full((*mapped, 2), number, np.int32)
+    numbers[..., 1] = np.arange(int(np.prod(mapped))).reshape(mapped)
+    return (*results, numbers)
 
 
 def _states_on_host(description: str, flat, input, *others):
@@ -160,13 +164,15 @@ def _states_on_host(description: str, flat, input, *others):
 
 def _take_kept(number: np.ndarray, flat: np.ndarray, input: np.ndarray):
     """The session that ran these episodes forward, with what it is for; None where it is not there, as while another call,
-    which may run at the same time, has it."""
-    taken = [_kept.pop(int(one), (None, None)) for one in np.unique(number)]
+    which may run at the same time, has it, and where these are not its networks in their order."""
+    numbers, places = number.reshape(-1, 2).T
+    taken = [_kept.pop(int(one), (None, None)) for one in np.unique(numbers)]
     key, session = taken[0]
     sizes = (len(flat), input.shape[1])
+    is_whole = np.array_equal(places, np.arange(len(flat)))
     if len(taken) > 1 or session is None or (session.population, session.batch) != sizes:
         return None, None
-    return key, session
+    return (key, session) if is_whole else (None, None)
 
 
 def _axes_of(network: Network, states: Mapping[str, tuple[int, ...]], name: str) -> int:
@@ -225,7 +231,7 @@ def _call(description: str, is_kept: bool, for_input: bool, flat, input, given):
 
     output = shaped((batch, steps, network.outputs))
     finals = tuple(shaped((batch, *shape)) for shape in states.values())
-    number = jax.ShapeDtypeStruct((), np.int32)
+    number = jax.ShapeDtypeStruct((2,), np.int32)
     on_host = partial(_on_host, description, is_kept, for_input)
     if not is_kept:
         shapes = (output, *finals, number)

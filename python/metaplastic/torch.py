@@ -19,6 +19,7 @@ CPU, where tensors are read in place; tensors of another device go through the h
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -103,22 +104,26 @@ def _keep(session: Session, key: tuple[Any, ...]) -> Tensor:
 
 
 class _States(Mapping[str, Tensor]):
-    """States after the last step, which the session brings when one of them is looked at: few are."""
+    """States after the last step, whose values the session brings when one of them is looked at: few are.
 
-    def __init__(self, states: dict[str, Tensor], session: Session, token: Tensor, is_one: bool):
-        self._states, self._is_one = states, is_one
+    The tensors are made with the output. What is done later is done to their memory, so that no mode of PyTorch has a part in it.
+    """
+
+    def __init__(
+        self, states: dict[str, Tensor], memory: list[np.ndarray], session: Session, token: Tensor
+    ) -> None:
+        self._states, self._lock = states, threading.Lock()
         # The token keeps the session from other episodes.
-        self._waiting: tuple[Session, Tensor] | None = session, token
+        self._waiting: tuple[list[np.ndarray], Session, Tensor] | None = memory, session, token
 
     def _brought(self) -> dict[str, Tensor]:
-        if self._waiting is not None:
-            arrays = self._waiting[0].states
-            for name, tensor in self._states.items():
-                tensor.data = torch.from_numpy(arrays[f"layer0.{name}"])
-            # As though they had come with the output, whatever mode they are looked at in.
-            with torch.enable_grad():
-                self._states = _of_episodes(self._states, self._is_one)
-            self._waiting = None
+        with self._lock:
+            if self._waiting is not None:
+                memory, session, _ = self._waiting
+                arrays = session.states
+                for name, array in zip(self._states, memory, strict=True):
+                    np.copyto(array, arrays[f"layer0.{name}"])
+                self._waiting = None
         return self._states
 
     def __getitem__(self, name: str) -> Tensor:
@@ -142,11 +147,6 @@ _pytree.register_pytree_node(
     lambda states: (list(states.values()), list(states)),
     lambda values, names: dict(zip(names, values, strict=True)),
 )
-
-
-def _of_episodes(states: Mapping[str, Tensor], is_one: bool) -> dict[str, Tensor]:
-    """Of the only network, and of its only episode if there is one."""
-    return {name: state[0, 0] if is_one else state[0] for name, state in states.items()}
 
 
 _warned = False
@@ -555,11 +555,13 @@ class _Layer(nn.Module):
             output, *finals, token = torch.ops.metaplastic.run(
                 self._description, keep, later, wide[0], wide[1], wide[2:]
             )
-        states = dict(zip(names, finals, strict=True))
+        after: State = {
+            name: final[0, 0] if is_one else final[0]
+            for name, final in zip(names, finals, strict=True)
+        }
         if later:
-            after = _States(states, _kept[token.data_ptr()][0], token, is_one)
-        else:
-            after = _of_episodes(states, is_one)
+            memory = [final.detach().numpy() for final in finals]
+            after = _States(after, memory, _kept[token.data_ptr()][0], token)
         output = output[0]
         if is_one:
             output = output[0]

@@ -211,6 +211,23 @@ def test_states_are_brought_where_they_are_looked_at(is_recurrent, is_kept, monk
     assert all((states[name][1] == half[name]).all() for name in expected)
 
 
+def test_networks_may_change_places_between_the_halves():
+    _, input = problem()
+    several = jax.vmap(lambda key: mpj.init(key, 4, 3, rate=0.1))(
+        jax.random.split(jax.random.key(3), 3)
+    )
+
+    def pull(parameters):
+        return jax.vjp(lambda it: mpj.plastic(it, input, activation="tanh")[0], parameters)[1]
+
+    call = jax.vmap(lambda it: it(jnp.ones((5, 7, 3)))[0]["weight"])
+    right = call(jax.vmap(pull)(several))
+    for places in map(jnp.array, ([2, 1, 0], [0, 0, 0], [1, 1, 2])):
+        moved = jax.tree.map(lambda it, at=places: it[at], jax.vmap(pull)(several))
+        for _ in range(2):
+            np.testing.assert_allclose(call(moved), right[places], rtol=1e-9)
+
+
 def test_forward_halves_are_let_go():
     parameters, input = problem()
     gradient = jax.grad(lambda p: mpj.plastic(p, input)[0].sum())

@@ -3,10 +3,12 @@
 import copy
 import gc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 import metaplastic as mp
@@ -207,8 +209,9 @@ def test_states_are_those_of_the_episodes_they_came_of_whenever_they_are_looked_
     for _ in range(3):
         layer(2 * input, None, modulator)[0].sum().backward()
     output.sum().backward()
+    layer(3 * input, None, modulator)[0].sum().backward()
     assert len(state) == len(expected) and set(state) == set(expected)
-    with torch.no_grad():
+    with torch.inference_mode():
         looked = dict(state)
     for name, tensor in looked.items():
         assert (tensor == expected[name]).all() and tensor.requires_grad, name
@@ -238,6 +241,31 @@ def test_gradients_of_states_that_are_looked_at_late_are_those_of_early_ones(kin
     output, state = layer(input)
     output.sum().backward()
     assert any((it.grad != made[0][n]).any() for n, it in enumerate(layer.parameters()))
+
+
+def test_states_may_be_looked_at_first_in_any_mode_and_by_threads():
+    layer = double("hebb")
+    input, _ = episodes(layer)
+    with torch.no_grad():
+        _, expected = layer(input)
+    ones = torch.ones(2, 2, 3, dtype=torch.float64)
+    looks = [
+        lambda state: grad(lambda it: (it * state["trace"].detach()).sum())(ones),
+        lambda state: vmap(lambda it: it * state["trace"].detach())(ones[None]),
+    ]
+    for look in looks:
+        _, state = layer(input)
+        look(state)
+        assert (state["trace"] == expected["trace"]).all() and state["trace"].requires_grad
+    _, state = layer(input)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert state["trace"].shape == expected["trace"].shape
+    assert type(state["trace"]) is torch.Tensor and (state["trace"] == expected["trace"]).all()
+    for _ in range(20):
+        _, state = layer(input)
+        with ThreadPoolExecutor(4) as pool:
+            seen = list(pool.map(lambda _, state=state: state["trace"], range(4)))
+        assert all((it == expected["trace"]).all() for it in seen)
 
 
 def test_states_of_one_layer_begin_a_compiled_one():

@@ -3,7 +3,7 @@
 use super::engine::{EngineArguments, describe};
 use super::figure::figure_file;
 use super::number::whole;
-use super::output::{Ending, note, say};
+use super::output::{Ending, note, require_apart, say};
 use super::recall;
 use super::record::RecordArguments;
 use super::report::{EPISODES, evaluated};
@@ -15,7 +15,7 @@ use metaplastic::engine::Choice;
 use metaplastic::file::require_writable;
 use metaplastic::runs::StoredRun as Run;
 use metaplastic::runs::decimal::decimal;
-use metaplastic::runs::figure;
+use metaplastic::runs::{figure, files};
 use metaplastic::tasks::Task;
 use metaplastic::training::{Data, Evaluation, PointResult, Recipe, Statistics};
 use metaplastic::{Error, Result};
@@ -128,6 +128,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     let output = figure_file(arguments.output.as_deref(), "--output")?;
     let recalled = figure_file(arguments.recall.as_deref(), "--recall")?;
     let mut run = read(&arguments.run)?;
+    let inputs = inputs(arguments, &run.recipe);
     run.recipe.task = arguments.task.apply(run.recipe.task)?;
     if let Some(path) = &arguments.data {
         let threshold = run.recipe.task.solved_below();
@@ -148,6 +149,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             reason,
         });
     }
+    let outputs = [("--output", output), ("--recall", recalled)];
+    let outputs = outputs.map(|(option, file)| file.map(|(path, _)| (option, path)));
+    let recorded = arguments.recording.files();
+    require_apart(outputs.into_iter().flatten().chain(recorded), &inputs)?;
     for (path, _) in output.iter().chain(&recalled) {
         require_writable(path)?;
     }
@@ -187,6 +192,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     } else {
         Ending::NotFinite
     })
+}
+
+/// The files that are read: those of the runs, and of episodes of one's own.
+fn inputs(arguments: &Arguments, recipe: &Recipe) -> Vec<PathBuf> {
+    let runs = std::iter::once(&arguments.run).chain(&arguments.control);
+    let mut all: Vec<_> = runs.flat_map(|folder| files::own(folder)).collect();
+    all.extend(arguments.data.clone());
+    all.extend(Data::files(&*recipe.task));
+    all
 }
 
 /// Of a sweep, each point, and which is the best.

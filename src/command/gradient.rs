@@ -2,7 +2,7 @@
 
 use super::engine::{EngineArguments, describe};
 use super::input::read_network;
-use super::output::{Ending, note, say};
+use super::output::{Ending, note, require_apart, say};
 use clap::{Args, ValueEnum};
 use metaplastic::engine::Gradients;
 use metaplastic::file::require_writable;
@@ -10,8 +10,8 @@ use metaplastic::number::Real;
 use metaplastic::tensors::{
     read_episodes, read_parameters, require_room_for_gradients, write_gradients,
 };
-use metaplastic::{Error, Result, Want};
-use std::path::{Path, PathBuf};
+use metaplastic::{Result, Want};
+use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -65,14 +65,8 @@ fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
         output,
         ..
     } = arguments;
-    for input in [network, parameters, episodes] {
-        if same_file(input, output) {
-            return Err(Error::Setting {
-                field: "--output".into(),
-                reason: format!("{} is also an input", output.display()),
-            });
-        }
-    }
+    let inputs = [network, parameters, episodes].map(PathBuf::clone);
+    require_apart([("--output", output.as_path())], &inputs)?;
     require_writable(output)?;
     let network = read_network::<R>(network)?;
     let parameters = read_parameters::<R>(parameters, &network)?;
@@ -102,13 +96,6 @@ fn compute<R: Real>(arguments: &Arguments) -> Result<Ending> {
     }
     note(format_args!("not finite: {}", not_finite.join(", ")));
     Ok(Ending::NotFinite)
-}
-
-fn same_file(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
 }
 
 /// The names of the results that hold a value which is not finite.

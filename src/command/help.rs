@@ -43,7 +43,7 @@ const EXAMPLES: [(&str, &str); 16] = [
     ),
     (
         "bench",
-        "metaplastic bench --inputs 256 --outputs 256 --engine cpu",
+        "metaplastic bench --inputs 256 --outputs 256 --steps 50 --episodes 16",
     ),
     (
         "plan",
@@ -190,6 +190,19 @@ fn find(value: &Value, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Those that the command has without a feature, too.
+    #[test]
+    fn examples_are_commands() {
+        for (name, example) in EXAMPLES {
+            let command = crate::command::command();
+            if command.find_subcommand(name).is_some() {
+                let words = example.split(" > ").next().unwrap().split(' ');
+                let read = command.try_get_matches_from(words);
+                assert!(read.is_ok(), "{}", read.unwrap_err());
+            }
+        }
+    }
 
     #[test]
     fn defaults_are_those_of_the_recipes() {

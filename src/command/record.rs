@@ -10,7 +10,7 @@ use metaplastic::runs::identity;
 use metaplastic::tensors::write_recorded;
 use metaplastic::training::Recording;
 use metaplastic::{Engine, Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Within an episode")]
@@ -20,11 +20,11 @@ pub(super) struct RecordArguments {
     record: Option<PathBuf>,
 
     /// Episodes of each network that are recorded
-    #[arg(long, value_name = "COUNT", default_value_t = 1, allow_negative_numbers = true, value_parser = whole::<usize>)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, requires = "record", allow_negative_numbers = true, value_parser = whole::<usize>)]
     record_episodes: usize,
 
     /// Steps whose traces are recorded, counted from 0, with commas [default: all of one episode; the last of several]
-    #[arg(long, value_name = "STEP", value_delimiter = ',', allow_negative_numbers = true, value_parser = whole::<usize>)]
+    #[arg(long, value_name = "STEP", value_delimiter = ',', requires = "record", allow_negative_numbers = true, value_parser = whole::<usize>)]
     record_steps: Option<Vec<usize>>,
 
     /// A file (SVG, PNG or PDF) for a figure of a typical network over the first episode: activity, modulators, traces
@@ -58,6 +58,13 @@ impl RecordArguments {
             require_writable(path)?;
         }
         Ok(())
+    }
+
+    /// The files that are asked for, each by the name of its option.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let files = [("--record", &self.record), ("--activity", &self.activity)];
+        let files = files.map(|(option, path)| Some((option, path.as_deref()?)));
+        files.into_iter().flatten()
     }
 
     /// Records, writes and draws what is asked for.

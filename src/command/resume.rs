@@ -6,6 +6,7 @@ use super::keeping::Keeping;
 use super::number::whole;
 use super::output::{Ending, note, say};
 use super::settings::parameters_of;
+use super::subject::record;
 use super::watched::{Watched, complete, save, watched};
 use clap::Args;
 use metaplastic::Result;
@@ -48,6 +49,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
                 "{}: the run has ended; --episodes makes it longer",
                 path.display()
             ));
+            let telling = arguments.keeping.telling();
+            if telling.json {
+                say(record(path)?.summary.to_json())?;
+            } else if telling.quiet {
+                say(path.display())?;
+            }
             Ok(Ending::Done)
         }
     }

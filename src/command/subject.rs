@@ -1,7 +1,9 @@
 //! The network of a run that stands for the others.
 
 use super::output::note;
+use metaplastic::runs::checkpoint;
 use metaplastic::runs::decimal::decimal;
+use metaplastic::runs::files::PARAMETERS;
 use metaplastic::runs::series::Series;
 use metaplastic::runs::{Record, StoredRun, typical_of};
 use metaplastic::training::{Recipe, Trained};
@@ -109,11 +111,27 @@ pub(super) fn each(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for folder in folders {
         match Series::read(folder)? {
-            Some(series) => all.extend(series.folders(folder)),
+            Some(series) => {
+                let (begun, not): (Vec<_>, Vec<_>) = series
+                    .folders(folder)
+                    .into_iter()
+                    .partition(|run| has_results(run));
+                for run in &not {
+                    let run = run.display();
+                    note(format_args!("{run}: left out, the run has no results yet"));
+                }
+                // Where none has, the first says so.
+                all.extend(if begun.is_empty() { not } else { begun });
+            }
             None => all.push(folder.clone()),
         }
     }
     Ok(all)
+}
+
+/// Whether a run has ended or left a checkpoint.
+fn has_results(run: &Path) -> bool {
+    run.join(PARAMETERS).exists() || !checkpoint::all(run).is_empty()
 }
 
 pub(super) fn error_text(error: Option<f64>) -> String {

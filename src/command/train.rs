@@ -9,7 +9,7 @@ use super::settings::{Settings, Wished};
 use super::task::{TaskName, task_name};
 use super::watched::{complete, watched};
 use clap::Args;
-use metaplastic::runs::files::holds_a_run;
+use metaplastic::runs::files::SWEEP;
 use metaplastic::runs::series::{Series, holds_runs};
 use metaplastic::runs::{Begun, Label, Live, Origin, Wanted};
 use metaplastic::training::{Population, Recipe, Training};
@@ -69,8 +69,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     }
     let recipe = populations.swap_remove(0).recipe;
     let parameters = parameters.and_then(|all| all.into_iter().next());
-    let wanted = arguments.wanted(&recipe, holds_a_run);
+    let wanted = arguments.wanted(&recipe, holds_runs);
     wanted.check()?;
+    if let Some(path) = arguments
+        .output
+        .as_deref()
+        .filter(|path| path.join(SWEEP).exists())
+    {
+        let reason = format!(
+            "{} holds runs that were trained one after the other, which none replaces: choose another --output",
+            path.display()
+        );
+        return Err(Error::Setting {
+            field: "--force".into(),
+            reason,
+        });
+    }
     let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
     let training = training(&choice.engine, &recipe, parameters.as_ref())?;
     let interrupt = Interrupt::listen(true);

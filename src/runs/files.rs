@@ -2,7 +2,7 @@
 
 use super::{checkpoint, staging};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The parameters, as safetensors.
 pub const PARAMETERS: &str = "parameters.safetensors";
@@ -16,6 +16,8 @@ pub const CURVE: &str = "curve.svg";
 pub const SUMMARY: &str = "summary.json";
 /// The settings, as TOML.
 pub const RUN: &str = "run.toml";
+/// What runs that are trained one after the other are, as TOML, in the folder around theirs.
+pub const SWEEP: &str = "sweep.toml";
 /// A report on several runs, in the folder around theirs.
 pub const REPORT: &str = "report.html";
 
@@ -33,6 +35,18 @@ pub fn is_report(path: &Path) -> bool {
 
 /// The files that make a folder a run. Whatever else lies there is left alone.
 pub(super) const FILES: [&str; 6] = [PARAMETERS, NETWORK, METRICS, CURVE, SUMMARY, RUN];
+
+/// The files there are that make a folder a run, or runs that were trained one after the other: for who wants to write another file,
+/// and not in the place of one of these.
+pub fn own(folder: &Path) -> Vec<PathBuf> {
+    let named = FILES.iter().copied().chain([SWEEP]);
+    let named = named.map(|name| folder.join(name));
+    let checkpoints = checkpoint::all(folder).into_iter().map(|(_, path)| path);
+    named
+        .chain(checkpoints)
+        .filter(|path| path.exists())
+        .collect()
+}
 
 /// A drawing of what a network brings back of patterns.
 pub const RECALL: &str = "recall.svg";

@@ -10,6 +10,7 @@
 //! * `curve.svg`: the learning curves of the points.
 
 use super::figure::{self, Compared};
+use super::files::SWEEP;
 use super::files::{CURVE, SUMMARY, holds_a_run};
 use super::record::Record;
 use super::staging::Staging;
@@ -21,9 +22,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-
-/// The file that makes a folder one of several runs.
-pub const SWEEP: &str = "sweep.toml";
 
 /// Which runs there are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -453,6 +453,16 @@ impl Task for Data {
 }
 
 impl Data {
+    /// The files that a task's episodes are in, if it is of this kind.
+    pub fn files(task: &dyn Task) -> Vec<PathBuf> {
+        let settings = task.settings().into_iter();
+        let files =
+            settings.filter(|it| task.name() == KIND && ["file", "validation"].contains(&it.name));
+        files
+            .filter_map(|it| it.value.as_str().map(PathBuf::from))
+            .collect()
+    }
+
     /// What a network learns with, where nothing else is said.
     pub(super) fn setup_for(network: Network) -> Setup {
         Setup::new(network, Optimiser::adam(LEARNING_RATE), EPISODES)

@@ -314,3 +314,32 @@ fn what_cannot_be_learned_from_is_refused_before_anything_is_written() {
     assert_status(&output, 2);
     assert!(error_text(&output).contains("--network"));
 }
+
+#[test]
+fn a_task_takes_none_of_the_settings_of_files() {
+    let files = Files::new();
+    for setting in [
+        "--solved-below=0.9",
+        "--network=net.toml",
+        "--validation=e.safetensors",
+    ] {
+        let mut command = command();
+        command.current_dir(files.folder.path());
+        command.args([
+            "train",
+            "one-shot",
+            "--episodes=10",
+            "--output=run",
+            setting,
+        ]);
+        let output = command.output().unwrap();
+        assert_status(&output, 2);
+        let name = setting.split('=').next().unwrap();
+        assert!(
+            error_text(&output).contains(name),
+            "{}",
+            error_text(&output)
+        );
+        assert!(!files.path("run").exists());
+    }
+}

@@ -114,3 +114,46 @@ fn what_cannot_be_recorded_is_refused() {
         assert!(!Path::new(file).exists(), "{arguments:?}");
     }
 }
+
+/// Neither the run's own files nor another output, by whatever path.
+#[test]
+fn no_file_that_is_read_or_written_is_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    train(&run);
+    let evaluate = |arguments: &[&str]| {
+        let mut command = command();
+        command.current_dir(folder.path());
+        command.args(["evaluate", "run", "--episodes=5", "--engine=cpu"]);
+        command.args(arguments).output().unwrap()
+    };
+    let files = ["parameters.safetensors", "metrics.jsonl", "run.toml"];
+    let checkpoints = std::fs::read_dir(run.join("checkpoints")).unwrap();
+    let checkpoints = checkpoints.map(|it| it.unwrap().file_name().into_string().unwrap());
+    let checkpoints = checkpoints.map(|name| format!("checkpoints/{name}"));
+    for file in files.map(str::to_owned).into_iter().chain(checkpoints) {
+        let before = std::fs::read(run.join(&file)).unwrap();
+        for path in [format!("run/{file}"), format!("./run/../run/{file}")] {
+            let output = evaluate(&["--record", &path]);
+            assert_status(&output, 2);
+            let error = error_text(&output);
+            assert!(
+                error.contains("--record") && error.contains(&file),
+                "{error}"
+            );
+        }
+        assert_eq!(std::fs::read(run.join(&file)).unwrap(), before);
+    }
+    let output = evaluate(&["--output=run/curve.svg"]);
+    assert_status(&output, 2);
+    let output = evaluate(&["--output=f.svg", "--activity=./f.svg"]);
+    assert_status(&output, 2);
+    let error = error_text(&output);
+    assert!(
+        error.contains("--activity") && error.contains("--output"),
+        "{error}"
+    );
+    assert!(!folder.path().join("f.svg").exists());
+    assert_status(&evaluate(&["--output=f.svg", "--activity=g.svg"]), 0);
+    assert_status(&evaluate(&["--record-steps=1"]), 2);
+}

@@ -159,6 +159,8 @@ fn a_run_that_is_stopped_goes_on_and_may_be_longer() {
     let again = resume(&run, &["--json"]);
     assert_status(&again, 0);
     assert!(error_text(&again).contains("has ended"));
+    let told: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(told["solved"], summary(&run)["solved"]);
 
     let shorter = resume(&run, &["--episodes", "59999"]);
     assert_status(&shorter, 2);

@@ -330,3 +330,58 @@ fn a_sweep_begins_with_the_networks_of_a_run() {
     assert_status(&output, 0);
     assert_eq!(json(&plain.join("summary.json"))["population"], 2);
 }
+
+#[test]
+fn a_run_does_not_replace_a_sweep_of_several() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    assert_status(&train(&run, &["--batch=1,2"]), 0);
+    let before = [names(&run), names(&run.join("batch-1"))];
+    for arguments in [&[][..], &["--force"]] {
+        let output = train(&run, arguments);
+        assert_status(&output, 2);
+        assert!(error_text(&output).contains("run"), "{arguments:?}");
+    }
+    assert_eq!([names(&run), names(&run.join("batch-1"))], before);
+}
+
+#[test]
+fn runs_of_a_sweep_without_results_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    assert_status(&train(&run, &["--batch=1,2"]), 0);
+    // As though it had been stopped before the second.
+    for file in ["parameters.safetensors", "summary.json", "metrics.jsonl"] {
+        std::fs::remove_file(run.join("batch-2").join(file)).unwrap();
+    }
+    std::fs::remove_dir_all(run.join("batch-2/checkpoints")).unwrap();
+    let report = folder.path().join("report.html");
+    let path = run.to_str().unwrap();
+    let output = metaplastic(&[
+        "report",
+        path,
+        "--episodes=5",
+        "--engine=cpu",
+        "--output",
+        report.to_str().unwrap(),
+    ]);
+    assert_status(&output, 0);
+    let told = error_text(&output);
+    assert!(told.contains("batch-2: left out"), "{told}");
+    // What a sweep consists of is no place for a report.
+    for file in ["batch-1/run.toml", "batch-1/parameters.safetensors"] {
+        let file = run.join(file);
+        let before = std::fs::read(&file).unwrap();
+        let arguments = [
+            "report",
+            path,
+            "--force",
+            "--output",
+            file.to_str().unwrap(),
+        ];
+        let output = metaplastic(&arguments);
+        assert_status(&output, 2);
+        assert!(error_text(&output).contains("also an input"));
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+}

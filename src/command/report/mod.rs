@@ -5,12 +5,12 @@ mod section;
 
 use super::engine::{EngineArguments, describe};
 use super::number::whole;
-use super::output::{Ending, note, say};
+use super::output::{Ending, note, require_apart, say};
 use super::subject::each;
 use clap::Args;
 use metaplastic::file::require_writable;
 use metaplastic::runs::StoredRun;
-use metaplastic::runs::files::{REPORT, is_report};
+use metaplastic::runs::files::{REPORT, is_report, own};
 use metaplastic::runs::staging::write_text;
 use metaplastic::{Error, Result};
 pub(super) use page::Page;
@@ -49,6 +49,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         work = work.max(StoredRun::read(folder)?.recipe.synapse_steps());
     }
     let path = arguments.path();
+    let files: Vec<_> = runs.iter().flat_map(|folder| own(folder)).collect();
+    require_apart([("--output", path.as_path())], &files)?;
     require_own(&path, arguments.force)?;
     require_writable(&path)?;
     let choice = arguments.engine.choose(work, false)?;

@@ -18,15 +18,25 @@ pub(super) struct DataSettings {
     data: Option<PathBuf>,
 
     /// Episodes that the final error is measured on [default: more of those to learn from]
-    #[arg(long, value_name = "FILE.safetensors", requires = "data")]
+    #[arg(
+        long,
+        value_name = "FILE.safetensors",
+        requires = "data",
+        conflicts_with = "task"
+    )]
     validation: Option<PathBuf>,
 
     /// The network that learns them, as TOML [default: that of --recipe FILE.toml or --from]
-    #[arg(long, value_name = "FILE.toml", requires = "data")]
+    #[arg(
+        long,
+        value_name = "FILE.toml",
+        requires = "data",
+        conflicts_with = "task"
+    )]
     network: Option<PathBuf>,
 
     /// Error per counted step below which a network counts as having solved the task [default: 0.1]
-    #[arg(long, value_name = "VALUE", requires = "data", allow_negative_numbers = true, value_parser = real)]
+    #[arg(long, value_name = "VALUE", requires = "data", conflicts_with = "task", allow_negative_numbers = true, value_parser = real)]
     solved_below: Option<f64>,
 }
 
