@@ -263,6 +263,10 @@ def test_callbacks_stop_raise_and_compute():
         return False if len(reports) == 2 else None
 
     assert mp.train(recipe, callback=stop).stopped and len(reports) == 2
+    # NumPy's, which comparisons give, and nothing at all.
+    assert mp.train(recipe, callback=lambda it: it.error.mean() < -1).stopped
+    assert not mp.train(recipe, callback=lambda it: it.error.mean() > -1).stopped
+    assert not mp.train(recipe, callback=lambda it: None).stopped
     assert reports[1].episode > reports[0].episode and reports[0].error.shape == (2,)
 
     def fail(report):

@@ -216,8 +216,10 @@ def test_states_are_those_of_the_episodes_they_came_of_whenever_they_are_looked_
     for name, tensor in looked.items():
         assert (tensor == expected[name]).all() and tensor.requires_grad, name
         assert tensor.shape == expected[name].shape
-    copied = copy.copy(state)
+    # A copy that is made before anybody looked.
+    copied = copy.copy(layer(input, None, modulator)[1])
     assert type(copied) is dict and copied.keys() == expected.keys()
+    assert all((copied[name] == expected[name]).all() for name in expected)
     shapes = torch.utils._pytree.tree_map(lambda it: it.shape, layer(input, None, modulator)[1])
     assert shapes == {name: it.shape for name, it in expected.items()}
 

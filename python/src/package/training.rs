@@ -247,7 +247,8 @@ pub fn train(
                 failed: report.failed,
             };
             let answer = callback.call1((report,))?;
-            Ok(!answer.is(pyo3::types::PyBool::new(py, false)))
+            // NumPy's too, which a comparison of arrays gives.
+            Ok(answer.extract::<bool>().unwrap_or(true))
         },
     )?;
     shared.raised()?;
