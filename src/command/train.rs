@@ -9,12 +9,11 @@ use super::settings::{Settings, Wished};
 use super::task::{TaskName, task_name};
 use super::watched::{complete, watched};
 use clap::Args;
-use metaplastic::runs::files::SWEEP;
 use metaplastic::runs::series::{Series, holds_runs};
 use metaplastic::runs::{Begun, Label, Live, Origin, Wanted};
 use metaplastic::training::{Population, Recipe, Training};
 use metaplastic::{Engine, Error, Parameters, Result};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -69,22 +68,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     }
     let recipe = populations.swap_remove(0).recipe;
     let parameters = parameters.and_then(|all| all.into_iter().next());
-    let wanted = arguments.wanted(&recipe, holds_runs);
+    let wanted = arguments.wanted(&recipe);
     wanted.check()?;
-    if let Some(path) = arguments
-        .output
-        .as_deref()
-        .filter(|path| path.join(SWEEP).exists())
-    {
-        let reason = format!(
-            "{} holds runs that were trained one after the other, which none replaces: choose another --output",
-            path.display()
-        );
-        return Err(Error::Setting {
-            field: "--force".into(),
-            reason,
-        });
-    }
     let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
     let training = training(&choice.engine, &recipe, parameters.as_ref())?;
     let interrupt = Interrupt::listen(true);
@@ -111,13 +96,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 
 impl Arguments {
     /// The folder for a run of this recipe.
-    fn wanted(&self, recipe: &Recipe, is_taken: fn(&Path) -> bool) -> Wanted<'_> {
+    fn wanted(&self, recipe: &Recipe) -> Wanted<'_> {
         let name = self.name.clone();
         Wanted {
             asked: self.output.as_deref(),
             name: name.unwrap_or_else(|| format!("{}-seed{}", recipe.task.name(), recipe.seed)),
             force: self.force,
-            is_taken,
+            is_taken: holds_runs,
         }
     }
 }
@@ -130,7 +115,7 @@ fn series(
     from: Option<Origin>,
     parameters: Option<&[Parameters<f32>]>,
 ) -> Result<Ending> {
-    let wanted = arguments.wanted(&populations[0].recipe, holds_runs);
+    let wanted = arguments.wanted(&populations[0].recipe);
     wanted.check()?;
     if let Some(path) = arguments.output.as_deref().filter(|path| holds_runs(path)) {
         let reason = format!(

@@ -2,7 +2,7 @@
 
 use super::checkpoint::{self, CHECKPOINTS};
 use super::claim::Claim;
-use super::files::{FIGURES, FILES, REPORT, RUN, holds_a_run, is_report};
+use super::files::{FIGURES, FILES, REPORT, RUN, SWEEP, holds_a_run, is_report};
 use super::run::Run;
 use super::staging;
 use super::summary::Summary;
@@ -110,6 +110,13 @@ impl<'a> Wanted<'a> {
             return Err(Error::RunExists {
                 path: path.to_owned(),
             });
+        }
+        if path.join(SWEEP).exists() {
+            let reason = format!(
+                "{} holds runs that were trained one after the other, which none replaces: choose another --output",
+                path.display()
+            );
+            return Err(Error::setting("--force", reason));
         }
         Ok(())
     }

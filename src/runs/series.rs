@@ -10,8 +10,7 @@
 //! * `curve.svg`: the learning curves of the points.
 
 use super::figure::{self, Compared};
-use super::files::SWEEP;
-use super::files::{CURVE, SUMMARY, holds_a_run};
+use super::files::{CURVE, SUMMARY, SWEEP, holds_a_run};
 use super::record::Record;
 use super::staging::Staging;
 use super::summary::{Point, points_of};

@@ -343,6 +343,23 @@ fn a_run_does_not_replace_a_sweep_of_several() {
         assert!(error_text(&output).contains("run"), "{arguments:?}");
     }
     assert_eq!([names(&run), names(&run.join("batch-1"))], before);
+    // Nor in the folder that has the run's name, where none is asked for.
+    let unasked = |arguments: &[&str]| {
+        let mut command = command();
+        command
+            .current_dir(folder.path())
+            .args(["train", "one-shot"]);
+        command.args(SMALL).args(arguments).output().unwrap()
+    };
+    assert_status(&unasked(&["--batch=1,2"]), 0);
+    assert_status(&unasked(&["--force"]), 2);
+    assert_status(&unasked(&[]), 0);
+    assert!(
+        folder
+            .path()
+            .join("runs/one-shot-seed3-2/run.toml")
+            .exists()
+    );
 }
 
 #[test]
