@@ -21,6 +21,7 @@ use crate::number::Real;
 use crate::optimiser::Optimiser;
 use crate::parameters::Parameters;
 use crate::tasks::EpisodeSource;
+use crate::zip::zip_eq;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -228,14 +229,15 @@ impl<R: Real> LearnerBackend<R> for CpuLearner<R> {
             learning.forget_losses();
         }
         learning.meta_steps = meta_steps.end - since;
-        let counted = ((meta_steps.end - since) as usize * source.task.counted_steps()) as f64;
-        let source = Source::generated(source);
+        let counted = source.counted_steps(self.population.size(), since..meta_steps.end);
         let note = |learning: &mut NetworkLearning<R>, loss| {
             learning.losses += loss;
-            learning.losses / counted
+            learning.losses
         };
-        let means = self.meta_steps(&job, &source, meta_steps, note);
+        let losses = self.meta_steps(&job, &Source::generated(source), meta_steps, note);
         self.require_others()?;
-        Ok(means)
+        Ok(zip_eq(losses, counted)
+            .map(|(loss, counted)| loss / counted)
+            .collect())
     }
 }

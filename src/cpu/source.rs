@@ -20,8 +20,8 @@ pub(super) enum Source<'a, R> {
 /// A task's generator.
 pub(super) struct Generator<'a, R> {
     source: &'a EpisodeSource,
-    /// How much each step counts, `[T]`.
-    mask: Vec<R>,
+    /// How much each step counts, `[T]`, where that is the same in all episodes.
+    mask: Option<Vec<R>>,
 }
 
 /// The caller's arrays, in standard layout.
@@ -59,11 +59,9 @@ impl<'a, R: Real> Source<'a, R> {
 
     /// A task's episodes.
     pub fn generated(source: &'a EpisodeSource) -> Self {
-        let counts = |step| match source.task.counts(step) {
-            true => R::one(),
-            false => R::zero(),
-        };
-        let mask = (0..source.task.steps()).map(counts).collect();
+        let task = &*source.task;
+        let counts = |step| weight(task.counts(step));
+        let mask = (!task.counts_by_episode()).then(|| (0..task.steps()).map(counts).collect());
         Self::Generated(Box::new(Generator { source, mask }))
     }
 
@@ -103,15 +101,20 @@ impl<'a, R: Real> Source<'a, R> {
     pub fn group<'b>(&'b self, which: Which, generated: &'b mut Generated<R>) -> Group<'b, 'a, R> {
         match self {
             Self::Generated(task) => {
+                let Generated { arrays, masks } = generated;
                 let [input, target] = match which.lanes {
-                    NextLane::Episodes => generated.episodes(task.source, &which),
-                    NextLane::Networks(lanes) => generated.networks(task.source, &which, lanes),
+                    NextLane::Episodes => arrays.episodes(task.source, &which),
+                    NextLane::Networks(lanes) => arrays.networks(task.source, &which, lanes),
+                };
+                let (mask, apart) = match &task.mask {
+                    Some(mask) => (mask, 0),
+                    None => (masks.fill(task.source, &which), task.source.task.steps()),
                 };
                 Group {
                     input: Some(input),
                     objective: Some(target),
                     is_target: true,
-                    origin: Origin::Task(&task.mask),
+                    origin: Origin::Task { mask, apart },
                 }
             }
             Self::Given(given) => Group {
@@ -150,6 +153,14 @@ pub(super) enum NextLane {
 }
 
 impl Which {
+    /// Network and episode of lane `n`.
+    fn lane(&self, n: usize) -> (usize, usize) {
+        match self.lanes {
+            NextLane::Episodes => (self.network, self.episode + n),
+            NextLane::Networks(_) => (self.network + n, self.episode),
+        }
+    }
+
     /// Their part of an array of all episodes, which may be the same for all networks.
     fn of<'a, R, D: Dimension>(&self, array: &ArrayView<'a, R, D>) -> Values<'a, R> {
         let (networks, batch) = (array.len_of(Axis(0)), array.len_of(Axis(1)));
@@ -223,25 +234,64 @@ impl<'a, 's, R: Real> Block<'a, 's, R> {
     }
 }
 
-/// Room for a task's episodes, taken when it is needed, each with input and target. Of one network: `drawn` has an episode as
-/// it is drawn, `[T, I]` and `[T, O]`, `values` a group's, one after the other. Of several: `drawn` has a group's, one in each lane,
-/// `[T, I, W]` and `[T, O, W]`.
+/// Room for a task's episodes, taken when it is needed.
 #[derive(Clone, Debug)]
 pub(super) struct Generated<R> {
-    drawn: [Vec<f32>; 2],
-    values: [Vec<R>; 2],
+    arrays: Arrays<R>,
+    masks: Masks<R>,
 }
 
 impl<R> Default for Generated<R> {
     fn default() -> Self {
         Self {
-            drawn: Default::default(),
-            values: Default::default(),
+            arrays: Arrays {
+                drawn: Default::default(),
+                values: Default::default(),
+            },
+            masks: Masks {
+                counts: Vec::new(),
+                values: Vec::new(),
+            },
         }
     }
 }
 
-impl<R: Real> Generated<R> {
+/// Room for masks, where each episode has its own: `values` has a group's, one after the other.
+#[derive(Clone, Debug)]
+struct Masks<R> {
+    counts: Vec<bool>,
+    values: Vec<R>,
+}
+
+impl<R: Real> Masks<R> {
+    /// Those of some episodes, `[count, T]`.
+    fn fill(&mut self, source: &EpisodeSource, which: &Which) -> &Vec<R> {
+        self.counts.resize(source.task.steps(), false);
+        self.values.clear();
+        for n in 0..which.count {
+            let (network, episode) = which.lane(n);
+            source.fill_counts(network, which.meta_step, episode as u32, &mut self.counts);
+            self.values
+                .extend(self.counts.iter().map(|&counts| weight::<R>(counts)));
+        }
+        &self.values
+    }
+}
+
+fn weight<R: Real>(counts: bool) -> R {
+    if counts { R::one() } else { R::zero() }
+}
+
+/// Room for input and target of each episode. Of one network: `drawn` has an episode as
+/// it is drawn, `[T, I]` and `[T, O]`, `values` a group's, one after the other. Of several: `drawn` has a group's, one in each lane,
+/// `[T, I, W]` and `[T, O, W]`.
+#[derive(Clone, Debug)]
+struct Arrays<R> {
+    drawn: [Vec<f32>; 2],
+    values: [Vec<R>; 2],
+}
+
+impl<R: Real> Arrays<R> {
     /// Input and target of some episodes of one network.
     fn episodes(&mut self, source: &EpisodeSource, which: &Which) -> [Values<'_, R>; 2] {
         let sizes = sizes(source);
@@ -302,8 +352,11 @@ pub(super) struct Group<'a, 's, R> {
 }
 
 enum Origin<'a, 's, R> {
-    /// How much each step counts.
-    Task(&'a [R]),
+    /// How much each step counts, of each episode `apart` values after the one before.
+    Task {
+        mask: &'a [R],
+        apart: usize,
+    },
     Given(&'a Given<'s, R>, Which),
 }
 
@@ -311,15 +364,12 @@ impl<'s, R: Real> Group<'_, 's, R> {
     /// How much the loss of step `t` of the group's episode `n` counts.
     pub fn mask(&self, n: usize, t: usize) -> R {
         match &self.origin {
-            Origin::Task(mask) => mask[t],
+            Origin::Task { mask, apart } => mask[n * apart + t],
             Origin::Given(given, which) => match given.mask {
                 Mask::All => R::one(),
                 Mask::Steps(mask) => mask[t],
                 Mask::Episodes(mask) => {
-                    let (network, episode) = match which.lanes {
-                        NextLane::Episodes => (which.network, which.episode + n),
-                        NextLane::Networks(_) => (which.network + n, which.episode),
-                    };
+                    let (network, episode) = which.lane(n);
                     let network = if mask.dim().0 == 1 { 0 } else { network };
                     mask[[network, episode, t]]
                 }
@@ -333,8 +383,8 @@ impl<'s, R: Real> Group<'_, 's, R> {
             let (used, unused) = to.split_at_mut(count);
             unused.fill(R::zero());
             match &self.origin {
-                Origin::Task(mask) => used.fill(mask[t]),
-                Origin::Given(..) => {
+                Origin::Task { mask, apart: 0 } => used.fill(mask[t]),
+                Origin::Task { .. } | Origin::Given(..) => {
                     for (n, mask) in used.iter_mut().enumerate() {
                         *mask = self.mask(n, t);
                     }
@@ -360,7 +410,7 @@ impl<'s, R: Real> Group<'_, 's, R> {
         arrays: impl Fn(&'b Given<'s, R>) -> &'b Dynamics<'s, R>,
     ) -> Option<Values<'b, R>> {
         match &self.origin {
-            Origin::Task(_) => None,
+            Origin::Task { .. } => None,
             Origin::Given(given, which) => Some(which.of(&arrays(given).get(layer, dynamic)?)),
         }
     }

@@ -250,19 +250,20 @@ impl LearnerBackend<f32> for GpuLearner {
         self.population
             .begin(Some(meta_steps.start), count, source.batch)?;
         let loaded = self.population.load(&self.network, &work)?;
-        let counted = ((meta_steps.end - since) as usize * task.counted_steps()) as f64;
+        let counted = source.counted_steps(self.population.size(), since..meta_steps.end);
         let run = Run {
             source,
             since,
             meta_steps,
         };
-        let mut errors = Vec::with_capacity(self.population.size());
+        let mut losses = Vec::with_capacity(self.population.size());
         let (gpu, groups) = self.population.change();
         for (group, loaded) in groups.iter_mut().zip(&loaded) {
-            let losses = group.run(gpu, loaded, &run)?.into_iter();
-            errors.extend(losses.map(|loss| f64::from(loss) / counted));
+            losses.extend(group.run(gpu, loaded, &run)?);
         }
         self.population.end(count);
-        Ok(errors)
+        Ok(zip_eq(losses, counted)
+            .map(|(loss, counted)| f64::from(loss) / counted)
+            .collect())
     }
 }

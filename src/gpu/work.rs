@@ -55,11 +55,13 @@ impl Work {
         learn: bool,
     ) -> Self {
         let training = Self::training(network, networks, batch, task.steps());
+        let mask_per_episode = task.counts_by_episode();
         Self {
-            task: task.kernel(),
+            task: task.kernel().filter(|_| !mask_per_episode),
             learn,
             request: Request {
                 gradient: learn,
+                objective: ObjectiveKind::Target { mask_per_episode },
                 ..training.request
             },
             ..training

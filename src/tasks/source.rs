@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::network::{Dynamic, Loss, Network};
 use crate::random::Purpose;
-use ndarray::{Array1, Array4};
+use ndarray::{Array1, Array3, Array4, ArrayView1};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -132,8 +132,58 @@ impl EpisodeSource {
                 target,
             );
         });
-        let mask = Mask::Steps(mask(&*self.task));
+        let mask = self.mask_of(networks, meta_step);
         Ok(Episodes::new(input).with_masked_target(target, mask))
+    }
+
+    /// Which steps of one meta-step's episodes count.
+    fn mask_of(&self, networks: Range<usize>, meta_step: u32) -> Mask<f32> {
+        if !self.task.counts_by_episode() {
+            return Mask::Steps(mask(&*self.task));
+        }
+        let mut counts = vec![false; self.task.steps()];
+        let mut all = Array3::zeros((networks.len(), self.batch, counts.len()));
+        for (network, mut of_network) in networks.zip(all.outer_iter_mut()) {
+            for (episode, mut of_episode) in (0..).zip(of_network.outer_iter_mut()) {
+                self.fill_counts(network, meta_step, episode, &mut counts);
+                of_episode.zip_mut_with(&ArrayView1::from(&counts), |mask, &counts| {
+                    *mask = weight(counts);
+                });
+            }
+        }
+        Mask::Episodes(all)
+    }
+
+    /// For each network of a population, how many steps count in some meta-steps: of each, the mean over the batch.
+    pub(crate) fn counted_steps(&self, population: usize, meta_steps: Range<u32>) -> Vec<f64> {
+        if !self.task.counts_by_episode() {
+            let counted = meta_steps.len() * self.task.counted_steps();
+            return vec![counted as f64; population];
+        }
+        let of_network = |network| {
+            let mut counts = vec![false; self.task.steps()];
+            let mut counted = 0;
+            for meta_step in meta_steps.clone() {
+                for episode in 0..self.batch as u32 {
+                    self.fill_counts(network, meta_step, episode, &mut counts);
+                    counted += counts.iter().filter(|&&counts| counts).count();
+                }
+            }
+            counted as f64 / self.batch as f64
+        };
+        (0..population).into_par_iter().map(of_network).collect()
+    }
+
+    /// Writes which steps of one episode of network `network` count, `[T]`.
+    pub(crate) fn fill_counts(
+        &self,
+        network: usize,
+        meta_step: u32,
+        episode: u32,
+        counts: &mut [bool],
+    ) {
+        let draw = Draw::new(self.key(network), meta_step, episode);
+        self.task.fill_counts(draw, counts);
     }
 
     /// Writes one episode of network `network`: `input` is `[T, I]`, `target` is `[T, O]`, both zero before.
@@ -169,8 +219,12 @@ impl EpisodeSource {
 /// Which steps count towards the loss, `[T]`: 1 where a step counts, else 0.
 pub(crate) fn mask(task: &dyn Task) -> Array1<f32> {
     (0..task.steps())
-        .map(|step| if task.counts(step) { 1.0 } else { 0.0 })
+        .map(|step| weight(task.counts(step)))
         .collect()
+}
+
+fn weight(counts: bool) -> f32 {
+    if counts { 1.0 } else { 0.0 }
 }
 
 /// Fails unless every size of a task is in its range, a step counts, and there is a loss.

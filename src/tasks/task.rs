@@ -92,14 +92,28 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// If there is no such network.
     fn setup(&self) -> Result<Setup>;
 
-    /// Whether step `step` counts towards the loss. By default every step does.
+    /// Whether step `step` counts towards the loss; where that differs between episodes, whether it may. By default every step
+    /// does.
     fn counts(&self, step: usize) -> bool {
         step < self.steps()
     }
 
-    /// How many steps count.
+    /// How many steps count; where that differs between episodes, how many may.
     fn counted_steps(&self) -> usize {
         (0..self.steps()).filter(|&step| self.counts(step)).count()
+    }
+
+    /// Whether the steps that count differ between episodes, as [`Task::fill_counts`] says. By default they do not.
+    fn counts_by_episode(&self) -> bool {
+        false
+    }
+
+    /// Writes which steps of one episode count, `[T]`; at least one must. By default they are those of [`Task::counts`].
+    fn fill_counts(&self, draw: Draw, counts: &mut [bool]) {
+        let _ = draw;
+        for (step, counts) in counts.iter_mut().enumerate() {
+            *counts = self.counts(step);
+        }
     }
 
     /// What part of one step's output, `[O]`, is right: 0 to 1; the input, `[I]`, may say which outputs are looked at. By
@@ -216,7 +230,8 @@ pub trait Task: fmt::Debug + Send + Sync {
         None
     }
 
-    /// The same episodes made by a GPU. Without this, the host makes them, and takes them to the device at each meta-step.
+    /// The same episodes made by a GPU. Without this, or where the steps that count differ between episodes, the host makes them,
+    /// and takes them to the device at each meta-step.
     fn kernel(&self) -> Option<TaskKernel> {
         None
     }

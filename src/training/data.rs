@@ -1,8 +1,8 @@
 //! Episodes of one's own, from files, as a task: each episode of a batch is drawn from those in the file.
 //!
 //! A file has the tensors of `tensors::read_episodes`, with one network on their first axis: `input`, `[1, N, T, I]`; `target`,
-//! `[1, N, T, O]`, or `[1, N, T]` of classes; and `mask`, `[T]`, of zeros and ones. All networks draw from the same arrays, which are
-//! in memory once.
+//! `[1, N, T, O]`, or `[1, N, T]` of classes; and `mask`, `[T]` or `[1, N, T]`, of zeros and ones. All networks draw from the same
+//! arrays, which are in memory once.
 
 use crate::episodes::{Mask, Objective};
 use crate::error::{Error, Result};
@@ -11,6 +11,7 @@ use crate::optimiser::Optimiser;
 use crate::random::Purpose;
 use crate::tasks::{Draw, EVALUATED as BATCH, Setup, Task, TaskSetting};
 use crate::tensors::{episodes_of, read_bytes};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use toml::{Table, Value};
@@ -45,8 +46,16 @@ struct Sizes {
     inputs: usize,
     outputs: usize,
     steps: usize,
-    /// Which steps count.
-    counted: Vec<bool>,
+    counted: Counted,
+}
+
+/// Which steps count.
+#[derive(Clone, Debug, PartialEq)]
+enum Counted {
+    /// The same in every episode, `[T]`.
+    Same(Vec<bool>),
+    /// Each episode's own.
+    ByEpisode,
 }
 
 /// A file of episodes.
@@ -60,11 +69,12 @@ struct Source {
     arrays: Arc<OnceLock<Arrays>>,
 }
 
-/// `[N, T, I]` and `[N, T, O]`.
+/// `[N, T, I]`, `[N, T, O]`, and where each episode's steps count by themselves, `[N, T]`.
 #[derive(Debug)]
 struct Arrays {
     input: Vec<f32>,
     target: Vec<f32>,
+    counts: Vec<bool>,
 }
 
 impl Data {
@@ -89,18 +99,6 @@ impl Data {
         Ok(data)
     }
 
-    /// The same with the episodes of another file in the place of all.
-    ///
-    /// # Errors
-    /// As [`Data::read`].
-    pub fn with_file(&self, path: &Path) -> Result<Self> {
-        Ok(Self {
-            training: self.another(path)?,
-            validation: None,
-            ..self.clone()
-        })
-    }
-
     /// The same, solved below another error.
     #[must_use]
     pub fn solved_below(self, error: f64) -> Self {
@@ -122,11 +120,11 @@ impl Data {
             false => Err(Error::setting(
                 "episodes",
                 format!(
-                    "{} steps, of which {} count; expected {}, {} as in {}",
+                    "{} steps, those that count: {}; expected {}, {} as in {}",
                     sizes.steps,
-                    written(&sizes.counted),
+                    sizes.counted,
                     self.sizes.steps,
-                    written(&self.sizes.counted),
+                    self.sizes.counted,
                     self.training.path.display()
                 ),
             )
@@ -174,10 +172,10 @@ impl Data {
                 inputs: size(table, "inputs")?,
                 outputs: size(table, "outputs")?,
                 steps: size(table, "steps")?,
-                counted: Vec::new(),
+                counted: Counted::ByEpisode,
             },
         };
-        let counted = counted(text(table, "counted")?, data.sizes.steps)?;
+        let counted = Counted::parse(text(table, "counted")?, data.sizes.steps)?;
         let data = Self {
             sizes: Sizes {
                 counted,
@@ -248,12 +246,14 @@ impl Source {
         Ok(())
     }
 
+    fn arrays(&self) -> &Arrays {
+        let arrays = self.arrays.get();
+        arrays.expect("files are read before episodes are drawn")
+    }
+
     /// Copies episode `index`.
     fn fill(&self, index: usize, input: &mut [f32], target: &mut [f32]) {
-        let arrays = self
-            .arrays
-            .get()
-            .expect("files are read before episodes are drawn");
+        let arrays = self.arrays();
         for (from, to) in [(&arrays.input, input), (&arrays.target, target)] {
             to.copy_from_slice(&from[index * to.len()..][..to.len()]);
         }
@@ -266,7 +266,7 @@ fn arrays(
     bytes: &[u8],
     (inputs, outputs): (usize, usize),
     loss: Loss,
-) -> Result<(Arrays, usize, usize, Vec<bool>)> {
+) -> Result<(Arrays, usize, usize, Counted)> {
     let within = |error: Error| error.within(origin);
     // Whatever the network is: what its layers are given is not drawn.
     let ends = Network::new(loss, [Dense::new(inputs, outputs)])?;
@@ -276,29 +276,7 @@ fn arrays(
         let reason = "missing, but networks learn from it";
         return Err(within(Error::objective("target", reason)));
     };
-    let counted = match mask {
-        Mask::All => vec![true; steps],
-        Mask::Steps(mask) => {
-            let of_step = |value: &f32| match *value {
-                0.0 => Ok(false),
-                1.0 => Ok(true),
-                other => Err(within(Error::setting(
-                    "mask",
-                    format!("{other}, expected 0 or 1: a step counts or does not"),
-                ))),
-            };
-            mask.iter().map(of_step).collect::<Result<_>>()?
-        }
-        Mask::Episodes(_) => {
-            let reason = "[P, B, T], expected [T]: the steps that count are the same in every episode that is drawn";
-            return Err(within(Error::setting("mask", reason)));
-        }
-    };
-    if !counted.contains(&true) {
-        return Err(within(Error::ZeroSize {
-            field: "steps that count (mask)".into(),
-        }));
-    }
+    let (counted, counts) = counted(mask, steps).map_err(within)?;
     let flat = |array: ndarray::CowArray<'_, f32, ndarray::Ix4>| {
         let array = array.as_standard_layout().into_owned();
         array.into_raw_vec_and_offset().0
@@ -306,8 +284,42 @@ fn arrays(
     let arrays = Arrays {
         input: flat(episodes.input),
         target: flat(target),
+        counts,
     };
     Ok((arrays, count, steps, counted))
+}
+
+/// Which steps count, and where each episode has its own, those of all.
+fn counted(mask: Mask<f32>, steps: usize) -> Result<(Counted, Vec<bool>)> {
+    let counts = |value: &f32| match *value {
+        0.0 => Ok(false),
+        1.0 => Ok(true),
+        other => Err(Error::setting(
+            "mask",
+            format!("{other}, expected 0 or 1: a step counts or does not"),
+        )),
+    };
+    let none = |of: &str| Error::ZeroSize {
+        field: format!("steps that count{of} (mask)"),
+    };
+    match mask {
+        Mask::All => Ok((Counted::Same(vec![true; steps]), Vec::new())),
+        Mask::Steps(mask) => {
+            let counts: Vec<_> = mask.iter().map(counts).collect::<Result<_>>()?;
+            match counts.contains(&true) {
+                true => Ok((Counted::Same(counts), Vec::new())),
+                false => Err(none("")),
+            }
+        }
+        Mask::Episodes(mask) => {
+            let counts: Vec<_> = mask.iter().map(counts).collect::<Result<_>>()?;
+            let mut episodes = counts.chunks_exact(steps);
+            match episodes.position(|counts| !counts.contains(&true)) {
+                None => Ok((Counted::ByEpisode, counts)),
+                Some(episode) => Err(none(&format!(" in episode {episode}"))),
+            }
+        }
+    }
 }
 
 impl Task for Data {
@@ -336,7 +348,25 @@ impl Task for Data {
     }
 
     fn counts(&self, step: usize) -> bool {
-        self.sizes.counted.get(step).copied().unwrap_or(false)
+        match &self.sizes.counted {
+            Counted::Same(counted) => counted.get(step).copied().unwrap_or(false),
+            Counted::ByEpisode => step < self.sizes.steps,
+        }
+    }
+
+    fn counts_by_episode(&self) -> bool {
+        self.sizes.counted == Counted::ByEpisode
+    }
+
+    fn fill_counts(&self, draw: Draw, counts: &mut [bool]) {
+        match &self.sizes.counted {
+            Counted::Same(counted) => counts.copy_from_slice(counted),
+            Counted::ByEpisode => {
+                let (source, index) = self.drawn(draw);
+                let first = index * counts.len();
+                counts.copy_from_slice(&source.arrays().counts[first..][..counts.len()]);
+            }
+        }
     }
 
     fn most_in_batch(&self) -> Option<usize> {
@@ -360,18 +390,8 @@ impl Task for Data {
     }
 
     fn fill(&self, draw: Draw, input: &mut [f32], target: &mut [f32]) {
-        let source = match draw.purpose() {
-            Purpose::Training => &self.training,
-            _ => self.measured(),
-        };
-        let index = match draw.purpose() {
-            Purpose::Evaluation => {
-                let [batch, place] = draw.place().map(u64::from);
-                (batch * BATCH as u64 + place) % source.episodes as u64
-            }
-            _ => u64::from(draw.sequence().below(source.episodes as u32)),
-        };
-        source.fill(index as usize, input, target);
+        let (source, index) = self.drawn(draw);
+        source.fill(index, input, target);
     }
 
     fn setup(&self) -> Result<Setup> {
@@ -427,7 +447,7 @@ impl Task for Data {
             TaskSetting::size("steps", self.sizes.steps, "steps of an episode"),
             TaskSetting::new(
                 "counted",
-                written(&self.sizes.counted),
+                self.sizes.counted.to_string(),
                 "the steps that count",
             ),
             TaskSetting::new("loss", self.loss.name(), "the loss that errors are of"),
@@ -453,6 +473,22 @@ impl Task for Data {
 }
 
 impl Data {
+    /// The file of an episode, and its number there.
+    fn drawn(&self, draw: Draw) -> (&Source, usize) {
+        let source = match draw.purpose() {
+            Purpose::Training => &self.training,
+            _ => self.measured(),
+        };
+        let index = match draw.purpose() {
+            Purpose::Evaluation => {
+                let [batch, place] = draw.place().map(u64::from);
+                (batch * BATCH as u64 + place) % source.episodes as u64
+            }
+            _ => u64::from(draw.sequence().below(source.episodes as u32)),
+        };
+        (source, index as usize)
+    }
+
     /// The files that a task's episodes are in, if it is of this kind.
     pub fn files(task: &dyn Task) -> Vec<PathBuf> {
         let settings = task.settings().into_iter();
@@ -469,48 +505,60 @@ impl Data {
     }
 }
 
-/// `all`, or the steps that count: `0-3, 8`.
-fn written(counted: &[bool]) -> String {
-    if !counted.contains(&false) {
-        return "all".to_owned();
-    }
-    let mut ranges: Vec<(usize, usize)> = Vec::new();
-    for (step, _) in counted.iter().enumerate().filter(|(_, counts)| **counts) {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == step => *last = step,
-            _ => ranges.push((step, step)),
+/// What [`Counted::ByEpisode`] is called.
+const BY_EPISODE: &str = "by episode";
+
+/// `all`, the steps that count, such as `0-3, 8`, or `by episode`.
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Same(counted) = self else {
+            return f.write_str(BY_EPISODE);
+        };
+        if !counted.contains(&false) {
+            return f.write_str("all");
         }
+        let mut ranges: Vec<(usize, usize)> = Vec::new();
+        for (step, _) in counted.iter().enumerate().filter(|(_, counts)| **counts) {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == step => *last = step,
+                _ => ranges.push((step, step)),
+            }
+        }
+        let texts = ranges.into_iter().map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        });
+        f.write_str(&texts.collect::<Vec<_>>().join(", "))
     }
-    let texts = ranges.into_iter().map(|(first, last)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    });
-    texts.collect::<Vec<_>>().join(", ")
 }
 
-/// The steps that [`written`] has written.
-fn counted(text: &str, steps: usize) -> Result<Vec<bool>> {
-    if text == "all" {
-        return Ok(vec![true; steps]);
-    }
-    let mut counted = vec![false; steps];
-    let wrong = || {
-        let reason = format!(
-            "{text:?}, expected \"all\", or steps from 0 to {}, such as \"0-3, 8\"",
-            steps.saturating_sub(1)
-        );
-        Error::setting("task.counted", reason)
-    };
-    for range in text.split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let [first, last] = [first, last].map(|step| step.trim().parse::<usize>());
-        let (first, last) = (first.map_err(|_| wrong())?, last.map_err(|_| wrong())?);
-        if first > last || last >= steps {
-            return Err(wrong());
+impl Counted {
+    /// What has been written of an episode of so many steps.
+    fn parse(text: &str, steps: usize) -> Result<Self> {
+        match text {
+            "all" => return Ok(Self::Same(vec![true; steps])),
+            BY_EPISODE => return Ok(Self::ByEpisode),
+            _ => {}
         }
-        counted[first..=last].fill(true);
+        let mut counted = vec![false; steps];
+        let wrong = || {
+            let reason = format!(
+                "{text:?}, expected \"all\", {BY_EPISODE:?}, or steps from 0 to {}, such as \"0-3, 8\"",
+                steps.saturating_sub(1)
+            );
+            Error::setting("task.counted", reason)
+        };
+        for range in text.split(',') {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let [first, last] = [first, last].map(|step| step.trim().parse::<usize>());
+            let (first, last) = (first.map_err(|_| wrong())?, last.map_err(|_| wrong())?);
+            if first > last || last >= steps {
+                return Err(wrong());
+            }
+            counted[first..=last].fill(true);
+        }
+        Ok(Self::Same(counted))
     }
-    Ok(counted)
 }
 
 fn missing(key: &str, expected: &str) -> Error {
@@ -555,12 +603,15 @@ mod tests {
     #[test]
     fn the_steps_that_count_come_back_as_they_were_written() {
         for bits in 1..64_u32 {
-            let steps: Vec<bool> = (0..6).map(|step| bits >> step & 1 == 1).collect();
-            assert_eq!(counted(&written(&steps), 6).unwrap(), steps);
+            let steps = Counted::Same((0..6).map(|step| bits >> step & 1 == 1).collect());
+            assert_eq!(Counted::parse(&steps.to_string(), 6).unwrap(), steps);
         }
-        assert_eq!(written(&[true, true, false, true]), "0-1, 3");
+        let steps = Counted::Same(vec![true, true, false, true]);
+        assert_eq!(steps.to_string(), "0-1, 3");
+        let own = Counted::ByEpisode;
+        assert_eq!(Counted::parse(&own.to_string(), 6).unwrap(), own);
         for text in ["", "6", "3-1", "a", "0-9", "-1"] {
-            counted(text, 6).unwrap_err();
+            Counted::parse(text, 6).unwrap_err();
         }
     }
 
@@ -572,6 +623,17 @@ mod tests {
 
     /// A file of so many episodes of 3 steps, of 2 inputs and 1 output, whose first input is the episode's number.
     fn file(folder: &Path, name: &str, count: usize, mask: Option<[f32; 3]>) -> PathBuf {
+        let mask = mask.map(|mask| (vec![3], mask.to_vec()));
+        masked(folder, name, count, mask)
+    }
+
+    /// The same with a mask of any shape.
+    fn masked(
+        folder: &Path,
+        name: &str,
+        count: usize,
+        mask: Option<(Vec<usize>, Vec<f32>)>,
+    ) -> PathBuf {
         let input = (0..count * 6).map(|k| match k % 2 {
             0 => (k / 6) as f32,
             _ => 0.25,
@@ -581,7 +643,7 @@ mod tests {
             ("input", vec![1, count, 3, 2], input.collect::<Vec<_>>()),
             ("target", vec![1, count, 3, 1], target.collect()),
         ];
-        let mask = mask.map(|mask| ("mask", vec![3], mask.to_vec()));
+        let mask = mask.map(|(shape, mask)| ("mask", shape, mask));
         let tensors: Vec<_> = tensors.into_iter().chain(mask).collect();
         let views = tensors.iter().map(|(name, shape, values)| {
             let bytes = bytemuck::cast_slice(values);
@@ -733,6 +795,75 @@ mod tests {
         }
     }
 
+    /// As many masks as episodes, of which the first ones are `first`, and the others the last of these.
+    fn masks(folder: &Path, name: &str, count: usize, first: &[[f32; 3]]) -> PathBuf {
+        let of = |n: usize| first[n.min(first.len() - 1)];
+        let all = (0..count).flat_map(of).collect();
+        masked(folder, name, count, Some((vec![1, count, 3], all)))
+    }
+
+    #[test]
+    fn masks_by_episode_that_are_all_the_same_are_one_mask() {
+        let folder = tempfile::tempdir().unwrap();
+        let mask = [0.0, 1.0, 1.0];
+        let one = file(folder.path(), "one.safetensors", 9, Some(mask));
+        let each = masks(folder.path(), "each.safetensors", 9, &[mask]);
+        for (population, batch) in [(3, 4), (1, 1), (2, 9)] {
+            let [one, each] = [&one, &each].map(|path| {
+                let recipe = Recipe {
+                    population,
+                    batch,
+                    ..recipe(Data::read(path, None, &network()).unwrap())
+                };
+                let trained = trained(&recipe).0;
+                let read = Recipe::from_toml(&recipe.to_toml(), "test").unwrap();
+                assert_eq!(read, recipe);
+                let engine = Engine::cpu();
+                let evaluation = Evaluation::of_run(&engine, &read, &trained.parameters, 0, 70);
+                (trained, evaluation.unwrap())
+            });
+            assert_eq!(one.0.parameters, each.0.parameters);
+            assert_eq!(one.0.history, each.0.history);
+            let errors = one.1.mean_error().into_iter().zip(each.1.mean_error());
+            for (one, each) in errors {
+                assert!((one - each).abs() < 1e-12 * one, "{one} {each}");
+            }
+            assert_eq!(one.1.error.column(2), each.1.error.column(2));
+            assert_eq!(one.1.counted, each.1.counted);
+        }
+    }
+
+    #[test]
+    fn errors_are_of_the_steps_that_count_in_each_episode() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]];
+        let path = masks(folder.path(), "masks.safetensors", 5, &first);
+        let recipe = recipe(Data::read(&path, None, &network()).unwrap());
+        assert!(recipe.to_toml().contains("\"by episode\""));
+        let (trained, checkpoints) = trained(&recipe);
+        let resumed = Training::resume(&Engine::cpu(), checkpoints[3].clone()).unwrap();
+        let resumed = resumed.run(|_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(resumed.history, trained.history);
+        // What the networks put out is linear: errors by hand. Episode `n` shows `n` and 0.25 at all steps, and asks for `0.1 k`
+        // at its step `k`, counted over all episodes.
+        let engine = Engine::cpu();
+        let evaluation = Evaluation::of_run(&engine, &recipe, &trained.parameters, 0, 5).unwrap();
+        assert_eq!(evaluation.counted, [true, true, false]);
+        for (index, error) in evaluation.mean_error().into_iter().enumerate() {
+            let values = trained.parameters.network(index);
+            let values: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
+            let [first, second, bias] = values[..] else {
+                panic!("{values:?}")
+            };
+            let of = |n: usize, t: usize| {
+                let output = first * n as f64 + second * 0.25 + bias;
+                (output - 0.1 * n as f64).powi(2) * f64::from(u8::from(t < 1 + usize::from(n > 0)))
+            };
+            let sum: f64 = (0..5).map(|n| of(n, 0) + of(n, 1)).sum();
+            assert!((error - sum / 9.0).abs() < 1e-5 * error, "{error} {sum}");
+        }
+    }
+
     #[test]
     fn a_file_that_has_changed_is_refused_with_both_digests() {
         let folder = tempfile::tempdir().unwrap();
@@ -776,6 +907,19 @@ mod tests {
             let error = read(&path, &network());
             assert!(error.contains(part) && error.contains("mask"), "{error}");
         }
+        let empty = masks(folder.path(), "masks.safetensors", 9, &[[1.0; 3], [0.0; 3]]);
+        let error = read(&empty, &network());
+        assert!(
+            error.contains("episode 1") && error.contains("mask"),
+            "{error}"
+        );
+        let halves = masks(folder.path(), "masks.safetensors", 9, &[[0.5; 3]]);
+        assert!(read(&halves, &network()).contains("0.5"));
+        let each = masks(folder.path(), "masks.safetensors", 9, &[[1.0; 3]]);
+        let error = Data::read(&path, Some(&each), &network())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("by episode"), "{error}");
         let recipe = Recipe {
             batch: 10,
             ..recipe(Data::read(&path, None, &network()).unwrap())

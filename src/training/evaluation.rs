@@ -3,7 +3,7 @@
 use super::recipe::Recipe;
 use crate::computation::Want;
 use crate::engine::Engine;
-use crate::episodes::Objective;
+use crate::episodes::{Mask, Objective};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::network::Network;
@@ -20,12 +20,15 @@ use std::sync::Arc;
 pub struct Evaluation {
     /// Episodes that each network saw.
     pub episodes: u64,
-    /// The loss at each step, `[P, T]`.
+    /// The loss at each step, `[P, T]`; where the steps that count differ between episodes, of those in which it counts; 0 where
+    /// it counts in none.
     pub error: Array2<f64>,
-    /// The fraction of right answers at each step, `[P, T]`: of labels, or of bits for completion.
+    /// The fraction of right answers at each step, `[P, T]`, of the same episodes: of labels, or of bits for completion.
     pub accuracy: Array2<f64>,
-    /// Whether a step counts towards the loss, `[T]`.
+    /// Whether a step counts towards the loss, in some episode, `[T]`.
     pub counted: Vec<bool>,
+    /// In how many episodes it does, `[P, T]`, where that differs between them.
+    pub(crate) counts: Option<Array2<f64>>,
 }
 
 impl Evaluation {
@@ -88,6 +91,7 @@ impl Evaluation {
             task: &**task,
             error: Array2::zeros((population, steps)),
             right: Array2::zeros((population, steps)),
+            counts: Array2::zeros((population, steps)),
         };
         for batch in 0..batches {
             let left = episodes - u64::from(batch) * BATCH as u64;
@@ -101,24 +105,26 @@ impl Evaluation {
             };
             let made = source.episodes(population, batch)?;
             let outcome = engine.forward(network, parameters, &made, Want::default())?;
-            let Objective::Target { target, .. } = &made.objective else {
+            let Objective::Target { target, mask } = &made.objective else {
                 unreachable!("a task's episodes have a target");
             };
             // In the order [P, B, T].
             let output = outcome.output.as_ref().expect("it is wanted");
             let rows = zip_eq(made.input.rows(), zip_eq(output.rows(), target.rows()));
             for (index, (input, (output, target))) in rows.enumerate() {
-                let network = index / (source.batch * steps);
-                sums.add((network, index % steps), [input, output, target]);
+                let (network, step) = (index / (source.batch * steps), index % steps);
+                let episode = index / steps % source.batch;
+                // Where the same steps count in all episodes, the others are shown, too.
+                let is_there = match mask {
+                    Mask::Episodes(mask) => mask[[network, episode, step]] != 0.0,
+                    Mask::All | Mask::Steps(_) => true,
+                };
+                if is_there {
+                    sums.add((network, step), [input, output, target]);
+                }
             }
         }
-        let count = episodes as f64;
-        Ok(Self {
-            episodes,
-            error: sums.error / count,
-            accuracy: sums.right / count,
-            counted: (0..steps).map(|step| task.counts(step)).collect(),
-        })
+        Ok(sums.over(episodes))
     }
 
     /// Per network, the error per counted step.
@@ -149,6 +155,14 @@ impl Evaluation {
     }
 
     fn over_counted_steps(&self, values: &Array2<f64>) -> Vec<f64> {
+        if let Some(counts) = &self.counts {
+            let of_network = |(values, counts): (ArrayView1<'_, f64>, ArrayView1<'_, f64>)| {
+                values.dot(&counts) / counts.sum()
+            };
+            return zip_eq(values.rows(), counts.rows())
+                .map(of_network)
+                .collect();
+        }
         let count = self.counted.iter().filter(|&&counted| counted).count();
         let counted = |row: ArrayView1<'_, f64>| -> f64 {
             let pairs = row.into_iter().zip(&self.counted);
@@ -170,9 +184,30 @@ struct Sums<'a> {
     task: &'a dyn Task,
     error: Array2<f64>,
     right: Array2<f64>,
+    /// Episodes that were added.
+    counts: Array2<f64>,
 }
 
 impl Sums<'_> {
+    /// The means of so many episodes.
+    fn over(self, episodes: u64) -> Evaluation {
+        let Self { task, counts, .. } = self;
+        // Nothing was added where no episode was.
+        let count = counts.mapv(|count| count.max(1.0));
+        let differ = task.counts_by_episode();
+        let counted = |step| match differ {
+            true => counts.column(step).iter().any(|&count| count > 0.0),
+            false => task.counts(step),
+        };
+        Evaluation {
+            episodes,
+            error: self.error / &count,
+            accuracy: self.right / &count,
+            counted: (0..task.steps()).map(counted).collect(),
+            counts: differ.then_some(counts),
+        }
+    }
+
     fn add(&mut self, at: (usize, usize), input_output_target: [ArrayView1<'_, f32>; 3]) {
         let double = |values: ArrayView1<'_, f32>| -> Vec<f64> {
             values.iter().map(|&value| f64::from(value)).collect()
@@ -181,6 +216,7 @@ impl Sums<'_> {
         let mut gradient = vec![0.0; output.len()];
         self.error[at] += self.task.loss().step(&output, &target, 0.0, &mut gradient);
         self.right[at] += self.task.right(&input, &output, &target);
+        self.counts[at] += 1.0;
     }
 }
 

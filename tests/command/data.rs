@@ -204,6 +204,54 @@ fn a_run_on_a_file_goes_on_with_the_same_bits() {
 }
 
 #[test]
+fn each_episode_may_have_a_mask_of_its_own() {
+    let files = Files::new();
+    // Episode `n` of 7 counts from its step `n % 5` on.
+    let mut tensors = episodes(7, 0.0);
+    let mask = (0..35).map(|k| f64::from(u8::from(k % 5 >= k / 5 % 5)));
+    let mask = Tensor {
+        dtype: Dtype::U8,
+        shape: vec![1, 7, 5],
+        values: mask.collect(),
+    };
+    tensors.insert("mask".into(), mask);
+    files.write("masks.safetensors", &tensors);
+    let run = files.trained("run", &["--data=masks.safetensors"]);
+    let settings = std::fs::read_to_string(run.join("run.toml")).unwrap();
+    assert!(settings.contains("counted = \"by episode\""), "{settings}");
+    let path = run.to_str().unwrap();
+    let evaluation = text(metaplastic(&["evaluate", path, "--engine=cpu", "--json"]));
+    let evaluation: Value = serde_json::from_str(&evaluation).unwrap();
+    // By step, in how many of the 7 it counts.
+    let counts = [2.0, 4.0, 5.0, 6.0, 7.0];
+    for network in evaluation["networks"].as_array().unwrap() {
+        let steps = network["error_at_step"].as_array().unwrap();
+        let steps = steps.iter().map(|error| error.as_f64().unwrap());
+        let sum: f64 = steps.zip(counts).map(|(error, count)| error * count).sum();
+        let error = network["error"].as_f64().unwrap();
+        assert!((sum / 24.0 - error).abs() < 1e-9 * error, "{network}");
+    }
+    text(metaplastic(&["report", path, "--engine=cpu"]));
+    // Another file may have the same steps for all episodes, but that of the validation must be as that of the training.
+    let other = files.path("e.safetensors");
+    text(metaplastic(&[
+        "evaluate",
+        path,
+        "--engine=cpu",
+        "--data",
+        other.to_str().unwrap(),
+    ]));
+    let arguments = ["--data=masks.safetensors", "--validation=v.safetensors"];
+    let output = files.train(&arguments).output().unwrap();
+    assert_status(&output, 2);
+    let message = error_text(&output);
+    assert!(
+        message.contains("1-4") && message.contains("by episode"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_changed_file_is_refused_with_both_digests_and_what_is_there_can_be_seen() {
     let files = Files::new();
     let run = files.trained("run", &[]);
@@ -268,7 +316,11 @@ fn what_cannot_be_learned_from_is_refused_before_anything_is_written() {
         it.get_mut("target").unwrap().values[0] = 2.0
     });
     change("masks.safetensors", &|it| {
-        drop(it.insert("mask".into(), tensor(Dtype::F32, &[1, 7, 5], 0.0)))
+        let mut mask = tensor(Dtype::F32, &[1, 7, 5], 0.0);
+        for (index, value) in mask.values.iter_mut().enumerate() {
+            *value = f64::from(u8::from(index < 30));
+        }
+        drop(it.insert("mask".into(), mask))
     });
     std::fs::write(files.path("text.safetensors"), "text").unwrap();
     for (arguments, parts) in [
@@ -282,7 +334,10 @@ fn what_cannot_be_learned_from_is_refused_before_anything_is_written() {
         (&["--data=aimless.safetensors"], &["aimless", "target"]),
         (&["--data=trace.safetensors"], &["trace", "layer0.trace"]),
         (&["--data=class.safetensors"], &["class", "target"]),
-        (&["--data=masks.safetensors"], &["masks", "mask", "[T]"]),
+        (
+            &["--data=masks.safetensors"],
+            &["masks", "mask", "episode 6"],
+        ),
         (&["--data=text.safetensors"], &["text.safetensors"]),
         (&["--data=absent.safetensors"], &["absent.safetensors"]),
         (&["--validation=wide.safetensors"], &["wide", "input"]),

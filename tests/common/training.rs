@@ -17,7 +17,7 @@ use metaplastic::{
     Activation, Dense, Engine, Episodes, Error, Initial, Layer, Learner, Loss, Mask, Network,
     Optimiser, Parameters, Plastic, Rate, Role, Rule, Want,
 };
-use ndarray::{Array1, Array4, Axis};
+use ndarray::{Array1, Array4, ArrayView1, Axis};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -527,33 +527,63 @@ pub fn one_shot_learner(engine: &Engine, population: usize, seed: u64) -> Learne
         .expect("a learner")
 }
 
-/// Training on generated episodes is bit for bit training on the same episodes as arrays.
+/// Training on generated episodes is bit for bit training on the same episodes as arrays; also where each has steps of its own
+/// that count.
 pub fn generated_episodes_are_given_ones(engine: &Engine, batch: usize) {
-    let source = source(3, batch);
+    generated_ones_are_given_ones(engine, &source(3, batch));
+    let source = EpisodeSource {
+        task: Arc::new(OfOnesOwn { by_episode: true }),
+        ..source(3, batch)
+    };
+    generated_ones_are_given_ones(engine, &source);
+}
+
+fn generated_ones_are_given_ones(engine: &Engine, source: &EpisodeSource) {
     let mut generated = one_shot_learner(engine, 3, 3);
     let mut given = one_shot_learner(engine, 3, 3);
-    let losses = generated.train(&source, 5..12).expect("training");
-    let mut sums = [0.0; 3];
+    let losses = [5..6, 6..12].map(|steps| generated.train(source, steps).expect("training"));
+    let [mut sums, mut counted] = [[0.0; 3]; 2];
     for meta_step in 5..12 {
-        let step = given
-            .step(&source.episodes(3, meta_step).expect("episodes"))
-            .expect("a step");
-        for (sum, loss) in sums.iter_mut().zip(step) {
-            *sum += f64::from(loss);
+        let episodes = source.episodes(3, meta_step).expect("episodes");
+        if meta_step == 6 {
+            [sums, counted] = [[0.0; 3]; 2];
+        }
+        for (n, loss) in given.step(&episodes).expect("a step").iter().enumerate() {
+            sums[n] += f64::from(*loss);
+            counted[n] += counted_steps(&episodes, n);
         }
     }
     let [generated, given] = [generated, given].map(|it| it.parameters().expect("parameters"));
     assert!(generated == given, "parameters differ");
-    for (loss, sum) in losses.iter().zip(sums) {
-        let mean = sum / (7 * source.task.counted_steps()) as f64;
+    for (n, loss) in losses[1].iter().enumerate() {
+        let mean = sums[n] / counted[n];
         assert!((loss - mean).abs() < 1e-6 * mean, "{loss} against {mean}");
     }
 }
 
+/// Of the steps of network `n`'s episodes, how many count, the mean over the batch.
+fn counted_steps(episodes: &Episodes<'_, f32>, n: usize) -> f64 {
+    let sum = |mask: ArrayView1<'_, f32>| -> f64 { mask.iter().map(|&it| f64::from(it)).sum() };
+    match &episodes.objective {
+        Objective::Target { mask, .. } => match mask {
+            Mask::All => episodes.steps() as f64,
+            Mask::Steps(mask) => sum(mask.view()),
+            Mask::Episodes(mask) => {
+                let sums = mask.index_axis(Axis(0), n);
+                sums.rows().into_iter().map(sum).sum::<f64>() / episodes.batch() as f64
+            }
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
 /// One-shot learning as a task of one's own, whose episodes the host makes. Those that do not count are not written: they
-/// are zero.
+/// are zero. Or other steps count in each episode.
 #[derive(Debug)]
-struct OfOnesOwn;
+struct OfOnesOwn {
+    by_episode: bool,
+}
 
 impl Task for OfOnesOwn {
     fn name(&self) -> &str {
@@ -584,6 +614,17 @@ impl Task for OfOnesOwn {
         step >= 2
     }
 
+    fn counts_by_episode(&self) -> bool {
+        self.by_episode
+    }
+
+    fn fill_counts(&self, draw: Draw, counts: &mut [bool]) {
+        let [bits, ..] = draw.words(7, 0);
+        for (step, counts) in counts.iter_mut().enumerate() {
+            *counts = step == 19 || step >= 2 && (!self.by_episode || bits >> step & 1 == 1);
+        }
+    }
+
     fn fill(&self, draw: Draw, input: &mut [f32], target: &mut [f32]) {
         assert!(input.iter().chain(&*target).all(|&value| value == 0.0));
         Association::ONE_SHOT.fill(draw, input, target);
@@ -600,7 +641,7 @@ impl Task for OfOnesOwn {
 pub fn episodes_from_the_host_are_learned_alike(engine: &Engine, batch: usize) {
     let source = source(3, batch);
     let own = EpisodeSource {
-        task: Arc::new(OfOnesOwn),
+        task: Arc::new(OfOnesOwn { by_episode: false }),
         ..source.clone()
     };
     let run = |source: &EpisodeSource| {

@@ -240,6 +240,7 @@ mod tests {
             error: Array2::from_elem((population, task.steps()), value),
             accuracy: Array2::from_elem((population, task.steps()), 0.5),
             counted: (0..task.steps()).map(|step| task.counts(step)).collect(),
+            counts: None,
         }
     }
 
