@@ -242,7 +242,7 @@ impl<R: Real> Session<R> {
             return Err(Error::Shape {
                 name: "input".into(),
                 expected: format!(
-                    "[P, B = {}, T = {}, I], as the session's extent says",
+                    "[P, B = {}, T = {}, I], as the session was opened for",
                     self.extent.batch, self.extent.steps
                 ),
                 actual: episodes.input.shape().to_vec(),
@@ -274,7 +274,7 @@ impl<R: Real> Session<R> {
                 (false, true) => {
                     return Err(Error::out_of_turn(
                         name(),
-                        "given, but the session's extent says that episodes begin from zero",
+                        "given, but the session was opened for episodes that begin from zero (`initial_states`)",
                     ));
                 }
                 _ => {}
@@ -345,7 +345,7 @@ impl<R: Real> Session<R> {
             if dynamic != Dynamic::Modulator {
                 return Err(Error::out_of_turn(
                     format!("layer{layer}.{dynamic}"),
-                    "given with a step: episodes begin with it (`begin_from`)",
+                    "given with a step, but episodes begin with it",
                 ));
             }
             given.insert(layer, dynamic, array);
@@ -390,8 +390,8 @@ impl<R: Real> Session<R> {
         match self.extent.step_by_step {
             true => Ok(()),
             false => Err(Error::out_of_turn(
-                "extent",
-                "steps one at a time need an extent that is step by step",
+                "step_by_step",
+                "steps one at a time need a session that is opened to run step by step",
             )),
         }
     }
@@ -402,7 +402,7 @@ impl<R: Real> Session<R> {
             return Err(Error::out_of_turn(
                 "steps",
                 format!(
-                    "all {} of the extent are done: begin new episodes",
+                    "all {} that the session was opened for are done: begin new episodes",
                     self.done
                 ),
             ));
@@ -418,8 +418,8 @@ impl<R: Real> Session<R> {
     pub fn states(&self) -> Result<Dynamics<'static, R>> {
         if !self.extent.has_states() {
             return Err(Error::out_of_turn(
-                "extent",
-                "states are there where the extent keeps or wants them: `keep_states`, `want.final_traces`",
+                "states",
+                "not kept: open the session to keep them (`keep_states`)",
             ));
         }
         self.require_steps()?;
@@ -475,8 +475,7 @@ impl<R: Real> Session<R> {
         };
         let name = format!("layer{layer}.{state}_gradient");
         if !self.extent.state_gradients {
-            let reason =
-                "given, but the session's extent says that there are none: `with_state_gradients`";
+            let reason = "given, but the session was opened for none (`state_gradients`)";
             return Err(Error::out_of_turn(name, reason));
         }
         if self.done < self.extent.steps {
@@ -548,7 +547,7 @@ impl<R: Real> Session<R> {
             true => Ok(()),
             false => Err(Error::out_of_turn(
                 "optimisers",
-                "the session has none: open it with `Engine::learning_session`",
+                "the session was opened without any, and learns nothing: open one with an optimiser",
             )),
         }
     }

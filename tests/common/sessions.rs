@@ -695,7 +695,7 @@ pub fn wrong_calls_are_refused(engine: &Engine) {
         .session(&network, &parameters, extent)
         .expect("a session");
     unwanted.forward(&trial.episodes).expect("outputs");
-    named(unwanted.states().unwrap_err(), "final_traces");
+    named(unwanted.states().unwrap_err(), "keep_states");
     if engine.kind() == "cpu" {
         #[cfg(feature = "gpu")]
         named(
