@@ -26,6 +26,8 @@ True
 `metaplastic.torch` has layers for PyTorch, `metaplastic.jax` for JAX; each imports its library when it is imported.
 """
 
+from collections.abc import Mapping as _Mapping
+
 from ._errors import (
     CapacityError,
     DefectError,
@@ -66,6 +68,9 @@ from ._settings import (
     Rate,
     Recurrent,
 )
+
+# What it has of one; `isinstance` is to know.
+_Mapping.register(Parameters)
 
 __all__ = [
     "RULES",

@@ -14,6 +14,7 @@ _Optimiser: TypeAlias = Optimiser | Mapping[str, Any]
 _Array: TypeAlias = NDArray[np.floating[Any]]
 _Arrays: TypeAlias = Mapping[str, ArrayLike]
 _Failure: TypeAlias = tuple[int, int, str]
+_State: TypeAlias = Mapping[str, NDArray[Any]]
 _Path: TypeAlias = str | os.PathLike[str]
 
 class Network:
@@ -91,10 +92,12 @@ class Engine:
     @staticmethod
     def cpu() -> Engine: ...
     @staticmethod
-    def gpu(device: str | None = None) -> Engine:
+    def gpu(device: str | int | None = None) -> Engine:
         """The best hardware adapter, or the one of this index or name."""
     @staticmethod
-    def choose(synapse_steps: int, kind: str = "auto", device: str | None = None) -> Engine: ...
+    def choose(
+        synapse_steps: int, kind: str = "auto", device: str | int | None = None
+    ) -> Engine: ...
     @property
     def kind(self) -> str: ...
     @property
@@ -200,6 +203,10 @@ class Session:
         """An update with the caller's gradients."""
     def set_parameters(self, parameters: Parameters) -> None: ...
     def set_flat(self, flat: ArrayLike) -> None: ...
+    def training_state(self) -> dict[str, NDArray[Any]]:
+        """Everything that the networks are in training, as `Learner.training_state`; of a session with an optimiser."""
+    def set_training_state(self, state: _State) -> None:
+        """Goes on from there, or from a learner's. Episodes that are under way are given up."""
     def close(self) -> None: ...
     @property
     def closed(self) -> bool: ...
@@ -246,6 +253,13 @@ class Learner:
     ) -> NDArray[np.float64]:
         """The same with frozen parameters, on episodes that training never sees."""
     def apply(self, gradients: Parameters) -> None: ...
+    def training_state(self) -> dict[str, NDArray[Any]]:
+        """Everything that the population is: parameters by name, `first_moment.NAME` and `second_moment.NAME` `[P, …]`, `updates`
+        and `losses` `[P]`, `episodes`, `loss_meta_steps`, and `failures` `[F, 3]` (network, episodes seen before, and 0 for the loss
+        or the number of the tensor).
+        """
+    def set_training_state(self, state: _State) -> None:
+        """Goes on from there with the same bits, in a learner of the same network, population and optimisers."""
     @property
     def parameters(self) -> Parameters: ...
     @property

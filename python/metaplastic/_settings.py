@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ._errors import InputError
+
 #: Rules that have a name; any other text is a rule of one's own.
 RULES = ("hebb", "oja", "additive", "retroactive")
 
@@ -51,7 +53,7 @@ class _Synapses(_Table):
     """What plastic and recurrent layers have in common."""
 
     activation: str = "linear"
-    rule: str | tuple[str, str] | None = None
+    rule: str | tuple[str, str] | list[str] | None = None
     plasticity: str = "connection"
     plastic_bias: bool | None = None
     bound: float | None = None
@@ -64,7 +66,11 @@ class _Synapses(_Table):
 
     def _table(self) -> dict[str, Any]:
         table = super()._table()
-        if isinstance(self.rule, tuple):
+        if isinstance(self.rule, (tuple, list)):
+            if len(self.rule) != 2:
+                raise InputError(
+                    f"rule: {len(self.rule)} texts, expected one, or two: of the trace and of the eligibility trace"
+                )
             table["rule"] = dict(zip(("trace", "eligibility"), self.rule, strict=True))
         elif self.rule is not None and self.rule not in RULES:
             table["rule"] = {"trace": self.rule}
@@ -72,6 +78,9 @@ class _Synapses(_Table):
             table["rate"] = Rate(self.rate, learned=False)
         if isinstance(self.modulation, str):
             table["modulation"] = Modulation(self.modulation)
+        if not isinstance(self.coefficients, Mapping):
+            kind = type(self.coefficients).__name__
+            raise InputError(f"coefficients: a {kind}, expected a dictionary of names and values")
         table["coefficients"] = {
             name: Coefficient(it) if isinstance(it, (int, float)) else it
             for name, it in self.coefficients.items()
@@ -134,7 +143,7 @@ class Bias(_Table):
 class Optimiser(_Table):
     """How parameters follow their gradients: a method, "adam", "rmsprop" or "sgd", with a learning rate.
 
-    Settings are those of a recipe's `[optimiser]`: constants of the method (`beta1`, `momentum`, …), `schedule`
+    Settings are those of a recipe's `[optimiser]`: constants of the method (`beta1`, `mean_rate`, …), `schedule`
     (`{"kind": "cosine", "updates": 1000}`), `max_step`, `max_gradient_norm`, `l1`, `l2`, `rate_bounds`, `plasticity_min`,
     `plasticity_max`, `frozen` (`["weight", "layer0.bias"]`) and `factors` (`{"layer0.plasticity": 10}`).
 
@@ -142,7 +151,7 @@ class Optimiser(_Table):
     """
 
     #: What belongs to the method itself.
-    _CONSTANTS = ("beta1", "beta2", "epsilon", "decay", "momentum")
+    _CONSTANTS = ("beta1", "beta2", "epsilon", "mean_rate", "momentum")
 
     def __init__(self, method: str, learning_rate: float, **settings: Any) -> None:
         self.method, self.learning_rate, self.settings = method, learning_rate, settings

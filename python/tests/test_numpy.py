@@ -6,6 +6,9 @@ import resource
 import subprocess
 import sys
 import threading
+import types
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -123,6 +126,8 @@ def test_parameters_by_name_by_file_and_by_bytes(tmp_path):
     assert mp.Parameters(network, one)["layer0.rate"] == np.float32(0.1)
     with pytest.raises(KeyError):
         parameters["layer1.weight"]
+    assert isinstance(parameters, Mapping) and parameters.get("layer1.weight", 3) == 3
+    assert (parameters.get("layer0.weight") == parameters["layer0.weight"]).all()
 
 
 def test_networks_are_those_of_their_toml():
@@ -173,6 +178,29 @@ def test_sessions_learn():
     assert (session.parameters.flat == parameters.flat).all() and session.failures == []
 
 
+@pytest.mark.parametrize(
+    ("method", "constant"),
+    [
+        ("adam", "beta1"),
+        ("adam", "beta2"),
+        ("adam", "epsilon"),
+        ("rmsprop", "mean_rate"),
+        ("rmsprop", "epsilon"),
+        ("sgd", "momentum"),
+    ],
+)
+def test_constants_of_methods_are_settings(method, constant):
+    network, parameters, input, target, _ = problem()
+
+    def learned(**settings):
+        learner = mp.Learner(network, parameters, mp.Optimiser(method, 0.01, **settings))
+        for _ in range(3):
+            learner.step(input, target)
+        return learner.parameters.flat
+
+    assert (learned(**{constant: 0.3}) != learned()).any()
+
+
 def test_chunks_go_on_from_states():
     network, parameters, input, _, _ = problem("retroactive")
     whole = mp.forward(network, parameters, input, final_states=True)
@@ -197,6 +225,124 @@ def test_learners_learn_each_with_its_optimiser():
     gradients = mp.gradient(network, learned, input, target=target).parameters
     learner.apply(gradients)
     assert not (learner.parameters.flat[2] == learned.flat[2]).all() and learner.failures == []
+
+
+def trained(how, dtype, population=2):
+    """A learner or a session, and what trains it once more."""
+    network, parameters, input, target, _ = problem(dtype=dtype, population=population)
+    methods = {
+        "adam": mp.Optimiser("adam", 0.02, schedule={"kind": "cosine", "updates": 8}),
+        "rmsprop": mp.Optimiser("rmsprop", 0.01, mean_rate=0.2),
+        "sgd": mp.Optimiser("sgd", 0.01, momentum=0.9),
+        "session": mp.Optimiser("adam", 0.02),
+        "task": mp.Optimiser("adam", 0.02),
+    }
+    if how == "task":
+        task = mp.task("one-shot")
+        network = mp.Recipe(task).network
+        parameters = mp.Parameters.initialise(network, population, dtype=dtype)
+        learner = mp.Learner(network, parameters, methods[how])
+        return learner, lambda index: learner.train(task, 3, first=3 * index, batch=2)
+    if how == "session":
+        session = mp.Session(network, parameters, 5, 7, optimiser=methods[how])
+
+        def train(index):
+            output = session.forward(input).output
+            session.learn((1 + index) * (output - target))
+            return output
+
+        return session, train
+    learner = mp.Learner(network, parameters, methods[how])
+    return learner, lambda index: learner.step((1 + index) * input, target)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("how", ["adam", "rmsprop", "sgd", "session", "task"])
+def test_training_goes_on_from_a_state_with_the_same_bits(how, dtype, tmp_path):
+    whole, train = trained(how, dtype)
+    expected = [train(index) for index in range(8)]
+    first, train = trained(how, dtype)
+    got = [train(index) for index in range(4)]
+    np.savez(tmp_path / "state.npz", **first.training_state())
+    second, train = trained(how, dtype)
+    train(5)
+    with np.load(tmp_path / "state.npz") as state:
+        second.set_training_state(state)
+    got += [train(index) for index in range(4, 8)]
+    assert all((one == other).all() for one, other in zip(expected, got, strict=True))
+    whole, second = whole.training_state(), second.training_state()
+    assert whole.keys() == second.keys()
+    for name, array in whole.items():
+        assert array.dtype == second[name].dtype and (array == second[name]).all(), name
+    # What is not put back is missed: a fresh optimiser goes elsewhere.
+    fresh, train = trained(how, dtype)
+    state = first.training_state()
+    start = fresh.training_state()
+    names = [name for name in state if name.startswith("layer0")]
+    fresh.set_training_state({**start, **{name: state[name] for name in names}})
+    for index in range(4, 8):
+        train(index)
+    assert any((fresh.training_state()[name] != whole[name]).any() for name in names)
+
+
+def test_states_go_between_learners_and_sessions_and_keep_failures():
+    network, parameters, input, target, _ = problem("bounded", population=3)
+    optimisers = [mp.Optimiser("sgd", rate) for rate in (0.01, 1e38, 0.01)]
+    learner = mp.Learner(network, parameters, optimisers)
+    for _ in range(20):
+        learner.step(input, target)
+    assert [failure[0] for failure in learner.failures] == [1]
+    state = learner.training_state()
+    assert state["failures"].shape == (1, 3) and state["updates"].shape == (3,)
+    assert (state["layer0.weight"] == learner.parameters["layer0.weight"]).all()
+    session = mp.Session(network, parameters, 5, 7, optimiser=optimisers)
+    session.set_training_state(state)
+    assert session.failures == learner.failures
+    assert (session.parameters.flat == learner.parameters.flat).all()
+    # It belongs to Python from then on.
+    state["layer0.weight"][:] = 7
+    assert not (learner.training_state()["layer0.weight"] == 7).any()
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    {
+        "updates: missing": lambda state: state.pop("updates"),
+        "layer0.bias: missing": lambda state: state.pop("layer0.bias"),
+        "speed: unknown": lambda state: state.update(speed=np.ones(2)),
+        "second_moment.layer0.weight: elements are float32": lambda state: state.update(
+            {"second_moment.layer0.weight": np.ones((2, 3, 4), "float32")}
+        ),
+        "first_moment.layer0.bias: shape .2, 4., expected .2, 3.": lambda state: state.update(
+            {"first_moment.layer0.bias": np.ones((2, 4))}
+        ),
+        "parameters: .*NaN": lambda state: state["layer0.weight"].fill(np.nan),
+        "updates: elements are float64": lambda state: state.update(updates=np.ones(2)),
+        "updates: elements are int64": lambda state: state.update(updates=np.array([1, -1])),
+        "episodes: elements are int64 .1.": lambda state: state.update(episodes=np.array([1])),
+        "failures: cause 99": lambda state: state.update(failures=np.array([[0, 0, 99]])),
+        "failures: network 9": lambda state: state.update(failures=np.array([[9, 0, 0]])),
+        "losses: shape": lambda state: state.update(losses=np.ones(5)),
+        "they are of 1 networks, expected 2": lambda state: state.update(
+            {name: it[:1] for name, it in state.items() if it.ndim and name != "failures"}
+        ),
+    }.items(),
+)
+def test_states_that_do_not_fit_are_refused(text, change):
+    learner, train = trained("adam", "float64")
+    train(0)
+    state = learner.training_state()
+    change(state)
+    before = learner.training_state()
+    with pytest.raises(mp.InputError, match=text):
+        learner.set_training_state(state)
+    after = learner.training_state()
+    assert all((before[name] == after[name]).all() for name in before)
+    with pytest.raises(mp.InputError, match="a list, expected a dictionary"):
+        learner.set_training_state([1])
+    network, parameters, *_ = problem()
+    with pytest.raises(mp.InputError, match="opened without any"):
+        mp.Session(network, parameters, 5, 7).training_state()
 
 
 class Echo(mp.Task):
@@ -343,7 +489,121 @@ def bad_calls():
         "nothing.safetensors: cannot read": lambda: mp.Parameters.read("nothing.safetensors", network),
         "not a valid safetensors": lambda: mp.Parameters.from_bytes(b"abc", network),
         "networks": lambda: parameters.networks(1, 9),
+        "opened without any.*optimiser$": lambda: opened(network, parameters, input).learn(target),
+        "states: not kept": lambda: opened(network, parameters, input).states,
+        "`state_gradients`": lambda: opened(network, parameters, input).backward(target, {"layer0.trace": np.zeros((1, 5, 3, 4))}),
+        "missing, and there are no state_gradients": lambda: opened(network, parameters, input).backward(),
+        "input: no array .*inhomogeneous": lambda: gradient(network, parameters, [[1, 2], [3]]),
+        "target: no array": lambda: gradient(network, parameters, input, target=[[1, 2], [3]]),
+        "layer0.trace: no array": lambda: mp.forward(network, parameters, input, states={"layer0.trace": [[1, 2], [3]]}),
+        "layer0.bias: no array": lambda: mp.Parameters(network, {**parameters, "layer0.bias": [[1, 2], [3]]}),
+        "input: some elements are masked": lambda: mp.forward(network, parameters, np.ma.masked_less(input, 0)),
+        "a list, expected a dictionary of arrays": lambda: mp.forward(network, parameters, input, states=[1]),
+        "rule: 1 texts": lambda: mp.Network([mp.Plastic(3, 3, rule=("h",))]),
+        "coefficients: a int": lambda: mp.Network([mp.Plastic(3, 3, coefficients=3)]),
+        "integer `-1`, expected a whole number, at least 0$": lambda: mp.Network([mp.Plastic(-1, 3)]),
+        "expected a Rate$": lambda: mp.Network([mp.Plastic(3, 3, rate="quick")]),
+        "meta_steps: 10 from the 4294967290th on, at most 5": lambda: mp.Learner(network, parameters, mp.Optimiser("adam", 0.1)).train(mp.task("one-shot"), 10, first=2**32 - 6),
+        "meta_steps: zero": lambda: mp.Learner(network, parameters, mp.Optimiser("adam", 0.1)).train(mp.task("one-shot"), 0),
     }  # fmt: skip
+
+
+def opened(network, parameters, input):
+    session = mp.Session(network, parameters, 5, 7)
+    session.forward(input)
+    return session
+
+
+def calls_with_whole_numbers():
+    """Each with the name of the number."""
+    network, parameters, *_ = problem(dtype="float32")
+    task = mp.task("one-shot")
+    network_of_task = mp.Recipe(task).network
+    learner = mp.Learner(
+        network_of_task, mp.Parameters.initialise(network_of_task), mp.Optimiser("adam", 0.1)
+    )
+    fresh = mp.Parameters.initialise(network_of_task)
+
+    class Own(Echo):
+        def __init__(self, **attributes):
+            vars(self).update(attributes)
+
+    class Setup(Echo):
+        def __init__(self, name, value):
+            self.part = {name: value}
+
+        def setup(self):
+            return {**super().setup(), **self.part}
+
+    class Below(Echo):
+        def __init__(self, count):
+            self.count = count
+
+        def fill(self, random, input, target):
+            random.below(self.count)
+
+    return [
+        ("batch", lambda it: mp.Session(network, parameters, it, 6)),
+        ("steps", lambda it: mp.Session(network, parameters, 6, it)),
+        ("population", lambda it: mp.Parameters.initialise(network, it)),
+        ("seed", lambda it: mp.Parameters.initialise(network, 1, it)),
+        ("start", lambda it: parameters.networks(it, 2)),
+        ("stop", lambda it: parameters.networks(0, it)),
+        ("times", lambda it: parameters.repeat(it)),
+        ("synapse_steps", lambda it: mp.Engine.choose(it)),
+        *(
+            (name, lambda it, call=call, name=name: call(task, **{"meta_steps": 1, name: it}))
+            for name in ("meta_steps", "first", "batch", "seed")
+            for call in (learner.train, learner.evaluate)
+        ),
+        *(
+            (name, lambda it, name=name: task.episodes(**{name: it}))
+            for name in ("batch", "population", "meta_step", "seed")
+        ),
+        ("episodes", lambda it: mp.evaluate(network_of_task, fresh, task, episodes=it)),
+        ("seed", lambda it: mp.evaluate(network_of_task, fresh, task, seed=it)),
+        *(
+            (name, lambda it, name=name: Own(**{name: it}).episodes())
+            for name in ("inputs", "outputs", "steps")
+        ),
+        *(
+            (name, lambda it, name=name: mp.Recipe(Setup(name, it)))
+            for name in ("episodes", "batch", "population")
+        ),
+        ("count", lambda it: Below(it).episodes()),
+    ]
+
+
+def test_whole_numbers_are_refused_by_their_names():
+    wrong = {
+        -1: "-1, expected at least 0",
+        -(2**70): "-1180591620717411303424, expected at least 0",
+        2**70: "1180591620717411303424, at most",
+        10**5000: "too large, at most",
+        2.5: "2.5, expected a whole number",
+        float("nan"): "nan, expected a whole number",
+        "3": "a str, expected a whole number",
+        None: "a NoneType, expected a whole number",
+    }
+    for name, call in calls_with_whole_numbers():
+        for value, text in wrong.items():
+            with pytest.raises(mp.InputError, match=f"^{name}: {text}"):
+                call(value)
+    # NumPy's are numbers.
+    network, parameters, *_ = problem()
+    assert mp.Session(network, parameters, np.int8(3), np.uint64(6)).batch == 3
+
+
+def test_states_come_in_any_mapping():
+    network, parameters, input, _, _ = problem("retroactive")
+    states = mp.forward(network, parameters, input, final_states=True).states
+    states = {name: states[name] for name in network.states}
+    expected = mp.forward(network, parameters, input, states=states).output
+    given = types.MappingProxyType(states)
+    assert (mp.forward(network, parameters, input, states=given).output == expected).all()
+    session = mp.Session(network, parameters, 5, 7, initial_states=True)
+    assert (session.forward(input, given).output == expected).all()
+    assert (mp.Parameters(network, parameters, "float64").flat == parameters.flat).all()
 
 
 @pytest.mark.parametrize("text", bad_calls())
@@ -397,6 +657,95 @@ def test_two_threads_compute_at_once():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_calls_on_one_session_wait_for_each_other():
+    network, parameters, input, _, _ = problem()
+    upstream = np.ones((5, 7, 3))
+    session = mp.Session(network, parameters, 5, 7, keep_states=True)
+    session.forward(input)
+    trace = session.states["layer0.trace"]
+    gradient = session.backward(upstream).parameters.flat
+    calls = [
+        lambda: (session.backward(upstream).parameters.flat == gradient).all(),
+        lambda: (session.states["layer0.trace"] == trace).all(),
+        lambda: (session.parameters.flat == parameters.flat).all(),
+        lambda: session.steps == 7 and not session.closed,
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda index: calls[index % 4](), range(2_000)))
+
+
+def test_a_call_that_would_wait_for_itself_is_refused():
+    network, parameters, input, _, _ = problem()
+    session = mp.Session(network, parameters, 5, 7)
+
+    class Curious:
+        def __array__(self, dtype=None, copy=None):
+            assert session.steps == 0
+            return input
+
+    with pytest.raises(mp.InputError, match="cannot end before this one"):
+        session.forward(Curious())
+    assert session.forward(input).output is not None
+
+    class Peeping(Echo):
+        def fill(self, random, input, target):
+            assert learner.parameters is None
+
+    network = Echo().setup()["network"]
+    learner = mp.Learner(network, mp.Parameters.initialise(network), mp.Optimiser("adam", 0.01))
+    with pytest.raises(mp.InputError, match="cannot end before this one"):
+        learner.train(Peeping(), 2)
+    assert learner.train(Echo(), 2).shape == (1,)
+
+
+def test_a_call_that_waits_can_be_interrupted_and_does_not_outlive_a_fork():
+    code = """
+import os, signal, threading, time, metaplastic as mp
+signal.signal(signal.SIGINT, signal.default_int_handler)
+task = mp.task("one-shot")
+network = mp.Recipe(task).network
+learner = mp.Learner(network, mp.Parameters.initialise(network, 500), mp.Optimiser("adam", 0.01))
+learner.train(task, 1)
+thread = threading.Thread(target=learner.train, args=(task, 3000))
+thread.start()
+time.sleep(0.3)
+child = os.fork()
+if child == 0:
+    try:
+        learner.parameters
+    except mp.InputError as error:
+        os._exit(7 if "in use" in str(error) else 8)
+    os._exit(9)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert thread.is_alive()
+threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    learner.parameters
+except KeyboardInterrupt:
+    print("interrupted", thread.is_alive())
+thread.join()
+print(learner.parameters.population)
+"""
+    done = run_python(code)
+    assert done.stdout == "interrupted True\n500\n", done.stdout + done.stderr
+
+
+def test_a_task_that_resizes_its_arrays_is_refused():
+    class Resizing(Echo):
+        def fill(self, random, input, target):
+            input.resize((1, 1), refcheck=False)
+
+    with pytest.raises(mp.InputError, match="resized to 1 numbers from 16"):
+        Resizing().episodes()
+
+
+def test_parameters_cannot_be_made_writeable():
+    _, parameters, *_ = problem()
+    for array in (parameters.flat, parameters["layer0.weight"], parameters["layer0.weight"][0]):
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.setflags(write=True)
 
 
 def run_python(code, **settings):

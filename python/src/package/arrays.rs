@@ -1,6 +1,6 @@
 //! Arrays of NumPy: read where they are, and results handed over without a copy.
 
-use super::error::Result;
+use super::error::{Failure, Result, setting};
 use metaplastic::ndarray::{
     Array, ArrayView, ArrayView3, ArrayView4, ArrayViewD, Axis, Dimension, Ix3, Ix4,
 };
@@ -10,6 +10,7 @@ use numpy::{
     Element, IntoPyArray, PyArray, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods,
     PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
 };
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyString};
 
@@ -26,16 +27,20 @@ pub struct Taken<'py, R: Float> {
 
 /// Takes an array in precision `R`: where it is, if it is of that precision, else as a copy.
 pub fn take<'py, R: Float>(name: &str, object: &Bound<'py, PyAny>) -> Result<Taken<'py, R>> {
-    let taken = |array: &Bound<'py, PyArrayDyn<R>>| Taken {
-        name: name.to_owned(),
-        array: array.readonly(),
+    let taken = |array: &Bound<'py, PyArrayDyn<R>>| -> Result<Taken<'py, R>> {
+        let array = array
+            .try_readonly()
+            .map_err(|_| setting(name, "another extension module is writing to it"))?;
+        let name = name.to_owned();
+        Ok(Taken { name, array })
     };
+    require_unmasked(name, object)?;
     if let Ok(array) = object.cast::<PyArrayDyn<R>>()
         && is_regular(array)?
     {
-        return Ok(taken(array));
+        return taken(array);
     }
-    let array = as_array(object)?;
+    let array = as_array(name, object)?;
     let kind = array.dtype().kind();
     if !b"fiub".contains(&kind) {
         return Err(Error::ElementType {
@@ -55,15 +60,43 @@ pub fn take<'py, R: Float>(name: &str, object: &Bound<'py, PyAny>) -> Result<Tak
     quiet.call_method0("__enter__")?;
     let copied = array.call_method1("astype", (R::get_dtype(py),));
     quiet.call_method1("__exit__", (py.None(), py.None(), py.None()))?;
-    Ok(taken(copied?.cast::<PyArrayDyn<R>>().map_err(PyErr::from)?))
+    taken(copied?.cast::<PyArrayDyn<R>>().map_err(PyErr::from)?)
 }
 
-pub fn as_array<'py>(object: &Bound<'py, PyAny>) -> Result<Bound<'py, PyUntypedArray>> {
-    let array = object
-        .py()
-        .import("numpy")?
-        .call_method1("asarray", (object,))?;
+/// Fails where NumPy knows of elements that do not count, which nothing here would.
+fn require_unmasked(name: &str, object: &Bound<'_, PyAny>) -> Result<()> {
+    let masks = object.py().import("numpy.ma")?;
+    let is_masked = object.is_instance(&masks.getattr("MaskedArray")?)?
+        && masks.call_method1("is_masked", (object,))?.is_truthy()?;
+    match is_masked {
+        false => Ok(()),
+        true => {
+            let reason = "some elements are masked, expected all: fill them (`filled`)";
+            Err(setting(name, reason).into())
+        }
+    }
+}
+
+pub fn as_array<'py>(name: &str, object: &Bound<'py, PyAny>) -> Result<Bound<'py, PyUntypedArray>> {
+    let py = object.py();
+    let numpy = py.import("numpy")?;
+    let array = numpy.call_method1("asarray", (object,));
+    let array = array.map_err(|error| no_array(py, name, error))?;
     Ok(array.cast_into::<PyUntypedArray>().map_err(PyErr::from)?)
+}
+
+/// The reason of NumPy, or of the object's own library, with the argument's name.
+fn no_array(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
+    let is_about_the_object = error.is_instance_of::<PyValueError>(py)
+        || error.is_instance_of::<PyTypeError>(py)
+        || error.is_instance_of::<PyRuntimeError>(py);
+    if !is_about_the_object {
+        return error;
+    }
+    let reason = format!("no array can be made of it: {}", error.value(py));
+    let named = PyErr::from(Failure::from(setting(name, reason)));
+    named.set_cause(py, Some(error));
+    named
 }
 
 /// Whether its elements lie where a slice's could: a field of a record does not.
@@ -110,6 +143,28 @@ impl<R: Float> Taken<'_, R> {
     /// `[P, B, …]`, or `[B, …]` for all networks.
     pub fn step(&self, axes: &str) -> Result<ArrayView3<'_, R>> {
         self.of_networks::<Ix3>(axes)
+    }
+}
+
+/// Arrays by name, of a dictionary or of any other mapping.
+pub fn by_name<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    if let Ok(dictionary) = given.cast::<PyDict>() {
+        return Ok(dictionary.clone());
+    }
+    if !given.hasattr("keys")? {
+        let class = given.get_type().name()?;
+        let reason = format!("a {class}, expected a dictionary of arrays");
+        return Err(Failure::from(setting("arrays by name", reason)).into());
+    }
+    let dictionary = given.py().get_type::<PyDict>().call1((given,))?;
+    Ok(dictionary.cast_into::<PyDict>()?)
+}
+
+/// The same of what may be missing.
+pub fn perhaps_by_name<'py>(given: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    match given.is_none() {
+        true => Ok(None),
+        false => by_name(given).map(Some),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Engines, and their calls on whole episodes.
 
-use super::arrays::Float;
+use super::arrays::{Float, perhaps_by_name};
 use super::episodes::{Given, TakenEpisodes};
 use super::error::Result;
 use super::network::Network;
 use super::parameters::{Parameters, Values};
 use super::process::{Birthplace, compute, forked};
 use super::results::{Gradients, Outcome};
+use super::whole;
 use metaplastic::Want;
 use metaplastic::engine::EngineKind;
 use pyo3::prelude::*;
@@ -33,7 +34,10 @@ impl Engine {
 
     #[staticmethod]
     #[pyo3(signature = (device = None))]
-    fn gpu(py: Python<'_>, device: Option<String>) -> Result<Self> {
+    fn gpu(
+        py: Python<'_>,
+        #[pyo3(from_py_with = whole::device)] device: Option<String>,
+    ) -> Result<Self> {
         let engine = py.detach(|| metaplastic::Engine::gpu(device.as_deref()))?;
         Ok(Self::of(engine, "asked for"))
     }
@@ -43,9 +47,9 @@ impl Engine {
     #[pyo3(signature = (synapse_steps, kind = "auto", device = None))]
     fn choose(
         py: Python<'_>,
-        synapse_steps: u64,
+        #[pyo3(from_py_with = whole::synapse_steps)] synapse_steps: u64,
         kind: &str,
-        device: Option<String>,
+        #[pyo3(from_py_with = whole::device)] device: Option<String>,
     ) -> Result<Self> {
         let kind: EngineKind = kind.parse()?;
         let choice =
@@ -133,7 +137,7 @@ pub fn forward(
     input: &Bound<'_, PyAny>,
     target: Option<&Bound<'_, PyAny>>,
     mask: Option<&Bound<'_, PyAny>>,
-    states: Option<&Bound<'_, PyDict>>,
+    #[pyo3(from_py_with = perhaps_by_name)] states: Option<Bound<'_, PyDict>>,
     output: bool,
     final_states: bool,
     engine: Option<&Engine>,
@@ -142,7 +146,7 @@ pub fn forward(
         input: Some(input),
         target,
         mask,
-        states,
+        states: states.as_ref(),
         ..Given::default()
     };
     let want = wanted(output, false, final_states);
@@ -182,8 +186,8 @@ pub fn gradient(
     target: Option<&Bound<'_, PyAny>>,
     mask: Option<&Bound<'_, PyAny>>,
     output_gradient: Option<&Bound<'_, PyAny>>,
-    states: Option<&Bound<'_, PyDict>>,
-    state_gradients: Option<&Bound<'_, PyDict>>,
+    #[pyo3(from_py_with = perhaps_by_name)] states: Option<Bound<'_, PyDict>>,
+    #[pyo3(from_py_with = perhaps_by_name)] state_gradients: Option<Bound<'_, PyDict>>,
     output: bool,
     input_gradient: bool,
     final_states: bool,
@@ -194,8 +198,8 @@ pub fn gradient(
         target,
         mask,
         output_gradient,
-        states,
-        state_gradients,
+        states: states.as_ref(),
+        state_gradients: state_gradients.as_ref(),
     };
     let want = wanted(output, input_gradient, final_states);
     let engine = engine_or_cpu(engine)?;

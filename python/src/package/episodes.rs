@@ -97,7 +97,7 @@ fn mask_of<R: Float>(mask: &Taken<'_, R>) -> Result<Mask<R>> {
 
 impl<'py, R: Float> Target<'py, R> {
     fn of(network: &metaplastic::Network, object: &Bound<'py, PyAny>) -> Result<Self> {
-        let array = as_array(object)?;
+        let array = as_array("target", object)?;
         let is_whole = matches!(array.dtype().kind(), b'i' | b'u');
         if network.loss() != Loss::SoftmaxCrossEntropy || !is_whole || array.ndim() > 3 {
             return Ok(Self::Values(take("target", object)?));
@@ -139,6 +139,11 @@ impl<'py, R: Float> TakenUpstream<'py, R> {
         output_gradient: Option<&Bound<'py, PyAny>>,
         state_gradients: Option<&Bound<'py, PyDict>>,
     ) -> Result<Self> {
+        if output_gradient.is_none() && state_gradients.is_none() {
+            let name = "output_gradient".to_owned();
+            let reason = "missing, and there are no state_gradients: give one of them".to_owned();
+            return Err(Error::Objective { name, reason }.into());
+        }
         Ok(Self {
             output_gradient: output_gradient
                 .map(|array| take("output_gradient", array))

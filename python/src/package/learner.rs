@@ -1,23 +1,25 @@
 //! A population in training.
 
-use super::arrays::give;
+use super::arrays::{by_name, give, perhaps_by_name};
 use super::engine::{Engine, engine_or_cpu};
 use super::episodes::{Given, TakenEpisodes};
-use super::error::Result;
+use super::error::{Result, setting};
 use super::network::Network;
 use super::parameters::{Parameters, Values};
 use super::process::{Birthplace, compute, forked};
-use super::session::{other_precision, unused};
+use super::session::other_precision;
 use super::settings;
+use super::state::{give_state, take_state};
 use super::tasks::Task;
-use metaplastic::Optimiser;
+use super::turns::{Turn, Turns};
+use super::whole;
 use metaplastic::engine::Failure;
 use metaplastic::random::Purpose;
 use metaplastic::tasks::EpisodeSource;
+use metaplastic::{Error, Optimiser};
 use numpy::IntoPyArray;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Of either precision.
@@ -36,17 +38,21 @@ enum Kept {
 /// >>> learner = mp.Learner(network, mp.Parameters.initialise(network, 3), mp.Optimiser("adam", 0.01))
 /// >>> learner.train(task, 10, batch=4).shape                   # the mean loss of each network
 /// (3,)
+/// >>> state = learner.training_state()                         # to be saved: np.savez("state.npz", **state)
+/// >>> learner.set_training_state(state)                        # of this learner, or of another like it
+/// >>> state["first_moment.layer0.weight"].shape                # [P, O, I]
+/// (3, 2, 10)
 #[pyclass(frozen, module = "metaplastic")]
 pub struct Learner {
-    kept: Mutex<Kept>,
+    kept: Turns<Kept>,
     network: metaplastic::Network,
     engine: &'static str,
     birthplace: Birthplace,
 }
 
 macro_rules! in_learner {
-    ($this:expr, $learner:ident => $body:expr) => {{
-        let mut kept = $this.kept()?;
+    ($this:expr, $py:expr, $learner:ident => $body:expr) => {{
+        let mut kept = $this.kept($py)?;
         match &mut *kept {
             Kept::Single($learner) => $body,
             Kept::Double($learner) => $body,
@@ -58,11 +64,11 @@ macro_rules! in_learner {
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(100);
 
 impl Learner {
-    fn kept(&self) -> Result<MutexGuard<'_, Kept>> {
+    fn kept(&self, py: Python<'_>) -> Result<Turn<'_, Kept>> {
         if self.engine != "cpu" && !self.birthplace.is_here() {
             return Err(forked().into());
         }
-        unused("learner", &self.kept)
+        self.kept.take(py)
     }
 
     /// Meta-steps, until their end or a signal.
@@ -73,7 +79,7 @@ impl Learner {
         [first, end]: [u32; 2],
         learn: bool,
     ) -> Result<Py<PyAny>> {
-        in_learner!(self, learner => {
+        in_learner!(self, py, learner => {
             let (mut done, mut next) = (first, 1);
             loop {
                 let part = done..end.min(done.saturating_add(next));
@@ -117,7 +123,7 @@ impl Learner {
             }
         };
         Ok(Self {
-            kept: Mutex::new(kept),
+            kept: Turns::new("learner", kept),
             network: network.clone(),
             engine: engine.kind(),
             birthplace: Birthplace::here(),
@@ -132,16 +138,16 @@ impl Learner {
         input: &Bound<'_, PyAny>,
         target: &Bound<'_, PyAny>,
         mask: Option<&Bound<'_, PyAny>>,
-        states: Option<&Bound<'_, PyDict>>,
+        #[pyo3(from_py_with = perhaps_by_name)] states: Option<Bound<'_, PyDict>>,
     ) -> Result<Py<PyAny>> {
         let given = Given {
             input: Some(input),
             target: Some(target),
             mask,
-            states,
+            states: states.as_ref(),
             ..Given::default()
         };
-        in_learner!(self, learner => {
+        in_learner!(self, py, learner => {
             let taken = TakenEpisodes::of(&self.network, given)?;
             let episodes = taken.views()?;
             let losses = compute(py, || learner.step(&episodes))??;
@@ -155,10 +161,10 @@ impl Learner {
         &self,
         py: Python<'_>,
         task: &Bound<'_, Task>,
-        meta_steps: u32,
-        first: u32,
-        batch: usize,
-        seed: u64,
+        #[pyo3(from_py_with = whole::meta_steps)] meta_steps: u32,
+        #[pyo3(from_py_with = whole::first)] first: u32,
+        #[pyo3(from_py_with = whole::batch)] batch: usize,
+        #[pyo3(from_py_with = whole::seed)] seed: u64,
     ) -> Result<Py<PyAny>> {
         self.on_task(
             py,
@@ -176,10 +182,10 @@ impl Learner {
         &self,
         py: Python<'_>,
         task: &Bound<'_, Task>,
-        meta_steps: u32,
-        first: u32,
-        batch: usize,
-        seed: u64,
+        #[pyo3(from_py_with = whole::meta_steps)] meta_steps: u32,
+        #[pyo3(from_py_with = whole::first)] first: u32,
+        #[pyo3(from_py_with = whole::batch)] batch: usize,
+        #[pyo3(from_py_with = whole::seed)] seed: u64,
     ) -> Result<Py<PyAny>> {
         self.on_task(
             py,
@@ -193,7 +199,7 @@ impl Learner {
 
     /// One update with the caller's gradients.
     fn apply(&self, py: Python<'_>, gradients: &Parameters) -> Result<()> {
-        let mut kept = self.kept()?;
+        let mut kept = self.kept(py)?;
         match (&mut *kept, &gradients.0) {
             (Kept::Single(learner), Values::Single(it)) => Ok(compute(py, || learner.apply(it))??),
             (Kept::Double(learner), Values::Double(it)) => Ok(compute(py, || learner.apply(it))??),
@@ -203,15 +209,35 @@ impl Learner {
 
     #[getter]
     fn parameters(&self, py: Python<'_>) -> Result<Parameters> {
-        in_learner!(self, learner => {
+        in_learner!(self, py, learner => {
             let learner = &mut **learner;
             Ok(Parameters::of(compute(py, move || learner.parameters())??))
         })
     }
 
+    /// Everything that the population is, as arrays by name: from there training goes on with the same bits.
+    fn training_state(&self, py: Python<'_>) -> Result<Py<PyDict>> {
+        in_learner!(self, py, learner => {
+            let learner = &mut **learner;
+            give_state(py, compute(py, move || learner.state())??)
+        })
+    }
+
+    /// Goes on from there.
+    fn set_training_state(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = by_name)] state: Bound<'_, PyDict>,
+    ) -> Result<()> {
+        in_learner!(self, py, learner => {
+            let state = take_state(&self.network, &state)?;
+            Ok(compute(py, || learner.set_state(&state))??)
+        })
+    }
+
     #[getter]
-    fn failures(&self) -> Result<Vec<(usize, u64, String)>> {
-        in_learner!(self, learner => Ok(failures(learner.failures()?)))
+    fn failures(&self, py: Python<'_>) -> Result<Vec<(usize, u64, String)>> {
+        in_learner!(self, py, learner => Ok(failures(learner.failures()?)))
     }
 }
 
@@ -234,7 +260,17 @@ impl Learner {
             seeds: None,
             first: 0,
         };
-        let end = first.saturating_add(count);
+        if count == 0 {
+            let field = "meta_steps".to_owned();
+            return Err(Error::ZeroSize { field }.into());
+        }
+        let end = first.checked_add(count).ok_or_else(|| {
+            let most = u32::MAX - first;
+            setting(
+                "meta_steps",
+                format!("{count} from the {first}th on, at most {most} are supported"),
+            )
+        })?;
         let learned = self.run(py, &source, [first, end], purpose == Purpose::Training);
         task.raised()?;
         learned

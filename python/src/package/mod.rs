@@ -15,8 +15,11 @@ mod process;
 mod results;
 mod session;
 mod settings;
+mod state;
 mod tasks;
 mod training;
+mod turns;
+mod whole;
 
 use pyo3::prelude::*;
 

@@ -1,9 +1,10 @@
 //! Parameters of a population, which do not change: what learns makes others.
 
-use super::arrays::{Float, lend, take};
+use super::arrays::{Float, by_name, lend, take};
 use super::error::{Result, setting};
 use super::network::{Network, is_double};
 use super::settings;
+use super::whole;
 use metaplastic::parameters::{Initial, Tensor};
 use metaplastic::tensors::{
     parameters_from_bytes, parameters_to_bytes, read_parameters_with, write_parameters_with,
@@ -193,12 +194,12 @@ impl Parameters {
     #[pyo3(signature = (network, tensors, dtype = None))]
     fn new(
         network: &Network,
-        tensors: &Bound<'_, PyDict>,
+        #[pyo3(from_py_with = by_name)] tensors: Bound<'_, PyDict>,
         dtype: Option<&Bound<'_, PyAny>>,
     ) -> Result<Self> {
         Ok(match wants_double(dtype)? {
-            false => Self::of(of_tensors::<f32>(&network.0, tensors)?),
-            true => Self::of(of_tensors::<f64>(&network.0, tensors)?),
+            false => Self::of(of_tensors::<f32>(&network.0, &tensors)?),
+            true => Self::of(of_tensors::<f64>(&network.0, &tensors)?),
         })
     }
 
@@ -207,8 +208,8 @@ impl Parameters {
     #[pyo3(signature = (network, population = 1, seed = 0, *, dtype = None, **initial))]
     fn initialise(
         network: &Network,
-        population: usize,
-        seed: u64,
+        #[pyo3(from_py_with = whole::population)] population: usize,
+        #[pyo3(from_py_with = whole::seed)] seed: u64,
         dtype: Option<&Bound<'_, PyAny>>,
         initial: Option<&Bound<'_, PyDict>>,
     ) -> Result<Self> {
@@ -274,6 +275,18 @@ impl Parameters {
         })
     }
 
+    #[pyo3(signature = (name, default = None))]
+    fn get<'py>(
+        this: &Bound<'py, Self>,
+        name: &str,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> Result<Option<Bound<'py, PyAny>>> {
+        match this.get().find(name) {
+            Some(_) => Self::__getitem__(this, name).map(Some),
+            None => Ok(default),
+        }
+    }
+
     fn __len__(&self) -> usize {
         self.tensors().len()
     }
@@ -305,7 +318,11 @@ impl Parameters {
     }
 
     /// Networks `start` to `stop` alone.
-    fn networks(&self, start: usize, stop: usize) -> Result<Self> {
+    fn networks(
+        &self,
+        #[pyo3(from_py_with = whole::start)] start: usize,
+        #[pyo3(from_py_with = whole::stop)] stop: usize,
+    ) -> Result<Self> {
         let population = self.population();
         if start >= stop || stop > population {
             let reason = format!("{start} to {stop} of a population of {population}");
@@ -318,7 +335,7 @@ impl Parameters {
     }
 
     /// The population `times` over.
-    fn repeat(&self, times: usize) -> Result<Self> {
+    fn repeat(&self, #[pyo3(from_py_with = whole::times)] times: usize) -> Result<Self> {
         Ok(Self(match &self.0 {
             Values::Single(it) => it.repeat(times)?.into(),
             Values::Double(it) => it.repeat(times)?.into(),

@@ -1,6 +1,6 @@
 //! Networks that an engine keeps between calls.
 
-use super::arrays::{TakenDynamics, give, give_dynamics, take};
+use super::arrays::{TakenDynamics, by_name, give, give_dynamics, perhaps_by_name, take};
 use super::engine::{Engine, engine_or_cpu, wanted};
 use super::episodes::{Given, TakenEpisodes, TakenUpstream};
 use super::error::{Result, out_of_turn};
@@ -9,10 +9,12 @@ use super::network::Network;
 use super::parameters::{Parameters, Values, of_flat};
 use super::process::{Birthplace, compute, forked};
 use super::results::{Gradients, Outcome};
+use super::state::{give_state, take_state};
+use super::turns::{Turn, Turns};
+use super::whole;
 use metaplastic::Extent;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::sync::{Mutex, MutexGuard, TryLockError};
 
 /// Of either precision.
 enum Kept {
@@ -36,7 +38,7 @@ enum Kept {
 #[pyclass(frozen, module = "metaplastic", weakref)]
 pub struct Session {
     /// None once it is closed.
-    kept: Mutex<Option<Kept>>,
+    kept: Turns<Option<Kept>>,
     network: metaplastic::Network,
     extent: Extent,
     population: usize,
@@ -46,8 +48,8 @@ pub struct Session {
 
 /// Runs an expression on the session, in its precision.
 macro_rules! in_session {
-    ($this:expr, $session:ident => $body:expr) => {{
-        let mut kept = $this.kept()?;
+    ($this:expr, $py:expr, $session:ident => $body:expr) => {{
+        let mut kept = $this.kept($py)?;
         match kept.as_mut().expect("it is looked at before") {
             Kept::Single($session) => $body,
             Kept::Double($session) => $body,
@@ -55,26 +57,12 @@ macro_rules! in_session {
     }};
 }
 
-/// What is behind `lock`, unless another call has it.
-pub fn unused<'a, T>(what: &str, lock: &'a Mutex<T>) -> Result<MutexGuard<'a, T>> {
-    match lock.try_lock() {
-        Ok(guard) => Ok(guard),
-        // Whoever panicked was in the midst of a change.
-        Err(TryLockError::Poisoned(_)) => {
-            Err(out_of_turn(what, "an earlier call failed in its midst: open a new one").into())
-        }
-        Err(TryLockError::WouldBlock) => {
-            Err(out_of_turn(what, "in use by another call that has not ended").into())
-        }
-    }
-}
-
 impl Session {
-    fn kept(&self) -> Result<MutexGuard<'_, Option<Kept>>> {
+    fn kept(&self, py: Python<'_>) -> Result<Turn<'_, Option<Kept>>> {
         if self.engine != "cpu" && !self.birthplace.is_here() {
             return Err(forked().into());
         }
-        let kept = unused("session", &self.kept)?;
+        let kept = self.kept.take(py)?;
         match kept.is_some() {
             true => Ok(kept),
             false => Err(out_of_turn("session", "closed: open a new one").into()),
@@ -91,8 +79,8 @@ impl Session {
         py: Python<'_>,
         network: &Network,
         parameters: &Parameters,
-        batch: usize,
-        steps: usize,
+        #[pyo3(from_py_with = whole::batch)] batch: usize,
+        #[pyo3(from_py_with = whole::steps)] steps: usize,
         step_by_step: bool,
         initial_states: bool,
         state_gradients: bool,
@@ -127,7 +115,7 @@ impl Session {
             Kept::Double(session) => session.population(),
         };
         Ok(Self {
-            kept: Mutex::new(Some(kept)),
+            kept: Turns::new("session", Some(kept)),
             network: network.clone(),
             extent,
             population,
@@ -137,14 +125,14 @@ impl Session {
     }
 
     /// Gives its memory back. Closing it again does nothing.
-    fn close(&self) -> Result<()> {
-        unused("session", &self.kept)?.take();
+    fn close(&self, py: Python<'_>) -> Result<()> {
+        self.kept.take(py)?.take();
         Ok(())
     }
 
     #[getter]
-    fn closed(&self) -> Result<bool> {
-        Ok(unused("session", &self.kept)?.is_none())
+    fn closed(&self, py: Python<'_>) -> Result<bool> {
+        Ok(self.kept.take(py)?.is_none())
     }
 
     fn __enter__(this: Py<Self>) -> Py<Self> {
@@ -152,8 +140,8 @@ impl Session {
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, _exception: &Bound<'_, pyo3::types::PyTuple>) -> Result<()> {
-        self.close()
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, pyo3::types::PyTuple>) -> Result<()> {
+        self.close(py)
     }
 
     #[getter]
@@ -168,20 +156,20 @@ impl Session {
 
     /// Steps that the present episodes have run.
     #[getter]
-    fn steps(&self) -> Result<usize> {
-        in_session!(self, session => Ok(session.steps()))
+    fn steps(&self, py: Python<'_>) -> Result<usize> {
+        in_session!(self, py, session => Ok(session.steps()))
     }
 
     #[getter]
     fn parameters(&self, py: Python<'_>) -> Result<Parameters> {
-        in_session!(self, session => {
+        in_session!(self, py, session => {
             let session = &mut **session;
             Ok(Parameters::of(compute(py, move || session.parameters())??))
         })
     }
 
     fn set_parameters(&self, py: Python<'_>, parameters: &Parameters) -> Result<()> {
-        let mut kept = self.kept()?;
+        let mut kept = self.kept(py)?;
         match (
             kept.as_mut().expect("it is looked at before"),
             &parameters.0,
@@ -198,7 +186,7 @@ impl Session {
 
     /// The same from values that lie together, `[P, parameters of one network]`.
     fn set_flat(&self, py: Python<'_>, flat: &Bound<'_, PyAny>) -> Result<()> {
-        in_session!(self, session => {
+        in_session!(self, py, session => {
             let parameters = of_flat(&self.network, flat)?;
             Ok(compute(py, || session.set_parameters(&parameters))??)
         })
@@ -210,14 +198,14 @@ impl Session {
         &self,
         py: Python<'_>,
         input: &Bound<'_, PyAny>,
-        states: Option<&Bound<'_, PyDict>>,
+        #[pyo3(from_py_with = perhaps_by_name)] states: Option<Bound<'_, PyDict>>,
     ) -> Result<Outcome> {
         let given = Given {
             input: Some(input),
-            states,
+            states: states.as_ref(),
             ..Given::default()
         };
-        in_session!(self, session => {
+        in_session!(self, py, session => {
             let taken = TakenEpisodes::of(&self.network, given)?;
             let episodes = taken.views()?;
             Outcome::of(py, compute(py, || session.forward(&episodes))??)
@@ -226,14 +214,18 @@ impl Session {
 
     /// Begins new episodes, to be run step by step.
     #[pyo3(signature = (states = None))]
-    fn begin(&self, py: Python<'_>, states: Option<&Bound<'_, PyDict>>) -> Result<()> {
-        in_session!(self, session => match states {
+    fn begin(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = perhaps_by_name)] states: Option<Bound<'_, PyDict>>,
+    ) -> Result<()> {
+        in_session!(self, py, session => match states {
             None => {
                 session.begin();
                 Ok(())
             }
             Some(_) => {
-                let taken = TakenDynamics::of("states", states)?;
+                let taken = TakenDynamics::of("states", states.as_ref())?;
                 let states = taken.views();
                 Ok(compute(py, || session.begin_from(&states))??)
             }
@@ -246,12 +238,12 @@ impl Session {
         &self,
         py: Python<'_>,
         input: &Bound<'_, PyAny>,
-        modulators: Option<&Bound<'_, PyDict>>,
+        #[pyo3(from_py_with = perhaps_by_name)] modulators: Option<Bound<'_, PyDict>>,
     ) -> Result<Py<PyAny>> {
-        in_session!(self, session => {
+        in_session!(self, py, session => {
             let input = take("input", input)?;
             let input = input.step("[P, B, I]")?;
-            let modulators = TakenDynamics::of("modulators", modulators)?;
+            let modulators = TakenDynamics::of("modulators", modulators.as_ref())?;
             let modulators = modulators.views();
             let output = compute(py, || session.modulated_step(input, &modulators))??;
             Ok(give(py, output))
@@ -261,7 +253,7 @@ impl Session {
     /// Traces and activities after the last step that was run, of a session with `keep_states` or `final_states`.
     #[getter]
     fn states(&self, py: Python<'_>) -> Result<Py<PyDict>> {
-        in_session!(self, session => {
+        in_session!(self, py, session => {
             let session = &mut **session;
             give_dynamics(py, compute(py, move || session.states())??)
         })
@@ -272,10 +264,10 @@ impl Session {
         &self,
         py: Python<'_>,
         output_gradient: Option<&Bound<'_, PyAny>>,
-        state_gradients: Option<&Bound<'_, PyDict>>,
+        #[pyo3(from_py_with = perhaps_by_name)] state_gradients: Option<Bound<'_, PyDict>>,
     ) -> Result<Gradients> {
-        in_session!(self, session => {
-            let taken = TakenUpstream::of(output_gradient, state_gradients)?;
+        in_session!(self, py, session => {
+            let taken = TakenUpstream::of(output_gradient, state_gradients.as_ref())?;
             let upstream = taken.views()?;
             Gradients::of(py, compute(py, || session.backward(upstream))??)
         })
@@ -286,10 +278,10 @@ impl Session {
         &self,
         py: Python<'_>,
         output_gradient: Option<&Bound<'_, PyAny>>,
-        state_gradients: Option<&Bound<'_, PyDict>>,
+        #[pyo3(from_py_with = perhaps_by_name)] state_gradients: Option<Bound<'_, PyDict>>,
     ) -> Result<Gradients> {
-        in_session!(self, session => {
-            let taken = TakenUpstream::of(output_gradient, state_gradients)?;
+        in_session!(self, py, session => {
+            let taken = TakenUpstream::of(output_gradient, state_gradients.as_ref())?;
             let upstream = taken.views()?;
             Gradients::of_episodes(py, compute(py, || session.learn(upstream))??)
         })
@@ -297,7 +289,7 @@ impl Session {
 
     /// One update with the caller's gradients.
     fn apply(&self, py: Python<'_>, gradients: &Parameters) -> Result<()> {
-        let mut kept = self.kept()?;
+        let mut kept = self.kept(py)?;
         match (kept.as_mut().expect("it is looked at before"), &gradients.0) {
             (Kept::Single(session), Values::Single(it)) => Ok(compute(py, || session.apply(it))??),
             (Kept::Double(session), Values::Double(it)) => Ok(compute(py, || session.apply(it))??),
@@ -305,10 +297,30 @@ impl Session {
         }
     }
 
+    /// Everything that the networks are in training, as arrays by name: as a learner's.
+    fn training_state(&self, py: Python<'_>) -> Result<Py<PyDict>> {
+        in_session!(self, py, session => {
+            let session = &mut **session;
+            give_state(py, compute(py, move || session.state())??)
+        })
+    }
+
+    /// Goes on from there. Episodes that are under way are given up.
+    fn set_training_state(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = by_name)] state: Bound<'_, PyDict>,
+    ) -> Result<()> {
+        in_session!(self, py, session => {
+            let state = take_state(&self.network, &state)?;
+            Ok(compute(py, || session.set_state(&state))??)
+        })
+    }
+
     /// Networks that stopped learning: index, episodes seen before, and the tensor that was not finite.
     #[getter]
-    fn failures(&self) -> Result<Vec<(usize, u64, String)>> {
-        in_session!(self, session => Ok(super::learner::failures(session.failures()?)))
+    fn failures(&self, py: Python<'_>) -> Result<Vec<(usize, u64, String)>> {
+        in_session!(self, py, session => Ok(super::learner::failures(session.failures()?)))
     }
 
     fn __repr__(&self) -> String {

@@ -5,6 +5,7 @@ use super::learner::read_optimisers;
 use super::network::Network;
 use super::parameters::read_initial;
 use super::settings;
+use super::whole;
 use metaplastic::tasks::{self, Draw, EpisodeSource, Sequence, Setup};
 use metaplastic::{Error, Loss};
 use numpy::{PyArray2, PyArrayMethods};
@@ -112,10 +113,10 @@ impl Task {
     #[pyo3(signature = (batch = 1, *, population = 1, meta_step = 0, seed = 0))]
     fn episodes(
         this: &Bound<'_, Self>,
-        batch: usize,
-        population: usize,
-        meta_step: u32,
-        seed: u64,
+        #[pyo3(from_py_with = whole::batch)] batch: usize,
+        #[pyo3(from_py_with = whole::population)] population: usize,
+        #[pyo3(from_py_with = whole::meta_step)] meta_step: u32,
+        #[pyo3(from_py_with = whole::seed)] seed: u64,
     ) -> Result<(Py<PyAny>, Py<PyAny>, Py<PyAny>)> {
         let py = this.py();
         let shared = Self::shared(this)?;
@@ -218,8 +219,11 @@ impl std::fmt::Debug for Own {
 
 impl Own {
     fn of(task: &Bound<'_, Task>) -> Result<Self> {
-        let size = |name: &str| task.getattr(name)?.extract::<usize>();
-        let sizes = [size("inputs")?, size("outputs")?, size("steps")?];
+        let sizes = [
+            whole::inputs(&task.getattr("inputs")?)?,
+            whole::outputs(&task.getattr("outputs")?)?,
+            whole::steps(&task.getattr("steps")?)?,
+        ];
         let loss: String = task.getattr("loss")?.extract()?;
         let counts = (0..sizes[2]).map(|step| task.call_method1("counts", (step,))?.is_truthy());
         Ok(Self {
@@ -247,7 +251,13 @@ impl Own {
         self.object
             .call_method1(py, "fill", (random, &given, &wanted))?;
         for (to, from) in [(input, given), (target, wanted)] {
-            to.copy_from_slice(from.readonly().as_slice()?);
+            let from = from.readonly();
+            let from = from.as_slice()?;
+            if from.len() != to.len() {
+                let reason = format!("resized to {} numbers from {}", from.len(), to.len());
+                return Err(Failure::from(setting("task.fill", reason)).into());
+            }
+            to.copy_from_slice(from);
         }
         Ok(())
     }
@@ -325,15 +335,15 @@ fn read_setup(task: &Bound<'_, Task>) -> Result<Setup> {
     let episodes = made
         .get_item("episodes")?
         .ok_or_else(|| missing("episodes"))?;
-    let mut setup = Setup::new(network, optimiser, episodes.extract()?);
+    let mut setup = Setup::new(network, optimiser, whole::episodes(&episodes)?);
     if let Some(initial) = made.get_item("initial")? {
         setup.initial = read_initial(Some(initial.cast::<PyDict>().map_err(PyErr::from)?))?;
     }
     if let Some(batch) = made.get_item("batch")? {
-        setup.batch = batch.extract()?;
+        setup.batch = whole::batch(&batch)?;
     }
     if let Some(population) = made.get_item("population")? {
-        setup.population = population.extract()?;
+        setup.population = whole::population(&population)?;
     }
     Ok(setup)
 }
@@ -356,7 +366,7 @@ impl Random {
     }
 
     /// A whole number from 0 to `count - 1`.
-    fn below(&self, count: u32) -> Result<u32> {
+    fn below(&self, #[pyo3(from_py_with = whole::count)] count: u32) -> Result<u32> {
         if count == 0 {
             let field = "count".to_owned();
             return Err(Error::ZeroSize { field }.into());

@@ -7,6 +7,7 @@ use super::parameters::{Parameters, Values};
 use super::process::{compute, compute_and_watch};
 use super::settings;
 use super::tasks::{Shared, Task};
+use super::whole;
 use metaplastic::engine::EngineKind;
 use metaplastic::ndarray::Array2;
 use metaplastic::training::{self, Event, Training};
@@ -272,8 +273,8 @@ pub fn evaluate(
     network: &Network,
     parameters: &Parameters,
     task: &Bound<'_, Task>,
-    episodes: u64,
-    seed: u64,
+    #[pyo3(from_py_with = whole::episodes)] episodes: u64,
+    #[pyo3(from_py_with = whole::seed)] seed: u64,
     engine: Option<&Engine>,
 ) -> Result<Evaluation> {
     let engine = super::engine::engine_or_cpu(engine)?;
