@@ -18,10 +18,12 @@ CPU, where tensors are read in place; tensors of another device go through the h
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import warnings
 import weakref
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -42,6 +44,9 @@ State = Mapping[str, Tensor]
 
 # What `keep` says: the forward half is kept for a backward one, which may want the gradient of the input.
 _KEEP, _KEEP_FOR_INPUT = 1, 2
+
+_NO_SECOND = "plastic layers have no second derivative"
+_NO_FORWARD_MODE = "plastic layers have no derivative in forward mode: take jacrev for jacfwd"
 
 
 @lru_cache(maxsize=256)
@@ -138,8 +143,15 @@ class _States(Mapping[str, Tensor]):
     def __repr__(self) -> str:
         return repr(self._brought())
 
-    def __reduce__(self) -> tuple[type, tuple[dict[str, Tensor]]]:
-        return dict, (self._brought(),)
+    def __copy__(self) -> dict[str, Tensor]:
+        return dict(self._brought())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Tensor]:
+        return copy.deepcopy(self._brought(), memo)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The one mapping that is made anew by a call, and that `torch.load` trusts.
+        return OrderedDict, (), None, None, iter(self._brought().items())
 
 
 _pytree.register_pytree_node(
@@ -328,6 +340,27 @@ def _call_backward(description, for_input, present, parameters, input, *others):
     )
 
 
+def _is_batched(gradients: Sequence[Tensor]) -> bool:
+    """Whether they are those of `is_grads_batched`, which has a `vmap` of its own: one that asks operators of lists for nothing."""
+    return any(torch._C._functorch.is_legacy_batchedtensor(it) for it in gradients)
+
+
+def _call_backward_on_each(description, for_input, present, *tensors):
+    """`_call_backward` on each of many gradients, one after the other: the forward half that is kept serves all of them."""
+    level = torch._C._vmapmode_increment_nesting() - 1
+    torch._C._vmapmode_decrement_nesting()
+    first = len(tensors) - sum(present)
+    # With the axis that they have in common first, of length 1 where one is the same for all.
+    gradients = [torch._remove_batch_dim(it, level, 1, 0) for it in tensors[first:]]
+    size = max(len(it) for it in gradients)
+    gradients = [it.expand(size, *it.shape[1:]) for it in gradients]
+    made = [
+        _call_backward(description, for_input, present, *tensors[:first], *each)
+        for each in zip(*gradients, strict=True)
+    ]
+    return [torch._add_batch_dim(torch.stack(it), 0, level) for it in zip(*made, strict=True)]
+
+
 def _backward(ctx, gradients):
     parameters, input, *given, token = ctx.saved_tensors
     upstream = gradients[:-1]
@@ -335,11 +368,12 @@ def _backward(ctx, gradients):
         return None, None, None, None, None, [None] * ctx.count
     for_input = ctx.needs_input_grad[4]
     present = [it is not None for it in upstream]
-    tensors = [parameters, input, *given, token, *(it for it in upstream if it is not None)]
+    there = [it for it in upstream if it is not None]
     if _is_transformed():
-        made = _TransformedBackward.apply(ctx.description, for_input, present, *tensors)
+        call = _TransformedBackward.apply
     else:
-        made = _call_backward(ctx.description, for_input, present, *tensors)
+        call = _call_backward_on_each if _is_batched(there) else _call_backward
+    made = call(ctx.description, for_input, present, parameters, input, *given, token, *there)
     by_parameters, *others = made
     by_input = others.pop(0) if for_input else None
     # What was common to all networks gets the sum over them.
@@ -352,7 +386,12 @@ def _backward(ctx, gradients):
     return None, None, None, by_parameters, by_input, by_given
 
 
+def _refuse_second(ctx, gradients):
+    raise NotImplementedError(_NO_SECOND)
+
+
 _run.register_autograd(_backward, setup_context=_setup_context)
+_run_backward.register_autograd(_refuse_second)
 
 
 class _Transformed(torch.autograd.Function):
@@ -379,6 +418,10 @@ class _Transformed(torch.autograd.Function):
         *others, by_given = _backward(ctx, gradients)
         return *others, *by_given
 
+    @staticmethod
+    def jvp(ctx, *tangents):
+        raise NotImplementedError(_NO_FORWARD_MODE)
+
 
 class _TransformedBackward(torch.autograd.Function):
     """The backward half for `torch.func`."""
@@ -395,7 +438,7 @@ class _TransformedBackward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *gradients):
-        raise NotImplementedError("plastic layers have no second derivative")
+        raise NotImplementedError(_NO_SECOND)
 
 
 def _networks(tensor: Tensor, dim: int | None, size: int, population: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 import copy
 import gc
+import io
+import pickle
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.func import functional_call, grad, jacfwd, jacrev, stack_module_state, vmap
 
 import metaplastic as mp
 import metaplastic.torch as mpt
@@ -373,6 +375,142 @@ def test_many_gradients_of_one_forward_half():
     (together,) = vmap(pull)(upstream)
     for index in range(5):
         torch.testing.assert_close(together[index], pull(upstream[index])[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_in_a_batch_are_those_one_by_one(kind):
+    layer = double(kind)
+    input, modulator = episodes(layer)
+    input.requires_grad_()
+    state = {name: it.requires_grad_() for name, it in states_of(layer, input, modulator).items()}
+    output, after = layer(input, state, modulator)
+    results = [output, *after.values()]
+    wanted = [*layer.parameters(), input, *state.values()]
+    upstream = [torch.randn(5, *it.shape, dtype=torch.float64) for it in results]
+    # Of the output alone, of some of the results, and of all of them.
+    for some in ([0], [len(results) - 1], range(len(results))):
+        given = [results[index] for index in some]
+        options = {"retain_graph": True, "allow_unused": True}
+        together = torch.autograd.grad(
+            given, wanted, [upstream[index] for index in some], is_grads_batched=True, **options
+        )
+        for place in range(5):
+            each = [upstream[index][place] for index in some]
+            apart = torch.autograd.grad(given, wanted, each, **options)
+            for one, other in zip(together, apart, strict=True):
+                assert (one is None) == (other is None)
+                assert one is None or torch.equal(one[place], other)
+    del results, given, output, after, together, apart
+    gc.collect()
+
+
+def test_batches_of_gradients_take_one_forward_half(monkeypatch):
+    layer = double("hebb")
+    input, _ = episodes(layer)
+
+    def run(weight):
+        return functional_call(layer, {"weight": weight}, (input,))[0]
+
+    weight = layer.weight.detach()
+    expected = torch.autograd.functional.jacobian(run, weight)
+    monkeypatch.setattr(mpt, "gradient", None)
+    got = torch.autograd.functional.jacobian(run, weight, vectorize=True)
+    assert torch.equal(got, expected)
+    assert torch.autograd.gradcheck(run, weight.clone().requires_grad_(), check_batched_grad=True)
+
+
+@pytest.mark.parametrize("kind", ["hebb", "retroactive"])
+def test_jacobians(kind):
+    layer = double(kind)
+    input, _ = episodes(layer)
+
+    def run(weight):
+        output, state = functional_call(layer, {"weight": weight}, (input,))
+        return output, state["trace"]
+
+    weight = layer.weight.detach()
+    expected = torch.autograd.functional.jacobian(run, weight)
+    for chunk in (None, 3):
+        for one, other in zip(jacrev(run, chunk_size=chunk)(weight), expected, strict=True):
+            torch.testing.assert_close(one, other)
+    several = torch.stack([weight, 0.5 * weight])
+    for one, other in zip(vmap(jacrev(run))(several), expected, strict=True):
+        torch.testing.assert_close(one[0], other)
+
+
+def test_derivatives_that_there_are_not_are_refused():
+    layer = double("hebb")
+    input, _ = episodes(layer)
+
+    def run(weight):
+        return functional_call(layer, {"weight": weight}, (input,))[0].square().sum()
+
+    weight = layer.weight.detach()
+    with pytest.raises(NotImplementedError, match="no derivative in forward mode"):
+        jacfwd(run)(weight)
+    with pytest.raises(NotImplementedError, match="no second derivative"):
+        jacrev(jacrev(run))(weight)
+    (by_weight,) = torch.autograd.grad(run(layer.weight), layer.weight, create_graph=True)
+    with pytest.raises(NotImplementedError, match="no second derivative"):
+        by_weight.sum().backward()
+
+
+def saved_and_loaded(thing):
+    file = io.BytesIO()
+    torch.save(thing, file)
+    file.seek(0)
+    return torch.load(file)
+
+
+@pytest.mark.parametrize("kind", ["hebb", "recurrent", "retroactive"])
+def test_states_are_saved_and_loaded(kind):
+    layer = double(kind)
+    input, _ = episodes(layer)
+    with torch.no_grad():
+        _, expected = layer(input)
+        output, _ = layer(input, expected)
+    checkpoint = {"layer": layer.state_dict(), "state": layer(input)[1]}
+    loaded = saved_and_loaded(checkpoint)
+    again = KINDS[kind](dtype=torch.float64)
+    again.load_state_dict(loaded["layer"])
+    assert torch.equal(again(input, loaded["state"])[0], output)
+    for state in (
+        saved_and_loaded(expected),
+        saved_and_loaded(layer(input)[1]),
+        pickle.loads(pickle.dumps(layer(input)[1])),
+        copy.deepcopy(expected),
+    ):
+        assert list(state) == list(expected)
+        assert all(torch.equal(state[name], expected[name]) for name in expected)
+    # As with tensors, what belongs to a graph cannot be copied.
+    with pytest.raises(RuntimeError, match="graph leaves"):
+        copy.deepcopy(layer(input)[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_modules_are_copied_and_pickled(kind):
+    layer = double(kind)
+    input, modulator = episodes(layer)
+    expected, _ = layer(input, None, modulator)
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert repr(again) == repr(layer)
+        assert torch.equal(again(input, None, modulator)[0], expected)
+        again.weight.data.zero_()
+    assert torch.equal(layer(input, None, modulator)[0], expected)
+
+
+def test_states_are_looked_at_while_another_thread_differentiates():
+    layer = double("hebb")
+    input, _ = episodes(layer, batch=8, steps=50)
+    with torch.no_grad():
+        expected = layer(input)[1]["trace"]
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(100):
+            output, state = layer(input)
+            backward = pool.submit(lambda output=output: output.sum().backward())
+            looked = pool.submit(lambda state=state: state["trace"])
+            assert torch.equal(looked.result(), expected)
+            backward.result()
 
 
 def test_modules_are_saved_and_named():
