@@ -288,8 +288,11 @@ def _backward(description, kept, upstream):
 _run.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-def _per(shape: Sequence[int], connections: int = 2) -> str:
-    return {connections: "connection", 1: "neuron", 0: "layer"}[len(shape)]
+def _per(name: str, array: Any) -> str:
+    shape = jnp.shape(array)
+    if len(shape) > 2:
+        raise InputError(f"{name}: shape {list(shape)}, expected [O, J], [O] or a scalar")
+    return ("layer", "neuron", "connection")[len(shape)]
 
 
 def _apply(kind, parameters: Arrays, input, state, modulator, settings):
@@ -298,26 +301,32 @@ def _apply(kind, parameters: Arrays, input, state, modulator, settings):
         raise InputError(f"input: shape {shape}, expected [B, T, I] or [T, I]")
     if "weight" not in parameters:
         raise InputError("weight: missing array, expected shape [O, J]")
+    if jnp.ndim(parameters["weight"]) != 2:
+        shape = list(jnp.shape(parameters["weight"]))
+        raise InputError(f"weight: shape {shape}, expected [O, J]")
     is_one = input.ndim == 2
     batch = input[None] if is_one else input
+    # What tracing knows is refused then; within a callback it would be refused in XLA's words.
+    for name, size in zip(("batch", "steps"), batch.shape[:2], strict=True):
+        if size == 0:
+            raise InputError(f"{name}: zero, expected at least 1")
     settings = dict(settings)
     # What there is, and of which shape, says what the layer has.
     if "plasticity" in parameters:
-        settings["plasticity"] = _per(jnp.shape(parameters["plasticity"]))
+        settings["plasticity"] = _per("plasticity", parameters["plasticity"])
     else:
         settings["plasticity"] = "none"
     settings["bias"] = "bias" in parameters
     if "rate" in parameters:
-        per = _per(jnp.shape(parameters["rate"]))
-        settings["rate"] = Rate(0.0, per=per)
+        settings["rate"] = Rate(0.0, per=_per("rate", parameters["rate"]))
     settings["coefficients"] = {
-        name.removeprefix("coefficient."): Coefficient(0.0, per=_per(jnp.shape(it)))
+        name.removeprefix("coefficient."): Coefficient(0.0, per=_per(name, it))
         for name, it in parameters.items()
         if name.startswith("coefficient.")
     }
     if kind is _settings.Recurrent:
         settings["input"] = "matrix" if "input_weight" in parameters else "identity"
-    layer = kind(batch.shape[-1], parameters["weight"].shape[0], **settings)
+    layer = kind(batch.shape[-1], jnp.shape(parameters["weight"])[0], **settings)
     network = Network([layer])
     description = network.to_toml()
     _, states, modulators = _described(description)
@@ -344,7 +353,8 @@ def _apply(kind, parameters: Arrays, input, state, modulator, settings):
     if state is not None:
         if sorted(state) != sorted(names):
             raise InputError(f"state: {sorted(state)}, expected {sorted(names)}")
-        given = [state[name][None] if is_one else state[name] for name in names]
+        given = [jnp.asarray(state[name]) for name in names]
+        given = [it[None] for it in given] if is_one else given
         for name, array, shape in zip(names, given, states.values(), strict=True):
             expected = (batch.shape[0], *shape)
             if array.shape != expected:
@@ -353,7 +363,13 @@ def _apply(kind, parameters: Arrays, input, state, modulator, settings):
         expected = "one for each step" if modulators else "none: the layer takes none"
         raise InputError(f"modulator: {'missing' if modulators else 'given'}, expected {expected}")
     if modulator is not None:
-        given.append(modulator[None] if is_one else modulator)
+        modulator = jnp.asarray(modulator)[None] if is_one else jnp.asarray(modulator)
+        per_neuron = _axes_of(network, states, modulators[0]) == 3
+        expected = (*batch.shape[:2], *([network.outputs] if per_neuron else []))
+        if modulator.shape != expected:
+            shape = list(modulator.shape)
+            raise InputError(f"modulator: shape {shape}, expected {list(expected)}")
+        given.append(modulator)
     given = tuple(it.astype(batch.dtype) for it in given)
     output, *finals = _run(description, jnp.concatenate(flat), batch, given)
     if is_one:

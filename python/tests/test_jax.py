@@ -1,5 +1,7 @@
 """The functions for JAX: against the same cell under `scan`, and against differences."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -158,12 +160,26 @@ def test_modulators_are_given_and_differentiated():
         "modulator: given": lambda p, x: mpj.plastic(p, x, None, x),
         "sine": lambda p, x: mpj.plastic(p, x, activation="sine"),
         "int32": lambda p, x: mpj.plastic(p, x.astype(jnp.int32)),
+        "batch: zero": lambda p, x: mpj.plastic(p, x[:0]),
+        "steps: zero": lambda p, x: mpj.plastic(p, x[:, :0]),
+        "steps: zero, expected": lambda p, x: mpj.recurrent(p, x[0, :0]),
+        "weight: shape .4.": lambda p, x: mpj.plastic({**p, "weight": x[0, 0]}, x),
+        "plasticity: shape .5, 7, 4.": lambda p, x: mpj.plastic({**p, "plasticity": x}, x),
+        "rate: shape": lambda p, x: mpj.plastic({**p, "rate": x}, x),
+        "modulator: shape .5, 7, 4., expected .5, 7.": lambda p, x: mpj.plastic(
+            p, x, None, x, modulation="episodes"
+        ),
+        "modulator: shape .5, 7., expected .5, 7, 3.": lambda p, x: mpj.plastic(
+            p, x, None, x[..., 0], modulation=mpj.Modulation("episodes", per="neuron")
+        ),
     }.items(),
 )
 def test_bad_input(text, call):
     parameters, input = problem()
-    with pytest.raises(mp.InputError, match=text):
-        call(parameters, input)
+    # As soon as it is traced, and in this package's words.
+    for change in (lambda it: it, jax.jit, lambda it: partial(jax.eval_shape, it)):
+        with pytest.raises(mp.InputError, match=text):
+            change(call)(parameters, input)
 
 
 def test_nan_is_refused_from_within():
