@@ -288,22 +288,30 @@ def _backward(description, kept, upstream):
 _run.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-def _per(name: str, array: Any) -> str:
-    shape = jnp.shape(array)
+def _array(name: str, thing: Any) -> jax.Array:
+    try:
+        return jnp.asarray(thing)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: no array can be made of it: {error}") from error
+
+
+def _per(name: str, thing: Any) -> str:
+    shape = _array(name, thing).shape
     if len(shape) > 2:
         raise InputError(f"{name}: shape {list(shape)}, expected [O, J], [O] or a scalar")
     return ("layer", "neuron", "connection")[len(shape)]
 
 
 def _apply(kind, parameters: Arrays, input, state, modulator, settings):
-    if getattr(input, "ndim", None) not in (2, 3):
-        shape = list(getattr(input, "shape", ()))
-        raise InputError(f"input: shape {shape}, expected [B, T, I] or [T, I]")
+    if not isinstance(input, (jax.Array, np.ndarray)):
+        raise InputError(f"input: a {type(input).__name__}, expected an array")
+    if input.ndim not in (2, 3):
+        raise InputError(f"input: shape {list(input.shape)}, expected [B, T, I] or [T, I]")
     if "weight" not in parameters:
         raise InputError("weight: missing array, expected shape [O, J]")
-    if jnp.ndim(parameters["weight"]) != 2:
-        shape = list(jnp.shape(parameters["weight"]))
-        raise InputError(f"weight: shape {shape}, expected [O, J]")
+    weight = _array("weight", parameters["weight"])
+    if weight.ndim != 2:
+        raise InputError(f"weight: shape {list(weight.shape)}, expected [O, J]")
     is_one = input.ndim == 2
     batch = input[None] if is_one else input
     # What tracing knows is refused then; within a callback it would be refused in XLA's words.
@@ -326,7 +334,7 @@ def _apply(kind, parameters: Arrays, input, state, modulator, settings):
     }
     if kind is _settings.Recurrent:
         settings["input"] = "matrix" if "input_weight" in parameters else "identity"
-    layer = kind(batch.shape[-1], jnp.shape(parameters["weight"])[0], **settings)
+    layer = kind(batch.shape[-1], weight.shape[0], **settings)
     network = Network([layer])
     description = network.to_toml()
     _, states, modulators = _described(description)
@@ -334,7 +342,7 @@ def _apply(kind, parameters: Arrays, input, state, modulator, settings):
     for name, (shape, is_learned) in network.tensors.items():
         own = name.removeprefix("layer0.")
         if own in parameters:
-            array = jnp.asarray(parameters[own])
+            array = _array(own, parameters[own])
         elif own == "rate" and not is_learned:
             array = jnp.full(shape, settings.get("rate", 0.01))
         else:
@@ -351,9 +359,11 @@ def _apply(kind, parameters: Arrays, input, state, modulator, settings):
     given = []
     names = [name.removeprefix("layer0.") for name in states]
     if state is not None:
-        if sorted(state) != sorted(names):
-            raise InputError(f"state: {sorted(state)}, expected {sorted(names)}")
-        given = [jnp.asarray(state[name]) for name in names]
+        if not isinstance(state, Mapping):
+            raise InputError(f"state: a {type(state).__name__}, expected a mapping of {names}")
+        if set(state) != set(names):
+            raise InputError(f"state: {list(state)}, expected {names}")
+        given = [_array(name, state[name]) for name in names]
         given = [it[None] for it in given] if is_one else given
         for name, array, shape in zip(names, given, states.values(), strict=True):
             expected = (batch.shape[0], *shape)
@@ -363,7 +373,8 @@ def _apply(kind, parameters: Arrays, input, state, modulator, settings):
         expected = "one for each step" if modulators else "none: the layer takes none"
         raise InputError(f"modulator: {'missing' if modulators else 'given'}, expected {expected}")
     if modulator is not None:
-        modulator = jnp.asarray(modulator)[None] if is_one else jnp.asarray(modulator)
+        modulator = _array("modulator", modulator)
+        modulator = modulator[None] if is_one else modulator
         per_neuron = _axes_of(network, states, modulators[0]) == 3
         expected = (*batch.shape[:2], *([network.outputs] if per_neuron else []))
         if modulator.shape != expected:
@@ -425,6 +436,10 @@ def recurrent(
 
 
 def _plain(activation, rule, rate, plastic_bias, bound, modulation, parameters) -> dict[str, Any]:
+    if not isinstance(parameters, Mapping):
+        raise InputError(f"parameters: a {type(parameters).__name__}, expected a dictionary")
+    if other := [name for name in parameters if not isinstance(name, str)]:
+        raise InputError(f"parameters: the key {other[0]!r}, expected names")
     settings: dict[str, Any] = {"activation": activation}
     if "plasticity" in parameters:
         settings |= {"rule": rule, "bound": bound, "modulation": modulation}
@@ -447,6 +462,10 @@ def init(
     dtype: Any = jnp.float32,
 ) -> dict[str, jax.Array]:
     """Parameters of a layer, drawn from U(−1/√J, 1/√J); with a `rate`, which is learned from there."""
+    # For what it says of the sizes.
+    Network([_settings.Dense(inputs, outputs)])
+    if dtype not in (jnp.float32, jnp.float64):
+        raise InputError(f"dtype: {dtype}, expected float32 or float64")
     presynaptic = outputs if recurrent else inputs
     shapes: dict[str, tuple[int, ...]] = {
         "weight": (outputs, presynaptic),

@@ -182,6 +182,10 @@ def _check(parameters: Tensor, named: Mapping[str, Tensor]) -> None:
     for name, tensor in named.items():
         if tensor.dtype != parameters.dtype:
             raise InputError(f"{name}: {tensor.dtype}, but the parameters are {parameters.dtype}")
+        if tensor.layout != torch.strided:
+            raise InputError(
+                f"{name}: {tensor.layout}, expected torch.strided: give its `to_dense()`"
+            )
         if tensor.device != parameters.device:
             raise InputError(
                 f"{name}: on {tensor.device}, but the parameters are on {parameters.device}"
@@ -497,6 +501,12 @@ def _(info, in_dims, description, for_input, parameters, input, given, token, gr
     return _apart(results, size), [0] * len(results)
 
 
+def _require_tensors(**named: Any) -> None:
+    for name, thing in named.items():
+        if not isinstance(thing, Tensor):
+            raise InputError(f"{name}: a {type(thing).__name__}, expected a tensor")
+
+
 class _Layer(nn.Module):
     """What both layers are: a network of one layer."""
 
@@ -562,6 +572,7 @@ class _Layer(nn.Module):
         the same order of axes, and the state after the last step: "trace" (and "eligibility") `[B, O, J]`, "activity" of a
         recurrent layer `[B, O]`, which are brought when one of them is first looked at. A `modulator` is `[B, T]` or `[B, T, O]`, as the layer's `modulation` says.
         """
+        _require_tensors(input=input, **({} if modulator is None else {"modulator": modulator}))
         if input.dim() not in (2, 3):
             raise InputError(f"input: shape {list(input.shape)}, expected [B, T, I] or [T, I]")
         is_one = input.dim() == 2
@@ -572,8 +583,11 @@ class _Layer(nn.Module):
             modulator = None if modulator is None else modulator.transpose(0, 1)
         names, given = self._states, []
         if state is not None:
-            if sorted(state) != sorted(names):
-                raise InputError(f"state: {sorted(state)}, expected {sorted(names)}")
+            if not isinstance(state, Mapping):
+                raise InputError(f"state: a {type(state).__name__}, expected a mapping of {names}")
+            if set(state) != set(names):
+                raise InputError(f"state: {list(state)}, expected {names}")
+            _require_tensors(**state)
             given = [state[name].unsqueeze(0) if is_one else state[name] for name in names]
         if (modulator is not None) != self._is_modulated:
             expected = "one for each step" if self._is_modulated else "none: the layer takes none"

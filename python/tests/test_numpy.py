@@ -126,6 +126,7 @@ def test_parameters_by_name_by_file_and_by_bytes(tmp_path):
     assert mp.Parameters(network, one)["layer0.rate"] == np.float32(0.1)
     with pytest.raises(KeyError):
         parameters["layer1.weight"]
+    assert 3 not in parameters and "layer0.weight" in parameters
     assert isinstance(parameters, Mapping) and parameters.get("layer1.weight", 3) == 3
     assert (parameters.get("layer0.weight") == parameters["layer0.weight"]).all()
 
@@ -499,6 +500,11 @@ def bad_calls():
         "layer0.bias: no array": lambda: mp.Parameters(network, {**parameters, "layer0.bias": [[1, 2], [3]]}),
         "input: some elements are masked": lambda: mp.forward(network, parameters, np.ma.masked_less(input, 0)),
         "a list, expected a dictionary of arrays": lambda: mp.forward(network, parameters, input, states=[1]),
+        "32 deep": lambda: mp.Network([within_itself({"kind": "dense"})]),
+        "settings: lies more than 32": lambda: mp.Recipe(mp.task("one-shot"), seed=[within_itself({})]),
+        "input: 33 axes": lambda: mp.forward(network, parameters, np.zeros((1,) * 33, np.float32)),
+        "input: 64 axes": lambda: mp.forward(network, parameters, np.zeros((1,) * 64)),
+        "expected a Schedule": lambda: mp.Learner(network, parameters, mp.Optimiser("adam", 0.1, schedule="cosine")),
         "rule: 1 texts": lambda: mp.Network([mp.Plastic(3, 3, rule=("h",))]),
         "coefficients: a int": lambda: mp.Network([mp.Plastic(3, 3, coefficients=3)]),
         "integer `-1`, expected a whole number, at least 0$": lambda: mp.Network([mp.Plastic(-1, 3)]),
@@ -506,6 +512,11 @@ def bad_calls():
         "meta_steps: 10 from the 4294967290th on, at most 5": lambda: mp.Learner(network, parameters, mp.Optimiser("adam", 0.1)).train(mp.task("one-shot"), 10, first=2**32 - 6),
         "meta_steps: zero": lambda: mp.Learner(network, parameters, mp.Optimiser("adam", 0.1)).train(mp.task("one-shot"), 0),
     }  # fmt: skip
+
+
+def within_itself(setting):
+    setting["inputs"] = [setting]
+    return setting
 
 
 def opened(network, parameters, input):

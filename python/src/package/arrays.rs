@@ -25,9 +25,16 @@ pub struct Taken<'py, R: Float> {
     array: PyReadonlyArrayDyn<'py, R>,
 }
 
+/// A view has no more; NumPy's arrays may have twice as many.
+const MOST_AXES: usize = 32;
+
 /// Takes an array in precision `R`: where it is, if it is of that precision, else as a copy.
 pub fn take<'py, R: Float>(name: &str, object: &Bound<'py, PyAny>) -> Result<Taken<'py, R>> {
     let taken = |array: &Bound<'py, PyArrayDyn<R>>| -> Result<Taken<'py, R>> {
+        if array.ndim() > MOST_AXES {
+            let reason = format!("{} axes, at most {MOST_AXES} are supported", array.ndim());
+            return Err(setting(name, reason).into());
+        }
         let array = array
             .try_readonly()
             .map_err(|_| setting(name, "another extension module is writing to it"))?;

@@ -49,13 +49,14 @@ fn raised(py: Python<'_>, error: &metaplastic::Error) -> PyErr {
 }
 
 /// Readers of tables speak of Rust's types, and end with a line break.
-const PLAIN: [(&str, &str); 6] = [
+const PLAIN: [(&str, &str); 7] = [
     ("expected usize", "expected a whole number, at least 0"),
     ("expected u64", "expected a whole number, at least 0"),
     ("expected u32", "expected a whole number, at least 0"),
     ("expected f64", "expected a number"),
     ("expected f32", "expected a number"),
     ("expected struct ", "expected a "),
+    ("expected internally tagged enum ", "expected a "),
 ];
 
 fn plain(text: &str) -> String {

@@ -291,8 +291,9 @@ impl Parameters {
         self.tensors().len()
     }
 
-    fn __contains__(&self, name: &str) -> bool {
-        self.find(name).is_some()
+    fn __contains__(&self, name: &Bound<'_, PyAny>) -> bool {
+        let name = name.extract::<String>();
+        name.is_ok_and(|name| self.find(&name).is_some())
     }
 
     fn keys(&self) -> Vec<String> {

@@ -8,13 +8,20 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// What a dictionary, a list, a text, a number or a boolean is in a file; values of `None` are left out.
-fn value(name: &str, object: &Bound<'_, PyAny>) -> Result<Option<Value>> {
+/// How deep settings may lie within each other; those that contain themselves have no end.
+const DEEPEST: usize = 32;
+
+/// What a dictionary, a list, a text, a number or a boolean is in a file; values of `None` are left out. It lies `depth` deep in others.
+fn value(name: &str, object: &Bound<'_, PyAny>, depth: usize) -> Result<Option<Value>> {
     if object.is_none() {
         return Ok(None);
     }
+    if depth > DEEPEST {
+        let reason = format!("lies more than {DEEPEST} deep in other settings");
+        return Err(setting("settings", reason).into());
+    }
     if let Ok(dictionary) = object.cast::<PyDict>() {
-        return Ok(Some(Value::Table(table(name, dictionary)?)));
+        return Ok(Some(Value::Table(inner_table(name, dictionary, depth)?)));
     }
     if object.is_instance_of::<PyBool>() {
         return Ok(Some(Value::Boolean(object.extract()?)));
@@ -37,16 +44,16 @@ fn value(name: &str, object: &Bound<'_, PyAny>) -> Result<Option<Value>> {
     }
     // A setting's own class, such as `Rate`.
     if let Ok(own) = object.getattr("_table") {
-        return value(name, &own.call0()?);
+        return value(name, &own.call0()?, depth + 1);
     }
     // NumPy's numbers.
     if let Ok(plain) = object.getattr("item") {
-        return value(name, &plain.call0()?);
+        return value(name, &plain.call0()?, depth + 1);
     }
     if let Ok(items) = object.try_iter() {
         let mut list = Vec::new();
         for item in items {
-            list.extend(value(name, &item?)?);
+            list.extend(value(name, &item?, depth + 1)?);
         }
         return Ok(Some(Value::Array(list)));
     }
@@ -57,6 +64,10 @@ fn value(name: &str, object: &Bound<'_, PyAny>) -> Result<Option<Value>> {
 
 /// A dictionary as a table; `name` says what it is in errors.
 pub fn table(name: &str, dictionary: &Bound<'_, PyDict>) -> Result<Table> {
+    inner_table(name, dictionary, 0)
+}
+
+fn inner_table(name: &str, dictionary: &Bound<'_, PyDict>, depth: usize) -> Result<Table> {
     let mut table = Table::new();
     for (key, item) in dictionary {
         let key: String = key.str()?.extract()?;
@@ -64,7 +75,7 @@ pub fn table(name: &str, dictionary: &Bound<'_, PyDict>) -> Result<Table> {
             true => key.clone(),
             false => format!("{name}.{key}"),
         };
-        if let Some(item) = value(&path, &item)? {
+        if let Some(item) = value(&path, &item, depth + 1)? {
             table.insert(key, item);
         }
     }
@@ -73,7 +84,7 @@ pub fn table(name: &str, dictionary: &Bound<'_, PyDict>) -> Result<Table> {
 
 /// The table of one of the classes in `metaplastic/_settings.py`, or of a dictionary.
 pub fn of_object(name: &str, object: &Bound<'_, PyAny>) -> Result<Table> {
-    match value(name, object)? {
+    match value(name, object, 0)? {
         Some(Value::Table(table)) => Ok(table),
         _ => {
             let class = object.get_type().name()?;
