@@ -143,7 +143,10 @@ def forward(
     final_states: bool = False,
     engine: Engine | None = None,
 ) -> Outcome:
-    """Runs episodes `[P, B, T, I]` forward; `[B, T, I]` are common to all networks."""
+    """Runs episodes `[P, B, T, I]` forward; `[B, T, I]` are common to all networks.
+
+    `states` may be those of the `Outcome` of the episodes' steps before.
+    """
 
 def gradient(
     network: Network,

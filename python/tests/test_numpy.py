@@ -206,11 +206,20 @@ def test_chunks_go_on_from_states():
     network, parameters, input, _, _ = problem("retroactive")
     whole = mp.forward(network, parameters, input, final_states=True)
     first = mp.forward(network, parameters, input[:, :4], final_states=True)
-    states = {name: first.states[name] for name in network.states}
-    second = mp.forward(network, parameters, input[:, 4:], states=states, final_states=True)
+    assert "layer0.modulator" in first.states
+    second = mp.forward(network, parameters, input[:, 4:], states=first.states, final_states=True)
     assert np.allclose(np.concatenate([first.output, second.output], 2), whole.output, atol=1e-14)
     for name in network.states:
         assert np.allclose(second.states[name], whole.states[name], atol=1e-14)
+    session = mp.Session(network, parameters, 5, 3, initial_states=True)
+    assert (session.forward(input[:, 4:], first.states).output == second.output).all()
+    with pytest.raises(mp.InputError, match="layer1.modulator"):
+        mp.forward(
+            network,
+            parameters,
+            input,
+            states={"layer1.modulator": first.states["layer0.modulator"]},
+        )
 
 
 def test_learners_learn_each_with_its_optimiser():

@@ -1,9 +1,11 @@
 //! Arrays of NumPy: read where they are, and results handed over without a copy.
 
 use super::error::{Failure, Result, setting};
+use super::network::is_modulated_from;
 use metaplastic::ndarray::{
     Array, ArrayView, ArrayView3, ArrayView4, ArrayViewD, Axis, Dimension, Ix3, Ix4,
 };
+use metaplastic::network::ModulatorFrom;
 use metaplastic::number::Real;
 use metaplastic::{Dynamic, Dynamics, Error};
 use numpy::{
@@ -198,6 +200,16 @@ impl<'py, R: Float> TakenDynamics<'py, R> {
             taken.push((layer, dynamic, take(&name, &array)?));
         }
         Ok(Self(taken))
+    }
+
+    /// Without the modulators that the network makes itself: what one call returned may be given to the next as it is.
+    pub fn without_made_by(mut self, network: &metaplastic::Network) -> Self {
+        self.0.retain(|(layer, dynamic, _)| {
+            let layer = network.layers().get(*layer);
+            let is_made = layer.is_some_and(|it| is_modulated_from(it, ModulatorFrom::Network));
+            *dynamic != Dynamic::Modulator || !is_made
+        });
+        self
     }
 
     pub fn views(&self) -> Dynamics<'_, R> {

@@ -60,7 +60,7 @@ impl<'py, R: Float> TakenEpisodes<'py, R> {
                 .transpose()?,
             mask: named("mask", given.mask)?,
             output_gradient: named("output_gradient", given.output_gradient)?,
-            states: TakenDynamics::of("states", given.states)?,
+            states: TakenDynamics::of("states", given.states)?.without_made_by(network),
             state_gradients: TakenDynamics::of("state_gradients", given.state_gradients)?,
         })
     }

@@ -93,12 +93,8 @@ impl Network {
     #[getter]
     fn given_modulators(&self) -> Vec<String> {
         let layers = self.0.layers().iter().enumerate();
-        let is_given = |layer: &Layer| {
-            let plastic = layer.as_plastic().filter(|plastic| plastic.has_trace());
-            let modulation = plastic.and_then(|plastic| plastic.modulation);
-            modulation.is_some_and(|it| it.from == ModulatorFrom::Episodes)
-        };
-        let given = layers.filter(|(_, layer)| is_given(layer));
+        let from = ModulatorFrom::Episodes;
+        let given = layers.filter(|(_, layer)| is_modulated_from(layer, from));
         given
             .map(|(index, _)| format!("layer{index}.modulator"))
             .collect()
@@ -115,6 +111,12 @@ impl Network {
         let class = py.get_type::<Self>();
         Ok((class.getattr("from_toml")?.unbind(), (self.to_toml(),)))
     }
+}
+
+pub fn is_modulated_from(layer: &Layer, from: ModulatorFrom) -> bool {
+    let plastic = layer.as_plastic().filter(|plastic| plastic.has_trace());
+    let modulation = plastic.and_then(|plastic| plastic.modulation);
+    modulation.is_some_and(|it| it.from == from)
 }
 
 /// The engine's choice of a precision, by its NumPy name.
