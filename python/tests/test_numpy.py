@@ -1,5 +1,6 @@
 """Networks, gradients, sessions, learners and tasks, on arrays of NumPy."""
 
+import copy
 import os
 import pickle
 import resource
@@ -129,6 +130,27 @@ def test_parameters_by_name_by_file_and_by_bytes(tmp_path):
     assert 3 not in parameters and "layer0.weight" in parameters
     assert isinstance(parameters, Mapping) and parameters.get("layer1.weight", 3) == 3
     assert (parameters.get("layer0.weight") == parameters["layer0.weight"]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_parameters_are_copied_and_pickled(dtype):
+    network, parameters, input, target, _ = problem(dtype=dtype)
+    gradients = mp.gradient(network, parameters, input, target=target).parameters
+    learner = mp.Learner(network, parameters, mp.Optimiser("adam", 0.01))
+    session = mp.Session(network, parameters, 5, 7)
+    one = mp.Parameters.from_bytes(parameters.to_bytes(), network, dtype)
+    other = "float32" if dtype == "float64" else "float64"
+    for those in (
+        parameters, gradients, learner.parameters, session.parameters, one,
+        one.networks(0, 1), one.repeat(2), one.astype(other),
+    ):  # fmt: skip
+        for again in (copy.copy(those), copy.deepcopy(those), pickle.loads(pickle.dumps(those))):
+            assert again.dtype == those.dtype and list(again) == list(those)
+            assert (again.flat == those.flat).all()
+            mp.Session(network, again, 5, 7)
+    # What is not finite is copied as it is.
+    broken = mp.Parameters.from_flat(network, parameters.flat * np.nan, dtype)
+    assert np.isnan(pickle.loads(pickle.dumps(broken)).flat).all()
 
 
 def test_networks_are_those_of_their_toml():

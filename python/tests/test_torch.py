@@ -438,6 +438,7 @@ def test_jacobians(kind):
         torch.testing.assert_close(one[0], other)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")
 def test_derivatives_that_there_are_not_are_refused():
     layer = double("hebb")
     input, _ = episodes(layer)

@@ -12,6 +12,7 @@ use metaplastic::Want;
 use metaplastic::engine::EngineKind;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::sync::Arc;
 
 /// What computes: the CPU, or a GPU (in float32 only).
 ///
@@ -211,7 +212,7 @@ pub fn gradient(
 
 fn gradient_in<R: Float>(
     py: Python<'_>,
-    network: &metaplastic::Network,
+    network: &Arc<metaplastic::Network>,
     parameters: &metaplastic::Parameters<R>,
     given: Given<'_, '_>,
     want: Want,
@@ -223,7 +224,7 @@ where
     let taken = TakenEpisodes::<R>::of(network, given)?;
     let episodes = taken.views()?;
     let gradients = compute(py, || engine.gradient(network, parameters, &episodes, want))??;
-    Gradients::of(py, gradients)
+    Gradients::of(py, gradients, network)
 }
 
 /// Results beyond the loss and the gradients of the parameters.

@@ -20,6 +20,7 @@ use metaplastic::{Error, Optimiser};
 use numpy::IntoPyArray;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Of either precision.
@@ -45,7 +46,7 @@ enum Kept {
 #[pyclass(frozen, module = "metaplastic")]
 pub struct Learner {
     kept: Turns<Kept>,
-    network: metaplastic::Network,
+    network: Arc<metaplastic::Network>,
     engine: &'static str,
     birthplace: Birthplace,
 }
@@ -211,7 +212,7 @@ impl Learner {
     fn parameters(&self, py: Python<'_>) -> Result<Parameters> {
         in_learner!(self, py, learner => {
             let learner = &mut **learner;
-            Ok(Parameters::of(compute(py, move || learner.parameters())??))
+            Ok(Parameters::of(compute(py, move || learner.parameters())??, &self.network))
         })
     }
 

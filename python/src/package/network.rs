@@ -7,6 +7,7 @@ use metaplastic::parameters::Layout;
 use metaplastic::{Layer, Loss};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::sync::Arc;
 
 /// A stack of layers and the loss on its output: "none", "squared-error" or "softmax-cross-entropy".
 ///
@@ -20,7 +21,7 @@ use pyo3::types::PyDict;
 /// {'layer0.trace': (8, 10)}
 #[pyclass(frozen, module = "metaplastic", eq)]
 #[derive(PartialEq)]
-pub struct Network(pub metaplastic::Network);
+pub struct Network(pub Arc<metaplastic::Network>);
 
 #[pymethods]
 impl Network {
@@ -34,13 +35,14 @@ impl Network {
             let table = settings::of_object(&name, &layer?)?;
             read.push(settings::read::<Layer>(&name, table)?);
         }
-        Ok(Self(metaplastic::Network::new(loss, read)?))
+        Ok(Self(Arc::new(metaplastic::Network::new(loss, read)?)))
     }
 
     #[staticmethod]
     #[pyo3(signature = (text, origin = "network"))]
     fn from_toml(text: &str, origin: &str) -> Result<Self> {
-        Ok(Self(metaplastic::Network::from_toml(text, origin)?))
+        let network = metaplastic::Network::from_toml(text, origin)?;
+        Ok(Self(Arc::new(network)))
     }
 
     fn to_toml(&self) -> String {

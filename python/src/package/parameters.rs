@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Of either precision.
 pub enum Values {
@@ -59,11 +60,11 @@ impl From<metaplastic::Parameters<f64>> for Values {
 /// (4, (4,), (4, 15))
 /// >>> other = mp.Parameters(network, {**parameters, "layer0.bias": np.ones((4, 2))})
 #[pyclass(frozen, module = "metaplastic", mapping)]
-pub struct Parameters(pub Values);
+pub struct Parameters(pub Values, Arc<metaplastic::Network>);
 
 impl Parameters {
-    pub fn of(values: impl Into<Values>) -> Self {
-        Self(values.into())
+    pub fn of(values: impl Into<Values>, network: &Arc<metaplastic::Network>) -> Self {
+        Self(values.into(), network.clone())
     }
 
     fn find(&self, name: &str) -> Option<&Tensor> {
@@ -188,6 +189,9 @@ pub fn of_flat<R: Float>(
     Ok(parameters)
 }
 
+/// What makes them anew, and what that is given: a network, the values, and their precision.
+type Reduced<'py> = (Bound<'py, PyAny>, (Network, Bound<'py, PyAny>, Py<PyAny>));
+
 #[pymethods]
 impl Parameters {
     #[new]
@@ -198,8 +202,8 @@ impl Parameters {
         dtype: Option<&Bound<'_, PyAny>>,
     ) -> Result<Self> {
         Ok(match wants_double(dtype)? {
-            false => Self::of(of_tensors::<f32>(&network.0, &tensors)?),
-            true => Self::of(of_tensors::<f64>(&network.0, &tensors)?),
+            false => Self::of(of_tensors::<f32>(&network.0, &tensors)?, &network.0),
+            true => Self::of(of_tensors::<f64>(&network.0, &tensors)?, &network.0),
         })
     }
 
@@ -216,12 +220,14 @@ impl Parameters {
         let (network, initial) = (&network.0, read_initial(initial)?);
         use metaplastic::Parameters;
         Ok(match wants_double(dtype)? {
-            false => Self::of(Parameters::<f32>::initialise(
-                network, &initial, population, seed,
-            )?),
-            true => Self::of(Parameters::<f64>::initialise(
-                network, &initial, population, seed,
-            )?),
+            false => Self::of(
+                Parameters::<f32>::initialise(network, &initial, population, seed)?,
+                network,
+            ),
+            true => Self::of(
+                Parameters::<f64>::initialise(network, &initial, population, seed)?,
+                network,
+            ),
         })
     }
 
@@ -234,8 +240,8 @@ impl Parameters {
         dtype: Option<&Bound<'_, PyAny>>,
     ) -> Result<Self> {
         Ok(match wants_double(dtype)? {
-            false => Self::of(of_flat::<f32>(&network.0, flat)?),
-            true => Self::of(of_flat::<f64>(&network.0, flat)?),
+            false => Self::of(of_flat::<f32>(&network.0, flat)?, &network.0),
+            true => Self::of(of_flat::<f64>(&network.0, flat)?, &network.0),
         })
     }
 
@@ -329,25 +335,27 @@ impl Parameters {
             let reason = format!("{start} to {stop} of a population of {population}");
             return Err(setting("networks", reason).into());
         }
-        Ok(Self(match &self.0 {
-            Values::Single(it) => it.slice(start..stop).into(),
-            Values::Double(it) => it.slice(start..stop).into(),
-        }))
+        let some = match &self.0 {
+            Values::Single(it) => Values::from(it.slice(start..stop)),
+            Values::Double(it) => Values::from(it.slice(start..stop)),
+        };
+        Ok(Self::of(some, &self.1))
     }
 
     /// The population `times` over.
     fn repeat(&self, #[pyo3(from_py_with = whole::times)] times: usize) -> Result<Self> {
-        Ok(Self(match &self.0 {
-            Values::Single(it) => it.repeat(times)?.into(),
-            Values::Double(it) => it.repeat(times)?.into(),
-        }))
+        let several = match &self.0 {
+            Values::Single(it) => Values::from(it.repeat(times)?),
+            Values::Double(it) => Values::from(it.repeat(times)?),
+        };
+        Ok(Self::of(several, &self.1))
     }
 
     /// In another precision.
     fn astype(&self, dtype: &Bound<'_, PyAny>) -> Result<Self> {
         Ok(match is_double(dtype)? {
-            false => Self::of(in_precision!(&self.0, it => it.cast::<f32>())),
-            true => Self::of(in_precision!(&self.0, it => it.cast::<f64>())),
+            false => Self::of(in_precision!(&self.0, it => it.cast::<f32>()), &self.1),
+            true => Self::of(in_precision!(&self.0, it => it.cast::<f64>()), &self.1),
         })
     }
 
@@ -363,8 +371,8 @@ impl Parameters {
     #[pyo3(signature = (path, network, dtype = None))]
     fn read(path: PathBuf, network: &Network, dtype: Option<&Bound<'_, PyAny>>) -> Result<Self> {
         Ok(match wants_double(dtype)? {
-            false => Self::of(read_parameters_with::<f32>(path, &network.0)?.0),
-            true => Self::of(read_parameters_with::<f64>(path, &network.0)?.0),
+            false => Self::of(read_parameters_with::<f32>(path, &network.0)?.0, &network.0),
+            true => Self::of(read_parameters_with::<f64>(path, &network.0)?.0, &network.0),
         })
     }
 
@@ -389,9 +397,23 @@ impl Parameters {
         dtype: Option<&Bound<'_, PyAny>>,
     ) -> Result<Self> {
         Ok(match wants_double(dtype)? {
-            false => Self::of(parameters_from_bytes::<f32>(bytes, &network.0)?.0),
-            true => Self::of(parameters_from_bytes::<f64>(bytes, &network.0)?.0),
+            false => Self::of(
+                parameters_from_bytes::<f32>(bytes, &network.0)?.0,
+                &network.0,
+            ),
+            true => Self::of(
+                parameters_from_bytes::<f64>(bytes, &network.0)?.0,
+                &network.0,
+            ),
         })
+    }
+
+    /// As its values and its network, which may be copied, pickled and sent to other processes.
+    fn __reduce__<'py>(this: &Bound<'py, Self>) -> Result<Reduced<'py>> {
+        let (py, own) = (this.py(), this.get());
+        let make = this.get_type().getattr("from_flat")?;
+        let dtype = own.dtype(py).into_any().unbind();
+        Ok((make, (Network(own.1.clone()), Self::flat(this)?, dtype)))
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {

@@ -6,6 +6,7 @@ use super::parameters::{Parameters, Values};
 use metaplastic::engine::{self, EpisodeGradients};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::sync::Arc;
 
 /// What the networks did.
 #[pyclass(frozen, get_all, module = "metaplastic", subclass)]
@@ -38,7 +39,11 @@ pub struct Gradients {
 }
 
 impl Gradients {
-    pub fn of<R: Float>(py: Python<'_>, gradients: engine::Gradients<R>) -> Result<Self>
+    pub fn of<R: Float>(
+        py: Python<'_>,
+        gradients: engine::Gradients<R>,
+        network: &Arc<metaplastic::Network>,
+    ) -> Result<Self>
     where
         Values: From<metaplastic::Parameters<R>>,
     {
@@ -51,7 +56,7 @@ impl Gradients {
             loss,
             output,
             states,
-            parameters: Some(Py::new(py, Parameters::of(gradients.parameters))?),
+            parameters: Some(Py::new(py, Parameters::of(gradients.parameters, network))?),
             input: gradients.input.map(|input| give(py, input)),
             given: give_dynamics(py, gradients.given)?,
         })

@@ -15,6 +15,7 @@ use super::whole;
 use metaplastic::Extent;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::sync::Arc;
 
 /// Of either precision.
 enum Kept {
@@ -39,7 +40,7 @@ enum Kept {
 pub struct Session {
     /// None once it is closed.
     kept: Turns<Option<Kept>>,
-    network: metaplastic::Network,
+    network: Arc<metaplastic::Network>,
     extent: Extent,
     population: usize,
     engine: &'static str,
@@ -164,7 +165,7 @@ impl Session {
     fn parameters(&self, py: Python<'_>) -> Result<Parameters> {
         in_session!(self, py, session => {
             let session = &mut **session;
-            Ok(Parameters::of(compute(py, move || session.parameters())??))
+            Ok(Parameters::of(compute(py, move || session.parameters())??, &self.network))
         })
     }
 
@@ -269,7 +270,7 @@ impl Session {
         in_session!(self, py, session => {
             let taken = TakenUpstream::of(output_gradient, state_gradients.as_ref())?;
             let upstream = taken.views()?;
-            Gradients::of(py, compute(py, || session.backward(upstream))??)
+            Gradients::of(py, compute(py, || session.backward(upstream))??, &self.network)
         })
     }
 

@@ -39,7 +39,7 @@ fn value(name: &str, object: &Bound<'_, PyAny>, depth: usize) -> Result<Option<V
         return Ok(Some(Value::Float(object.extract()?)));
     }
     if let Ok(network) = object.cast::<Network>() {
-        let value = Value::try_from(&network.get().0).expect("a network can be written");
+        let value = Value::try_from(&*network.get().0).expect("a network can be written");
         return Ok(Some(value));
     }
     // A setting's own class, such as `Rate`.

@@ -322,12 +322,8 @@ fn read_setup(task: &Bound<'_, Task>) -> Result<Setup> {
     let network = made
         .get_item("network")?
         .ok_or_else(|| missing("network"))?;
-    let network = network
-        .cast::<Network>()
-        .map_err(PyErr::from)?
-        .get()
-        .0
-        .clone();
+    let network = network.cast::<Network>().map_err(PyErr::from)?;
+    let network = (*network.get().0).clone();
     let optimiser = made
         .get_item("optimiser")?
         .ok_or_else(|| missing("optimiser"))?;

@@ -15,6 +15,7 @@ use numpy::IntoPyArray;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Every setting of a run, from the task's paper where nothing is said.
 ///
@@ -81,7 +82,7 @@ impl Recipe {
 
     #[getter]
     fn network(&self) -> Network {
-        Network(self.recipe.network.clone())
+        Network(Arc::new(self.recipe.network.clone()))
     }
 
     #[getter]
@@ -169,6 +170,7 @@ impl Trained {
         };
         let (final_error, wrong) = (each(|it| it.final_error), each(|it| it.wrong));
         let solved: Vec<bool> = trained.networks.iter().map(|it| it.solved).collect();
+        let network = Arc::new(network.clone());
         Ok(Self {
             network: Py::new(py, Network(network.clone()))?,
             episodes: episodes.into_pyarray(py).into_any().unbind(),
@@ -179,7 +181,7 @@ impl Trained {
             solved: solved.into_pyarray(py).into_any().unbind(),
             failures: super::learner::failures(trained.failures),
             stopped: trained.stopped,
-            parameters: Py::new(py, Parameters::of(trained.parameters))?,
+            parameters: Py::new(py, Parameters::of(trained.parameters, &network))?,
             engine: engine.describe(),
         })
     }
