@@ -774,6 +774,30 @@ print(learner.parameters.population)
     assert done.stdout == "interrupted True\n500\n", done.stdout + done.stderr
 
 
+def test_a_gpu_is_named_by_its_name_or_its_index():
+    for device in (999, "999"):
+        with pytest.raises(mp.UnavailableError, match="no GPU adapter has the index 999"):
+            mp.Engine.gpu(device)
+        with pytest.raises(mp.UnavailableError, match="no GPU adapter has the index 999"):
+            mp.Engine.choose(1, "gpu", device)
+    with pytest.raises(mp.InputError, match="device: 2.5, expected a whole number"):
+        mp.Engine.gpu(2.5)
+
+
+def test_a_session_is_closed_when_the_call_that_uses_it_has_ended():
+    network = mp.Network([mp.Plastic(100, 100, activation="tanh")])
+    session = mp.Session(network, mp.Parameters.initialise(network), 16, 200)
+    input = np.ones((16, 200, 100), np.float32)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(session.forward, input)
+        session.close()
+        assert session.closed
+        if (failed := running.exception()) is None:
+            assert running.result().output.shape == (1, 16, 200, 100)
+        else:
+            assert "closed" in str(failed)
+
+
 def test_a_task_that_resizes_its_arrays_is_refused():
     class Resizing(Echo):
         def fill(self, random, input, target):
