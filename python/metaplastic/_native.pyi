@@ -189,7 +189,10 @@ class Session:
         optimiser: _Optimiser | Sequence[_Optimiser] | None = None,
         engine: Engine | None = None,
     ) -> None: ...
-    def forward(self, input: ArrayLike, states: _Arrays | None = None) -> Outcome: ...
+    def forward(
+        self, input: ArrayLike, states: _Arrays | None = None, flat: ArrayLike | None = None
+    ) -> Outcome:
+        """Runs whole new episodes; with `flat`, `[P, parameters of one network]`, by these parameters from now on."""
     def begin(self, states: _Arrays | None = None) -> None:
         """Begins episodes that are run by `step`."""
     def step(self, input: ArrayLike, modulators: _Arrays | None = None) -> _Array:
@@ -205,7 +208,6 @@ class Session:
     def apply(self, gradients: Parameters) -> None:
         """An update with the caller's gradients."""
     def set_parameters(self, parameters: Parameters) -> None: ...
-    def set_flat(self, flat: ArrayLike) -> None: ...
     def training_state(self) -> dict[str, NDArray[Any]]:
         """Everything that the networks are in training, as `Learner.training_state`; of a session with an optimiser."""
     def set_training_state(self, state: _State) -> None:

@@ -57,7 +57,7 @@ _MOST = 32
 
 def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
     try:
-        session = _idle[key].pop()
+        return _idle[key].pop()
     except (KeyError, IndexError):
         description, dtype, _, batch, steps, with_states, for_input, through_states, _ = key
         network = _described(description)[0]
@@ -71,8 +71,6 @@ def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
             keep_states=True,
             input_gradient=for_input,
         )
-    session.set_flat(parameters)
-    return session
 
 
 def _keep(key: tuple[Any, ...], session: Session) -> int:
@@ -127,7 +125,7 @@ def _on_host(description: str, is_kept: bool, for_input: bool, flat, input, *giv
         sizes = (len(flat), batch, steps)
         key = (description, flat.dtype, *sizes, with_states, for_input, through, os.getpid())
         session = _open(key, flat)
-        results = [session.forward(input, known).output]
+        results = [session.forward(input, known, flat).output]
         number = _keep(key, session)
     else:
         at = Parameters.from_flat(network, flat, flat.dtype)

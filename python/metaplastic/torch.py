@@ -69,7 +69,7 @@ _MOST_KINDS, _MOST_OF_A_KIND = 16, 4
 
 def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
     try:
-        session = _idle[key].pop()
+        return _idle[key].pop()
     except (KeyError, IndexError):
         description, dtype, _, batch, steps, with_states, keep, later, through_states, _ = key
         network = _described(description)[0]
@@ -84,8 +84,6 @@ def _open(key: tuple[Any, ...], parameters: np.ndarray) -> Session:
             keep_states=True,
             input_gradient=keep == _KEEP_FOR_INPUT,
         )
-    session.set_flat(parameters)
-    return session
 
 
 def _release(address: int, key: tuple[Any, ...]) -> None:
@@ -198,8 +196,7 @@ def _names(description: str, given: Sequence[Any]) -> list[str]:
     return [*(states if len(given) > len(modulators) else ()), *modulators]
 
 
-@torch.library.custom_op("metaplastic::run", mutates_args=())
-def _run(
+def _run_forward(
     description: str,
     keep: int,
     states_later: bool,
@@ -235,7 +232,7 @@ def _run(
             os.getpid(),
         )
         session = _open(key, flat)
-        outcome = session.forward(episodes, known)
+        outcome = session.forward(episodes, known, flat)
         token = _keep(session, key)
     else:
         at = Parameters.from_flat(network, flat, flat.dtype)
@@ -249,6 +246,9 @@ def _run(
     return [output, *finals, token]
 
 
+_run = torch.library.custom_op("metaplastic::run", _run_forward, mutates_args=())
+
+
 @_run.register_fake
 def _(description, keep, states_later, parameters, input, given):
     network, states, _ = _described(description)
@@ -258,8 +258,7 @@ def _(description, keep, states_later, parameters, input, given):
     return [*results, torch.empty(1, dtype=torch.uint8)]
 
 
-@torch.library.custom_op("metaplastic::run_backward", mutates_args=())
-def _run_backward(
+def _run_back(
     description: str,
     for_input: bool,
     parameters: Tensor,
@@ -304,6 +303,9 @@ def _run_backward(
     return [torch.from_numpy(np.require(it, requirements="W")).to(device) for it in results]
 
 
+_run_backward = torch.library.custom_op("metaplastic::run_backward", _run_back, mutates_args=())
+
+
 @_run_backward.register_fake
 def _(description, for_input, parameters, input, given, token, gradients, present):
     population = parameters.shape[0]
@@ -326,20 +328,24 @@ def _is_transformed() -> bool:
     return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
 
 
-def _may_wait(*tensors: Tensor) -> bool:
-    """Whether states may come after the output: nothing but this module sees tensors that have no values yet."""
+def _is_plain(*tensors: Tensor) -> bool:
+    """Whether nothing but autograd looks on. Then states may come after the output, since nobody else sees tensors that have no
+    values yet; and no operator is called, which would take a third of a millisecond."""
     return not (
         torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
-        or any(tensor.device.type != "cpu" for tensor in tensors)
+        or any(type(it) is not Tensor or it.device.type != "cpu" for it in tensors)
     )
 
 
 def _call_backward(description, for_input, present, parameters, input, *others):
     count = len(others) - 1 - sum(present)
     given, token, gradients = others[:count], others[count], others[count + 1 :]
-    return torch.ops.metaplastic.run_backward(
+    is_plain = not torch.is_grad_enabled() and _is_plain(parameters, input, *others)
+    run = _run_back if is_plain else torch.ops.metaplastic.run_backward
+    return run(
         description, for_input, parameters, input, list(given), token, list(gradients), present
     )
 
@@ -398,18 +404,12 @@ _run.register_autograd(_backward, setup_context=_setup_context)
 _run_backward.register_autograd(_refuse_second)
 
 
-class _Transformed(torch.autograd.Function):
-    """The forward half for `torch.func`."""
-
-    generate_vmap_rule = True
+class _Plain(torch.autograd.Function):
+    """The forward half where nothing but autograd looks on."""
 
     @staticmethod
     def forward(description, keep, states_later, parameters, input, *given):
-        return tuple(
-            torch.ops.metaplastic.run(
-                description, keep, states_later, parameters, input, list(given)
-            )
-        )
+        return tuple(_run_forward(description, keep, states_later, parameters, input, given))
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -425,6 +425,17 @@ class _Transformed(torch.autograd.Function):
     @staticmethod
     def jvp(ctx, *tangents):
         raise NotImplementedError(_NO_FORWARD_MODE)
+
+
+class _Transformed(_Plain):
+    """The forward half for `torch.func`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*arguments):
+        *settings, parameters, input = arguments[:5]
+        return tuple(torch.ops.metaplastic.run(*settings, parameters, input, list(arguments[5:])))
 
 
 class _TransformedBackward(torch.autograd.Function):
@@ -605,13 +616,16 @@ class _Layer(nn.Module):
             elif flat.requires_grad or any(it.requires_grad for it in given):
                 keep = _KEEP
         wide = [it.unsqueeze(0) for it in (flat, input, *given)]
-        later = bool(keep) and _may_wait(*wide)
+        is_plain = _is_plain(*wide)
+        later = bool(keep) and is_plain
+        arguments = (self._description, keep, later, *wide)
         if _is_transformed():
-            output, *finals, token = _Transformed.apply(self._description, keep, later, *wide)
+            output, *finals, token = _Transformed.apply(*arguments)
+        elif later:
+            output, *finals, token = _Plain.apply(*arguments)
         else:
-            output, *finals, token = torch.ops.metaplastic.run(
-                self._description, keep, later, wide[0], wide[1], wide[2:]
-            )
+            run = _run_forward if is_plain else torch.ops.metaplastic.run
+            output, *finals, token = run(*arguments[:5], wide[2:])
         after: State = {
             name: final[0, 0] if is_one else final[0]
             for name, final in zip(names, finals, strict=True)

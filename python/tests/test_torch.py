@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call, grad, jacfwd, jacrev, stack_module_state, vmap
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import metaplastic as mp
 import metaplastic.torch as mpt
@@ -454,6 +455,35 @@ def test_derivatives_that_there_are_not_are_refused():
     (by_weight,) = torch.autograd.grad(run(layer.weight), layer.weight, create_graph=True)
     with pytest.raises(NotImplementedError, match="no second derivative"):
         by_weight.sum().backward()
+
+
+@pytest.mark.parametrize("with_gradient", [True, False])
+def test_operators_are_called_only_where_something_looks_on(with_gradient):
+    class Watching(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            return function(*args, **(kwargs or {}))
+
+    layer = double("retroactive")
+    input, modulator = episodes(layer)
+    state = states_of(layer, input, modulator)
+
+    def run():
+        layer.zero_grad()
+        with torch.profiler.profile() as profile, torch.set_grad_enabled(with_gradient):
+            output, after = layer(input, state, modulator)
+            if with_gradient:
+                (output.square().sum() + after["trace"].sum()).backward()
+        gradients = [it.grad for it in layer.parameters()] if with_gradient else []
+        called = {event.key for event in profile.key_averages() if "metaplastic" in event.key}
+        return called, [output, *dict(after).values(), *gradients]
+
+    called, plainly = run()
+    assert called == set()
+    with Watching():
+        called, watched = run()
+    backward = {"metaplastic::run_backward"} if with_gradient else set()
+    assert called == {"metaplastic::run"} | backward
+    assert all(torch.equal(one, other) for one, other in zip(plainly, watched, strict=True))
 
 
 def saved_and_loaded(thing):

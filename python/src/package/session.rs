@@ -185,21 +185,15 @@ impl Session {
         }
     }
 
-    /// The same from values that lie together, `[P, parameters of one network]`.
-    fn set_flat(&self, py: Python<'_>, flat: &Bound<'_, PyAny>) -> Result<()> {
-        in_session!(self, py, session => {
-            let parameters = of_flat(&self.network, flat)?;
-            Ok(compute(py, || session.set_parameters(&parameters))??)
-        })
-    }
-
-    /// Runs whole new episodes forward.
-    #[pyo3(signature = (input, states = None))]
+    /// Runs whole new episodes forward; first sets the parameters, if `flat` has them as they lie together, `[P, parameters of one
+    /// network]`.
+    #[pyo3(signature = (input, states = None, flat = None))]
     fn forward(
         &self,
         py: Python<'_>,
         input: &Bound<'_, PyAny>,
         #[pyo3(from_py_with = perhaps_by_name)] states: Option<Bound<'_, PyDict>>,
+        flat: Option<&Bound<'_, PyAny>>,
     ) -> Result<Outcome> {
         let given = Given {
             input: Some(input),
@@ -209,7 +203,15 @@ impl Session {
         in_session!(self, py, session => {
             let taken = TakenEpisodes::of(&self.network, given)?;
             let episodes = taken.views()?;
-            Outcome::of(py, compute(py, || session.forward(&episodes))??)
+            let parameters = flat.map(|flat| of_flat(&self.network, flat)).transpose()?;
+            // Both at once: to wake the engine's threads takes longer than to set parameters.
+            let outcome = compute(py, || {
+                if let Some(parameters) = &parameters {
+                    session.set_parameters(parameters)?;
+                }
+                session.forward(&episodes)
+            });
+            Outcome::of(py, outcome??)
         })
     }
 
