@@ -42,8 +42,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use message::shortened;
 use metaplastic::Error;
-use output::{Ending, note};
+use output::{Ending, heard, note};
 use std::borrow::Cow;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Trains neural networks that keep learning after training.
@@ -120,11 +121,15 @@ fn asked_for() -> ExitCode {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::NotFinite) => ExitCode::from(3),
         Ok(Ending::Interrupted) => ExitCode::from(130),
-        Err(error) => {
-            note(format_args!("error: {error}"));
-            ExitCode::from(exit_status(&error))
-        }
+        Err(error) => failed(&error),
     }
+}
+
+/// Says why the command failed, and with which status it ends.
+fn failed(error: &Error) -> ExitCode {
+    // Some parsers end what they say with a line of its own.
+    note(format_args!("error: {error}").to_string().trim_end());
+    ExitCode::from(exit_status(error))
 }
 
 /// The whole command line, with what its help says.
@@ -167,8 +172,13 @@ fn of_the_parser(error: clap::Error) -> ExitCode {
         note(text.trim_end());
         return ExitCode::from(2);
     }
-    // Where nobody reads it, there is nothing to be done.
-    let _ = error.print();
+    // Where nobody reads what is wrong, there is nothing to be done.
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    if !error.use_stderr()
+        && let Err(error) = heard(printed)
+    {
+        return failed(&error);
+    }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 

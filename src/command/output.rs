@@ -68,7 +68,12 @@ pub(super) fn note(line: impl Display) {
 /// Writes text and a line's end to standard output. A reader that has gone away is no error.
 pub(super) fn say(text: impl Display) -> metaplastic::Result<()> {
     let mut output = std::io::stdout().lock();
-    match writeln!(output, "{text}").and_then(|()| output.flush()) {
+    heard(writeln!(output, "{text}").and_then(|()| output.flush()))
+}
+
+/// What came of writing to standard output. A reader that has gone away is no error.
+pub(super) fn heard(written: std::io::Result<()>) -> metaplastic::Result<()> {
+    match written {
         Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Write {
             path: "standard output".into(),
             source,

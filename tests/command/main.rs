@@ -149,3 +149,37 @@ fn shells_and_man_get_what_they_need() {
     let names = support::names(&pages);
     assert!(names.contains(&"metaplastic.1".to_owned()), "{names:?}");
 }
+
+/// What is asked for and cannot be written is an error; who stops reading asks for no more.
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_cannot_be_written_is_an_error() {
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["train", "--help"],
+        &["help", "train"],
+        &["recipe", "one-shot"],
+        &["completions", "bash"],
+        &["man"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let mut command = support::command();
+        let output = command.args(arguments).stdout(full.unwrap());
+        let output = output.output().unwrap();
+        support::assert_status(&output, 1);
+        let message = support::error_text(&output);
+        assert!(message.contains("standard output"), "{message}");
+        let mut closed = support::command();
+        closed.args(arguments).stdout(closed_pipe());
+        let output = closed.output().unwrap();
+        support::assert_status(&output, 0);
+        assert!(output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+/// A pipe that nobody reads.
+#[cfg(target_os = "linux")]
+fn closed_pipe() -> std::io::PipeWriter {
+    std::io::pipe().unwrap().1
+}
