@@ -416,7 +416,7 @@ pub struct Initial {
 }
 
 impl Initial {
-    /// Fails unless every scale is finite, and its draws too in `f32`.
+    /// Fails unless every scale is finite and not negative, and its draws are finite in `f32`.
     ///
     /// # Errors
     /// Names the first that is not.
@@ -431,7 +431,11 @@ impl Initial {
             ),
         ] {
             require_in_range::<f32>(field, scale)?;
-            if (scale * largest_draw).abs() > f64::from(f32::MAX) {
+            if scale < 0.0 {
+                let reason = format!("{scale}, expected at least 0: it is a standard deviation");
+                return Err(Error::setting(field, reason));
+            }
+            if scale * largest_draw > f64::from(f32::MAX) {
                 let reason = format!("{scale:e}, whose draws are beyond the range of f32");
                 return Err(Error::setting(field, reason));
             }

@@ -1,6 +1,6 @@
 //! Every setting of a training run.
 
-use super::axes::{Axis, put_sweep, take_sweep};
+use super::axes::{Axis, LAYERS, put_sweep, take_sweep};
 use super::data::Data;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -339,6 +339,7 @@ impl Recipe {
         origin: &str,
     ) -> Result<Self> {
         let sweep = take_sweep(&mut table).map_err(|error| error.within(origin))?;
+        require_counts("", &table).map_err(|error| error.within(origin))?;
         let own = table.remove("task");
         if let Some(Value::Table(own)) = &own {
             let own = own.clone();
@@ -360,6 +361,53 @@ impl Recipe {
         let reason = format!("{found}, expected a table with the kind of task");
         Err(Error::setting("task", reason).within(origin))
     }
+}
+
+/// Settings that count something, wherever they are in a recipe.
+const COUNTS: [&str; 9] = [
+    "seed",
+    "population",
+    "episodes",
+    "batch",
+    "frozen",
+    "updates",
+    "every",
+    "inputs",
+    "outputs",
+];
+
+/// Fails at the first count that is no whole number from 0, by its whole name: what reads a table with a kind names the table only.
+fn require_counts(prefix: &str, table: &Table) -> Result<()> {
+    for (key, value) in table {
+        let path = format!("{prefix}{key}");
+        let is_wrong = match value {
+            Value::Integer(number) => *number < 0,
+            Value::Float(_) | Value::String(_) | Value::Boolean(_) => true,
+            // Another kind of value is another setting.
+            _ => false,
+        };
+        if is_wrong && COUNTS.contains(&key.as_str()) {
+            let reason = format!("{value}, expected a whole number, at least 0");
+            return Err(Error::setting(path, reason));
+        }
+        match value {
+            // A task reads its own settings, and what is no table of a recipe is refused as that.
+            Value::Table(inner)
+                if ["optimiser", "optimiser.schedule", "network"].contains(&&*path) =>
+            {
+                require_counts(&format!("{path}."), inner)?;
+            }
+            Value::Array(items) if path == LAYERS => {
+                for (index, inner) in items.iter().enumerate() {
+                    if let Value::Table(inner) = inner {
+                        require_counts(&format!("{path}{index}."), inner)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -436,7 +436,7 @@ fn bad_settings_are_refused_with_nothing_written() {
             assert!(output.stdout.is_empty() && !run.exists(), "{arguments:?}");
         }
     };
-    let options: [(&str, &[&str], &[&str]); 32] = [
+    let options: [(&str, &[&str], &[&str]); 34] = [
         (
             "pattern-memory",
             &["--bits", "51"],
@@ -528,6 +528,12 @@ fn bad_settings_are_refused_with_nothing_written() {
             &["plasticity", "1", "0"],
         ),
         ("one-shot", &["--scale", "inf"], &["initial.scale", "inf"]),
+        ("one-shot", &["--scale", "-1"], &["initial.scale", "-1"]),
+        (
+            "one-shot",
+            &["--plasticity-scale", "-0.5"],
+            &["initial.plasticity_scale", "-0.5", "standard deviation"],
+        ),
         ("one-shot", &["--rate", "nan"], &["rate", "NaN"]),
         ("one-shot", &["--hidden", "0"], &["layer0.outputs", "zero"]),
         (
@@ -600,5 +606,34 @@ fn help_says_what_each_setting_is() {
         "rmsprop",
     ] {
         assert!(text.contains(word), "{word} in\n{text}");
+    }
+}
+
+#[test]
+fn a_count_in_a_recipe_that_is_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, run] = ["r.toml", "run"].map(|name| folder.path().join(name));
+    let every = "[optimiser.schedule]\nkind = \"step\"\nfactor = 0.5\nevery = -1";
+    let layer = "[[network.layer]]\nkind = \"dense\"\ninputs = 10\noutputs = -2";
+    for (text, part) in [
+        ("population = -1", "population: -1"),
+        ("episodes = -5", "episodes: -5"),
+        ("batch = -2", "batch: -2"),
+        ("frozen = -2", "frozen: -2"),
+        ("seed = -2", "seed: -2"),
+        ("batch = 1.5", "batch: 1.5"),
+        ("population = \"many\"", "population: \"many\""),
+        (every, "optimiser.schedule.every: -1"),
+        (layer, "network.layer0.outputs: -2"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let mut command = command();
+        command.args(["train", "one-shot", "--recipe"]).arg(&file);
+        let output = command.arg("--output").arg(&run).output().unwrap();
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        assert!(message.contains(part), "{part} in {message}");
+        assert!(message.contains("whole number"), "{message}");
+        assert!(!run.exists());
     }
 }
