@@ -11,6 +11,7 @@ use crate::optimiser::Optimiser;
 use crate::random::Purpose;
 use crate::tasks::{Draw, EVALUATED as BATCH, Setup, Task, TaskSetting};
 use crate::tensors::{episodes_of, read_bytes};
+use ndarray::{ArrayView4, Axis};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -277,6 +278,13 @@ fn arrays(
         return Err(within(Error::objective("target", reason)));
     };
     let (counted, counts) = counted(mask, steps).map_err(within)?;
+    if loss == Loss::SoftmaxCrossEntropy {
+        let counts_at = |episode: usize, step: usize| match &counted {
+            Counted::Same(counted) => counted[step],
+            Counted::ByEpisode => counts[episode * steps + step],
+        };
+        require_distributions(&target.view(), counts_at).map_err(within)?;
+    }
     let flat = |array: ndarray::CowArray<'_, f32, ndarray::Ix4>| {
         let array = array.as_standard_layout().into_owned();
         array.into_raw_vec_and_offset().0
@@ -320,6 +328,36 @@ fn counted(mask: Mask<f32>, steps: usize) -> Result<(Counted, Vec<bool>)> {
             }
         }
     }
+}
+
+/// How far from 1 the sum of a distribution may lie: half of it is what bf16 makes of numbers that sum to 1.
+const SUM_WITHIN: f64 = 1.0 / 256.0;
+
+/// Fails unless the target of a softmax, `[1, N, T, O]`, is a distribution at every step that counts. The loss of anything else may be
+/// negative, and would pass for a small error.
+fn require_distributions(
+    target: &ArrayView4<'_, f32>,
+    counts_at: impl Fn(usize, usize) -> bool,
+) -> Result<()> {
+    let steps = target.len_of(Axis(2));
+    for (index, row) in target.rows().into_iter().enumerate() {
+        let (episode, step) = (index / steps, index % steps);
+        let sum: f64 = row.iter().copied().map(f64::from).sum();
+        let least = row.iter().copied().fold(0.0, f32::min);
+        if !counts_at(episode, step) || least >= 0.0 && (sum - 1.0).abs() <= SUM_WITHIN {
+            continue;
+        }
+        let negative = match least < 0.0 {
+            true => format!("{least} is in it, "),
+            false => String::new(),
+        };
+        let reason = format!(
+            "network 0, episode {episode}, step {step}: {negative}the sum is {sum}, expected numbers from 0 that sum to 1, as a softmax \
+             has them; a step that is not to count is left out by the mask"
+        );
+        return Err(Error::objective("target", reason));
+    }
+    Ok(())
 }
 
 impl Task for Data {
