@@ -237,10 +237,20 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// A folder holds no run, or one that never came to its end.
-    #[error("{}: not a finished run: it has no run.toml", path.display())]
+    /// A folder holds no run.
+    #[error("{}: holds no run: it has no run.toml", path.display())]
     NoRun {
         /// The folder.
+        path: PathBuf,
+    },
+    /// A run that has ended has lost a file.
+    #[error(
+        "{}: missing; metaplastic resume makes it again if the run has left a checkpoint, else metaplastic train --recipe trains \
+         anew with its run.toml",
+        path.display()
+    )]
+    RunIncomplete {
+        /// The file.
         path: PathBuf,
     },
     /// A folder does not hold a complete run, or its files contradict each other.
@@ -422,6 +432,7 @@ impl Error {
             | Self::RunExists { .. }
             | Self::NoRun { .. }
             | Self::Run { .. }
+            | Self::RunIncomplete { .. }
             | Self::RunUnfinished { .. }
             | Self::Checkpoint { .. }
             | Self::RunsMixed { .. } => ErrorKind::File,

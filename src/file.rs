@@ -50,6 +50,13 @@ pub fn write_atomically(
         .map_err(|source| cannot_write(path, source))
 }
 
+/// Whether a name is of a pipe or a device, or of a stream in `/dev`, whatever that leads to: so that its ending says nothing.
+pub fn is_special(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    let is_other = |it: Metadata| !it.is_file() && !it.is_dir();
+    path.starts_with("/dev") || path.metadata().is_ok_and(is_other)
+}
+
 /// Finds out whether [`write_atomically`] can write to `path`, before time is spent on what is to be written. Changes
 /// nothing.
 ///

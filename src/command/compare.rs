@@ -1,11 +1,13 @@
 //! `metaplastic compare`.
 
 use super::figure::figure_file;
-use super::output::{Ending, say};
+use super::output::{Ending, require_apart, say};
 use super::subject::{each, record};
 use super::table::table;
 use clap::Args;
+use metaplastic::file::require_writable;
 use metaplastic::runs::figure::{Compared, compare};
+use metaplastic::runs::files::own;
 use metaplastic::runs::{Record, Summary};
 use metaplastic::{Error, Result};
 use serde::Serialize;
@@ -43,12 +45,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         .map(|folder| record(folder))
         .collect::<Result<_>>()?;
     let names = names(&records, &folders);
-    require_different(&names)?;
     if names.len() < 2 {
         return Err(Error::Setting {
             field: "RUN".into(),
             reason: "one run, expected two or more".into(),
         });
+    }
+    if let Some((path, _)) = output {
+        let files: Vec<_> = folders.iter().flat_map(|folder| own(folder)).collect();
+        require_apart([("--output", path)], &files)?;
+        require_writable(path)?;
     }
     if let Some((path, format)) = output {
         let compared = records.iter().zip(&names);
@@ -96,15 +102,4 @@ fn names(records: &[Record], folders: &[PathBuf]) -> Vec<String> {
     let differ = |names: &Vec<String>| names.iter().collect::<BTreeSet<_>>().len() == names.len();
     let folders = || folders.iter().map(|folder| folder.display().to_string());
     names.filter(differ).unwrap_or_else(|| folders().collect())
-}
-
-fn require_different(names: &[String]) -> Result<()> {
-    let mut seen = BTreeSet::new();
-    match names.iter().find(|name| !seen.insert(*name)) {
-        None => Ok(()),
-        Some(name) => Err(Error::Setting {
-            field: "RUN".into(),
-            reason: format!("{name} is given twice"),
-        }),
-    }
 }

@@ -6,7 +6,7 @@ use super::number::whole;
 use super::output::{Ending, note, require_apart, say};
 use super::recall;
 use super::record::RecordArguments;
-use super::report::{EPISODES, evaluated};
+use super::report::{episodes_of, evaluated};
 use super::subject::{Subject, read};
 use super::table::table;
 use super::task::TaskSettings;
@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Fresh episodes for each network [default: 1000; of episodes of one's own, each once]
+    /// Fresh episodes for each network [default: 1000]; of episodes of one's own, so many in their order [default: each once]
     #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
     episodes: Option<u64>,
 
@@ -37,7 +37,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE.safetensors")]
     data: Option<PathBuf>,
 
-    /// Seed of the first network's episodes; none of them occurred in training [default: the run's]
+    /// Seed of the first network's episodes; none of them occurred in training [default: the run's; episodes of one's own have
+    /// none]
     #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: Option<u64>,
 
@@ -136,7 +137,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         run.recipe.task = Arc::new(data.solved_below(threshold));
     }
     let recipe = &run.recipe;
-    let each_once = recipe.task.episodes_in_all().map(|count| count as u64);
+    require_no_seed(arguments, &*recipe.task)?;
+    let episodes = episodes_of(&*recipe.task, arguments.episodes);
     let mut control = arguments.control.as_deref().map(read).transpose()?;
     if let Some(control) = &mut control {
         control.recipe.task = arguments.task.apply(control.recipe.task.clone())?;
@@ -156,18 +158,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     for (path, _) in output.iter().chain(&recalled) {
         require_writable(path)?;
     }
-    arguments.recording.check(&run)?;
+    arguments.recording.check(&run, episodes)?;
     let seed = arguments.seed.unwrap_or(recipe.seed);
     let choice = arguments.engine.choose(recipe.synapse_steps(), false)?;
     if !arguments.json {
         note(format_args!("engine: {}", describe(&choice)));
     }
-    let episodes = arguments.episodes.or(each_once).unwrap_or(EPISODES);
     let evaluation = Evaluation::of_run(&choice.engine, recipe, &run.parameters, seed, episodes)?;
     let report = Report::new(&run, &evaluation, seed, &choice, arguments);
     if let Some((path, format)) = output {
         let title = format!("{}: within an episode", recipe.task.name());
-        let figure = figure::steps(&*recipe.task, &evaluation, &title, &report.subtitle());
+        let figure = figure::steps(
+            &*recipe.task,
+            &evaluation,
+            &title,
+            &report.subtitle(&*recipe.task),
+        );
         format.write(path, &run.identity.mark_svg(&figure))?;
     }
     if let Some((path, format)) = recalled {
@@ -192,6 +198,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
     } else {
         Ending::NotFinite
     })
+}
+
+/// Fails if a seed is given for episodes that do not depend on it.
+fn require_no_seed(arguments: &Arguments, task: &dyn Task) -> Result<()> {
+    match (arguments.seed, task.episodes_in_all()) {
+        (Some(seed), Some(_)) => Err(Error::Setting {
+            field: "--seed".into(),
+            reason: format!(
+                "{seed}, but the episodes are those of a file in their order, whatever the seed"
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The files that are read: those of the runs, and of episodes of one's own.
@@ -296,8 +315,8 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn subtitle(&self) -> String {
-        evaluated(self.population, self.episodes)
+    fn subtitle(&self, task: &dyn Task) -> String {
+        evaluated(task, self.population, self.episodes)
     }
 
     fn to_text(&self, task: &dyn Task) -> String {
@@ -319,7 +338,7 @@ impl<'a> Report<'a> {
             "{}: {}\n{} of {} networks have {judged}; \
              median {}, {:.2} % right\n\n{}\n",
             self.task,
-            self.subtitle(),
+            self.subtitle(task),
             self.solved,
             self.population,
             decimal(self.error.median),

@@ -2,7 +2,7 @@
 
 use super::figure::figure_file;
 use super::number::whole;
-use super::output::{Ending, say};
+use super::output::{Ending, require_apart, say};
 use super::report::is_recurrent;
 use super::subject::read;
 use super::table::table;
@@ -11,6 +11,7 @@ use metaplastic::file::require_writable;
 use metaplastic::runs::StoredRun as Run;
 use metaplastic::runs::decimal::signed;
 use metaplastic::runs::figure::{self, Picture};
+use metaplastic::runs::files::own;
 use metaplastic::runs::names;
 use metaplastic::training::{Connection, Matrix, PatternSigns, Recipe};
 use metaplastic::{Error, Result, Role};
@@ -99,6 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         });
     }
     if let Some((path, _)) = output {
+        require_apart([("--output", path)], &own(&arguments.run))?;
         require_writable(path)?;
     }
     let report = Report::new(&run, shown, arguments);

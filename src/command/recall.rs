@@ -2,6 +2,7 @@
 
 use super::subject::Subject;
 use metaplastic::runs::figure::{self, Recalled};
+use metaplastic::tasks::TaskSetting;
 use metaplastic::training::{Recall, Recipe};
 use metaplastic::{Engine, Error, Result};
 
@@ -60,11 +61,25 @@ pub(super) fn require_same_task(run: &Recipe, control: &Recipe) -> Result<()> {
     if *run.task == *control.task {
         return Ok(());
     }
+    let [found, expected] = if control.task.name() == run.task.name() {
+        differences(&control.task.settings(), &run.task.settings())
+    } else {
+        [control, run].map(|it| it.task.name().to_owned())
+    };
     Err(Error::Setting {
         field: "--control".into(),
         reason: format!(
-            "a run on {:?}, expected one on {:?}, as the run that it is the control of",
-            control.task, run.task
+            "a run on {found}, expected one on {expected}, as the run that it is the control of"
         ),
+    })
+}
+
+/// The settings in which tasks of one kind differ: `bits 10, gap 2`, of either.
+fn differences(one: &[TaskSetting], other: &[TaskSetting]) -> [String; 2] {
+    [(one, other), (other, one)].map(|(own, others)| {
+        let differs = |it: &&TaskSetting| !others.contains(it);
+        let own = own.iter().filter(differs);
+        let texts: Vec<_> = own.map(|it| format!("{} {}", it.name, it.value)).collect();
+        texts.join(", ")
     })
 }

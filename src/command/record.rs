@@ -3,7 +3,7 @@
 use super::figure::figure_file;
 use super::number::whole;
 use clap::Args;
-use metaplastic::file::require_writable;
+use metaplastic::file::{is_special, require_writable};
 use metaplastic::runs::StoredRun;
 use metaplastic::runs::figure::{Recorded, activity};
 use metaplastic::runs::identity;
@@ -19,7 +19,7 @@ pub(super) struct RecordArguments {
     #[arg(long, value_name = "FILE.safetensors")]
     record: Option<PathBuf>,
 
-    /// Episodes of each network that are recorded
+    /// Episodes of each network that are recorded, the first of the evaluation's
     #[arg(long, value_name = "COUNT", default_value_t = 1, requires = "record", allow_negative_numbers = true, value_parser = whole::<usize>)]
     record_episodes: usize,
 
@@ -33,8 +33,8 @@ pub(super) struct RecordArguments {
 }
 
 impl RecordArguments {
-    /// Fails unless what is asked for can be written, and the run has the steps.
-    pub fn check(&self, run: &StoredRun) -> Result<()> {
+    /// Fails unless what is asked for can be written, the run has the steps, and the evaluation so many episodes.
+    pub fn check(&self, run: &StoredRun, episodes: u64) -> Result<()> {
         let wrong = |field: &str, reason: String| Error::Setting {
             field: field.into(),
             reason,
@@ -45,6 +45,13 @@ impl RecordArguments {
                 "zero, expected at least 1".into(),
             ));
         }
+        if self.record.is_some() && self.record_episodes as u64 > episodes {
+            let reason = format!(
+                "{}, but the evaluation is of {episodes} episodes (--episodes)",
+                self.record_episodes
+            );
+            return Err(wrong("--record-episodes", reason));
+        }
         let steps = run.recipe.task.steps();
         let mut asked = self.record_steps.iter().flatten();
         if let Some(step) = asked.find(|step| **step >= steps) {
@@ -52,6 +59,11 @@ impl RecordArguments {
             return Err(wrong("--record-steps", reason));
         }
         if let Some(path) = &self.record {
+            let ending = path.extension().unwrap_or_default();
+            if !ending.eq_ignore_ascii_case("safetensors") && !is_special(path) {
+                let reason = format!("{}: its name ends in .safetensors", path.display());
+                return Err(wrong("--record", reason));
+            }
             require_writable(path)?;
         }
         if let Some((path, _)) = figure_file(self.activity.as_deref(), "--activity")? {

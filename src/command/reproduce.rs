@@ -212,7 +212,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
             title: TITLE,
             is_reproduction: true,
             command: &command,
-            sections: &report::sections(&folders, &engine, report::EPISODES)?,
+            sections: &report::sections(&folders, &engine, None)?,
             seconds: Some(start.elapsed().as_secs_f64()),
         };
         staging.write_text(REPORT, &page.html())?;

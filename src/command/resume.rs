@@ -9,10 +9,10 @@ use super::settings::parameters_of;
 use super::subject::record;
 use super::watched::{Watched, complete, save, watched};
 use clap::Args;
-use metaplastic::Result;
-use metaplastic::runs::series::Series;
+use metaplastic::runs::series::{Part, Series};
 use metaplastic::runs::{Folder, Live, Unfinished};
 use metaplastic::training::Training;
+use metaplastic::{Error, Result};
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
@@ -40,6 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
         keeping: &arguments.keeping,
     };
     if let Some(series) = Series::read(path)? {
+        arguments.require_length_of(&series)?;
         return going.on_with_all(path, &series, &Interrupt::listen(true));
     }
     match going.on_with(path, None)? {
@@ -56,6 +57,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
                 say(path.display())?;
             }
             Ok(Ending::Done)
+        }
+    }
+}
+
+impl Arguments {
+    /// Fails if all runs are to have one length, by which they are told apart.
+    fn require_length_of(&self, series: &Series) -> Result<()> {
+        let differs = |part: &Part| part.values.contains_key("episodes");
+        match self.episodes {
+            Some(episodes) if series.runs.iter().any(differs) => Err(Error::Setting {
+                field: "--episodes".into(),
+                reason: format!(
+                    "{episodes}, but the runs in {} are told apart by their episodes",
+                    self.run.display()
+                ),
+            }),
+            _ => Ok(()),
         }
     }
 }

@@ -94,7 +94,7 @@ fn text(runs: &[Listed], keys: &[&str]) -> String {
 fn settings(run: &Listed, keys: &[&str]) -> String {
     let own = keys.iter().filter_map(|key| {
         let value = run.settings.get(*key)?;
-        Some(format!("{}={value}", short(key)))
+        Some(format!("{}={value}", short(key, keys)))
     });
     let best = run.best.as_ref().map(|best| format!("(best: {best})"));
     own.chain(best).collect::<Vec<_>>().join(" ")
@@ -113,13 +113,22 @@ fn row(run: &Listed) -> [String; 7] {
     ]
 }
 
-/// The last part of a key, with what is needed to tell layers apart.
-fn short(key: &str) -> &str {
-    let last = key.rsplit('.').next().unwrap_or(key);
-    match key.contains("layer") {
-        true => key.strip_prefix("network.").unwrap_or(key),
-        false => last,
+/// The last part of a key, with what is needed to tell it from others, and layers apart. A kind is always one of something.
+fn short<'a>(key: &'a str, keys: &[&str]) -> &'a str {
+    if key.contains("layer") {
+        return key.strip_prefix("network.").unwrap_or(key);
     }
+    let is_alone = |part: &str| {
+        let ends = |it: &&&str| {
+            it.rsplit_once(part).is_some_and(|(before, after)| {
+                after.is_empty() && (before.is_empty() || before.ends_with('.'))
+            })
+        };
+        keys.iter().filter(ends).count() <= 1
+    };
+    let dots = key.rmatch_indices('.').map(|(at, _)| &key[at + 1..]);
+    let mut parts = dots.filter(|part| *part != "kind" && is_alone(part));
+    parts.next().unwrap_or(key)
 }
 
 impl<'a> Line<'a> {

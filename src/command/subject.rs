@@ -106,9 +106,9 @@ fn best_of_series(path: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(best))
 }
 
-/// The folders of runs; where one has several, each of those.
+/// The folders of runs; where one has several, each of those. Fails if a run is given twice.
 pub(super) fn each(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut all = Vec::new();
+    let mut all: Vec<PathBuf> = Vec::new();
     for folder in folders {
         match Series::read(folder)? {
             Some(series) => {
@@ -126,7 +126,31 @@ pub(super) fn each(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
             None => all.push(folder.clone()),
         }
     }
+    require_different(&all)?;
     Ok(all)
+}
+
+/// Fails if two folders are one, however they are written.
+fn require_different(folders: &[PathBuf]) -> Result<()> {
+    let mut seen: Vec<(PathBuf, &Path)> = Vec::new();
+    for folder in folders {
+        // What is not there is refused later.
+        let whole = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        let folder = folder.as_path();
+        if let Some((_, before)) = seen.iter().find(|(it, _)| *it == whole) {
+            let [before, folder] = [before, folder].map(|it| it.display().to_string());
+            let reason = match before == folder {
+                true => format!("{folder} is given twice"),
+                false => format!("{folder} is given twice, as {before} too"),
+            };
+            return Err(Error::Setting {
+                field: "RUN".into(),
+                reason,
+            });
+        }
+        seen.push((whole, folder));
+    }
+    Ok(())
 }
 
 /// Whether a run has ended or left a checkpoint.

@@ -5,6 +5,7 @@ use super::claim::Claim;
 use super::files::{FIGURES, FILES, REPORT, RUN, SWEEP, holds_a_run, is_report};
 use super::run::Run;
 use super::staging;
+use super::stored::require_folder;
 use super::summary::Summary;
 use super::write::write;
 use crate::error::{Error, Result};
@@ -153,9 +154,7 @@ impl Folder {
         let none = || Error::NoRun {
             path: path.to_owned(),
         };
-        if !path.is_dir() {
-            return Err(none());
-        }
+        require_folder(path)?;
         let Some(claim) = Claim::take(path)? else {
             return Err(Error::RunInProgress {
                 path: path.to_owned(),

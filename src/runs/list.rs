@@ -4,9 +4,11 @@ use super::claim::is_claimed;
 use super::files::{METRICS, RUN, SUMMARY};
 use super::settings::{Label, Settings};
 use super::staging::find;
+use super::stored::{lost, require_folder};
 use crate::error::{Error, Result};
 use crate::file::read_text;
 use crate::named::named;
+use crate::training::setting_text;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -95,6 +97,7 @@ const DEPTH: usize = 3;
 /// If the folder cannot be read.
 pub fn list(folder: &Path, mut tell: impl FnMut(&str)) -> Result<Vec<Listed>> {
     let mut found = Vec::new();
+    require_folder(folder)?;
     let entries = folder.read_dir();
     entries.map_err(|source| Error::Read {
         path: folder.to_owned(),
@@ -104,7 +107,7 @@ pub fn list(folder: &Path, mut tell: impl FnMut(&str)) -> Result<Vec<Listed>> {
     found.sort();
     let mut runs = Vec::new();
     for path in found {
-        match Listed::read(path) {
+        match Listed::read(path, &mut tell) {
             Ok(run) => runs.push(run),
             Err(error) => tell(&error.to_string()),
         }
@@ -127,7 +130,8 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
 }
 
 impl Listed {
-    fn read(path: PathBuf) -> Result<Self> {
+    /// Reads a run's files; without a summary it is one that can go on.
+    fn read(path: PathBuf, tell: &mut dyn FnMut(&str)) -> Result<Self> {
         let file = find(&path, RUN);
         let origin = file.display().to_string();
         let run: Settings<Table> = Settings::read(&read_text(&file)?, &origin)?;
@@ -135,10 +139,11 @@ impl Listed {
         flatten("", &run.recipe, &mut settings);
         let population = run.recipe.get("population").and_then(Value::as_integer);
         let task = run.recipe.get("task").and_then(|task| task.get("kind"));
-        let summary = match run.identity {
-            Some(_) => summary(&find(&path, SUMMARY)),
-            None => None,
-        };
+        let summary = run.identity.as_ref().map(|_| summary(&path)).transpose();
+        let summary = summary.unwrap_or_else(|error| {
+            tell(&error.to_string());
+            None
+        });
         let state = match &summary {
             _ if is_claimed(&path) => State::Running,
             Some(summary) if !summary.interrupted => State::Done,
@@ -181,8 +186,16 @@ impl Listed {
     }
 }
 
-fn summary(path: &Path) -> Option<Summary> {
-    serde_json::from_str(&read_text(path).ok()?).ok()
+/// What a run that has ended came to.
+fn summary(folder: &Path) -> Result<Summary> {
+    if let Some(path) = lost(folder) {
+        return Err(Error::RunIncomplete { path });
+    }
+    let path = find(folder, SUMMARY);
+    serde_json::from_str(&read_text(&path)?).map_err(|error| Error::Run {
+        path,
+        reason: error.to_string(),
+    })
 }
 
 fn last_line(path: &Path) -> Option<Line> {
@@ -204,7 +217,7 @@ fn flatten(prefix: &str, table: &Table, into: &mut BTreeMap<String, String>) {
                 }
             }
             Value::String(text) => drop(into.insert(path, text.clone())),
-            value => drop(into.insert(path, value.to_string())),
+            value => drop(into.insert(path, setting_text(value))),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::files::SUMMARY;
 use super::run::Begun;
 use super::settings::{Label, Origin};
 use super::staging::find;
-use super::stored::read_run_file;
+use super::stored::{lost, read_run_file};
 use crate::engine::Choice;
 use crate::error::{Error, Result};
 use crate::file::read_text;
@@ -59,7 +59,8 @@ impl Unfinished {
             episodes: episodes.unwrap_or(settings.recipe.episodes),
             ..settings.recipe.clone()
         };
-        let has_ended = settings.identity.is_some() && has_ended(folder)?;
+        let lost = settings.identity.as_ref().and_then(|_| lost(folder));
+        let has_ended = settings.identity.is_some() && lost.is_none() && has_ended(folder)?;
         if has_ended && recipe == settings.recipe {
             return Ok(None);
         }
@@ -75,6 +76,15 @@ impl Unfinished {
             })
         });
         let checkpoint = checkpoint.transpose()?;
+        if let Some(path) = lost {
+            if checkpoint.is_none() {
+                return Err(Error::RunIncomplete { path });
+            }
+            tell(&format!(
+                "{}: missing; it is made again from the checkpoint",
+                path.display()
+            ));
+        }
         if checkpoint.is_none() {
             require_beginning(&settings.recipe, &recipe, has_ended)?;
             if !checkpoint::all(folder).is_empty() {
@@ -131,5 +141,6 @@ fn require_beginning(before: &Recipe, recipe: &Recipe, has_ended: bool) -> Resul
         );
         return Err(Error::setting("episodes", reason));
     }
-    recipe.check()
+    recipe.check()?;
+    before.require_same_course(recipe)
 }

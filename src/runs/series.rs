@@ -16,7 +16,7 @@ use super::staging::Staging;
 use super::summary::{Point, points_of};
 use crate::error::{Error, Result};
 use crate::file::{read_text, write_atomically};
-use crate::training::PointResult;
+use crate::training::{PointResult, Recipe};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,6 +52,13 @@ impl Part {
             .map(|(name, value)| format!("{name} {value}"))
             .collect();
         values.join(", ")
+    }
+
+    /// The values by the keys of the run's recipe.
+    fn settings(&self, recipe: &Recipe) -> BTreeMap<String, String> {
+        let values = self.values.iter();
+        let of_key = values.map(|(name, value)| (recipe.key_of(name), value.clone()));
+        of_key.collect()
     }
 }
 
@@ -193,7 +200,7 @@ impl SeriesSummary {
             for point in points_of(&record.recipe, &of_run) {
                 points.push(PointOfRun {
                     run: part.folder.clone(),
-                    point: point.within(&part.name(), &part.values),
+                    point: point.within(&part.name(), &part.settings(&record.recipe)),
                 });
             }
             results.extend(of_run);

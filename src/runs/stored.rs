@@ -16,7 +16,7 @@ use crate::tensors::read_parameters_with;
 use crate::training::{Checkpoint, Recipe};
 use serde::Deserialize;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +102,9 @@ impl StoredRun {
         let Some(identity) = identity else {
             return Self::read_unfinished(folder, task, &recipe);
         };
+        if let Some(path) = lost(folder) {
+            return Err(Error::RunIncomplete { path });
+        }
         let path = find(folder, NETWORK);
         let text = read_text(&path)?;
         let network = Network::from_toml(&text, &path.display().to_string())
@@ -255,13 +258,36 @@ fn read_settings(
     Ok((path, settings.identity, settings.recipe))
 }
 
+/// The first file of a run that has ended which is not there, though such a run cannot be read without.
+pub(super) fn lost(folder: &Path) -> Option<PathBuf> {
+    let needed = [SUMMARY, PARAMETERS, NETWORK].map(|name| find(folder, name));
+    needed.into_iter().find(|path| !path.exists())
+}
+
+/// Fails, and says why, unless there is a folder.
+pub(super) fn require_folder(path: &Path) -> Result<()> {
+    let source = match path.metadata() {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => io::Error::new(io::ErrorKind::NotADirectory, "it is no folder"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            io::Error::new(error.kind(), "there is no such folder")
+        }
+        Err(error) => error,
+    };
+    Err(Error::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// `run.toml` of a folder.
 pub(super) fn read_run_file(
     folder: &Path,
     task: Option<&Arc<dyn Task>>,
 ) -> Result<(PathBuf, Settings<Recipe>)> {
+    require_folder(folder)?;
     let path = find(folder, RUN);
-    if folder.is_dir() && !path.exists() {
+    if !path.exists() {
         return Err(Error::NoRun {
             path: folder.to_owned(),
         });

@@ -38,10 +38,45 @@ impl Axis {
                 Some(Value::String(kind)) => kind.clone(),
                 _ => table.to_string(),
             },
-            Value::Float(value) if *value != 0.0 && value.abs() < 1e-4 => format!("{value:e}"),
-            Value::Float(value) => value.to_string(),
-            value => value.to_string(),
+            Value::Float(value) if is_ordinary(*value) => value.to_string(),
+            value => setting_text(value),
         }
+    }
+}
+
+/// A setting's value as TOML has it, with an exponent where a number would be a row of zeros.
+pub(crate) fn setting_text(value: &Value) -> String {
+    match value {
+        Value::Float(value) if !is_ordinary(*value) => format!("{value:e}"),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(setting_text).collect();
+            format!("[{}]", items.join(", "))
+        }
+        value => value.to_string(),
+    }
+}
+
+/// Whether a number is read with ease when all its digits are written.
+fn is_ordinary(value: f64) -> bool {
+    let size = value.abs();
+    value == 0.0 || !value.is_finite() || (1e-4..1e15).contains(&size)
+}
+
+/// Whether two values are one, however they are written: a whole number is a number.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Integer(whole), Value::Float(number))
+        | (Value::Float(number), Value::Integer(whole)) => *whole as f64 == *number,
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Table(one), Value::Table(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .all(|(key, value)| other.get(key).is_some_and(|it| same(value, it)))
+        }
+        (one, other) => one == other,
     }
 }
 
@@ -117,7 +152,7 @@ fn take(path: &str, value: &mut Value, axes: &mut Vec<Axis>) -> Result<()> {
     let repeated = items
         .iter()
         .enumerate()
-        .find(|(index, item)| items[..*index].contains(item));
+        .find(|(index, item)| items[..*index].iter().any(|before| same(before, item)));
     if let Some((_, item)) = repeated {
         return Err(Error::setting(path, format!("{item} is given twice")));
     }

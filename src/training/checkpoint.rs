@@ -5,7 +5,6 @@ use super::recipe::Recipe;
 use super::trained::{NetworkResult, Phase, Report, Trained};
 use crate::computation::{Failure, TrainingState};
 use crate::error::{Error, Result};
-use crate::optimiser::Schedule;
 use crate::parameters::Parameters;
 use crate::zip::zip_eq;
 
@@ -249,23 +248,9 @@ impl Checkpoint {
                 before.episodes
             ));
         }
-        let falls = before
-            .optimisers()?
-            .into_iter()
-            .find_map(|it| match it.schedule {
-                Schedule::Cosine { updates, .. } if updates == frozen_from(&before) => {
-                    Some(updates)
-                }
-                _ => None,
-            });
-        if let Some(updates) = falls {
-            return refused(format!(
-                "{episodes}, but the learning rate falls over the {updates} updates of the run: a longer one differs from the \
-                 start; train anew, or go on from its parameters (train --from)"
-            ));
-        }
         self.recipe.episodes = episodes;
         self.recipe.check()?;
+        before.require_same_course(&self.recipe)?;
         let done = self.progress.meta_steps;
         if done > frozen_from(&self.recipe) {
             return refused(format!(
@@ -331,6 +316,7 @@ fn last_errors(history: &[Report], episodes: u64) -> Option<Vec<f64>> {
 mod tests {
     use super::*;
     use crate::engine::Engine;
+    use crate::optimiser::Schedule;
     use crate::tasks::{Association, PatternMemory, Task};
     use crate::training::{Event, Training};
     use std::ops::ControlFlow;
@@ -437,11 +423,15 @@ mod tests {
             updates: 900,
             floor: 0.1,
         };
+        let mut stepping = end.clone();
+        let step = |every| Schedule::Step { every, factor: 0.5 };
+        stepping.recipe.optimiser.schedule = step(225);
         for (checkpoint, episodes, parts) in [
             (&end, 998, ["998", "can only be lengthened"]),
             // Of a thousand, 500 run frozen.
             (&end, 1_000, ["500 learn", "900 already"]),
             (&falling, 2_000, ["900 updates", "--from"]),
+            (&stepping, 2_000, ["225 updates", "--from"]),
         ] {
             let error = checkpoint.clone().lengthened(episodes).unwrap_err();
             let error = error.to_string();
@@ -452,6 +442,8 @@ mod tests {
             floor: 0.1,
         };
         falling.lengthened(2_000).unwrap();
+        stepping.recipe.optimiser.schedule = step(224);
+        stepping.lengthened(2_000).unwrap();
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod checkpoint;
 mod commented;
 mod data;
 mod evaluation;
+mod length;
 mod pace;
 mod recall;
 mod recipe;
@@ -32,6 +33,7 @@ mod trained;
 pub(crate) mod written;
 
 pub use axes::Axis;
+pub(crate) use axes::setting_text;
 pub use checkpoint::{Checkpoint, Part, Progress};
 pub use data::Data;
 pub use evaluation::Evaluation;

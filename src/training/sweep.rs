@@ -190,6 +190,23 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// The key in this recipe of a setting, as [`Population::values`] call it: `task.steps` for `steps`. What is no one setting, such as the
+    /// sizes of all hidden layers, keeps its name.
+    pub(crate) fn key_of(&self, name: &str) -> String {
+        let table = self.plain_table();
+        let is_in = |part: &str| {
+            let part = table.get(part).and_then(Value::as_table);
+            part.is_some_and(|part| part.contains_key(name))
+        };
+        match name.split_once('.') {
+            _ if table.contains_key(name) => name.to_owned(),
+            _ if is_in("task") => format!("task.{name}"),
+            _ if is_in("network") || name.starts_with("layer") => format!("network.{name}"),
+            Some(("loss", _)) => format!("network.{name}"),
+            _ => name.to_owned(),
+        }
+    }
+
     /// The recipes with each of the values of one axis, and the first one of the others; without a sweep.
     ///
     /// # Errors

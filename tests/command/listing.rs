@@ -146,6 +146,12 @@ fn runs_are_compared_in_a_table_and_a_figure() {
 
     for (arguments, part) in [
         (["runs/fast", "runs/fast"].as_slice(), "given twice"),
+        (&["runs/fast", "runs/slow", "./runs/fast/"], "given twice"),
+        (
+            &["runs/fast", "runs/slow", "--output=runs/fast/curve.svg"],
+            "input",
+        ),
+        (&["runs/fast", "runs/slow", "--output=both"], ".png"),
         (&["runs/fast"], "RUN"),
         (&["runs/fast", "runs/nowhere"], "nowhere"),
         (&["runs/fast", "runs/slow", "--output=both.gif"], ".png"),
@@ -158,4 +164,30 @@ fn runs_are_compared_in_a_table_and_a_figure() {
             error_text(&output)
         );
     }
+}
+
+#[test]
+fn settings_that_differ_are_told_apart_and_short() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        ["--optimiser=sgd", "--max-gradient-norm=1e30"],
+        ["--schedule=step", "--max-gradient-norm=1e-30"],
+    ] {
+        let all = [&["--episodes=200"][..], &arguments].concat();
+        assert_status(&train(folder.path(), &all).output().unwrap(), 0);
+    }
+    let mut command = command();
+    let output = command.arg("runs").arg(folder.path()).output().unwrap();
+    assert_status(&output, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        " method.kind=sgd ",
+        " schedule.kind=step",
+        "max_gradient_norm=1e30 ",
+        "max_gradient_norm=1e-30 ",
+        " every=45 ",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains(" kind="), "{text}");
 }

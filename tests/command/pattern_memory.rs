@@ -158,7 +158,17 @@ fn a_control_is_drawn_beside() {
     std::fs::remove_file(&figure).unwrap();
     let (output, text) = drawn(&["--control", other.to_str().unwrap()]);
     assert_status(&output, 2);
-    assert!(error_text(&output).contains("--control") && text.is_empty());
+    let message = error_text(&output);
+    assert!(message.contains("--control") && text.is_empty());
+    assert!(
+        message.contains("a run on bits 6, expected one on bits 8,"),
+        "{message}"
+    );
+    let (output, _) = drawn(&["--control", completion.to_str().unwrap()]);
+    assert_status(&output, 2);
+    let message = error_text(&output);
+    let names = "a run on completion, expected one on pattern-memory,";
+    assert!(message.contains(names), "{message}");
     let path = figure.to_str().unwrap();
     let output = evaluate(&completion, &["--recall", path]);
     assert_status(&output, 2);

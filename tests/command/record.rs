@@ -95,6 +95,11 @@ fn what_cannot_be_recorded_is_refused() {
             &["--record-steps", "0 to 19"][..],
         ),
         (&["--record-episodes=0"], &["--record-episodes"]),
+        (&["--activity=figure"], &["--activity", ".svg"]),
+        (
+            &["--record-episodes=3", "--episodes=2"],
+            &["--record-episodes", "3", "2 episodes"],
+        ),
         (&["--record-steps=x"], &["--record-steps"]),
         (&["--activity=figure.txt"], &["--activity"]),
         (&["--activity=/no/such/folder/a.svg"], &["/no/such/folder"]),
@@ -113,6 +118,14 @@ fn what_cannot_be_recorded_is_refused() {
         );
         assert!(!Path::new(file).exists(), "{arguments:?}");
     }
+    // Another file is not written over by mistake.
+    let other = folder.path().join("other.toml");
+    std::fs::write(&other, "other").unwrap();
+    let path = other.to_str().unwrap();
+    let output = metaplastic(&["evaluate", run, "--engine=cpu", "--record", path]);
+    assert_status(&output, 2);
+    assert!(error_text(&output).contains(".safetensors"));
+    assert_eq!(std::fs::read_to_string(other).unwrap(), "other");
 }
 
 /// Neither the run's own files nor another output, by whatever path.

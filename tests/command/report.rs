@@ -269,3 +269,37 @@ fn a_report_goes_with_the_run_that_it_is_on() {
     train();
     assert!(run.join("report.html").exists());
 }
+
+#[test]
+fn no_file_of_another_kind_becomes_a_report_or_a_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = ["one-shot", "--population=1", "--episodes=20"];
+    assert_eq!(train(&folder.path().join("run"), &small), Some(0));
+    for (arguments, file, part) in [
+        (&["report", "run", "--output"][..], "a.txt", ".html"),
+        (&["report", "run", "--force", "--output"], "a", ".html"),
+        (&["evaluate", "run", "--output"], "a", ".svg, .png or .pdf"),
+        (
+            &["evaluate", "run", "--activity"],
+            "a",
+            ".svg, .png or .pdf",
+        ),
+        (&["inspect", "run", "--output"], "a", ".svg, .png or .pdf"),
+        (&["inspect", "run", "--output"], "run/curve.svg", "input"),
+        (
+            &["report", "run", "./run", "--output"],
+            "a.html",
+            "given twice",
+        ),
+    ] {
+        let output = within(folder.path(), &[arguments, &[file]].concat());
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        assert!(message.contains(file) || part == "given twice", "{message}");
+        assert!(message.contains(part), "{part} in {message}");
+        assert!(file.contains('/') || !folder.path().join(file).exists());
+    }
+    // What is no file is called what it is called.
+    let output = within(folder.path(), &["inspect", "run", "--output", "/dev/null"]);
+    assert_status(&output, 0);
+}

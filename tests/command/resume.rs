@@ -208,6 +208,86 @@ fn a_longer_run_whose_learning_rate_was_to_have_fallen_by_now_is_refused() {
     }
 }
 
+/// A quarter of what it learns from, where nothing else is said.
+#[test]
+fn a_longer_run_whose_learning_rate_steps_by_its_length_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let [run, whole] = ["run", "whole"].map(|name| folder.path().join(name));
+    let small = [
+        "one-shot",
+        "--population=2",
+        "--engine=cpu",
+        "--schedule=step",
+    ];
+    let trained = |run: &Path, arguments: &[&str]| {
+        let all = [&small[..], arguments, &["--force"]].concat();
+        assert_status(&train(run, &all).output().unwrap(), 0);
+    };
+    trained(&run, &["--episodes=200"]);
+    let before = settings(&run);
+    let output = resume(&run, &["--episodes=400"]);
+    assert_status(&output, 2);
+    let message = error_text(&output);
+    for part in [
+        "episodes: 400",
+        "every 45 updates",
+        "run's 180",
+        "train --from",
+    ] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+    assert_eq!(settings(&run), before);
+    // One that is as it would have been goes on.
+    trained(&run, &["--episodes=200", "--schedule-every=20"]);
+    assert_status(&resume(&run, &["--episodes=400"]), 0);
+    trained(&whole, &["--episodes=400", "--schedule-every=20"]);
+    assert_same_result(&run, &whole);
+}
+
+#[test]
+fn a_run_that_has_lost_a_file_is_named_and_makes_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let [run, other] = ["run", "other"].map(|name| folder.path().join(name));
+    for run in [&run, &other] {
+        let small = [
+            "one-shot",
+            "--population=2",
+            "--engine=cpu",
+            "--episodes=200",
+        ];
+        assert_status(&train(run, &small).output().unwrap(), 0);
+    }
+    let path = run.to_str().unwrap();
+    for name in ["summary.json", "parameters.safetensors", "network.toml"] {
+        std::fs::remove_file(run.join(name)).unwrap();
+        for arguments in [
+            &["evaluate", path][..],
+            &["inspect", path],
+            &["report", path],
+            &["compare", path, other.to_str().unwrap()],
+            &["runs", path],
+        ] {
+            let output = metaplastic(arguments);
+            assert_status(&output, if arguments[0] == "runs" { 0 } else { 2 });
+            let message = error_text(&output);
+            for part in [name, "missing", "metaplastic resume"] {
+                assert!(message.contains(part), "{arguments:?}: {part} in {message}");
+            }
+        }
+        let output = resume(&run, &[]);
+        assert_status(&output, 0);
+        assert!(error_text(&output).contains(name));
+        assert_same_result(&run, &other);
+    }
+    // Without a checkpoint there is nothing to make it of.
+    std::fs::remove_file(run.join("summary.json")).unwrap();
+    std::fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    let output = resume(&run, &[]);
+    assert_status(&output, 2);
+    assert!(error_text(&output).contains("train --recipe"));
+    assert!(run.join("parameters.safetensors").exists());
+}
+
 #[test]
 fn a_checkpoint_is_written_when_the_system_asks_for_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -353,12 +433,22 @@ fn copy_run(from: &Path, to: &Path) {
 #[test]
 fn what_is_no_run_cannot_go_on() {
     let folder = tempfile::tempdir().unwrap();
-    for place in [folder.path().to_owned(), folder.path().join("nowhere")] {
-        let output = resume(&place, &[]);
+    let nowhere = folder.path().join("nowhere");
+    for (place, part) in [(folder.path(), "no run.toml"), (&nowhere, "no such folder")] {
+        let output = resume(place, &[]);
         assert_status(&output, 2);
-        assert!(error_text(&output).contains("no run.toml"));
+        let message = error_text(&output);
+        assert!(message.contains(part), "{message}");
     }
     assert_eq!(names(folder.path()).len(), 0);
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(error_text(&resume(&file, &[])).contains("no folder"));
+    for name in ["evaluate", "inspect", "report", "compare", "runs"] {
+        let output = metaplastic(&[name, nowhere.to_str().unwrap()]);
+        assert_status(&output, 2);
+        assert!(error_text(&output).contains("no such folder"), "{name}");
+    }
 }
 
 #[test]

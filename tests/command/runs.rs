@@ -252,8 +252,8 @@ fn what_is_no_complete_run_is_refused() {
         "summary.json",
     ] {
         let missing = match name {
-            "run.toml" => "not a finished run",
-            _ => "cannot read",
+            "run.toml" => "holds no run",
+            _ => "missing",
         };
         refused(
             &good,
@@ -356,7 +356,7 @@ fn what_is_no_complete_run_is_refused() {
     refused(
         &good,
         |run| std::fs::remove_dir_all(run).unwrap(),
-        &["run.toml", "cannot read"],
+        &["no such folder", "cannot read"],
     );
 }
 

@@ -188,7 +188,11 @@ fn what_cannot_differ_in_a_population_is_trained_one_after_the_other() {
     assert_eq!((points.len(), &summary["interrupted"]), (8, &false.into()));
     assert_eq!(points[7]["name"], "batch 2, bits 5, l1 0.001");
     assert_eq!(points[7]["run"], "batch-2_bits-5");
+    // By their keys, as in the summary of a run.
+    let keys: Vec<_> = points[7]["settings"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["batch", "optimiser.l1", "task.bits"]);
     assert_eq!(points[7]["settings"]["batch"], 2);
+    assert_eq!(points[7]["settings"]["task.bits"], 5);
     let best = &points[summary["best"].as_u64().unwrap() as usize];
     let figure = std::fs::read_to_string(run.join("curve.svg")).unwrap();
     assert!(figure.contains(best["name"].as_str().unwrap()));
@@ -274,6 +278,16 @@ fn what_is_no_sweep_is_refused_before_anything_is_written() {
             &["--learning-rate=0.1,0.1"][..],
             &["learning-rate", "twice"][..],
         ),
+        (
+            &["--learning-rate=0.1,1e-1"],
+            &["--learning-rate", "0.1 and 1e-1", "twice"],
+        ),
+        (
+            &["--learning-rate=0.1,0.2,0.10"],
+            &["--learning-rate", "0.1 and 0.10", "twice"],
+        ),
+        (&["--batch=2,2.0"], &["--batch", "2 and 2.0", "twice"]),
+        (&["--steps=10,20,1e1"], &["--steps", "10 and 1e1", "twice"]),
         (
             &["--learning-rate=0.1,"],
             &["--learning-rate", "not a number"],
@@ -389,16 +403,49 @@ fn runs_of_a_sweep_without_results_are_left_out() {
     for file in ["batch-1/run.toml", "batch-1/parameters.safetensors"] {
         let file = run.join(file);
         let before = std::fs::read(&file).unwrap();
-        let arguments = [
-            "report",
-            path,
-            "--force",
-            "--output",
-            file.to_str().unwrap(),
-        ];
-        let output = metaplastic(&arguments);
-        assert_status(&output, 2);
-        assert!(error_text(&output).contains("also an input"));
+        let link = folder.path().join("link.html");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for (output, part) in [(&file, ".html"), (&link, "also an input")] {
+            let output = output.to_str().unwrap();
+            let output = metaplastic(&["report", path, "--force", "--output", output]);
+            assert_status(&output, 2);
+            let message = error_text(&output);
+            assert!(message.contains(part), "{message}");
+        }
         assert_eq!(std::fs::read(&file).unwrap(), before);
+        std::fs::remove_file(link).unwrap();
+    }
+}
+
+#[test]
+fn runs_told_apart_by_their_length_do_not_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut command = command();
+    command.args(["train", "one-shot", "--engine=cpu", "--population=1"]);
+    command.args(["--episodes=20,30", "--output"]).arg(&run);
+    assert_status(&command.output().unwrap(), 0);
+    let before = json(&run.join("summary.json"));
+    let output = metaplastic(&["resume", run.to_str().unwrap(), "--episodes=40"]);
+    assert_status(&output, 2);
+    assert!(error_text(&output).contains("told apart"));
+    assert_eq!(json(&run.join("summary.json")), before);
+}
+
+#[test]
+fn a_list_in_a_recipe_has_each_value_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("r.toml");
+    for (text, part) in [
+        ("[optimiser]\nl1 = [0, 0.0]", "optimiser.l1"),
+        ("batch = [1, -2]", "batch: -2"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let run = folder.path().join("run");
+        let output = train(&run, &["--recipe", file.to_str().unwrap()]);
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        assert!(message.contains(part), "{part} in {message}");
+        assert!(!run.exists());
     }
 }

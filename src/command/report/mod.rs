@@ -8,17 +8,14 @@ use super::number::whole;
 use super::output::{Ending, note, require_apart, say};
 use super::subject::each;
 use clap::Args;
-use metaplastic::file::require_writable;
+use metaplastic::file::{is_special, require_writable};
 use metaplastic::runs::StoredRun;
 use metaplastic::runs::files::{REPORT, is_report, own};
 use metaplastic::runs::staging::write_text;
 use metaplastic::{Error, Result};
 pub(super) use page::Page;
-pub(super) use section::{Section, evaluated, is_recurrent, typical};
+pub(super) use section::{Section, episodes_of, evaluated, is_recurrent, typical};
 use std::path::{Path, PathBuf};
-
-/// Fresh episodes of a report, where nothing else is said.
-pub(super) const EPISODES: u64 = 1_000;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -34,21 +31,23 @@ pub(super) struct Arguments {
     #[arg(long)]
     force: bool,
 
-    /// Fresh episodes that each network is evaluated on
-    #[arg(long, default_value_t = EPISODES, allow_negative_numbers = true, value_parser = whole::<u64>)]
-    episodes: u64,
+    /// Fresh episodes that each network is evaluated on [default: 1000]; of episodes of one's own, so many in their order [default:
+    /// each once]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
+    episodes: Option<u64>,
 
     #[command(flatten)]
     engine: EngineArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
+    let path = arguments.path();
+    require_ending(&path)?;
     let mut work = 0;
     let runs = each(&arguments.runs)?;
     for folder in &runs {
         work = work.max(StoredRun::read(folder)?.recipe.synapse_steps());
     }
-    let path = arguments.path();
     let files: Vec<_> = runs.iter().flat_map(|folder| own(folder)).collect();
     require_apart([("--output", path.as_path())], &files)?;
     require_own(&path, arguments.force)?;
@@ -75,7 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending> {
 pub(super) fn sections(
     folders: &[PathBuf],
     engine: &metaplastic::Engine,
-    episodes: u64,
+    episodes: Option<u64>,
 ) -> Result<Vec<Section>> {
     let numbered = folders.iter().zip(1..);
     let mut sections: Vec<Section> = numbered
@@ -109,6 +108,21 @@ impl Arguments {
             .collect();
         format!("metaplastic report {}", runs.join(" "))
     }
+}
+
+/// Fails unless a file of this name is for HTML. What is there and is no file, such as a pipe, may be called anything.
+fn require_ending(path: &Path) -> Result<()> {
+    let ending = path.extension().unwrap_or_default();
+    let is_html = ["html", "htm"]
+        .iter()
+        .any(|it| ending.eq_ignore_ascii_case(it));
+    if is_html || is_special(path) {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        field: "--output".into(),
+        reason: format!("{}: a report's name ends in .html", path.display()),
+    })
 }
 
 /// Fails if a file is there that is not to be made again from runs.

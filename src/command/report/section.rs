@@ -6,14 +6,17 @@ use metaplastic::runs::Record;
 use metaplastic::runs::decimal::decimal;
 use metaplastic::runs::figure::style::grouped;
 use metaplastic::runs::figure::{self, Picture};
-use metaplastic::tasks::Paper;
-use metaplastic::training::{Evaluation, Recipe, Trained};
+use metaplastic::tasks::{Paper, Task};
+use metaplastic::training::{Data, Evaluation, Recipe, Trained};
 use metaplastic::{Engine, Network, Result};
 use serde::Serialize;
 use std::path::Path;
 
 /// Networks that have a row, at most.
 const MOST_ROWS: usize = 1_000;
+
+/// Fresh episodes of an evaluation, where nothing else is said.
+const EPISODES: u64 = 1_000;
 
 /// One run of a report.
 #[derive(Debug, Serialize)]
@@ -30,6 +33,8 @@ pub(crate) struct Section {
     /// What it shows.
     curve_note: &'static str,
     evaluation: String,
+    /// What it shows.
+    evaluation_note: String,
     /// Empty where neurons are connected among themselves, which makes too many lines.
     network: String,
     heat_maps: String,
@@ -57,8 +62,14 @@ struct Row {
 }
 
 impl Section {
-    /// The `number`-th of a report: reads a run's folder, draws, and runs its networks on so many fresh episodes.
-    pub fn of(folder: &Path, number: usize, engine: &Engine, episodes: u64) -> Result<Self> {
+    /// The `number`-th of a report: reads a run's folder, draws, and runs its networks on episodes, so many if a number is asked
+    /// for.
+    pub fn of(
+        folder: &Path,
+        number: usize,
+        engine: &Engine,
+        episodes: Option<u64>,
+    ) -> Result<Self> {
         let record = subject::record(folder)?;
         let Record {
             recipe,
@@ -68,12 +79,13 @@ impl Section {
         } = &record;
         let task = &recipe.task;
         let seed = recipe.seed;
-        let fresh = Evaluation::of_run(engine, recipe, &trained.parameters, seed, episodes)?;
+        let episodes = episodes_of(&**task, episodes);
+        let evaluation = Evaluation::of_run(engine, recipe, &trained.parameters, seed, episodes)?;
         let marked = |figure: &str| record.identity.mark_svg(figure);
         let subject = Subject::of_trained(recipe, trained);
         let recalled = recall::draw(engine, &subject, None, recipe.seed)?;
         let title = format!("{}: within an episode", task.name());
-        let about = evaluated(recipe.networks(), episodes);
+        let about = evaluated(&**task, recipe.networks(), episodes);
         let [network, heat_maps] = typical(recipe, trained);
         Ok(Self {
             anchor: format!("run-{number}"),
@@ -87,14 +99,15 @@ impl Section {
             facts: facts(&record, folder),
             curve: marked(&figure::curve(recipe, trained)),
             curve_note: curve_note(recipe),
-            evaluation: marked(&figure::steps(&**task, &fresh, &title, &about)),
+            evaluation: marked(&figure::steps(&**task, &evaluation, &title, &about)),
+            evaluation_note: evaluation_note(&**task),
             network: match is_recurrent(&recipe.network) {
                 true => String::new(),
                 false => marked(&network),
             },
             heat_maps: marked(&heat_maps),
             recall: recalled.map_or(String::new(), |figure| marked(&figure)),
-            networks: Networks::of(&record, &fresh),
+            networks: Networks::of(&record, &evaluation),
             recipe: recipe.to_commented_toml(),
         })
     }
@@ -112,14 +125,40 @@ fn curve_note(recipe: &Recipe) -> &'static str {
     }
 }
 
+/// Episodes that each network is evaluated on, if so many are asked for: those of a file each once, unless another number is.
+pub(crate) fn episodes_of(task: &dyn Task, asked: Option<u64>) -> u64 {
+    let each_once = task.episodes_in_all().map(|count| count as u64);
+    asked.or(each_once).unwrap_or(EPISODES)
+}
+
+fn evaluation_note(task: &dyn Task) -> String {
+    let episodes = match file_of_episodes(task) {
+        Some(file) => format!("the episodes of {file}"),
+        None => "fresh episodes".to_owned(),
+    };
+    format!("The trained networks on {episodes}, step by step.")
+}
+
 /// `20 networks, 1,000 fresh episodes each, frozen parameters`.
-pub(crate) fn evaluated(population: usize, episodes: u64) -> String {
+pub(crate) fn evaluated(task: &dyn Task, population: usize, episodes: u64) -> String {
     let networks = match population {
         1 => "1 network".to_owned(),
         count => format!("{} networks", grouped(count as u64)),
     };
-    let episodes = grouped(episodes);
-    format!("{networks}, {episodes} fresh episodes each, frozen parameters")
+    let count = grouped(episodes);
+    let word = if episodes == 1 { "episode" } else { "episodes" };
+    let episodes = match file_of_episodes(task) {
+        Some(file) => format!("{count} {word} of {file}"),
+        None => format!("{count} fresh {word}"),
+    };
+    format!("{networks}, {episodes} each, frozen parameters")
+}
+
+/// The name of the file whose episodes an evaluation takes; none where they are fresh.
+fn file_of_episodes(task: &dyn Task) -> Option<String> {
+    // Those that errors are measured on come last.
+    let path = Data::files(task).pop()?;
+    Some(path.file_name()?.to_string_lossy().into_owned())
 }
 
 /// A typical network, and its parameters.
@@ -208,11 +247,11 @@ fn facts(record: &Record, folder: &Path) -> Vec<(&'static str, String)> {
 }
 
 impl Networks {
-    fn of(record: &Record, fresh: &Evaluation) -> Self {
+    fn of(record: &Record, evaluation: &Evaluation) -> Self {
         let Record {
             recipe, trained, ..
         } = record;
-        let (errors, right) = (fresh.mean_error(), fresh.mean_accuracy());
+        let (errors, right) = (evaluation.mean_error(), evaluation.mean_accuracy());
         let has_wrong = recipe.task.is_judged_by_answers();
         let mut headings = vec!["seed", "outcome"];
         let is_swept = !recipe.sweep.is_empty();
@@ -223,7 +262,10 @@ impl Networks {
         if has_wrong {
             headings.push("wrong");
         }
-        headings.extend(["fresh error", "fresh right"]);
+        headings.extend(match file_of_episodes(&*recipe.task) {
+            Some(_) => ["evaluation error", "evaluation right"],
+            None => ["fresh error", "fresh right"],
+        });
         let percent = |part: f64| format!("{:.2} %", 100.0 * part);
         let networks = trained.networks.iter().enumerate().take(MOST_ROWS);
         let rows = networks.map(|(index, network)| {
@@ -236,7 +278,7 @@ impl Networks {
             if has_wrong {
                 cells.push(network.wrong.map_or("not known".to_owned(), percent));
             }
-            cells.extend([fresh_text(errors[index]), percent(right[index])]);
+            cells.extend([evaluation_text(errors[index]), percent(right[index])]);
             Row {
                 seed: network.seed,
                 solved: network.solved,
@@ -260,7 +302,7 @@ impl Networks {
     }
 }
 
-fn fresh_text(error: f64) -> String {
+fn evaluation_text(error: f64) -> String {
     match error.is_finite() {
         true => decimal(error),
         false => "not finite".to_owned(),

@@ -147,7 +147,6 @@ impl Settings {
             .map(|(name, list)| (name, list.texts().to_vec()))
             .filter(|(_, texts)| texts.len() > 1)
             .collect();
-        lists.iter().try_for_each(require_once)?;
         let mut all = Vec::new();
         for Population { values, recipe, .. } in recipe.populations()? {
             let base = self.without_overridden(recipe)?;
@@ -155,6 +154,7 @@ impl Settings {
             let (within, apart): (Vec<_>, Vec<_>) = {
                 let shares = lists.iter().map(|list| {
                     let along = self.along(&base, &[], list)?;
+                    require_once(list, &along)?;
                     let plain = plain(&first);
                     Ok(along.iter().all(|it| it.shares_population_with(&plain)))
                 });
@@ -250,19 +250,25 @@ fn grid<'a>(lists: &[&(&'a str, Vec<String>)]) -> Vec<Vec<(&'a str, usize)>> {
     all
 }
 
-/// Fails if an option has the same value twice.
-fn require_once((name, texts): &(&str, Vec<String>)) -> Result<()> {
-    let repeated = texts
-        .iter()
-        .enumerate()
-        .find(|(index, text)| texts[..*index].contains(text));
-    match repeated {
-        None => Ok(()),
-        Some((_, text)) => Err(Error::Setting {
-            field: format!("--{}", name.replace('_', "-")),
-            reason: format!("{text} is given twice"),
-        }),
-    }
+/// Fails if an option has the same value twice, however it is written: if two of its values give the same of these recipes.
+fn require_once((name, texts): &(&str, Vec<String>), recipes: &[Recipe]) -> Result<()> {
+    let first_of = |recipe: &Recipe| recipes.iter().position(|it| it == recipe);
+    let firsts = recipes.iter().enumerate();
+    let mut repeated = firsts.filter_map(|(index, recipe)| {
+        let first = first_of(recipe).filter(|first| *first < index)?;
+        Some((&texts[first], &texts[index]))
+    });
+    let Some((before, text)) = repeated.next() else {
+        return Ok(());
+    };
+    let reason = match before == text {
+        true => format!("{text} is given twice"),
+        false => format!("{before} and {text} are one value here, given twice"),
+    };
+    Err(Error::Setting {
+        field: format!("--{}", name.replace('_', "-")),
+        reason,
+    })
 }
 
 /// The recipe of a name, if there is one.

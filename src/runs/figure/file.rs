@@ -1,7 +1,7 @@
 //! Drawings as files: SVG as they are, PNG and PDF made of that.
 
 use crate::error::{Error, Result};
-use crate::file::write_atomically;
+use crate::file::{is_special, write_atomically};
 use krilla::geom::Size;
 use krilla::page::PageSettings;
 use krilla_svg::{SurfaceExt, SvgSettings};
@@ -27,18 +27,18 @@ pub enum Format {
 }
 
 impl Format {
-    /// By the ending of the file's name, in either case of letters. A name without an ending, as a pipe's, is for SVG.
+    /// By the ending of the file's name, in either case of letters. What is there and is no file, such as a pipe, takes SVG, whatever
+    /// it is called.
     ///
     /// # Errors
     /// If the ending is another; `option` is what asked for the file.
     pub fn of(path: &Path, option: &str) -> Result<Self> {
-        let Some(ending) = path.extension() else {
-            return Ok(Self::Svg);
-        };
+        let ending = path.extension().unwrap_or_default();
         match ending.to_string_lossy().to_ascii_lowercase().as_str() {
             "svg" => Ok(Self::Svg),
             "png" => Ok(Self::Png),
             "pdf" => Ok(Self::Pdf),
+            _ if is_special(path) => Ok(Self::Svg),
             _ => Err(Error::setting(
                 option,
                 format!(
@@ -118,9 +118,11 @@ mod tests {
         ] {
             assert_eq!(Format::of(Path::new(name), "--output").unwrap(), format);
         }
-        let error = Format::of(Path::new("a.jpeg"), "--output").unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("--output") && text.contains("a.jpeg") && text.contains(".png"));
+        for name in ["a.jpeg", "a-file"] {
+            let error = Format::of(Path::new(name), "--output").unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("--output") && text.contains(name) && text.contains(".png"));
+        }
     }
 
     #[test]
