@@ -40,6 +40,10 @@ impl TaskSettings {
             reason,
         };
         for (name, given) in &self.0 {
+            if task.episodes_in_all().is_some() {
+                let reason = format!("{} has its episodes from a file, as they are", task.name());
+                return Err(wrong(name, reason));
+            }
             if own.iter().all(|it| it.name != *name) {
                 return Err(wrong(name, format!("{} has no such setting", task.name())));
             }

@@ -88,6 +88,21 @@ fn episodes(count: usize, phase: f64) -> Tensors {
     named.map(|(name, tensor)| (name.to_owned(), tensor)).into()
 }
 
+/// Distributions over two classes as the targets of so many episodes, but for the last one; the first step, which does not count, has
+/// zeros.
+fn chances(count: usize, last: [f64; 2]) -> Tensor {
+    let of_step = |k: usize| match k % 5 {
+        0 => [0.0; 2],
+        _ if k + 1 == 5 * count => last,
+        _ => [0.25, 0.75],
+    };
+    Tensor {
+        dtype: Dtype::F32,
+        shape: vec![1, count, 5, 2],
+        values: (0..count * 5).flat_map(of_step).collect(),
+    }
+}
+
 fn json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -322,6 +337,11 @@ fn what_cannot_be_learned_from_is_refused_before_anything_is_written() {
         }
         drop(it.insert("mask".into(), mask))
     });
+    for (name, last) in [("sum", [0.25, 0.25]), ("negative", [-0.25, 1.25])] {
+        change(&format!("{name}.safetensors"), &|it| {
+            it.insert("target".into(), chances(7, last));
+        });
+    }
     std::fs::write(files.path("text.safetensors"), "text").unwrap();
     for (arguments, parts) in [
         (
@@ -338,6 +358,19 @@ fn what_cannot_be_learned_from_is_refused_before_anything_is_written() {
             &["--data=masks.safetensors"],
             &["masks", "mask", "episode 6"],
         ),
+        (
+            &["--data=sum.safetensors"],
+            &[
+                "sum.safetensors",
+                "target: network 0, episode 6, step 4: the sum is 0.5,",
+            ],
+        ),
+        (
+            &["--data=negative.safetensors"],
+            &["target: network 0, episode 6, step 4: -0.25 is in it, the sum is 1,"],
+        ),
+        (&["--validation=sum.safetensors"], &["episode 6, step 4"]),
+        (&["--steps=3"], &["--steps", "from a file"]),
         (&["--data=text.safetensors"], &["text.safetensors"]),
         (&["--data=absent.safetensors"], &["absent.safetensors"]),
         (&["--validation=wide.safetensors"], &["wide", "input"]),
@@ -396,5 +429,58 @@ fn a_task_takes_none_of_the_settings_of_files() {
             error_text(&output)
         );
         assert!(!files.path("run").exists());
+    }
+}
+
+#[test]
+fn targets_may_be_distributions() {
+    let files = Files::new();
+    let mut tensors = episodes(7, 0.0);
+    tensors.insert("target".into(), chances(7, [0.3, 0.7]));
+    files.write("e.safetensors", &tensors);
+    files.trained("run", &[]);
+}
+
+#[test]
+fn what_is_in_a_file_is_not_called_fresh() {
+    let files = Files::new();
+    let run = files.trained("run", &["--validation=v.safetensors"]);
+    let path = run.to_str().unwrap();
+    let more = files.path("e.safetensors");
+    let other = ["evaluate", path, "--data", more.to_str().unwrap()];
+    for (arguments, part) in [
+        (&["evaluate", path][..], "3 episodes of v.safetensors each"),
+        (
+            &["evaluate", path, "--episodes=1"],
+            "1 episode of v.safetensors each",
+        ),
+        (&other, "7 episodes of e.safetensors each"),
+    ] {
+        let text = text(metaplastic(arguments));
+        assert!(text.contains(part) && !text.contains("fresh"), "{text}");
+    }
+    text(metaplastic(&["report", path, "--engine=cpu"]));
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    for part in [
+        "2 networks, 3 episodes of v.safetensors each",
+        "on the episodes of v.safetensors, step by step",
+        "evaluation error",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("fresh"));
+    for (option, part) in [
+        ("--seed=7", "whatever the seed"),
+        ("--steps=3", "from a file"),
+    ] {
+        let output = metaplastic(&["evaluate", path, option]);
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        let name = option.split('=').next().unwrap();
+        assert!(
+            message.contains(name) && message.contains(part),
+            "{message}"
+        );
+        assert!(!message.contains("task."), "{message}");
     }
 }
