@@ -109,9 +109,10 @@ impl EpisodeSource {
         self.task.prepare()?;
         let (steps, inputs, outputs) = (self.task.steps(), self.task.inputs(), self.task.outputs());
         let population = networks.len();
+        let masks = usize::from(self.task.counts_by_episode());
         let values = memory::elements(
             "episodes",
-            &[population, self.batch, steps, inputs + outputs],
+            &[population, self.batch, steps, inputs + outputs + masks],
         )?;
         memory::require("episodes", values as u128 * size_of::<f32>() as u128)?;
         let mut input = Array4::zeros((population, self.batch, steps, inputs));
