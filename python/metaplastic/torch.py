@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.utils import _pytree
 
 from . import _settings
@@ -190,6 +191,13 @@ def _check(parameters: Tensor, named: Mapping[str, Tensor]) -> None:
             )
 
 
+def _refuse_tangents(*tensors: Tensor) -> None:
+    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
+        return
+    if any(forward_ad.unpack_dual(it).tangent is not None for it in tensors):
+        raise NotImplementedError(_NO_FORWARD_MODE)
+
+
 def _names(description: str, given: Sequence[Any]) -> list[str]:
     """What `given` is: all states or none, and the modulators."""
     _, states, modulators = _described(description)
@@ -211,9 +219,8 @@ def _run_forward(
     """
     network, states, _ = _described(description)
     names = _names(description, given)
-    _check(parameters, {"input": input, **dict(zip(names, given, strict=True))})
     device = parameters.device
-    flat, episodes, *arrays = (it.numpy() for it in _on_host(parameters, input, *given))
+    flat, episodes, *arrays = (it.numpy(force=True) for it in _on_host(parameters, input, *given))
     known = dict(zip(names, arrays, strict=True))
     if keep:
         batch, steps = episodes.shape[1:3]
@@ -271,7 +278,8 @@ def _run_back(
     """Gradients of parameters, input (if wanted) and what was given. `present` says which outputs have a gradient."""
     network, states, _ = _described(description)
     device = parameters.device
-    flat, episodes, *others = (it.numpy() for it in _on_host(parameters, input, *given, *gradients))
+    tensors = _on_host(parameters, input, *given, *gradients)
+    flat, episodes, *others = (it.numpy(force=True) for it in tensors)
     names = _names(description, given)
     arrays, upstream = others[: len(given)], iter(others[len(given) :])
     known = {
@@ -336,6 +344,7 @@ def _is_plain(*tensors: Tensor) -> bool:
         or torch.jit.is_tracing()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
+        or torch._ops._len_torch_dispatch_stack_pre_dispatch()
         or any(type(it) is not Tensor or it.device.type != "cpu" for it in tensors)
     )
 
@@ -609,6 +618,9 @@ class _Layer(nn.Module):
             given.append(modulator.unsqueeze(0) if is_one else modulator)
         tensors = [getattr(self, name) for name in self._tensors]
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        named = dict(zip((*(names if state is not None else ()), "modulator"), given, strict=False))
+        _check(flat, {"input": input, **named})
+        _refuse_tangents(flat, input, *given)
         keep = 0
         if torch.is_grad_enabled():
             if input.requires_grad:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jacfwd, jacrev, stack_module_state, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import metaplastic as mp
@@ -485,6 +487,50 @@ def test_operators_are_called_only_where_something_looks_on(with_gradient):
     backward = {"metaplastic::run_backward"} if with_gradient else set()
     assert called == {"metaplastic::run"} | backward
     assert all(torch.equal(one, other) for one, other in zip(plainly, watched, strict=True))
+
+
+def test_tensors_that_lie_in_memory_otherwise_are_taken():
+    layer = double("hebb")
+    input, _ = episodes(layer)
+    negated = torch.complex(input, -input).conj().imag
+    assert negated.is_neg()
+    for given, plain in [(negated, input), (torch._efficientzerotensor(input.shape), 0 * input)]:
+        for with_gradient in (True, False):
+            with torch.set_grad_enabled(with_gradient):
+                assert torch.equal(layer(given.double())[0], layer(plain)[0])
+
+
+@pytest.mark.parametrize("with_gradient", [True, False])
+def test_graphs_are_recorded_before_dispatch(with_gradient):
+    layer = double("hebb")
+    input, _ = episodes(layer)
+    with torch.set_grad_enabled(with_gradient):
+        graph = make_fx(lambda it: layer(it)[0], pre_dispatch=True)(input)
+        assert "metaplastic.run" in graph.code
+        assert torch.equal(graph(2 * input), layer(2 * input)[0])
+
+
+def test_tensors_of_several_devices_are_refused():
+    layer = double("hebb")
+    input, _ = episodes(layer)
+    with pytest.raises(mp.InputError, match="input: on meta, but the parameters are on cpu"):
+        layer(input.to("meta"))
+    with pytest.raises(mp.InputError, match="input: on cpu, but the parameters are on meta"):
+        KINDS["hebb"](device="meta", dtype=torch.float64)(input)
+    state = states_of(layer, input, None)
+    with pytest.raises(mp.InputError, match="trace: on meta, but the parameters are on cpu"):
+        layer(input, {"trace": state["trace"].to("meta")})
+
+
+@pytest.mark.parametrize("with_gradient", [True, False])
+def test_tangents_are_not_lost(with_gradient):
+    layer = double("hebb")
+    input, _ = episodes(layer)
+    with forward_ad.dual_level(), torch.set_grad_enabled(with_gradient):
+        dual = forward_ad.make_dual(input, input)
+        with pytest.raises(NotImplementedError, match="no derivative in forward mode"):
+            layer(dual)
+        layer(input)
 
 
 def saved_and_loaded(thing):
