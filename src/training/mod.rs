@@ -33,6 +33,7 @@ mod trained;
 pub(crate) mod written;
 
 pub use axes::Axis;
+#[cfg(feature = "runs")]
 pub(crate) use axes::setting_text;
 pub use checkpoint::{Checkpoint, Part, Progress};
 pub use data::Data;

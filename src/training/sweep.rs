@@ -192,6 +192,7 @@ impl Recipe {
 
     /// The key in this recipe of a setting, as [`Population::values`] call it: `task.steps` for `steps`. What is no one setting, such as the
     /// sizes of all hidden layers, keeps its name.
+    #[cfg(feature = "runs")]
     pub(crate) fn key_of(&self, name: &str) -> String {
         let table = self.plain_table();
         let is_in = |part: &str| {
