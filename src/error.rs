@@ -165,7 +165,7 @@ pub enum Error {
         reason: String,
     },
     /// A TOML text is not what it should be.
-    #[error("{origin}: {source}")]
+    #[error("{origin}: {}", plain(source))]
     Toml {
         /// The file, or what the text describes.
         origin: String,
@@ -359,6 +359,22 @@ pub enum Error {
         /// The template engine's account.
         source: Cause,
     },
+}
+
+/// What a reader of TOML says, in words for people: it speaks of Rust's types, and ends with a line break.
+fn plain(source: &Cause) -> String {
+    const WORDS: [(&str, &str); 7] = [
+        ("expected usize", "expected a whole number, at least 0"),
+        ("expected u64", "expected a whole number, at least 0"),
+        ("expected u32", "expected a whole number, at least 0"),
+        ("expected f64", "expected a number"),
+        ("expected f32", "expected a number"),
+        ("expected struct ", "expected a "),
+        ("expected internally tagged enum ", "expected a "),
+    ];
+    let text = source.to_string().trim_end().to_owned();
+    let in_words = |text: String, (from, to): &(&str, &str)| text.replace(from, to);
+    WORDS.iter().fold(text, in_words)
 }
 
 impl Error {

@@ -127,8 +127,7 @@ fn asked_for() -> ExitCode {
 
 /// Says why the command failed, and with which status it ends.
 fn failed(error: &Error) -> ExitCode {
-    // Some parsers end what they say with a line of its own.
-    note(format_args!("error: {error}").to_string().trim_end());
+    note(format_args!("error: {error}"));
     ExitCode::from(exit_status(error))
 }
 

@@ -60,7 +60,7 @@ impl<'a, R: Real> Source<'a, R> {
     /// A task's episodes.
     pub fn generated(source: &'a EpisodeSource) -> Self {
         let task = &*source.task;
-        let counts = |step| weight(task.counts(step));
+        let counts = |step| R::from_f64(f64::from(task.counts(step)));
         let mask = (!task.counts_by_episode()).then(|| (0..task.steps()).map(counts).collect());
         Self::Generated(Box::new(Generator { source, mask }))
     }
@@ -271,15 +271,11 @@ impl<R: Real> Masks<R> {
         for n in 0..which.count {
             let (network, episode) = which.lane(n);
             source.fill_counts(network, which.meta_step, episode as u32, &mut self.counts);
-            self.values
-                .extend(self.counts.iter().map(|&counts| weight::<R>(counts)));
+            let counts = self.counts.iter().map(|&counts| f64::from(counts));
+            self.values.extend(counts.map(R::from_f64));
         }
         &self.values
     }
-}
-
-fn weight<R: Real>(counts: bool) -> R {
-    if counts { R::one() } else { R::zero() }
 }
 
 /// Room for input and target of each episode. Of one network: `drawn` has an episode as

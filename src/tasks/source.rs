@@ -148,7 +148,7 @@ impl EpisodeSource {
             for (episode, mut of_episode) in (0..).zip(of_network.outer_iter_mut()) {
                 self.fill_counts(network, meta_step, episode, &mut counts);
                 of_episode.zip_mut_with(&ArrayView1::from(&counts), |mask, &counts| {
-                    *mask = weight(counts);
+                    *mask = f32::from(counts);
                 });
             }
         }
@@ -220,12 +220,8 @@ impl EpisodeSource {
 /// Which steps count towards the loss, `[T]`: 1 where a step counts, else 0.
 pub(crate) fn mask(task: &dyn Task) -> Array1<f32> {
     (0..task.steps())
-        .map(|step| weight(task.counts(step)))
+        .map(|step| f32::from(task.counts(step)))
         .collect()
-}
-
-fn weight(counts: bool) -> f32 {
-    if counts { 1.0 } else { 0.0 }
 }
 
 /// Fails unless every size of a task is in its range, a step counts, and there is a loss.

@@ -637,3 +637,29 @@ fn a_count_in_a_recipe_that_is_none_is_named() {
         assert!(!run.exists());
     }
 }
+
+#[test]
+fn settings_of_another_type_are_refused_in_plain_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, run] = ["r.toml", "run"].map(|name| folder.path().join(name));
+    let layer = "[[network.layer]]\nkind = \"plastic\"\ninputs = 10\noutputs = 2\nrate = \"quick\"";
+    for (text, part) in [
+        ("[optimiser]\nlearning_rate = \"x\"", "expected a number"),
+        (layer, "expected a Rate"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let mut command = command();
+        command.args(["train", "one-shot", "--recipe"]).arg(&file);
+        let output = command.arg("--output").arg(&run).output().unwrap();
+        assert_status(&output, 2);
+        let message = error_text(&output);
+        assert!(message.contains(part), "{part} in {message}");
+        let words = ["f64", "struct", "usize"];
+        assert!(
+            words.iter().all(|word| !message.contains(word)),
+            "{message}"
+        );
+        assert!(!message.ends_with("\n\n"), "{message:?}");
+        assert!(!run.exists());
+    }
+}

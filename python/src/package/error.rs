@@ -44,26 +44,8 @@ fn raised(py: Python<'_>, error: &metaplastic::Error) -> PyErr {
     let class = py
         .import("metaplastic._errors")
         .and_then(|module| module.getattr(class));
-    let raised = class.and_then(|class| class.call1((plain(&error.to_string()),)));
+    let raised = class.and_then(|class| class.call1((error.to_string(),)));
     raised.map_or_else(|error| error, PyErr::from_value)
-}
-
-/// Readers of tables speak of Rust's types, and end with a line break.
-const PLAIN: [(&str, &str); 7] = [
-    ("expected usize", "expected a whole number, at least 0"),
-    ("expected u64", "expected a whole number, at least 0"),
-    ("expected u32", "expected a whole number, at least 0"),
-    ("expected f64", "expected a number"),
-    ("expected f32", "expected a number"),
-    ("expected struct ", "expected a "),
-    ("expected internally tagged enum ", "expected a "),
-];
-
-fn plain(text: &str) -> String {
-    let text = text.trim_end().to_owned();
-    PLAIN
-        .iter()
-        .fold(text, |text, (from, to)| text.replace(from, to))
 }
 
 /// A setting that is not what it should be.
